@@ -1,0 +1,65 @@
+"""Schedules of adaptation weights: functions of the progress of training, without a state.
+
+The progress comes from the iteration that MMEngine checkpoints, so a resumed run continues where
+it stopped.
+"""
+import math
+
+from mmengine.logging import MessageHub
+
+#: Each shape maps progress p in [0, 1] to a factor.
+SHAPES = {
+    'constant': lambda p: 1.0,
+    # gamma(p), 0 -> 1 (Ganin & Lempitsky); the reversal of ASSDA's released code
+    'rising': lambda p: 2 / (1 + math.exp(-10 * p)) - 1,
+    # omega(p), 1/2 -> 0; the loss weight of ASSDA's released code
+    'falling': lambda p: 1 - 1 / (1 + math.exp(-10 * p)),
+    # gamma * omega, what the recognizer feels there: 0 -> 1/8 at p = 0.11 -> 0
+    'product': lambda p: SHAPES['rising'](p) * SHAPES['falling'](p),
+}
+
+
+class Schedule:
+    """``high`` times a shape of the progress of training.
+
+    Args:
+        shape: ``'constant'`` (the paper's fixed strategy), ``'rising'``, ``'falling'``, or their
+            ``'product'``.
+        high: The factor in front of the shape.
+        update_interval: The progress is renewed every so many iterations.
+
+    >>> [round(Schedule('rising', 0.1)(p), 4) for p in (0, 0.1, 0.5, 1)]
+    [0.0, 0.0462, 0.0987, 0.1]
+    """
+
+    def __init__(self, shape: str, high: float = 1.0, update_interval: int = 1) -> None:
+        if shape not in SHAPES:
+            raise ValueError(f'schedule must be one of {", ".join(SHAPES)}, got {shape!r}')
+        self.shape = shape
+        self.high = high
+        self.update_interval = update_interval
+
+    def __call__(self, progress: float) -> float:
+        return self.high * SHAPES[self.shape](progress)
+
+    def now(self) -> float:
+        """The value at the current iteration of the running MMEngine runner."""
+        if self.shape == 'constant':
+            return self.high
+        iteration, total = current_iteration()
+        return self(iteration // self.update_interval * self.update_interval / total)
+
+    def __repr__(self) -> str:
+        return f'Schedule({self.shape!r}, {self.high})'
+
+
+def current_iteration():
+    """``(iteration, total iterations)`` of the training that runs, from MMEngine's message hub."""
+    hub = MessageHub.get_current_instance()
+    iteration, total = hub.get_info('iter'), hub.get_info('max_iters')
+    if iteration is None or not total:
+        raise RuntimeError(
+            'a schedule that follows the progress of training needs a running MMEngine Runner '
+            "(its RuntimeInfoHook sets 'iter' and 'max_iters'); outside of one use "
+            "schedule='constant'")
+    return iteration, total

@@ -1,0 +1,132 @@
+"""The minimax game that global and local alignment share (ASSDA, eq. 9 to 11 and 15 to 17)."""
+from typing import Dict, Optional, Tuple
+
+import torch
+import torch.nn.functional as F
+from mmengine.dist import all_reduce, get_world_size
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from mmocr_da.engine.schedules import Schedule
+from mmocr_da.registry import MODELS
+
+from ..layers import reverse_gradient
+from .domain_features import DomainFeatures
+
+
+class DomainAdversary(BaseModule):
+    """A discriminator that tells the domains apart and features that make it fail.
+
+    ``L = (L_source + L_target) / 2`` is added to the training loss with weight 1. The discriminator
+    descends it; the recognizer receives ``-lambda`` times its gradient.
+
+    Args:
+        in_channels: Width of the rows that the discriminator sees.
+        weight: lambda, or the height of its schedule.
+        schedule: How lambda follows the progress of training: ``'constant'``, ``'rising'``,
+            ``'falling'`` or ``'product'``; see :class:`~mmocr_da.engine.schedules.Schedule`.
+        discriminator: Config of the discriminator; ``in_channels`` is filled in.
+        published: Behave as the paper's released code does: its discriminator with one pass per
+            domain, no factor 1/2, reversal by a rising coefficient and both losses weighted by a
+            falling one, renewed every 2000 iterations. ``weight``, ``schedule`` and
+            ``discriminator`` are then not used.
+    """
+
+    #: Prefix of the names in the log; :attr:`needs_characters` asks the recognizer to tap them.
+    name = ''
+    needs_characters = False
+
+    def __init__(self,
+                 in_channels: int,
+                 weight: float = 1.0,
+                 schedule: str = 'rising',
+                 discriminator: Optional[dict] = None,
+                 published: bool = False,
+                 init_cfg: Optional[dict] = None) -> None:
+        super().__init__(init_cfg)
+        if weight < 0:
+            raise ValueError(f'weight must not be negative, got {weight}: a negative lambda would '
+                             'teach the recognizer to tell the domains apart')
+        kind = 'DomainDiscriminator'
+        self.reversal = Schedule(schedule, weight)
+        self.loss_weight = Schedule('constant', 1.0)
+        if published:
+            kind, discriminator = 'PublishedDomainDiscriminator', None
+            self.reversal = Schedule('rising', 1.0, update_interval=2000)
+            # Twice, because the released loss lacks the 1/2 of eq. 11 and 17.
+            self.loss_weight = Schedule('falling', 2.0, update_interval=2000)
+        self.published = published
+        self.in_channels = in_channels
+        cfg = dict(type=f'mmocr_da.{kind}', in_channels=in_channels)
+        self.discriminator = MODELS.build({**cfg, **(discriminator or {})})
+
+    def rows(self, domain: DomainFeatures) -> Tuple[Tensor, Tensor, Dict[str, Tensor]]:
+        """``(features (N, S, D), weights (N, S), extra log values)`` of one domain.
+
+        The weights say how much each row counts: 0 for padding and for what the gate holds back.
+        """
+        raise NotImplementedError
+
+    def forward(self, source: DomainFeatures, target: DomainFeatures) -> Dict[str, Tensor]:
+        """Losses and log values by name; lambda is read off the iteration."""
+        reversal = self.reversal.now()
+        losses, log = [], {}
+        features, weights = [], []
+        for domain, half in (('source', source), ('target', target)):
+            x, weight, extra = self.rows(half)
+            if x.size(-1) != self.in_channels:
+                raise ValueError(
+                    f'{type(self).__name__}(in_channels={self.in_channels}) got features of width '
+                    f'{x.size(-1)}: set in_channels={x.size(-1)}')
+            features.append(x.flatten(0, 1))
+            weights.append(weight.flatten())
+            log.update({f'{self.name}_{k}_{domain}': v for k, v in extra.items()})
+        logits = self._discriminate(features, reversal)
+        for label, domain in enumerate(('source', 'target')):
+            z, weight = logits[label].float(), weights[label]
+            loss = F.binary_cross_entropy_with_logits(z, torch.full_like(z, label),
+                                                      reduction='none').mean(-1)
+            losses.append((loss * weight).sum() / sum_per_rank(weight).clamp(min=1e-12))
+            right = ((z.detach().mean(-1) > 0) == bool(label)).float()
+            log[f'{self.name}_acc_{domain}'] = _mean_or_chance(right, weight)
+        loss = 0.5 * self.loss_weight.now() * (losses[0] + losses[1])
+        log[f'{self.name}_lambda'] = loss.new_tensor(reversal)
+        return {f'loss_{self.name}': loss, **log}
+
+    def _discriminate(self, features, reversal: float):
+        features = [reverse_gradient(x, reversal) for x in features]
+        if self.published:  # batch norm of each domain by itself
+            return [self.discriminator(x) for x in features]
+        return self.discriminator(torch.cat(features)).split([len(x) for x in features])
+
+
+def mean_per_image(mask: Tensor) -> Tensor:
+    """Weights of a mean over the marked rows of an image, then over images (eq. 15 and 16).
+
+    ``(N, S) bool -> (N, S)``; the weights of an image add up to 1, or to 0 if nothing is marked.
+
+    >>> mean_per_image(torch.tensor([[True, True], [True, False], [False, False]]))
+    tensor([[0.5000, 0.5000],
+            [1.0000, 0.0000],
+            [0.0000, 0.0000]])
+    """
+    mask = mask.float()
+    return mask / mask.sum(1, keepdim=True).clamp(min=1)
+
+
+def sum_per_rank(weight: Tensor) -> Tensor:
+    """Sum of the weights of all ranks, divided by the number of ranks.
+
+    DDP averages gradients. A rank that divides by this number instead of its own sum gives the
+    gradients of one process with the whole batch, however unevenly the gate fell.
+    """
+    total = weight.detach().sum()
+    all_reduce(total)
+    return total / get_world_size()
+
+
+def _mean_or_chance(right: Tensor, weight: Tensor) -> Tensor:
+    """Weighted share of right answers; 0.5 where there was nothing to answer."""
+    total = weight.sum()
+    share = (right * weight).sum() / total.clamp(min=1e-12)
+    return torch.where(total > 0, share, torch.full_like(share, 0.5))

@@ -1,0 +1,35 @@
+"""What an objective gets to see of one domain."""
+from dataclasses import dataclass
+from typing import Optional
+
+import torch
+from torch import Tensor
+
+from ..decoders.character_features import CharacterFeatures
+
+
+@dataclass
+class DomainFeatures:
+    """Features of the ``N`` images of one domain; ``N`` may be 0.
+
+    Shape: ``feature_map (N, C, H, W)``, ``sequence (N, L, D)`` or whatever the encoder returns
+    (None without an encoder), ``valid_ratio (N,)``: the share of columns that is not padding.
+    ``characters`` is there when an objective asks for it.
+    """
+
+    feature_map: Tensor
+    sequence: Optional[Tensor]
+    valid_ratio: Tensor
+    characters: Optional[CharacterFeatures] = None
+
+    def valid_columns(self) -> Tensor:
+        """Columns of the feature map that show image, ``(N, W)`` bool; at least one each.
+
+        >>> DomainFeatures(torch.zeros(2, 8, 1, 4), None, torch.tensor([0.6, 1.])).valid_columns()
+        tensor([[ True,  True,  True, False],
+                [ True,  True,  True,  True]])
+        """
+        width = self.feature_map.size(-1)
+        # 0.4 * 5 in floating point must not become a third column.
+        valid = (self.valid_ratio * width - 1e-4).ceil().clamp(1, width)
+        return torch.arange(width, device=valid.device) < valid[:, None]

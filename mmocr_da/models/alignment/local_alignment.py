@@ -1,0 +1,58 @@
+"""Local-level alignment of ASSDA with its gate (Zhang et al., eq. 12 to 17)."""
+from typing import Dict, Tuple
+
+import torch
+from torch import Tensor
+
+from mmocr_da.registry import MODELS
+
+from .domain_adversary import DomainAdversary, mean_per_image
+from .domain_features import DomainFeatures
+
+
+@MODELS.register_module()
+class LocalAlignment(DomainAdversary):
+    """Makes the features of single characters of the two domains indistinguishable.
+
+    A character takes part when the probability of what the decoder reads there is above
+    ``threshold`` (eq. 12). Start token, steps after the end token and padding never count.
+
+    Args:
+        in_channels: Width of the character features (the decoder's ``in_channels`` for contexts).
+        threshold: ``p_c`` of eq. 12; 0 lets every character pass.
+        average: ``'image'``: mean over an image's gated characters, then over images that have any
+            (eq. 15 and 16); ``'character'``: mean over all gated characters of the batch.
+        weight, schedule, discriminator, published: see :class:`DomainAdversary`. ``published``
+            gates by the raw logit, counts every step and averages over characters.
+    """
+
+    name = 'local'
+    needs_characters = True
+
+    def __init__(self,
+                 in_channels: int,
+                 threshold: float = 0.5,
+                 average: str = 'image',
+                 **kwargs) -> None:
+        super().__init__(in_channels, **kwargs)
+        if not 0 <= threshold < 1:
+            raise ValueError('threshold is a probability, 0 <= p_c < 1 (1 would let nothing pass), '
+                             f'got {threshold}')
+        if average not in ('image', 'character'):
+            raise ValueError(f"average must be 'image' or 'character', got {average!r}")
+        self.threshold = threshold
+        self.average = 'character' if self.published else average
+
+    def gate(self, logits: Tensor, valid: Tensor) -> Tensor:
+        """delta(c_k) of eq. 12 for valid characters, ``(N, T)`` bool."""
+        if self.published:
+            return logits.amax(-1) > self.threshold
+        return (torch.softmax(logits.float(), -1).amax(-1) > self.threshold) & valid
+
+    def rows(self, domain: DomainFeatures) -> Tuple[Tensor, Tensor, Dict[str, Tensor]]:
+        characters = domain.characters
+        gate = self.gate(characters.logits.detach(), characters.valid)
+        weights = mean_per_image(gate) if self.average == 'image' else gate.float()
+        candidates = torch.ones_like(gate) if self.published else characters.valid
+        passed = gate.sum() / candidates.sum().clamp(min=1)
+        return characters.features, weights, {'gate': passed}

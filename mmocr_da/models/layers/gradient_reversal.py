@@ -1,0 +1,43 @@
+"""Gradient reversal (Ganin & Lempitsky, ICML 2015): a minimax game in one backward pass."""
+import torch
+from torch import Tensor, nn
+
+
+class _ReverseGradient(torch.autograd.Function):
+
+    @staticmethod
+    def forward(ctx, x: Tensor, scale: float) -> Tensor:
+        ctx.scale = scale
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):
+        return -ctx.scale * grad, None
+
+
+def reverse_gradient(x: Tensor, scale: float = 1.0) -> Tensor:
+    """Return ``x`` itself; its gradient is multiplied by ``-scale`` on the way back.
+
+    What comes after descends its own loss with weight 1, what comes before receives ``-scale``
+    times the gradient: the updates of ASSDA's eq. 20 to 23 in a single backward.
+
+    >>> x = torch.ones(2, requires_grad=True)
+    >>> reverse_gradient(x, scale=0.5).sum().backward()
+    >>> x.grad
+    tensor([-0.5000, -0.5000])
+    """
+    return _ReverseGradient.apply(x, float(scale))
+
+
+class GradientReversal(nn.Module):
+    """:func:`reverse_gradient` as a layer with a fixed scale."""
+
+    def __init__(self, scale: float = 1.0) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        return reverse_gradient(x, self.scale)
+
+    def extra_repr(self) -> str:
+        return f'scale={self.scale}'

@@ -1,0 +1,146 @@
+"""A recognizer that learns from labelled source and unlabelled target images together."""
+from typing import Dict, List, Optional, Sequence
+
+import torch
+from mmengine.dist import get_world_size
+from mmocr.models.textrecog.recognizers import EncoderDecoderRecognizer
+from mmocr.structures import TextRecogDataSample
+from torch import Tensor, nn
+
+from mmocr_da.registry import MODELS
+
+from ..alignment.domain_adversary import sum_per_rank
+from ..alignment.domain_features import DomainFeatures
+from ..decoders.character_features import CharacterFeatures, CharacterTap, pad_steps
+
+
+@MODELS.register_module()
+class AdaptiveRecognizer(EncoderDecoderRecognizer):
+    """Any MMOCR recognizer plus objectives that see both domains.
+
+    A batch holds images of both domains (``TwoDomainDataset`` tags them). Preprocessor, backbone
+    and encoder run once over all of them; the decoder reads the source with its labels and the
+    target freely; the objectives turn the two halves into losses. The base recognizer's parameters
+    keep their names: its checkpoints load with ``load_from``. What training adds lives under
+    ``objectives`` and falls away at export. In testing it is the plain recognizer.
+
+    Args:
+        objectives: Configs of modules called with ``(source, target)``, two
+            :class:`~mmocr_da.models.alignment.DomainFeatures`, which return losses and log values by
+            name. An empty list trains on the source alone.
+        supervised_weight: Weight of the source's supervised loss.
+        hook_point: Which vector is a character's feature, see
+            :class:`~mmocr_da.models.decoders.CharacterTap`.
+        channels_last: Keep convolution weights in channels-last memory order, which a small
+            network on a CPU and a half-precision one on a GPU run faster in.
+        data_preprocessor: As in MMOCR. The stock one is replaced by a batched form that computes
+            the same numbers.
+    """
+
+    def __init__(self,
+                 objectives: Sequence[dict] = (),
+                 supervised_weight: float = 1.0,
+                 hook_point: str = 'context',
+                 channels_last: bool = False,
+                 data_preprocessor: Optional[dict] = None,
+                 **kwargs) -> None:
+        if (data_preprocessor or {}).get('type') == 'TextRecogDataPreprocessor':
+            data_preprocessor = {
+                **data_preprocessor, 'type': 'mmocr_da.BatchedTextRecogDataPreprocessor'
+            }
+        super().__init__(data_preprocessor=data_preprocessor, **kwargs)
+        self.objectives = nn.ModuleList(MODELS.build(cfg) for cfg in objectives)
+        names = [o.name for o in self.objectives]
+        if len(set(names)) < len(names):
+            raise ValueError(f'objectives must be of different kinds, got {names}: their losses '
+                             'would overwrite each other in the log')
+        self.supervised_weight = supervised_weight
+        self.tap = None
+        if any(o.needs_characters for o in self.objectives):
+            self.tap = CharacterTap(self.decoder, hook_point)
+        if channels_last:
+            self.to(memory_format=torch.channels_last)
+
+    def loss(self, inputs: Tensor, data_samples: List[TextRecogDataSample],
+             **kwargs) -> Dict[str, Tensor]:
+        """Supervised loss of the source half and the losses of every objective.
+
+        Args:
+            inputs: Images of both domains in any order, ``(N, C, H, W)``.
+            data_samples: One each, tagged with ``domain``, ``'source'`` or ``'target'``.
+        """
+        is_source = [self._is_source(sample) for sample in data_samples]
+        source_samples = [s for s, x in zip(data_samples, is_source) if x]
+        self.decoder.module_loss.get_targets(source_samples)
+        feature_map = self.extract_feat(inputs)
+        sequence = self.encoder(feature_map, data_samples) if self.with_encoder else None
+
+        rows = torch.tensor(is_source, device=inputs.device)
+        halves = (rows.nonzero().flatten(), (~rows).nonzero().flatten())
+        characters = None
+        if self.tap is None:
+            losses = self._supervised(feature_map, sequence, halves[0], source_samples)
+        else:
+            labels = [(s.gt_text.padded_indexes, len(s.gt_text.indexes)) if x else None
+                      for s, x in zip(data_samples, is_source)]
+            characters = self.tap(self.decoder, feature_map, sequence, labels)
+            logits = pad_steps(characters.logits[halves[0]], self.decoder.max_seq_len)
+            losses = self._module_loss(logits, source_samples)
+        losses = {k: v * self.supervised_weight if 'loss' in k else v for k, v in losses.items()}
+        if self.objectives:
+            ratio = inputs.new_tensor([s.get('valid_ratio', 1) for s in data_samples])
+            source, target = (
+                self._half(index, feature_map, sequence, ratio, characters) for index in halves)
+            if characters is not None:
+                target.characters.targets = None
+            for objective in self.objectives:
+                losses.update(objective(source, target))
+        return losses
+
+    def _is_source(self, sample: TextRecogDataSample) -> bool:
+        domain = sample.get('domain')
+        if domain is None and not self.objectives:
+            return True
+        if domain not in ('source', 'target'):
+            raise ValueError(
+                f"a data sample needs domain='source' or 'target', got {domain!r} for "
+                f"{sample.get('img_path')}: build the training data with mmocr_da.TwoDomainDataset")
+        if domain == 'target' and getattr(sample.get('gt_text'), 'item', ''):
+            raise ValueError(
+                f"the target image {sample.get('img_path')} carries a text: labels of the target "
+                'must not reach training; load it with mmocr_da.UnlabelledDataset')
+        return domain == 'source'
+
+    def _supervised(self, feature_map, sequence, index, samples) -> Dict[str, Tensor]:
+        """The decoder's own training path, for objectives that need no characters."""
+        if not samples:
+            reached = [feature_map, *self.decoder.parameters()]
+            reached += [sequence] if isinstance(sequence, Tensor) else []
+            return dict(loss_ce=sum(x.sum() for x in reached) * 0)
+        feature_map = feature_map[index]
+        sequence = None if sequence is None else sequence[index]
+        return self._module_loss(self.decoder(feature_map, sequence, samples), samples)
+
+    def _module_loss(self, logits: Tensor, samples) -> Dict[str, Tensor]:
+        module_loss = self.decoder.module_loss
+        if not samples:
+            return dict(loss_ce=logits.sum() * 0)
+        losses = module_loss(logits, samples)
+        reduction = getattr(getattr(module_loss, 'loss_ce', None), 'reduction', None)
+        if reduction == 'mean' and get_world_size() > 1:
+            # Ranks hold different numbers of characters; DDP would average their means.
+            tokens = torch.stack([s.gt_text.padded_indexes for s in samples]).to(logits.device)
+            tokens = tokens[:, 1:] if module_loss.ignore_first_char else tokens
+            count = (tokens != module_loss.ignore_index).sum().float()
+            share = count / sum_per_rank(count)
+            losses = {k: v * share for k, v in losses.items()}
+        return losses
+
+    @staticmethod
+    def _half(index: Tensor, feature_map: Tensor, sequence: Optional[Tensor], ratio: Tensor,
+              characters: Optional[CharacterFeatures]) -> DomainFeatures:
+        if characters is not None:
+            characters = CharacterFeatures(characters.features[index], characters.logits[index],
+                                           characters.valid[index], characters.targets[index])
+        sequence = sequence[index] if isinstance(sequence, Tensor) else None
+        return DomainFeatures(feature_map[index], sequence, ratio[index], characters)

@@ -1,0 +1,97 @@
+"""Two processes with half the batch each give the gradients of one with the whole batch."""
+import socket
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from mmengine.registry import init_default_scope
+from torch.nn.parallel import DistributedDataParallel
+
+from mmocr_da.models.alignment import DomainFeatures, LocalAlignment
+from mmocr_da.models.alignment.domain_adversary import mean_per_image, sum_per_rank
+from mmocr_da.models.decoders import CharacterFeatures
+from mmocr_da.registry import MODELS
+
+
+def halves(images):
+    """Both domains, restricted to some images; the gate falls unevenly over the images."""
+    generator = torch.Generator().manual_seed(3)
+    out = []
+    for _ in range(2):
+        features = torch.randn(4, 3, 5, generator=generator)
+        logits = torch.randn(4, 3, 6, generator=generator)
+        logits[0] = 0  # nothing passes in the first image
+        logits[1, 0] *= 9
+        valid = torch.tensor([[1, 1, 1], [1, 0, 0], [1, 1, 1], [1, 1, 0]]).bool()
+        out.append(DomainFeatures(torch.zeros(len(images), 1, 1, 1), None, torch.ones(len(images)),
+                                  CharacterFeatures(features[images], logits[images],
+                                                    valid[images])))
+    return out
+
+
+def alignment_gradients(average, images):
+    torch.manual_seed(0)
+    module = LocalAlignment(5, threshold=0.35, average=average, schedule='constant')
+    module(*halves(images))['loss_local'].backward()
+    return [p.grad for p in module.parameters()]
+
+
+def recognizer_gradients(cfg, data, wrap):
+    """Supervised loss, global and local alignment together; batch norm by running statistics."""
+    torch.manual_seed(0)
+    model = MODELS.build(cfg).train()
+    for m in model.modules():
+        if isinstance(m, torch.nn.BatchNorm2d):
+            m.eval()
+    forward = DistributedDataParallel(model) if wrap else model
+    losses = forward(**data, mode='loss')
+    model.parse_losses(losses)[0].backward()
+    return [p.grad for p in model.parameters()]
+
+
+def worker(rank, port, cfg, shares, out):
+    init_default_scope('mmocr')
+    dist.init_process_group('gloo', f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
+    grads = {}
+    for average in ('image', 'character'):
+        grads[average] = alignment_gradients(average, [[0, 1], [2, 3]][rank])
+        for g in grads[average]:  # what DDP does
+            dist.all_reduce(g)
+            g /= 2
+    grads['recognizer'] = recognizer_gradients(cfg, shares[rank], wrap=True)
+    if rank == 0:
+        torch.save(grads, out)
+    dist.destroy_process_group()
+
+
+def test_two_ranks_equal_one(recognizer_cfg, batch, tmp_path):
+    cfg = recognizer_cfg()
+    cfg.update(type='mmocr_da.AdaptiveRecognizer', objectives=[
+        dict(type='mmocr_da.GlobalAlignment', in_channels=16, schedule='constant'),
+        dict(type='mmocr_da.LocalAlignment', in_channels=16, schedule='constant', threshold=0)])
+    # Labels of very different lengths: a mean per rank would weigh their characters unequally.
+    data = batch(('1', '23', '456789', '01234'), targets=4)
+    shares = [dict(inputs=data['inputs'][rows], data_samples=[data['data_samples'][i] for i in rows])
+              for rows in ([0, 1, 4, 5], [2, 3, 6, 7])]
+    out = tmp_path / 'grads.pt'
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        port = s.getsockname()[1]
+    mp.start_processes(worker, (port, cfg, shares, out), nprocs=2, start_method='spawn')
+    two = torch.load(out)
+    one = {a: alignment_gradients(a, [0, 1, 2, 3]) for a in ('image', 'character')}
+    one['recognizer'] = recognizer_gradients(cfg, data, wrap=False)
+    for case, grads in one.items():
+        for a, b in zip(two[case], grads):
+            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6, msg=lambda m: f'{case}: {m}')
+    assert any(g.abs().sum() > 0 for g in one['recognizer'])
+
+
+def test_without_ranks_the_sum_is_the_sum():
+    assert sum_per_rank(torch.tensor([1., 2.])) == 3
+
+
+def test_weights_of_an_image_add_up_to_one_or_nothing():
+    mask = torch.rand(50, 6) > 0.7
+    total = mean_per_image(mask).sum(1)
+    torch.testing.assert_close(total, mask.any(1).float())

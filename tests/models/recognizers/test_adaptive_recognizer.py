@@ -1,0 +1,160 @@
+import copy
+
+import pytest
+import torch
+from mmocr.registry import MODELS as MMOCR_MODELS
+
+from mmocr_da.models.data_preprocessors import BatchedTextRecogDataPreprocessor
+
+GLOBAL = dict(type='mmocr_da.GlobalAlignment', in_channels=16, schedule='constant', weight=0.1)
+LOCAL = dict(type='mmocr_da.LocalAlignment', in_channels=16, schedule='constant', weight=0.1,
+             threshold=0.0)
+COMBINATIONS = [[], [GLOBAL], [LOCAL], [GLOBAL, LOCAL]]
+
+
+
+
+@pytest.mark.parametrize('objectives', COMBINATIONS)
+def test_supervised_loss_is_the_stock_recognizers(adaptive, recognizer_cfg, batch, objectives):
+    """Batch norm sees both domains, so the comparison freezes it."""
+    model = adaptive(*objectives)
+    data = batch(('12', '3456'), targets=2)
+    source = dict(inputs=data['inputs'][:2], data_samples=copy.deepcopy(data['data_samples'][:2]))
+    stock = MMOCR_MODELS.build(recognizer_cfg())
+    stock.load_state_dict({k: v for k, v in model.state_dict().items()
+                           if not k.startswith('objectives')}, strict=True)
+    for net in (model, stock.train()):
+        for m in net.modules():
+            if isinstance(m, torch.nn.BatchNorm2d):
+                m.eval()
+    torch.testing.assert_close(model.loss(**data)['loss_ce'], stock.loss(**source)['loss_ce'])
+
+
+@pytest.mark.parametrize('reduction', ['none', 'mean', 'sum'])
+def test_every_reduction_of_the_stock_loss_survives_the_early_stop(adaptive, recognizer_cfg, batch,
+                                                                   reduction):
+    torch.manual_seed(0)
+    cfg = recognizer_cfg()['decoder']
+    cfg['module_loss']['reduction'] = reduction
+    model = adaptive(LOCAL, decoder='ASTERDecoder')
+    model.decoder.module_loss.loss_ce.reduction = reduction
+    data = batch(('12', '3456'), targets=0)
+    full = model._supervised(model.extract_feat(data['inputs']),
+                             model.encoder(model.extract_feat(data['inputs'])), slice(None),
+                             data['data_samples'])['loss_ce']
+    torch.testing.assert_close(model.loss(**data)['loss_ce'], full)
+
+
+def test_order_of_the_images_does_not_matter(adaptive, batch):
+    model = adaptive(GLOBAL, LOCAL)
+    data = batch(('12', '345'), targets=2)
+    mixed = [2, 0, 3, 1]
+    shuffled = dict(inputs=data['inputs'][mixed],
+                    data_samples=[copy.deepcopy(data['data_samples'][i]) for i in mixed])
+    a, b = model.loss(**data), model.loss(**shuffled)
+    for key in ('loss_ce', 'loss_global', 'loss_local'):
+        torch.testing.assert_close(a[key], b[key])
+
+
+def test_everything_is_logged_and_only_losses_are_summed(adaptive, batch):
+    model = adaptive(GLOBAL, LOCAL)
+    losses = model.loss(**batch())
+    total, log = model.parse_losses(losses)
+    summed = sum(losses[k] for k in ('loss_ce', 'loss_global', 'loss_local'))
+    torch.testing.assert_close(total, summed)
+    extra = {f'{name}_{what}' for name in ('global', 'local')
+             for what in ('lambda', 'acc_source', 'acc_target')}
+    assert extra | {'local_gate_source', 'local_gate_target'} <= set(log)
+
+
+@pytest.mark.parametrize('objectives', COMBINATIONS[1:])
+@pytest.mark.parametrize('texts, targets', [(('12', '3'), 0), ((), 2), (('1', ), 1)])
+def test_a_missing_domain_is_zero_loss_and_every_parameter_has_a_gradient(adaptive, batch,
+                                                                          objectives, texts,
+                                                                          targets):
+    model = adaptive(*objectives)
+    losses = model.loss(**batch(texts, targets))
+    total, _ = model.parse_losses(losses)
+    assert total.isfinite()
+    if not texts:
+        assert losses['loss_ce'] == 0
+    total.backward()
+    # Without one, DDP would wait for it for ever.
+    missing = [n for n, p in model.named_parameters() if p.grad is None]
+    assert missing == []
+    assert all(p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_supervised_weight_zero_leaves_only_the_objectives(adaptive, batch):
+    model = adaptive(LOCAL, supervised_weight=0)
+    assert model.loss(**batch())['loss_ce'] == 0
+
+
+def test_without_objectives_untagged_data_is_source(adaptive, batch):
+    model = adaptive()
+    data = batch(('12', '3'), targets=0)
+    for s in data['data_samples']:
+        s.set_metainfo(dict(domain=None))
+    assert model.loss(**data)['loss_ce'].isfinite()
+
+
+def test_with_objectives_untagged_data_is_an_error_that_says_what_to_do(adaptive, batch):
+    model = adaptive(LOCAL)
+    data = batch()
+    data['data_samples'][1].set_metainfo(dict(domain=None))
+    with pytest.raises(ValueError, match='TwoDomainDataset'):
+        model.loss(**data)
+
+
+def test_a_target_text_is_refused_by_name(adaptive, batch):
+    data = batch()
+    data['data_samples'][-1].gt_text.item = '7'
+    with pytest.raises(ValueError, match='target.png carries a text.*UnlabelledDataset'):
+        adaptive(LOCAL).loss(**data)
+
+
+def test_two_objectives_of_one_kind_are_refused(adaptive):
+    with pytest.raises(ValueError, match=r"\['local', 'local'\]"):
+        adaptive(LOCAL, LOCAL)
+
+
+def test_prediction_is_the_stock_recognizers(adaptive, recognizer_cfg, batch):
+    model = adaptive(GLOBAL, LOCAL).eval()
+    stock = MMOCR_MODELS.build(recognizer_cfg()).eval()
+    result = stock.load_state_dict({k: v for k, v in model.state_dict().items()
+                                    if not k.startswith('objectives')}, strict=True)
+    assert not result.missing_keys
+    data = batch(('12', '345'), targets=2)
+    texts = [[s.pred_text.item for s in m.predict(data['inputs'], copy.deepcopy(data['data_samples']))]
+             for m in (model, stock)]
+    assert texts[0] == texts[1]
+
+
+def test_a_stock_checkpoint_loads_and_only_objectives_are_missing(adaptive, recognizer_cfg):
+    model = adaptive(LOCAL)
+    result = model.load_state_dict(MMOCR_MODELS.build(recognizer_cfg()).state_dict(), strict=False)
+    assert not result.unexpected_keys
+    assert all(k.startswith('objectives.') for k in result.missing_keys)
+
+
+def test_alignment_reaches_the_backbone_and_not_the_read_out(adaptive, batch):
+    """Local features come before the classifier; only the supervised loss may move that."""
+    model = adaptive(LOCAL, supervised_weight=0)
+    model.parse_losses(model.loss(**batch()))[0].backward()
+    assert model.decoder.fc.weight.grad.abs().sum() == 0
+    assert model.backbone.stem_layers[0].conv.weight.grad.abs().sum() > 0
+
+
+def test_the_stock_preprocessor_is_batched(adaptive):
+    assert isinstance(adaptive().data_preprocessor, BatchedTextRecogDataPreprocessor)
+
+
+def test_channels_last_changes_the_layout_and_not_the_numbers(adaptive, batch):
+    torch.manual_seed(0)
+    plain = adaptive(LOCAL)
+    torch.manual_seed(0)
+    fast = adaptive(LOCAL, channels_last=True)
+    weight = fast.backbone.layer2[0].conv1.weight
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+    a, b = plain.loss(**batch()), fast.loss(**batch())
+    torch.testing.assert_close(a['loss_ce'], b['loss_ce'], rtol=1e-4, atol=1e-5)
