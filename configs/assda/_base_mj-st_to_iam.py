@@ -1,0 +1,48 @@
+"""MJSynth and SynthText as source, a folder of handwritten words as target; 128 + 128 a step."""
+_base_ = [
+    'mmocr::textrecog/_base_/datasets/mjsynth.py', 'mmocr::textrecog/_base_/datasets/synthtext.py',
+    '../_base_/default_runtime.py'
+]
+
+train_pipeline = [
+    dict(type='LoadImageFromFile', color_type='grayscale', ignore_empty=True, min_size=2),
+    dict(type='LoadOCRAnnotations', with_text=True),
+    dict(type='Resize', scale=(100, 32)),
+    dict(
+        type='PackTextRecogInputs',
+        meta_keys=('img_path', 'ori_shape', 'img_shape', 'valid_ratio'))
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile', color_type='grayscale'),
+    dict(type='LoadOCRAnnotations', with_text=True),
+    dict(type='Resize', scale=(100, 32)),
+    dict(
+        type='PackTextRecogInputs',
+        meta_keys=('img_path', 'ori_shape', 'img_shape', 'valid_ratio'))
+]
+
+# The released code's recipe: AdaDelta, 0.1 for the recognizer and 1 for the discriminators.
+optim_wrapper = dict(
+    type='OptimWrapper',
+    optimizer=dict(type='Adadelta', lr=0.1, rho=0.95, eps=1e-8),
+    clip_grad=dict(max_norm=5.0),
+    paramwise_cfg=dict(custom_keys={'objectives': dict(lr_mult=10.0)}))
+param_scheduler = []
+train_cfg = dict(
+    type='mmocr_da.ResumableIterBasedTrainLoop', max_iters=300000, val_interval=300001)
+default_hooks = dict(checkpoint=dict(interval=10000))
+
+train_dataloader = dict(
+    batch_size=256,  # 128 source + 128 target, of one GPU
+    num_workers=8,
+    persistent_workers=True,
+    pin_memory=True,
+    sampler=dict(type='mmocr_da.TwoDomainSampler', batch_size=256, ratio=(1, 1)),
+    dataset=dict(
+        type='mmocr_da.TwoDomainDataset',
+        source=[_base_.mjsynth_textrecog_train, _base_.synthtext_textrecog_train],
+        target=dict(type='mmocr_da.UnlabelledDataset', img_dir='data/iam_words', pipeline=None),
+        pipeline=train_pipeline))
+# The target has no labels here: set val_dataloader and val_cfg in a config of your own to watch.
+val_evaluator = None
+test_evaluator = None

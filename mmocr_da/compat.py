@@ -1,0 +1,182 @@
+"""The hosts are of 2023, the torch is of today: every adaptation between them is in this file.
+
+``import mmocr_da`` calls :func:`check_hosts` and :func:`apply` before anything imports MMOCR.
+Nothing here changes what a function computes; each entry says when it can be deleted.
+"""
+import importlib.metadata
+import importlib.util
+import pickle
+import sys
+import zipfile
+from pathlib import Path
+
+from mmocr_da.version import HOSTS, __version__
+
+_applied = []
+_libraries = []  # an operator lives as long as the Library object that declared it
+
+
+def check_hosts(hosts=HOSTS, installed=None):
+    """Raise one RuntimeError that names every host that is missing or of another version.
+
+    Not an ImportError: MMEngine's registries swallow those, and the user would be told that
+    "X is not in the model registry".
+
+    >>> check_hosts({'mmocr': '==1.0.1'}, {'mmocr': '1.0.1'})
+    """
+    # In here, so that a missing `packaging` is reported as what it is: an unfinished installation.
+    from packaging.specifiers import SpecifierSet
+
+    problems, requirements = [], []
+    for name, wanted in hosts.items():
+        found = _installed_version(name) if installed is None else installed.get(name)
+        if found is None or not SpecifierSet(wanted).contains(found, prereleases=True):
+            problems.append(f'{name}: wanted {wanted}, found {found or "none"}')
+            requirements.append(f'"{name}{wanted}"')
+    if installed is None and not problems and not _has_operators():
+        # What `pip install mmcv` makes in an isolated build, where setup.py sees no torch.
+        problems.append('mmcv: wanted with compiled operators, found without (no mmcv._ext)')
+    if problems:
+        by_hand = f', or by hand: python -m pip install {" ".join(requirements)}'
+        raise RuntimeError(
+            f'mmocr_da {__version__} cannot run with what is installed in {sys.prefix}:\n  '
+            + '\n  '.join(problems) + '\nRun `python tools/setup_env.py` of its repository, which '
+            'also builds MMCV' + (by_hand if requirements else ''))
+
+
+def apply():
+    """Apply every adaptation, once."""
+    if _applied:
+        return
+    _declare_torchvision_operators()
+    _allow_history_buffers()
+    _name_broken_checkpoints()
+    _applied.append(True)
+
+
+def _installed_version(name):
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _has_operators():
+    spec = importlib.util.find_spec('mmcv')
+    return spec is None or any(Path(spec.origin).parent.glob('_ext*'))
+
+
+def _declare_torchvision_operators():
+    """Let torchvision be imported where its compiled library does not fit the torch.
+
+    Symptom: ``RuntimeError: operator torchvision::nms does not exist`` on ``import mmocr.datasets``
+    or in ``Runner``, with a CPU torch and the torchvision of PyPI, which is linked to CUDA.
+    Upstream: https://github.com/pytorch/vision/issues/9085.
+    MMOCR uses torchvision's transforms only, which are Python.  The declared operators still have
+    no kernel: calling one raises torchvision's own "Couldn't load custom C++ ops".
+    Delete when: torchvision registers these two only after its library has loaded.
+    """
+    import torch
+
+    spec = importlib.util.find_spec('torchvision')
+    if spec is None or 'torchvision' in sys.modules:
+        return
+    folder = Path(spec.origin).parent
+    for library in [*folder.glob('_C*.so'), *folder.glob('_C*.pyd')]:
+        try:
+            torch.ops.load_library(str(library))
+            return  # as torchvision itself will: nothing to do
+        except OSError:
+            pass
+    library = torch.library.Library('torchvision', 'FRAGMENT')
+    _libraries.append(library)
+    for name in ('nms', 'qnms'):
+        if not hasattr(torch.ops.torchvision, name):
+            library.define(f'{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')
+
+
+def _allow_history_buffers():
+    """Let ``torch.load`` read what MMEngine saves, with ``weights_only=True``.
+
+    Symptom: ``UnpicklingError: Weights only load failed ... mmengine.logging.history_buffer`` on
+    ``--resume`` with torch>=2.6.
+    Upstream: https://github.com/open-mmlab/mmengine/issues/1655.  MMEngine's main answers with
+    ``weights_only=False``, which runs whatever code a downloaded checkpoint contains.
+    Delete when: MMEngine saves its message hub as plain numbers, or allows the class itself.
+    """
+    import numpy as np
+    import torch
+    from mmengine.logging import HistoryBuffer
+    from numpy.core import multiarray
+
+    allowed = [HistoryBuffer, np.ndarray, np.dtype,
+               # A buffer holds references to its own methods, pickled as getattr(cls, name).
+               (_statistic_of_history_buffer, 'builtins.getattr')]
+    for function in (multiarray._reconstruct, multiarray.scalar):
+        # The second is the name in files that were written with numpy 2.
+        allowed += [(function, f'numpy.core.multiarray.{function.__name__}'),
+                    (function, f'numpy._core.multiarray.{function.__name__}')]
+    allowed += [type(np.dtype(name)) for name in ('bool', 'int32', 'int64', 'uint32', 'uint64',
+                                                  'float16', 'float32', 'float64')]
+    torch.serialization.add_safe_globals(allowed)
+
+
+def _statistic_of_history_buffer(owner, name):
+    """``getattr`` for the unpickler: of ``HistoryBuffer`` only, and only its statistics."""
+    from mmengine.logging import HistoryBuffer
+
+    if owner is not HistoryBuffer or name not in HistoryBuffer()._statistics_methods:
+        raise pickle.UnpicklingError(
+            f'a checkpoint may not look up {name!r} of {owner!r}; if you trust its source, load it '
+            'with torch.load(..., weights_only=False) and save only its state_dict')
+    return getattr(owner, name)
+
+
+def _name_broken_checkpoints():
+    """Say which checkpoint is cut off, and what to do.
+
+    Symptom: ``RuntimeError: PytorchStreamReader failed reading zip archive: failed finding central
+    directory``, with no file name, after a run was killed while it saved.
+    Upstream: MMEngine writes checkpoints in place (``LocalBackend.put``), not to a temporary file.
+    Delete when: it does not.
+    """
+    from mmengine.runner.checkpoint import CheckpointLoader
+    from mmengine.runner.checkpoint import load_from_local as load
+
+    @CheckpointLoader.register_scheme(prefixes='', force=True)
+    def load_from_local(filename, map_location):
+        path = Path(filename).expanduser()
+        try:
+            return load(filename, map_location)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(
+                f'there is no checkpoint {filename}; {_whole_checkpoints(path)}') from error
+        except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
+            if not _is_cut_off(path, error):
+                raise
+            raise ValueError(
+                f'{filename} ({path.stat().st_size} bytes) is not a whole checkpoint: it was cut '
+                'off, as when a run is killed while it saves. Delete it and resume from an earlier '
+                f'one; {_whole_checkpoints(path)}') from error
+
+
+def _is_cut_off(path, error):
+    with open(path, 'rb') as file:
+        head = file.read(4)
+    if len(head) < 4:
+        return True
+    if head == b'PK\3\4':
+        # A zip's table of contents is its end.
+        return not zipfile.is_zipfile(path) or 'PytorchStreamReader' in str(error)
+    # The format before PyTorch 1.6: a pickle, and the tensors behind it.
+    return isinstance(error, EOFError) or any(
+        sign in str(error) for sign in ('truncated', 'unexpected EOF'))
+
+
+def _whole_checkpoints(path):
+    others = [other for other in path.parent.glob('*.pth')
+              if other != path and zipfile.is_zipfile(other)]
+    if not others:
+        return f'{path.parent} has no other: start the run anew'
+    latest = max(others, key=lambda other: other.stat().st_mtime)
+    return f'the latest whole one beside it is {latest} (load_from={latest} resume=True)'

@@ -1,0 +1,244 @@
+"""From an adapted model to a plain MMOCR one: what only training needed falls away.
+
+Training adds its parts under attributes of their own and keeps every key of the base model, so an
+export is a selection: the constructor arguments that the stock class knows, and the weights that a
+model built from them has.
+"""
+import copy
+import inspect
+import os.path as osp
+import shutil
+from typing import Dict, List, Tuple
+
+import numpy as np
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.dataset import Compose, pseudo_collate
+from mmengine.registry import init_default_scope
+from mmocr.registry import MODELS
+from torch import Tensor, nn
+
+# Everything MMOCR's `tools/test.py` and inferencers read. Whatever else a config holds (training,
+# helper variables of the user) is not carried over.
+KEPT_KEYS = ('default_scope', 'custom_imports', 'env_cfg', 'log_level', 'log_processor',
+             'default_hooks', 'vis_backends', 'visualizer', 'test_pipeline', 'tta_pipeline',
+             'tta_model', 'test_dataloader', 'test_cfg', 'test_evaluator')
+
+STOCK_METRICS = (dict(type='WordMetric', mode=['exact', 'ignore_case', 'ignore_case_symbol']),
+                 dict(type='CharMetric'), dict(type='OneMinusNEDMetric'))
+
+
+def strip_adaptation(cfg: Config, state_dict: Dict[str, Tensor]
+                     ) -> Tuple[Config, Dict[str, Tensor]]:
+    """Return the config and the weights of the plain model inside an adapted one.
+
+    The model's type becomes the nearest base class that does not come from ``mmocr_da``; for
+    ``AdaptiveRecognizer`` that is ``EncoderDecoderRecognizer``. A model that is already plain
+    keeps its type. Metrics and hooks of ``mmocr_da`` are replaced by MMOCR's or left out, so that
+    the result needs ``mmocr_da`` only if a part of the model does, see :func:`remaining_parts`.
+    """
+    # The package's own default is "mmocr", and without it no bare type name is found.
+    init_default_scope(cfg.get('default_scope', 'mmocr'))
+    plain = Config(dict(default_scope='mmocr', model=plain_model(cfg.model)))
+    for key in KEPT_KEYS:
+        if key in cfg:
+            plain[key] = copy.deepcopy(cfg[key])
+    plain.setdefault('test_cfg', dict(type='TestLoop'))
+    hooks = plain.get('default_hooks', {})
+    for name in [name for name, hook in hooks.items() if _is_ours(hook)]:
+        del hooks[name]
+    imports = plain.get('custom_imports') or {}
+    if 'imports' in imports:
+        names = imports['imports']
+        names = [names] if isinstance(names, str) else names
+        imports['imports'] = [name for name in names if name.split('.')[0] != 'mmocr_da']
+    if plain.get('test_evaluator') is not None:
+        plain.test_evaluator = _stock_evaluator(plain.test_evaluator)
+    return plain, plain_state_dict(plain.model, state_dict)
+
+
+def plain_model(model: ConfigDict) -> ConfigDict:
+    """Return the stock part of a model config: its type and the keys that type knows."""
+    plain = _plain_part(model)
+    # Ours are host classes with another speed or another loss: in testing the host's do the same.
+    if _is_ours(plain.get('data_preprocessor')):
+        plain.data_preprocessor = _plain_part(plain.data_preprocessor)
+    # Weights come from the checkpoint: the exported config must not look for another one.
+    plain.init_cfg = None
+    return plain
+
+
+def _plain_part(cfg: ConfigDict) -> ConfigDict:
+    cls = MODELS.get(cfg['type'])
+    if cls is None:
+        raise ValueError(f'type must be a registered model, got {cfg["type"]!r}')
+    stock = next(c for c in cls.__mro__ if c.__module__.split('.')[0] != 'mmocr_da')
+    scope = stock.__module__.split('.')[0]
+    if scope in ('mmengine', 'torch', 'builtins', 'abc'):
+        raise ValueError(f'model.type must extend a model of MMOCR, got {cfg["type"]!r}, which '
+                         'has no plain counterpart; export the model that was fine-tuned from it')
+    known = {'_scope_', *inspect.signature(stock.__init__).parameters}
+    kept = {key: value for key, value in cfg.items() if key in known}
+    # Scopes other than MMOCR's (a detector of MMDet) need their prefix.
+    name = stock.__name__ if scope == 'mmocr' else f'{scope}.{stock.__name__}'
+    return ConfigDict(copy.deepcopy(dict(kept, type=name)))
+
+
+def plain_state_dict(model: dict, state_dict: Dict[str, Tensor]) -> Dict[str, Tensor]:
+    """Return the entries of ``state_dict`` that belong to ``model``, all of them or an error.
+
+    What is left out must lie under attributes of its own. A surplus weight *inside* a part of the
+    plain model means that training changed this part, and without it the model reads differently.
+    """
+    plain = MODELS.build(copy.deepcopy(model))
+    keys = plain.state_dict().keys()
+    missing = sorted(keys - state_dict.keys())
+    if missing:
+        raise ValueError(f'checkpoint must hold all weights of {model["type"]}, got none for '
+                         f'{_shorten(missing)}; config and checkpoint must belong together')
+    parts = {name for name, _ in plain.named_children()}
+    surplus = sorted(key for key in state_dict.keys() - keys if key.split('.')[0] in parts)
+    if surplus:
+        raise ValueError(f'checkpoint must hold only weights that {model["type"]} has in '
+                         f'{sorted(parts)}, got also {_shorten(surplus)}; make the change part of '
+                         'the backbone, encoder or decoder config')
+    return {key: state_dict[key].detach().cpu().clone() for key in keys}
+
+
+def select_weights(checkpoint: dict, raw: bool = False) -> Dict[str, Tensor]:
+    """Return the weights that were validated, or with ``raw`` the ones before averaging.
+
+    A checkpoint of MMEngine's ``EMAHook`` has the *averaged* weights in ``state_dict`` and the
+    trained ones in ``ema_state_dict``: the hook swaps the two when it saves.
+    """
+    weights = checkpoint.get('state_dict', checkpoint)
+    if not raw:
+        return weights
+    if 'ema_state_dict' not in checkpoint:
+        raise ValueError('--raw needs a checkpoint of EMAHook, got one without ema_state_dict; '
+                         'its weights are the raw ones already, leave --raw out')
+    trained = {key[len('module.'):]: value for key, value in checkpoint['ema_state_dict'].items()
+               if key.startswith('module.')}
+    return {**weights, **trained}
+
+
+def remaining_parts(cfg: Config) -> List[str]:
+    """Return the types of ``mmocr_da`` that are still in a config, sorted.
+
+    >>> remaining_parts(Config(dict(model=dict(decoder=dict(type='mmocr_da.AttentionDecoder')))))
+    ['mmocr_da.AttentionDecoder']
+    """
+    found = set()
+
+    def visit(node) -> None:
+        if isinstance(node, dict):
+            if _is_ours(node):
+                found.add(node['type'])
+            for value in node.values():
+                visit(value)
+        elif isinstance(node, (list, tuple)):
+            for value in node:
+                visit(value)
+
+    visit(cfg.to_dict())
+    return sorted(found)
+
+
+def bundle_dictionaries(cfg: Config, out_dir: str) -> None:
+    """Copy every ``dict_file`` of the config into ``out_dir`` and refer to the copy.
+
+    The config finds it wherever the folder is moved to.
+    """
+    copied = {}
+
+    def visit(node) -> None:
+        if isinstance(node, dict):
+            path = node.get('dict_file')
+            if isinstance(path, str):
+                if path not in copied:
+                    name = osp.basename(path)
+                    if name in copied.values():  # another folder's file of the same name
+                        name = f'{len(copied)}_{name}'
+                    copied[path] = name
+                    if osp.abspath(path) != osp.abspath(osp.join(out_dir, name)):
+                        shutil.copy(path, osp.join(out_dir, name))
+                node['dict_file'] = '{{ fileDirname }}/' + copied[path]
+            for value in node.values():
+                visit(value)
+        elif isinstance(node, (list, tuple)):
+            for value in node:
+                visit(value)
+
+    visit(cfg._cfg_dict)
+
+
+def inference_pipeline(cfg: Config) -> Compose:
+    """Return the config's test pipeline for images without labels, given as path or array.
+
+    As in MMOCR's inferencers, and also where each dataset of a ``ConcatDataset`` has its own.
+    """
+    dataset = cfg.test_dataloader.dataset
+    while not dataset.get('pipeline'):
+        dataset = dataset['datasets'][0] if 'datasets' in dataset else dataset['dataset']
+    pipeline = []
+    for transform in copy.deepcopy(dataset.pipeline):
+        name = transform['type'].split('.')[-1]
+        if name in ('LoadImageFromFile', 'LoadImageFromNDArray'):
+            transform['type'] = 'InferencerLoader'
+        if name != 'LoadOCRAnnotations':
+            pipeline.append(transform)
+    return Compose(pipeline)
+
+
+def random_batch(cfg: Config, seed: int = 0, num: int = 4) -> dict:
+    """Return ``num`` images of noise, of different sizes, as the test pipeline hands them on."""
+    rng = np.random.default_rng(seed)
+    pipeline = inference_pipeline(cfg)
+    shapes = [(int(rng.integers(24, 48)), int(rng.integers(40, 160)), 3) for _ in range(num)]
+    return pseudo_collate([pipeline(rng.integers(0, 256, shape).astype(np.uint8))
+                           for shape in shapes])
+
+
+@torch.no_grad()
+def same_predictions(first: nn.Module, second: nn.Module, batch: dict) -> bool:
+    """Whether two recognizers read the same texts from the same class probabilities.
+
+    Texts alone would say little: noise may be read as the empty text by any model.
+    """
+    readings, outputs = [], []
+    for model in (first, second):
+        model.eval()
+        readings.append([s.pred_text.item for s in model.test_step(copy.deepcopy(batch))])
+        data = model.data_preprocessor(copy.deepcopy(batch), False)
+        outputs.append(model(**data, mode='tensor'))
+    return readings[0] == readings[1] and _close(*outputs)
+
+
+def _close(first, second) -> bool:
+    if isinstance(first, Tensor):
+        return first.shape == second.shape and torch.allclose(first, second, atol=1e-6)
+    if isinstance(first, dict):
+        return first.keys() == second.keys() and all(_close(first[k], second[k]) for k in first)
+    if isinstance(first, (list, tuple)):
+        return len(first) == len(second) and all(map(_close, first, second))
+    return first == second
+
+
+def _is_ours(node) -> bool:
+    return isinstance(node, dict) and str(node.get('type', '')).startswith('mmocr_da.')
+
+
+def _stock_evaluator(evaluator):
+    """Replace our metrics by MMOCR's, once, wherever an evaluator config lists metrics."""
+    if isinstance(evaluator, dict) and 'metrics' in evaluator:
+        return ConfigDict(evaluator, metrics=_stock_evaluator(evaluator['metrics']))
+    metrics = list(evaluator) if isinstance(evaluator, (list, tuple)) else [evaluator]
+    stock = [metric for metric in metrics if not _is_ours(metric)]
+    if len(stock) < len(metrics):
+        there = {metric['type'] for metric in stock}
+        stock += [ConfigDict(metric) for metric in STOCK_METRICS if metric['type'] not in there]
+    return stock
+
+
+def _shorten(keys: List[str], num: int = 5) -> str:
+    return ', '.join(keys[:num]) + (f' and {len(keys) - num} more' if len(keys) > num else '')

@@ -1,0 +1,153 @@
+"""What ``tools/train.py`` and ``tools/test.py`` settle before a runner exists.
+
+A run that cannot work stops here, with a reason, and not an hour later in the first iteration.
+"""
+import os
+import os.path as osp
+import zipfile
+from typing import Optional
+
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.dist import is_distributed
+from mmengine.logging import print_log
+from mmengine.runner import find_latest_checkpoint
+
+
+def load_config(path: str, work_dir: Optional[str] = None, launcher: str = 'none',
+                cfg_options: Optional[dict] = None) -> Config:
+    """Read a config and set ``launcher`` and ``work_dir`` as MMOCR's tools do.
+
+    The work directory is, by priority: ``work_dir``, the config's own, ``work_dirs/<config name>``.
+    """
+    if not osp.isfile(path):
+        raise ValueError(f'config must be an existing file, got {path!r}; '
+                         'check the path, relative ones start at the current directory')
+    cfg = Config.fromfile(path)
+    cfg.launcher = launcher
+    if cfg_options is not None:
+        cfg.merge_from_dict(cfg_options)
+    name = osp.splitext(osp.basename(path))[0]
+    cfg.work_dir = work_dir or cfg.get('work_dir') or osp.join('./work_dirs', name)
+    return cfg
+
+
+def check_checkpoint(path: Optional[str], name: str = 'load_from') -> None:
+    """Raise a ValueError unless ``path`` is a whole checkpoint; remote ones are not looked at.
+
+    >>> check_checkpoint('https://example.com/crnn.pth')
+    >>> check_checkpoint('/no/such/file.pth')
+    Traceback (most recent call last):
+        ...
+    ValueError: load_from must be a checkpoint file, got '/no/such/file.pth', which does not exist
+    """
+    if path is None or '://' in path:
+        return
+    if not osp.isfile(path):
+        raise ValueError(f'{name} must be a checkpoint file, got {path!r}, which does not exist')
+    # A zip's table of contents is its end, so a file cut anywhere is no zip, and nothing is read.
+    if zipfile.is_zipfile(path):
+        return
+    # Files from before PyTorch 1.6 are a pickle with the tensors behind it: they must be read.
+    try:
+        torch.load(path, map_location='cpu', weights_only=False)
+    # By where the file ends, this is an EOFError, UnpicklingError, RuntimeError, OSError, ...
+    except Exception as error:
+        raise ValueError(
+            f'{name} must be a whole checkpoint, got {path!r} of {osp.getsize(path)} bytes, which '
+            'is cut off or no checkpoint; download or copy it again, or take an earlier one'
+        ) from error
+
+
+def set_resume(cfg: Config, resume: str) -> None:
+    """Resume from the checkpoint ``resume``, or with ``'auto'`` from the last in ``work_dir``.
+
+    MMEngine, told to resume a config that has ``load_from``, resumes *that* file: an adaptation
+    would continue with the iteration and the optimizer of its source-only checkpoint. And without
+    ``load_from`` it trains from random weights if ``work_dir`` is still empty. So the file is
+    looked up here, and if there is none yet, the run starts as it would without ``--resume``.
+    """
+    if resume == 'auto':
+        resume = _latest_checkpoint(cfg.work_dir)
+    if resume is None:
+        print_log(f'No checkpoint to resume in {cfg.work_dir}: the run starts at iteration 0.',
+                  logger='current')
+        cfg.resume = False
+    else:
+        cfg.resume = True
+        cfg.load_from = resume
+
+
+def _latest_checkpoint(work_dir: str) -> Optional[str]:
+    path = find_latest_checkpoint(work_dir)
+    if path is None or osp.isfile(path):
+        return path
+    # `last_checkpoint` holds the path as it was when written: the folder may have moved since,
+    # or the run may have been started from another directory.
+    moved = osp.join(work_dir, osp.basename(path))
+    return moved if osp.isfile(moved) else path
+
+
+def enable_amp(cfg: Config) -> None:
+    """Turn ``OptimWrapper`` into ``AmpOptimWrapper``."""
+    wrapper = cfg.optim_wrapper.get('type', 'OptimWrapper')
+    if wrapper == 'AmpOptimWrapper':
+        print_log('AMP training is already enabled in your config.', logger='current')
+    elif wrapper == 'OptimWrapper':
+        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+        cfg.optim_wrapper.loss_scale = 'dynamic'
+    else:
+        raise ValueError(f"--amp needs optim_wrapper.type='OptimWrapper', got {wrapper!r}; "
+                         'set the mixed precision of this wrapper in the config')
+
+
+def check_amp(cfg: Config) -> None:
+    """Raise a ValueError if the config trains in mixed precision on a CPU."""
+    wrapper = (cfg.get('optim_wrapper') or {}).get('type')
+    # MMEngine's scaler knows no Apple GPU either.
+    if wrapper == 'AmpOptimWrapper' and get_device() in ('cpu', 'mps'):
+        raise ValueError('mixed precision (--amp, or AmpOptimWrapper in the config) needs a GPU, '
+                         'got a machine without one; train in float32 (OptimWrapper)')
+
+
+def enable_auto_scale_lr(cfg: Config) -> None:
+    """Scale the learning rate by the real batch size over ``auto_scale_lr.base_batch_size``."""
+    if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
+        raise ValueError('--auto-scale-lr needs auto_scale_lr.base_batch_size in the config, got '
+                         f'auto_scale_lr={cfg.get("auto_scale_lr")}')
+    cfg.auto_scale_lr.enable = True
+
+
+def set_seed(cfg: Config, seed: Optional[int], deterministic: bool) -> None:
+    """Set the seed and, if asked for, deterministic kernels; keep the rest of ``randomness``."""
+    randomness = dict(cfg.get('randomness') or {})
+    if seed is not None:
+        randomness['seed'] = seed
+    if deterministic:
+        randomness['deterministic'] = True
+        # cuBLAS reads it once, when CUDA starts; without it PyTorch refuses to multiply.
+        os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')
+    cfg.randomness = randomness
+
+
+def prepare_cpu_launch(cfg: Config) -> None:
+    """Let several processes train without a GPU: gloo, and DDP without device numbers.
+
+    MMEngine's launchers choose a CUDA device whatever the backend is, and its default wrapper
+    hands DDP the local rank as a device. A process group that exists is left alone by the runner,
+    and a wrapper that is configured is built as configured.
+    """
+    if cfg.launcher == 'none' or get_device() != 'cpu':
+        return
+    if cfg.launcher != 'pytorch':
+        raise ValueError("without a GPU, launcher must be 'none' or 'pytorch' (torchrun), "
+                         f'got {cfg.launcher!r}')
+    cfg.setdefault('env_cfg', {})
+    cfg.env_cfg.dist_cfg = dict(backend='gloo')
+    wrapper = dict(type='MMDistributedDataParallel', broadcast_buffers=False,
+                   find_unused_parameters=cfg.get('find_unused_parameters', False))
+    wrapper.update(cfg.get('model_wrapper_cfg') or {}, device_ids=None)
+    cfg.model_wrapper_cfg = wrapper
+    if not is_distributed():
+        torch.distributed.init_process_group(backend='gloo')

@@ -1,0 +1,147 @@
+"""A training loop that a resumed run enters where the killed one left it."""
+import logging
+import random
+from typing import Dict, Iterator, List, Union
+
+import numpy as np
+import torch
+from mmengine.dist import all_gather_object, get_rank
+from mmengine.logging import print_log
+from mmengine.runner import IterBasedTrainLoop
+from mmengine.runner.loops import _InfiniteDataloaderIterator
+from torch.utils.data import DataLoader
+
+from mmocr_da.datasets.two_domain_dataset import data_samples_of
+from mmocr_da.registry import LOOPS
+
+
+@LOOPS.register_module()
+class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
+    """``IterBasedTrainLoop`` whose resumed runs end with the weights of uninterrupted ones.
+
+    * The data continue at the next batch. MMEngine's loop loads and discards all past batches;
+      this one asks a sampler that can to ``skip`` them, and replays only if it cannot.
+    * Random numbers of the model (dropout) are a function of ``(seed, iteration, rank)``.
+    * A sampler without a seed gets the one that it had before.
+
+    It also says after each validation and at the end which images could not be read; they are
+    in the checkpoint, in the message hub's ``skipped_images``.
+
+    Args: as :class:`mmengine.runner.IterBasedTrainLoop`.
+    """
+
+    def __init__(self, runner, dataloader: Union[DataLoader, Dict], *args, **kwargs) -> None:
+        if isinstance(dataloader, dict):
+            dataloader = runner.build_dataloader(
+                dataloader, seed=runner.seed,
+                diff_rank_seed=runner._randomness_cfg.get('diff_rank_seed', False))
+        # The host's constructor starts to iterate, which would have the workers load batches
+        # from the beginning, before it is known where the run starts.
+        super().__init__(runner, _Unstarted(dataloader), *args, **kwargs)
+        self.dataloader = dataloader
+        sampler = dataloader.sampler
+        size = getattr(sampler, 'batch_size', None)
+        if size is not None and dataloader.batch_size not in (None, size):
+            raise ValueError(
+                f'train_dataloader.batch_size must equal the batch_size of its '
+                f'{type(sampler).__name__}, got {dataloader.batch_size} and {size}: the mix of '
+                'domains would change from batch to batch')
+
+    def run(self) -> torch.nn.Module:
+        """Launch training."""
+        self.runner.call_hook('before_train')
+        # As in MMEngine, the whole training is one big epoch to the hooks.
+        self.runner.call_hook('before_train_epoch')
+        self.dataloader_iterator = self._batches()
+        while self._iter < self._max_iters and not self.stop_training:
+            self.runner.model.train()
+
+            data_batch = next(self.dataloader_iterator)
+            self._collect_skipped(data_batch)
+            self._seed_iteration()
+            self.run_iter(data_batch)
+
+            self._decide_current_val_interval()
+            if (self.runner.val_loop is not None
+                    and self._iter >= self.val_begin
+                    and (self._iter % self.val_interval == 0
+                         or self._iter == self._max_iters)):
+                self._report_skipped()
+                self.runner.val_loop.run()
+        # Lets the workers go now; found by the garbage collector later, they can hang for seconds.
+        self.dataloader_iterator.close()
+        self._report_skipped()
+
+        self.runner.call_hook('after_train_epoch')
+        self.runner.call_hook('after_train')
+        return self.runner.model
+
+    def _batches(self) -> Iterator[dict]:
+        """All batches from the current iteration on, without an end."""
+        sampler = self.dataloader.sampler
+        if not (hasattr(sampler, 'skip') and hasattr(sampler, 'set_epoch')):
+            yield from self._replayed_batches()
+            return
+        hub = self.runner.message_hub
+        if self._iter > 0 and hub.get_info('sampler_seed') is not None:
+            sampler.seed = hub.get_info('sampler_seed')
+        hub.update_info('sampler_seed', getattr(sampler, 'seed', None))
+        sampler.set_epoch(0)
+        sampler.skip(self._iter)
+        while True:
+            # In contrast to MMEngine's endless iterator, without a pause: all batches of the
+            # epoch have arrived, so no worker is at work.
+            yield from self.dataloader
+            sampler.set_epoch(sampler.epoch + 1)
+
+    def _replayed_batches(self) -> Iterator[dict]:
+        """MMEngine's way: load all past batches once more."""
+        batches = _InfiniteDataloaderIterator(self.dataloader)
+        if self._iter > 0:
+            print_log(
+                f'{type(self.dataloader.sampler).__name__} has no skip(): the {self._iter} batches '
+                'of the past are loaded again, and random augmentation will differ. Use '
+                'mmocr_da.TwoDomainSampler to resume at once and exactly.',
+                logger='current', level=logging.WARNING)
+        for _ in range(self._iter):
+            next(batches)
+        yield from batches
+
+    def _seed_iteration(self) -> None:
+        seeds = np.random.SeedSequence([self.runner.seed, self._iter, get_rank()])
+        seed = int(seeds.generate_state(1)[0])
+        random.seed(seed)
+        np.random.seed(seed)
+        torch.manual_seed(seed)
+
+    def _collect_skipped(self, data_batch: dict) -> None:
+        new = {path for sample in data_samples_of(data_batch)
+               for path in sample.get('skipped_images', ())}
+        if new:
+            self._remember_skipped(new)
+
+    def _remember_skipped(self, paths: set) -> List[str]:
+        hub = self.runner.message_hub
+        paths = sorted(paths.union(hub.get_info('skipped_images', [])))
+        hub.update_info('skipped_images', paths)
+        return paths
+
+    def _report_skipped(self, shown: int = 10) -> None:
+        of_ranks = all_gather_object(self.runner.message_hub.get_info('skipped_images', []))
+        paths = set().union(*of_ranks)
+        if not paths:
+            return
+        paths = self._remember_skipped(paths)
+        more = f' and {len(paths) - shown} more' if len(paths) > shown else ''
+        self.runner.logger.warning(f'{len(paths)} images could not be read and were replaced so '
+                                   f'far: {", ".join(paths[:shown])}{more}')
+
+
+class _Unstarted:
+    """Stands for a dataloader whose workers must not start yet."""
+
+    def __init__(self, dataloader: DataLoader) -> None:
+        self.dataset = dataloader.dataset
+
+    def __iter__(self) -> Iterator:
+        return iter(())

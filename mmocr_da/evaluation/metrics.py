@@ -1,0 +1,102 @@
+"""One metric with every number of the text recognition papers, and a dump of all readings."""
+from typing import Dict, List, Optional, Sequence, Tuple
+
+from mmengine.evaluator import BaseMetric, DumpResults
+
+from mmocr_da.registry import METRICS
+from .functional import (accuracy_within_one_edit, character_error_rate, normalize,
+                         normalized_edit_distance, total_edit_distance, word_accuracy,
+                         word_error_rate)
+
+
+@METRICS.register_module()
+class TextErrorMetric(BaseMetric):
+    """Error rates and accuracies of word images, from one pass over the data.
+
+    ================================  ==============================================  ======
+    key                               meaning                                         better
+    ================================  ==============================================  ======
+    ``cer``                           edits / reference characters                    lower
+    ``wer``                           share of words misread                          lower
+    ``ted``                           total edit distance                             lower
+    ``ned``                           mean of ``1 - distance / max(length)``          higher
+    ``ed1``                           share of words within one edit                  higher
+    ``word_acc``                      share of words right                            higher
+    ``word_acc_ignore_case``          the same, letter case ignored                   higher
+    ``word_acc_ignore_case_symbol``   the same, case and symbols ignored              higher
+    ================================  ==============================================  ======
+
+    ``ignore_case`` and ``ignore_symbols`` apply to the first five; the three accuracies keep the
+    names and the meaning of MMOCR's ``WordMetric``. Numbers are not rounded.
+
+    With ``MultiDatasetsEvaluator`` and ``dataset_prefixes=['source', 'target']`` a key becomes
+    ``target/recog/cer``; with MMEngine's plain ``Evaluator`` it is ``recog/cer``.
+    """
+
+    default_prefix: Optional[str] = 'recog'
+
+    def __init__(self,
+                 ignore_case: bool = False,
+                 ignore_symbols: bool = False,
+                 collect_device: str = 'cpu',
+                 prefix: Optional[str] = None) -> None:
+        super().__init__(collect_device, prefix)
+        self.ignore_case = ignore_case
+        self.ignore_symbols = ignore_symbols
+
+    def process(self, data_batch: Sequence[dict], data_samples: Sequence[dict]) -> None:
+        """Keep ``(reading, truth)`` of every sample: exactly one entry each, in order.
+
+        ``MultiDatasetsEvaluator`` cuts the list of entries into datasets by their sizes.
+        """
+        for sample in data_samples:
+            truth = (sample.get('gt_text') or {}).get('item')
+            if truth is None:
+                raise ValueError(
+                    f'{type(self).__name__} needs data samples with gt_text.item, got none for '
+                    f'{sample.get("img_path", "an image")}; evaluate on a labelled dataset whose '
+                    "pipeline has `LoadOCRAnnotations(with_text=True)`, or remove the dataset from "
+                    'the val/test dataloader')
+            self.results.append((sample.get('pred_text').get('item'), truth))
+
+    def compute_metrics(self, results: List[Tuple[str, str]]) -> Dict[str, float]:
+        """Compute all metrics from ``(reading, truth)`` pairs."""
+        # `UnlabelledDataset` carries empty texts, so that MMOCR's pipelines run on it.
+        if results and not any(truth for _, truth in results):
+            raise ValueError(
+                f'{type(self).__name__} needs texts to compare with, got only empty ones for all '
+                f'{len(results)} images; evaluate on a labelled dataset')
+
+        def columns(**options) -> Tuple[List[str], List[str]]:
+            return tuple([normalize(pair[i], **options) for pair in results] for i in (0, 1))
+
+        texts = columns(ignore_case=self.ignore_case, ignore_symbols=self.ignore_symbols)
+        return dict(
+            cer=character_error_rate(*texts),
+            wer=word_error_rate(*texts),
+            # A float: of integers MMEngine writes null to the file of a test run.
+            ted=float(total_edit_distance(*texts)),
+            ned=normalized_edit_distance(*texts),
+            ed1=accuracy_within_one_edit(*texts),
+            word_acc=word_accuracy(*columns()),
+            word_acc_ignore_case=word_accuracy(*columns(ignore_case=True)),
+            word_acc_ignore_case_symbol=word_accuracy(
+                *columns(ignore_case=True, ignore_symbols=True)))
+
+
+@METRICS.register_module()
+class DumpPredictions(DumpResults):
+    """MMEngine's ``DumpResults``, complete under ``MultiDatasetsEvaluator`` too.
+
+    That evaluator asks for the results of one dataset after the other, and ``DumpResults`` writes
+    each over the one before: only the last dataset would be left in the file.
+    """
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self._dumped = []
+
+    def compute_metrics(self, results: list) -> dict:
+        """Dump all results so far to the pickle file."""
+        self._dumped.extend(results)
+        return super().compute_metrics(self._dumped)

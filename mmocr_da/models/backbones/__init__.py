@@ -1,0 +1,4 @@
+"""Backbones: images in, feature map out."""
+from .text_resnet import TextResNet
+
+__all__ = ['TextResNet']

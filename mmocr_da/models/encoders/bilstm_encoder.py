@@ -1,0 +1,38 @@
+"""The context encoder of ASSDA: BiLSTMs over the grid sequence of eq. 1."""
+from typing import Optional, Sequence
+
+from mmocr.models.textrecog.encoders.base import BaseEncoder
+from mmocr.models.textrecog.layers.lstm_layer import BidirectionalLSTM
+from mmocr.structures import TextRecogDataSample
+from torch import Tensor, nn
+
+from mmocr_da.registry import MODELS
+
+
+@MODELS.register_module()
+class BiLSTMEncoder(BaseEncoder):
+    """Layers of a bidirectional LSTM and a linear map each, over any feature map.
+
+    A map higher than 1 becomes a sequence column by column, from top to bottom within each, so
+    that neighbours in the sequence are neighbours in the image. (MMOCR's ``ASTEREncoder`` wants
+    maps of height 1 and has no linear map.)
+
+    Shape: ``(N, in_channels, H, W) -> (N, W * H, out_channels)``.
+    """
+
+    def __init__(self,
+                 in_channels: int,
+                 hidden_size: int = 256,
+                 out_channels: int = 256,
+                 num_layers: int = 2,
+                 init_cfg: Optional[dict] = None) -> None:
+        super().__init__(init_cfg)
+        widths = [in_channels] + [out_channels] * num_layers
+        self.layers = nn.Sequential(
+            *(BidirectionalLSTM(a, hidden_size, b) for a, b in zip(widths, widths[1:])))
+
+    def forward(self,
+                feat: Tensor,
+                data_samples: Optional[Sequence[TextRecogDataSample]] = None) -> Tensor:
+        sequence = feat.permute(3, 2, 0, 1).flatten(0, 1)  # (W * H, N, C)
+        return self.layers(sequence).transpose(0, 1).contiguous()

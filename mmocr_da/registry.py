@@ -1,0 +1,56 @@
+"""Registries of this package: children of MMEngine's roots, so configs write ``mmocr_da.X``.
+
+Siblings of MMOCR's, not children: a prefix is looked up among the root's direct children only, so
+``mmocr_da.X`` works from every scope, also inside a part that MMDetection builds.
+"""
+from mmengine.config.utils import MODULE2PACKAGE
+from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
+from mmengine.registry import DATASETS as MMENGINE_DATASETS
+from mmengine.registry import EVALUATOR as MMENGINE_EVALUATOR
+from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import LOOPS as MMENGINE_LOOPS
+from mmengine.registry import METRICS as MMENGINE_METRICS
+from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import TASK_UTILS as MMENGINE_TASK_UTILS
+from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
+from mmengine.registry import VISUALIZERS as MMENGINE_VISUALIZERS
+from mmengine.registry import Registry
+
+# Lets `_base_ = ['mmocr_da::assda/...']` and MMEngine's hub find our configs. MMEngine takes the
+# value for a distribution first and for a module second, then looks for `.mim` in the folder of
+# its file. A module, because the distribution of an editable install is in site-packages, where
+# the configs are not.
+MODULE2PACKAGE['mmocr_da'] = 'mmocr_da.registry'
+
+
+class _Registry(Registry):
+    """A registry that answers for MMOCR as well where it has no such name itself.
+
+    MMEngine puts the scope ``mmocr_da`` on all that a config takes from ``mmocr_da::``, and then
+    looks for plain names like ``CRNN`` here and in its own root only.
+    """
+
+    def get(self, key):
+        found = super().get(key)
+        if found is None and '.' not in key:
+            found = super().get(f'mmocr.{key}')
+        return found
+
+
+def _child(parent, location):
+    return _Registry(parent.name, parent=parent, scope='mmocr_da',
+                     locations=[f'mmocr_da.{location}'])
+
+
+MODELS = _child(MMENGINE_MODELS, 'models')
+DATASETS = _child(MMENGINE_DATASETS, 'datasets')
+DATA_SAMPLERS = _child(MMENGINE_DATA_SAMPLERS, 'datasets')
+TRANSFORMS = _child(MMENGINE_TRANSFORMS, 'datasets')
+METRICS = _child(MMENGINE_METRICS, 'evaluation')
+HOOKS = _child(MMENGINE_HOOKS, 'engine')
+LOOPS = _child(MMENGINE_LOOPS, 'engine')
+# Nothing of ours so far; they are here to answer for MMOCR. An empty list of locations would make
+# MMEngine look for one.
+EVALUATOR = _child(MMENGINE_EVALUATOR, 'registry')
+TASK_UTILS = _child(MMENGINE_TASK_UTILS, 'registry')
+VISUALIZERS = _child(MMENGINE_VISUALIZERS, 'registry')

@@ -1,0 +1,76 @@
+"""Packaging; to set up an environment use ``tools/setup_env.py``, which also builds MMCV."""
+import os
+import shutil
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).resolve().parent
+SHIPPED = ('configs', 'tools', 'model-index.yml')
+# torchvision is not here: its PyPI wheel asks for a torch build of its own (tools/setup_env.py
+# chooses the one that fits).
+REQUIREMENTS = [
+    'editdistance',
+    'imgaug>=0.4',  # MMOCR asks for it; imaug, its fork, would leave MMOCR's requirement open
+    'lmdb',
+    'matplotlib',
+    'opencv-python>=4.5.4,<4.13',  # 4.13 and later need numpy 2; 5.0 no longer casts int64
+    'packaging',
+    'pyclipper',
+    'pyyaml',
+    'rapidfuzz>=2',
+    'scikit-image',
+    'scikit-learn',
+    'scipy',
+    'setuptools<81',  # MMEngine 0.10 imports pkg_resources when a config names a package
+    'shapely>=2',
+    'tensorboard',
+]
+TESTS = ['pytest>=7', 'pytest-timeout']
+
+
+def version_file():
+    names = {}
+    exec((ROOT / 'mmocr_da' / 'version.py').read_text(encoding='utf-8'), names)
+    return names['__version__'], [name + wanted for name, wanted in names['HOSTS'].items()]
+
+
+def add_mim():
+    """Put configs, tools and model index where MIM and MMEngine look: in ``mmocr_da/.mim``.
+
+    As links, so that an editable install sees the files that are edited; a wheel gets copies.
+    """
+    folder = ROOT / 'mmocr_da' / '.mim'
+    folder.mkdir(exist_ok=True)
+    for name in SHIPPED:
+        link = folder / name
+        if link.is_symlink() or link.is_file():
+            link.unlink()
+        elif link.is_dir():
+            shutil.rmtree(link)
+        try:
+            link.symlink_to(os.path.join('..', '..', name))
+        except OSError:  # Windows, unless in developer mode
+            copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+            copy(ROOT / name, link)
+    # Walked rather than globbed: globs skip what is behind a link or a dot.
+    return [os.path.relpath(os.path.join(path, file), ROOT / 'mmocr_da')
+            for path, _, files in os.walk(folder, followlinks=True) for file in files
+            if '__pycache__' not in path and not file.startswith('.')]
+
+
+version, hosts = version_file()
+setup(
+    name='mmocr_da',
+    version=version,
+    description='Domain adaptation for text recognition, as a plug-in of MMOCR',
+    long_description=(ROOT / 'README.md').read_text(encoding='utf-8')
+    if (ROOT / 'README.md').exists() else '',
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    python_requires='>=3.11,<3.13',
+    packages=find_packages(include=['mmocr_da', 'mmocr_da.*']),
+    package_data={'mmocr_da': add_mim()},
+    install_requires=hosts + REQUIREMENTS,
+    extras_require={'tests': TESTS},
+    zip_safe=False)

@@ -1,0 +1,164 @@
+import json
+import os
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+
+
+@pytest.fixture(scope='module')
+def curves(load_tool):
+    return load_tool('analysis_tools/plot_curves')
+
+
+@pytest.fixture(scope='module')
+def sheet(load_tool):
+    return load_tool('analysis_tools/reading_sheet')
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Writes ``scalars.json`` of one start of a run; returns the work directory."""
+
+    def make(*rows, start='20260101_000000', name='run', tail=''):
+        folder = tmp_path / name / start / 'vis_data'
+        folder.mkdir(parents=True)
+        (folder / 'scalars.json').write_text('\n'.join(map(json.dumps, rows)) + tail)
+        return str(tmp_path / name)
+
+    return make
+
+
+def is_picture(path):
+    image = cv2.imread(str(path))
+    return image is not None and image.std() > 1
+
+
+def test_scalars_are_read_by_name_and_step(curves, run):
+    read = curves.read_scalars(run(dict(loss=2., lr=1, step=10), {'recog/cer': .5, 'step': 20}))
+    assert read['loss'] == {10: 2.} and read['recog/cer'] == {20: .5}
+
+
+def test_a_resumed_run_replaces_what_came_after_its_first_step(curves, run):
+    run(*(dict(loss=1., step=s) for s in (10, 20, 30, 40)))
+    work_dir = run(*(dict(loss=2., step=s) for s in (25, 35)), start='20260102_000000')
+    assert curves.read_scalars(work_dir)['loss'] == {10: 1., 20: 1., 25: 2., 35: 2.}
+
+
+def test_a_validation_alone_replaces_nothing(curves, run):
+    run(*(dict(loss=1., step=s) for s in (10, 20)))
+    work_dir = run({'recog/cer': .5, 'step': 0}, start='20260102_000000')
+    assert curves.read_scalars(work_dir)['loss'] == {10: 1., 20: 1.}
+
+
+def test_a_line_that_is_only_half_written_is_skipped(curves, run):
+    work_dir = run(dict(loss=1., step=10), tail='\n{"loss": 0.5, "st')
+    assert curves.read_scalars(work_dir)['loss'] == {10: 1.}
+
+
+def test_every_scalar_finds_its_panel_and_no_other(curves, run, tmp_path):
+    row = dict(loss=1., loss_global=.5, global_lambda=.1, local_gate_target=.4, local_gate_source=1,
+               global_acc_source=.5, global_acc_target=.6, lr=.1, time=1, step=1)
+    validation = {'source/recog/cer': .1, 'target/recog/cer': .2, 'target/recog/wer': .3,
+                  'target/recog/word_acc': .7, 'step': 1}
+    drawn = curves.plot_curves([run(row, validation)], str(tmp_path / 'out.png'))
+    assert drawn == {'loss': 2, 'lambda': 1, 'gate pass rate': 2, 'discriminator accuracy': 2,
+                     'CER': 2, 'WER': 1}
+    assert is_picture(tmp_path / 'out.png')
+
+
+def test_a_run_of_the_toy_has_every_panel(curves, trained, tmp_path):
+    drawn = curves.plot_curves([str(trained)], str(tmp_path / 'out.png'))
+    assert drawn.keys() == curves.PANELS.keys()
+
+
+def test_several_runs_share_the_panels(curves, run, tmp_path):
+    runs = [run(dict(loss=1., step=1), name='a'), run(dict(loss=2., loss_x=1., step=1), name='b')]
+    assert curves.plot_curves(runs, str(tmp_path / 'out.png')) == {'loss': 3}
+
+
+def test_what_cannot_be_plotted_is_an_error(curves, run, tmp_path):
+    with pytest.raises(ValueError, match='a run must be a work directory .* got /no/such'):
+        curves.plot_curves(['/no/such'], 'out.png')
+    work_dir = run(dict(lr=1., step=1))
+    with pytest.raises(ValueError, match='runs must have logged one of loss, lambda'):
+        curves.plot_curves([work_dir], 'out.png')
+    with pytest.raises(ValueError, match='got 2 for 1 runs'):
+        curves.plot_curves([work_dir], 'out.png', labels=['a', 'b'])
+
+
+@pytest.fixture
+def images(tmp_path):
+    paths = [str(tmp_path / f'{i}.png') for i in range(3)]
+    for path in paths:
+        cv2.imwrite(path, np.full((16, 40, 3), 128, np.uint8))
+    return paths
+
+
+def test_the_sheet_counts_what_is_right(sheet, images, tmp_path):
+    readings = {'old': ['ab', 'X', ''], 'new': ['ab', 'c$', '$x$']}
+    truths = ['ab', 'x', '$x$']
+    out_file = str(tmp_path / 'sheet.png')
+    assert sheet.reading_sheet(images, truths, readings, out_file) == dict(old=1, new=2)
+    assert sheet.reading_sheet(images, truths, readings, out_file,
+                               ignore_case=True) == dict(old=2, new=2)
+    assert is_picture(out_file)
+
+
+def pixels(path, colour):
+    """How many pixels are nearer to the colour's channel than any grey is."""
+    image = cv2.imread(str(path)).astype(int)
+    blue, green, red = np.moveaxis(image, -1, 0)
+    return int((green - red > 60).sum() if colour == 'green' else (red - green > 60).sum())
+
+
+@pytest.mark.parametrize('reading, colour, other', [('ab', 'green', 'red'),
+                                                    ('ax', 'red', 'green')])
+def test_right_is_green_and_wrong_is_red(sheet, images, tmp_path, reading, colour, other):
+    sheet.reading_sheet(images, ['ab'] * 3, dict(model=[reading] * 3), str(tmp_path / 's.png'))
+    assert pixels(tmp_path / 's.png', colour) > 50
+    assert pixels(tmp_path / 's.png', other) == 0
+
+
+def test_a_missing_reading_is_an_error(sheet, images):
+    with pytest.raises(ValueError, match='new needs one text per image, got 1 texts for 3 images'):
+        sheet.reading_sheet(images, ['a'] * 3, dict(new=['a']), 'sheet.png')
+
+
+def test_samples_are_of_the_last_dataset_and_the_same_for_a_seed(sheet, toy):
+    cfg = Config.fromfile(str(toy))
+    paths, texts = sheet.draw_samples(cfg, 4, seed=3)
+    assert (paths, texts) == sheet.draw_samples(cfg, 4, seed=3)
+    assert all(os.path.basename(path).startswith('target_') for path in paths)
+    assert len(set(paths)) == 4
+    all_paths, all_texts = sheet.draw_samples(cfg, 100, dataset=0)
+    assert [os.path.basename(p) for p in all_paths] == [f'source_{i}.png' for i in range(6)]
+    assert all_texts == ['12', '345', '6', '77', '890', '21']
+
+
+def test_readings_are_those_of_the_test_run(sheet, toy, trained, run_tool, tmp_path):
+    import pickle
+    checkpoint = str(trained / 'iter_2.pth')
+    run_tool('test', toy, checkpoint, '--work-dir', tmp_path, '--save-preds', '--cfg-options',
+             'test_dataloader.batch_size=1')
+    predictions = pickle.loads((tmp_path / 'iter_2.pth_predictions.pkl').read_bytes())
+    expected = [p['pred_text']['item'] for p in predictions]
+    read = sheet.read_images(Config.fromfile(str(toy)), checkpoint,
+                             [p['img_path'] for p in predictions])
+    assert read == expected and any(read)
+
+
+def test_the_command_line_draws_a_sheet(toy, trained, run_tool, tmp_path, capsys):
+    models = [part for name in ('old', 'new') for part in ('--model', name, toy,
+                                                           trained / 'iter_2.pth')]
+    run_tool('analysis_tools/reading_sheet', *models, '--out', tmp_path / 'sheet.png', '--num', 2)
+    assert is_picture(tmp_path / 'sheet.png')
+    assert 'new: 0/2 right' in capsys.readouterr().out
+
+
+def test_a_checkpoint_of_another_model_is_an_error(sheet, toy, tmp_path):
+    torch.save(dict(state_dict=dict(weight=torch.zeros(1))), tmp_path / 'other.pth')
+    with pytest.raises(RuntimeError, match='Missing key'):
+        sheet.read_images(Config.fromfile(str(toy)), str(tmp_path / 'other.pth'), [])

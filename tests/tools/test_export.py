@@ -1,0 +1,176 @@
+import copy
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+import torch
+from mmengine.config import Config, ConfigDict
+from mmocr.models.textrecog.recognizers import EncoderDecoderRecognizer
+
+from mmocr_da.engine import export
+from mmocr_da.registry import MODELS
+
+
+@pytest.fixture(scope='module')
+def exported(toy, trained, run_tool, tmp_path_factory):
+    out_dir = tmp_path_factory.mktemp('exported')
+    run_tool('export', toy, trained / 'iter_2.pth', out_dir)
+    return out_dir
+
+
+@pytest.fixture
+def adapted(toy, trained):
+    """Config and weights of the adapted toy."""
+    checkpoint = torch.load(trained / 'iter_2.pth', weights_only=False)
+    return Config.fromfile(str(toy)), checkpoint['state_dict']
+
+
+def build(cfg, state_dict):
+    model = MODELS.build(copy.deepcopy(cfg.model))
+    model.load_state_dict(state_dict, strict=True)
+    return model
+
+
+def test_the_export_is_stock_mmocr_and_predicts_the_same(exported, adapted):
+    plain = Config.fromfile(str(exported / 'toy.py'))
+    checkpoint = torch.load(exported / 'toy.pth')
+    assert checkpoint.keys() == {'meta', 'state_dict'}
+    model = build(plain, checkpoint['state_dict'])
+    assert type(model) is EncoderDecoderRecognizer
+    for seed in range(3):
+        batch = export.random_batch(plain, seed)
+        assert export.same_predictions(build(*adapted), model, batch)
+
+
+def test_the_weights_are_the_adapted_ones_and_no_others(exported, adapted):
+    weights = torch.load(exported / 'toy.pth')['state_dict']
+    base = {k: v for k, v in adapted[1].items() if not k.startswith('objectives.')}
+    assert len(base) < len(adapted[1])
+    assert weights.keys() == base.keys()
+    assert all(torch.equal(weights[key], base[key]) for key in base)
+
+
+def test_the_config_is_for_testing_only_and_without_mmocr_da(exported):
+    plain = Config.fromfile(str(exported / 'toy.py'))
+    assert 'mmocr_da' not in (exported / 'toy.py').read_text()
+    assert plain.model.type == 'EncoderDecoderRecognizer'
+    assert not {'objectives', 'supervised_weight', 'hook_point'} & plain.model.keys()
+    assert not {'train_dataloader', 'train_cfg', 'optim_wrapper', 'load_from'} & plain.keys()
+    assert {'test_dataloader', 'test_evaluator', 'test_cfg', 'test_pipeline'} <= plain.keys()
+    assert plain.test_evaluator.dataset_prefixes == ['source', 'target']
+    assert [m.type for m in plain.test_evaluator.metrics] == ['WordMetric', 'CharMetric',
+                                                              'OneMinusNEDMetric']
+
+
+def test_the_folder_can_be_moved_and_mmocr_alone_reads_it(exported, toy, tmp_path):
+    shutil.copytree(exported, tmp_path / 'moved')
+    # Another process, in which only the hosts' adaptation may come from us.
+    code = f"""
+import sys
+from mmocr_da import compat
+compat.apply()
+for name in [name for name in sys.modules if name.split('.')[0] == 'mmocr_da']:
+    del sys.modules[name]
+sys.modules['mmocr_da'] = None  # importing it is an error from here on
+from mmocr.apis import TextRecInferencer
+reader = TextRecInferencer('toy.py', 'toy.pth', device='cpu')
+result = reader({str(toy.parent / 'target_0.png')!r}, progress_bar=False)
+assert isinstance(result['predictions'][0]['text'], str)
+"""
+    done = subprocess.run([sys.executable, '-c', code], cwd=tmp_path / 'moved', text=True,
+                          capture_output=True, env=dict(os.environ, OMP_NUM_THREADS='1'))
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_exporting_the_export_changes_nothing(exported):
+    cfg = Config.fromfile(str(exported / 'toy.py'))
+    weights = torch.load(exported / 'toy.pth')['state_dict']
+    plain, plain_weights = export.strip_adaptation(cfg, weights)
+    assert plain.to_dict() == cfg.to_dict()
+    assert all(torch.equal(weights[key], plain_weights[key]) for key in weights)
+    assert weights.keys() == plain_weights.keys()
+
+
+def test_inputs_are_not_changed(adapted):
+    cfg, weights = adapted
+    text, keys = cfg.pretty_text, list(weights)
+    plain, _ = export.strip_adaptation(cfg, weights)
+    plain.model.decoder.max_seq_len = 99
+    assert (cfg.pretty_text, list(weights)) == (text, keys)
+
+
+def test_a_missing_weight_is_an_error(adapted):
+    cfg, weights = adapted
+    weights = {k: v for k, v in weights.items() if not k.startswith('encoder.')}
+    with pytest.raises(ValueError, match='must hold all weights of EncoderDecoderRecognizer, got '
+                                         r'none for encoder\.'):
+        export.strip_adaptation(cfg, weights)
+
+
+def test_a_weight_more_inside_the_recognizer_is_an_error(adapted):
+    cfg, weights = adapted
+    weights['backbone.layer1.0.bn1.rho'] = torch.ones(8)
+    with pytest.raises(ValueError, match=r'got also backbone\.layer1\.0\.bn1\.rho; make'):
+        export.strip_adaptation(cfg, weights)
+
+
+def test_a_model_without_a_stock_counterpart_is_an_error(adapted):
+    cfg, weights = adapted
+    cfg.model = ConfigDict(type='mmocr_da.DomainDiscriminator')
+    with pytest.raises(ValueError, match='DomainDiscriminator'):
+        export.strip_adaptation(cfg, weights)
+
+
+@pytest.mark.parametrize('change', ['text', 'probabilities'])
+def test_the_check_sees_a_model_that_reads_differently(adapted, change):
+    first, second = build(*adapted), build(*adapted)
+    batch = export.random_batch(adapted[0])
+    assert export.same_predictions(first, second, batch)
+    with torch.no_grad():
+        # The second is too little for another text, and the check must still see it.
+        second.decoder.fc.bias[3] += 100 if change == 'text' else 0.01
+    assert not export.same_predictions(first, second, batch)
+
+
+def test_what_remains_of_ours_is_named():
+    cfg = Config(dict(model=dict(decoder=dict(type='mmocr_da.AttentionDecoder')),
+                      hooks=[dict(type='mmocr_da.A'), (dict(type='mmocr_da.A'), )], type='CRNN'))
+    assert export.remaining_parts(cfg) == ['mmocr_da.A', 'mmocr_da.AttentionDecoder']
+
+
+def test_our_hooks_imports_and_preprocessor_give_way(adapted):
+    cfg, weights = adapted
+    cfg.default_hooks.ours = dict(type='mmocr_da.SomeHook')
+    cfg.custom_imports = dict(imports=['mmocr_da.models', 'other'], allow_failed_imports=False)
+    cfg.model.data_preprocessor.type = 'mmocr_da.BatchedTextRecogDataPreprocessor'
+    plain, _ = export.strip_adaptation(cfg, weights)
+    assert 'ours' not in plain.default_hooks and 'logger' in plain.default_hooks
+    assert plain.custom_imports.imports == ['other']
+    assert plain.model.data_preprocessor.type == 'TextRecogDataPreprocessor'
+    assert plain.model.data_preprocessor.mean == [127.5]
+
+
+def test_raw_undoes_the_swap_of_the_moving_average():
+    from mmengine.hooks import EMAHook
+    state = {'weight': torch.tensor(1.), 'buffer': torch.tensor(5.)}
+    checkpoint = dict(state_dict=dict(state), ema_state_dict={
+        'module.weight': torch.tensor(2.), 'steps': torch.tensor(9)})
+    EMAHook._swap_ema_state_dict(None, checkpoint)
+    assert export.select_weights(checkpoint)['weight'] == 2
+    assert export.select_weights(checkpoint, raw=True) == state
+    with pytest.raises(ValueError, match='--raw needs a checkpoint of EMAHook'):
+        export.select_weights(dict(state_dict=state), raw=True)
+
+
+def test_dictionaries_of_one_name_do_not_overwrite_each_other(tmp_path):
+    for name in 'ab':
+        (tmp_path / name).mkdir()
+        (tmp_path / name / 'dict.txt').write_text(name)
+    paths = [str(tmp_path / name / 'dict.txt') for name in 'aba']
+    cfg = Config(dict(parts=[dict(dict_file=path) for path in paths]))
+    export.bundle_dictionaries(cfg, str(tmp_path))
+    files = [part.dict_file.split('/')[-1] for part in cfg.parts]
+    assert all(part.dict_file.startswith('{{ fileDirname }}/') for part in cfg.parts)
+    assert [(tmp_path / file).read_text() for file in files] == ['a', 'b', 'a']

@@ -1,0 +1,238 @@
+import json
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from mmocr_da.engine import launch
+
+TOOLS = Path(__file__).parents[2] / 'tools'
+SCALARS = ('global_lambda', 'local_lambda', 'global_acc_source', 'global_acc_target',
+           'local_gate_source', 'local_gate_target')
+
+
+def weights(work_dir, iteration=2):
+    return torch.load(work_dir / f'iter_{iteration}.pth', weights_only=False)['state_dict']
+
+
+def same(first, second):
+    return first.keys() == second.keys() and all(
+        torch.equal(first[key], second[key]) for key in first)
+
+
+def scalars(work_dir):
+    file, = work_dir.glob('*/vis_data/scalars.json')
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+def test_losses_and_error_rates_of_both_domains_are_logged(trained):
+    first, second, validation = scalars(trained)
+    assert (first['step'], second['step'], validation['step']) == (1, 2, 2)
+    for domain in ('source', 'target'):
+        assert validation[f'{domain}/recog/cer'] > 0
+        assert 0 <= validation[f'{domain}/recog/word_acc'] <= 1
+
+
+def test_scalars_without_loss_in_their_name_are_logged_but_not_summed(trained):
+    for row in scalars(trained)[:2]:
+        assert set(SCALARS) <= row.keys()
+        parts = [value for key, value in row.items() if 'loss' in key and key != 'loss']
+        assert len(parts) == 3
+        assert row['loss'] == pytest.approx(sum(parts))
+    log, = trained.glob('*/*.log')
+    line = [line for line in log.read_text().splitlines() if 'Iter(train) [2/2]' in line][0]
+    assert all(f'{name}: ' in line for name in SCALARS)
+
+
+def test_tensorboard_gets_every_scalar(trained):
+    folder, = trained.glob('*/vis_data')
+    events = EventAccumulator(str(folder)).Reload()
+    assert {'loss', 'target/recog/cer', *SCALARS} <= set(events.Tags()['scalars'])
+
+
+def test_the_seed_decides_the_weights(toy, trained, run_tool, tmp_path):
+    same_seed, other_seed = tmp_path / 'same', tmp_path / 'other'
+    run_tool('train', toy, '--work-dir', same_seed, '--seed', 1)
+    run_tool('train', toy, '--work-dir', other_seed, '--seed', 2)
+    assert same(weights(trained), weights(same_seed))
+    assert not same(weights(trained), weights(other_seed))
+
+
+def test_resume_continues_the_run_and_not_load_from(toy, trained, run_tool, tmp_path):
+    start = tmp_path / 'source_only.pth'
+    torch.save(dict(state_dict=weights(trained)), start)
+    # What a config of an adaptation has; `--resume` must not take it for the run.
+    options = ['--work-dir', tmp_path / 'run', '--cfg-options', f'load_from={start}']
+    run_tool('train', toy, *options, 'train_cfg.max_iters=1')
+    assert not (tmp_path / 'run' / 'iter_2.pth').exists()
+    run_tool('train', toy, '--resume', *options)
+
+    run_tool('train', toy, '--work-dir', tmp_path / 'straight', '--cfg-options',
+             f'load_from={start}')
+    assert same(weights(tmp_path / 'run'), weights(tmp_path / 'straight'))
+
+
+def test_resume_starts_from_load_from_while_there_is_nothing_to_resume(tmp_path):
+    cfg = Config(dict(work_dir=str(tmp_path), load_from='source_only.pth'))
+    launch.set_resume(cfg, 'auto')
+    assert (cfg.resume, cfg.load_from) == (False, 'source_only.pth')
+
+
+@pytest.mark.parametrize('written', ['elsewhere/iter_7.pth', '{work_dir}/iter_7.pth'])
+def test_resume_finds_the_last_checkpoint_of_a_moved_work_dir(tmp_path, written):
+    (tmp_path / 'iter_7.pth').touch()
+    (tmp_path / 'last_checkpoint').write_text(written.format(work_dir=tmp_path))
+    cfg = Config(dict(work_dir=str(tmp_path), load_from='source_only.pth'))
+    launch.set_resume(cfg, 'auto')
+    assert (cfg.resume, cfg.load_from) == (True, str(tmp_path / 'iter_7.pth'))
+
+
+def test_resume_takes_the_checkpoint_it_is_given(tmp_path):
+    cfg = Config(dict(work_dir=str(tmp_path), load_from='source_only.pth'))
+    launch.set_resume(cfg, 'iter_3.pth')
+    assert (cfg.resume, cfg.load_from) == (True, 'iter_3.pth')
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (['--cfg-options', 'load_from=/no/such.pth'], "load_from must .* got '/no/such.pth', which"),
+    (['--resume', '/no/such.pth'], "--resume must be a checkpoint file, got '/no/such.pth'"),
+    (['--auto-scale-lr'], '--auto-scale-lr needs auto_scale_lr.base_batch_size'),
+])
+def test_what_cannot_work_stops_before_a_run_exists(toy, run_tool, tmp_path, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        run_tool('train', toy, '--work-dir', tmp_path / 'run', *arguments)
+    assert not (tmp_path / 'run').exists()
+
+
+@pytest.mark.parametrize('name', ['train', 'test'])
+def test_a_missing_config_is_an_error_that_names_it(run_tool, name):
+    with pytest.raises(ValueError, match="config must be an existing file, got '/no/such.py'"):
+        run_tool(name, '/no/such.py', *(['a.pth'] if name == 'test' else []))
+
+
+@pytest.mark.parametrize('wanted', [['--amp'],
+                                    ['--cfg-options', 'optim_wrapper.type=AmpOptimWrapper']])
+def test_mixed_precision_without_a_gpu_is_an_error(toy, run_tool, tmp_path, monkeypatch, wanted):
+    monkeypatch.setattr(launch, 'get_device', lambda: 'cpu')
+    with pytest.raises(ValueError, match='needs a GPU, got a machine without one'):
+        run_tool('train', toy, '--work-dir', tmp_path / 'run', *wanted)
+
+
+def test_amp_switches_the_wrapper(monkeypatch):
+    cfg = Config(dict(optim_wrapper=dict(type='OptimWrapper')))
+    launch.enable_amp(cfg)
+    assert cfg.optim_wrapper == dict(type='AmpOptimWrapper', loss_scale='dynamic')
+    monkeypatch.setattr(launch, 'get_device', lambda: 'cuda')
+    launch.check_amp(cfg)
+    with pytest.raises(ValueError, match="got 'OptimWrapperDict'"):
+        launch.enable_amp(Config(dict(optim_wrapper=dict(type='OptimWrapperDict'))))
+
+
+@pytest.mark.parametrize('share', [0.001, 0.1, 0.5, 0.9, 0.999])
+@pytest.mark.parametrize('zipped', [True, False])
+def test_a_checkpoint_that_is_cut_anywhere_is_an_error(tmp_path, share, zipped):
+    path = tmp_path / 'whole.pth'
+    torch.save(dict(state_dict=dict(weight=torch.rand(1000))), path,
+               _use_new_zipfile_serialization=zipped)
+    launch.check_checkpoint(str(path))
+    content = path.read_bytes()
+    cut = tmp_path / 'cut.pth'
+    cut.write_bytes(content[:int(share * len(content))])
+    with pytest.raises(ValueError, match='load_from must be a whole checkpoint, got .*cut.pth'):
+        launch.check_checkpoint(str(cut))
+
+
+def test_the_work_dir_is_the_argument_then_the_config_then_the_name(tmp_path):
+    plain, own = tmp_path / 'plain.py', tmp_path / 'own.py'
+    plain.write_text('a = 1')
+    own.write_text("work_dir = 'mine'")
+    assert launch.load_config(str(own), 'given').work_dir == 'given'
+    assert launch.load_config(str(own)).work_dir == 'mine'
+    assert launch.load_config(str(plain)).work_dir == './work_dirs/plain'
+
+
+def test_seed_keeps_what_the_config_says_beside_it(monkeypatch):
+    monkeypatch.delenv('CUBLAS_WORKSPACE_CONFIG', raising=False)
+    cfg = Config(dict(randomness=dict(seed=1, diff_rank_seed=True)))
+    launch.set_seed(cfg, None, False)
+    assert cfg.randomness == dict(seed=1, diff_rank_seed=True)
+    launch.set_seed(cfg, 7, True)
+    assert cfg.randomness == dict(seed=7, diff_rank_seed=True, deterministic=True)
+    monkeypatch.delenv('CUBLAS_WORKSPACE_CONFIG')
+
+
+def test_test_repeats_the_validation_and_dumps_every_prediction(toy, trained, run_tool, tmp_path):
+    run_tool('test', toy, trained / 'iter_2.pth', '--work-dir', tmp_path, '--save-preds')
+    file, = tmp_path.glob('*/*.json')
+    metrics = json.loads(file.read_text())
+    validation = scalars(trained)[-1]
+    keys = [key for key in validation if '/recog/' in key]
+    assert len(keys) == 16
+    assert {key: metrics[key] for key in keys} == {key: validation[key] for key in keys}
+    predictions = pickle.loads((tmp_path / 'iter_2.pth_predictions.pkl').read_bytes())
+    names = [Path(p['img_path']).stem for p in predictions]
+    assert names == [f'{d}_{i}' for d in ('source', 'target') for i in range(6)]
+
+
+def test_test_paints_every_image(toy, trained, run_tool, tmp_path):
+    # A second visualizer of the same name would be the first one, with its folder.
+    run_tool('test', toy, trained / 'iter_2.pth', '--work-dir', tmp_path / 'run', '--show-dir',
+             tmp_path / 'shown', '--cfg-options', 'visualizer.name=painter')
+    assert len(list((tmp_path / 'shown').rglob('*.png'))) == 12
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (['--tta'], '--tta needs tta_pipeline in the config'),
+    (['--show', '--cfg-options', 'default_hooks={}'], 'need default_hooks.visualization'),
+])
+def test_test_says_what_the_config_lacks(toy, trained, run_tool, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        run_tool('test', toy, trained / 'iter_2.pth', *arguments)
+
+
+def test_two_processes_train_without_a_gpu(toy, run_tool, tmp_path):
+    env = dict(os.environ, CUDA_VISIBLE_DEVICES='-1', OMP_NUM_THREADS='1', PORT='29671',
+               PATH=os.path.dirname(sys.executable) + os.pathsep + os.environ['PATH'])
+    command = ['bash', TOOLS / 'dist_train.sh', toy, '2', '--work-dir', tmp_path / 'two',
+               '--cfg-options', 'train_dataloader.batch_size=2',
+               'train_dataloader.sampler.batch_size=2']
+    done = subprocess.run(list(map(str, command)), env=env, cwd=tmp_path, capture_output=True,
+                          text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert 'GPU number: 2' in done.stdout + done.stderr
+    # What two ranks measured together, one process measures alone.
+    run_tool('test', toy, tmp_path / 'two' / 'iter_2.pth', '--work-dir', tmp_path / 'one')
+    file, = (tmp_path / 'one').glob('*/*.json')
+    alone, together = json.loads(file.read_text()), scalars(tmp_path / 'two')[-1]
+    keys = [key for key in together if '/recog/' in key]
+    assert {key: alone[key] for key in keys} == {key: together[key] for key in keys}
+
+
+@pytest.mark.parametrize('script, program, arguments, expected', [
+    ('dist_train.sh', 'python', ['my cfg.py', '2', '--cfg-options', 'a=b c'],
+     ['--nproc_per_node=2', 'train.py', 'my cfg.py', '--launcher', 'pytorch', '--cfg-options',
+      'a=b c']),
+    ('dist_test.sh', 'python', ['cfg.py', 'my ckpt.pth', '4', '--tta'],
+     ['--nproc_per_node=4', 'test.py', 'cfg.py', 'my ckpt.pth', '--launcher', 'pytorch', '--tta']),
+    ('slurm_train.sh', 'srun', ['part', 'job', 'my cfg.py', 'work dir', '--amp'],
+     ['part', '--job-name=job', '--qos=a', '--mem=1', 'train.py', 'my cfg.py',
+      '--work-dir=work dir', '--launcher=slurm', '--amp']),
+    ('slurm_test.sh', 'srun', ['part', 'job', 'cfg.py', 'my ckpt.pth', '--tta'],
+     ['part', '--job-name=job', '--qos=a', '--mem=1', 'test.py', 'cfg.py', 'my ckpt.pth',
+      '--launcher=slurm', '--tta']),
+])
+def test_scripts_pass_their_arguments_on_in_order(tmp_path, script, program, arguments, expected):
+    fake = tmp_path / program
+    fake.write_text('#!/bin/sh\nprintf "%s\\n" "$@"')
+    fake.chmod(0o755)
+    env = dict(os.environ, PATH=f'{tmp_path}:{os.environ["PATH"]}', SRUN_ARGS='--qos=a --mem=1')
+    done = subprocess.run(['bash', str(TOOLS / script), *arguments], env=env, capture_output=True,
+                          text=True, check=True)
+    passed = [line.replace(f'{TOOLS}/', '') for line in done.stdout.splitlines()]
+    assert [argument for argument in passed if argument in expected] == expected

@@ -1,0 +1,128 @@
+"""Plot the curves of one or several runs: losses, lambda, gate, discriminators, error rates.
+
+    python tools/analysis_tools/plot_curves.py WORK_DIR [WORK_DIR ...] --out curves.png
+"""
+import argparse
+import json
+import os.path as osp
+import re
+from collections import defaultdict
+from glob import glob
+from typing import Dict, Sequence
+
+import matplotlib
+
+matplotlib.use('Agg')
+import matplotlib.pyplot as plt  # noqa: E402  the backend comes first
+
+#: Title of a panel and what the names of its scalars look like.
+PANELS = {
+    'loss': r'^loss',
+    'lambda': r'_lambda$',
+    'gate pass rate': r'_gate_(source|target)$',
+    'discriminator accuracy': r'_acc_(source|target)$',
+    'CER': r'(^|/)cer$',
+    'WER': r'(^|/)wer$',
+}
+
+Curves = Dict[str, Dict[int, float]]
+
+
+def read_scalars(run: str) -> Curves:
+    """Return ``{name: {step: value}}`` of a work directory, or of one ``scalars.json``.
+
+    A work directory has one file per start of the run. What a resumed run logged replaces all that
+    came before it from its first step on.
+    """
+    files = [run] if osp.isfile(run) else sorted(glob(osp.join(run, '*/vis_data/scalars.json')))
+    if not files:
+        raise ValueError(f'a run must be a work directory with */vis_data/scalars.json, got {run}')
+    curves = defaultdict(dict)
+    for file in files:
+        rows = _read_rows(file)
+        trained = [row['step'] for row in rows if 'lr' in row or 'loss' in row]
+        if not trained:  # a validation alone: it logs at step 0 whatever the checkpoint is
+            continue
+        for values in curves.values():
+            for step in [step for step in values if step >= min(trained)]:
+                del values[step]
+        for row in rows:
+            for name, value in row.items():
+                if isinstance(value, (int, float)):
+                    curves[name][row['step']] = value
+    return curves
+
+
+def _read_rows(file: str) -> list:
+    rows = []
+    with open(file, encoding='utf-8') as f:
+        for line in f:
+            try:
+                rows.append(json.loads(line))
+            except json.JSONDecodeError:  # the run was killed, or is just now writing this line
+                continue
+    return rows
+
+
+def plot_curves(runs: Sequence[str], out_file: str, labels: Sequence[str] = None) -> Dict[str, int]:
+    """Draw every panel for which some run has scalars, and return its number of curves by title.
+
+    With several runs the colour is the run and the line style is the scalar.
+    """
+    labels = labels or _short_names(runs)
+    if len(labels) != len(runs):
+        raise ValueError(f'labels needs one name per run, got {len(labels)} for {len(runs)} runs')
+    curves = [read_scalars(run) for run in runs]
+    names = {title: sorted({n for c in curves for n in c if re.search(pattern, n)})
+             for title, pattern in PANELS.items()}
+    names = {title: found for title, found in names.items() if found}
+    if not names:
+        raise ValueError(f'runs must have logged one of {", ".join(PANELS)}, got none in '
+                         f'{", ".join(runs)}')
+    columns = min(len(names), 3)
+    rows = -(-len(names) // columns)
+    fig, axes = plt.subplots(rows, columns, figsize=(5 * columns, 3.6 * rows), squeeze=False)
+    styles = ['-', '--', ':', '-.']
+    drawn = {}
+    for ax, (title, found) in zip(axes.flat, names.items()):
+        for i, (run_curves, label) in enumerate(zip(curves, labels)):
+            for j, name in enumerate(found):
+                if not run_curves.get(name):
+                    continue
+                steps, values = zip(*sorted(run_curves[name].items()))
+                several = len(runs) > 1
+                ax.plot(steps, values, color=f'C{(i if several else j) % 10}',
+                        linestyle=styles[j % 4] if several else '-',
+                        # A single validation is a point, and a line would not show it.
+                        marker='.' if len(steps) < 30 else None,
+                        label=f'{label}: {name}' if several else name)
+        ax.set_title(title)
+        ax.set_xlabel('iteration')
+        ax.grid(alpha=0.3)
+        ax.legend(fontsize='x-small')
+        drawn[title] = len(ax.lines)
+    for ax in axes.flat[len(names):]:
+        ax.axis('off')
+    fig.tight_layout()
+    fig.savefig(out_file, dpi=120)
+    plt.close(fig)
+    return drawn
+
+
+def _short_names(runs: Sequence[str]) -> list:
+    names = [osp.basename(osp.normpath(run)) for run in runs]
+    return names if len(set(names)) == len(names) else list(runs)
+
+
+def main():
+    parser = argparse.ArgumentParser(description='Plot the curves of one or several runs')
+    parser.add_argument('runs', nargs='+', help='Work directories, or scalars.json files')
+    parser.add_argument('--out', default='curves.png', help='PNG file to write')
+    parser.add_argument('--labels', nargs='+', help='One name per run; default: folder names')
+    args = parser.parse_args()
+    plot_curves(args.runs, args.out, args.labels)
+    print(args.out)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,82 @@
+"""Export an adapted checkpoint to plain MMOCR: one config file and the recognizer's weights.
+
+    python tools/export.py CONFIG CHECKPOINT OUT_DIR
+
+writes ``OUT_DIR/<config name>.py``, ``OUT_DIR/<config name>.pth`` and the dictionary. MMOCR's
+``tools/test.py`` and ``TextRecInferencer(model=config, weights=checkpoint)`` take them as they are.
+"""
+import argparse
+import os
+import os.path as osp
+
+import mmocr_da  # noqa: F401  before anything of MMOCR: it settles which versions may meet
+import torch
+from mmengine.config import Config, DictAction
+from mmocr.registry import MODELS
+from mmocr.utils import register_all_modules
+
+from mmocr_da.engine.export import (bundle_dictionaries, random_batch, remaining_parts,
+                                    same_predictions, select_weights, strip_adaptation)
+from mmocr_da.engine.launch import check_checkpoint, load_config
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(description='Export an adapted model to plain MMOCR')
+    parser.add_argument('config', help='Config file of the adapted model')
+    parser.add_argument('checkpoint', help='Checkpoint of the adapted model')
+    parser.add_argument('out_dir', help='Folder for the plain config and checkpoint')
+    parser.add_argument(
+        '--raw', action='store_true',
+        help='With EMAHook, export the trained weights instead of their moving average')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction,
+        help='Override settings of the config, key=value pairs')
+    return parser.parse_args()
+
+
+def export(cfg: Config, checkpoint: str, out_dir: str, name: str, raw: bool = False) -> tuple:
+    """Write the plain config and checkpoint, verify them, and return their two paths."""
+    register_all_modules(init_default_scope=True)
+    loaded = torch.load(checkpoint, map_location='cpu', weights_only=False)
+    weights = select_weights(loaded, raw)
+    plain, plain_weights = strip_adaptation(cfg, weights)
+
+    os.makedirs(out_dir, exist_ok=True)
+    bundle_dictionaries(plain, out_dir)
+    config_file, weights_file = (osp.join(out_dir, f'{name}{end}') for end in ('.py', '.pth'))
+    plain.dump(config_file)
+    meta = {key: value for key, value in loaded.get('meta', {}).items()
+            if key in ('dataset_meta', 'epoch', 'iter', 'mmengine_version', 'time', 'seed')}
+    # Without a name, the inferencers read the config from the checkpoint: so it is the plain one.
+    meta['cfg'] = Config.fromfile(config_file).pretty_text
+    torch.save(dict(meta=meta, state_dict=plain_weights), weights_file)
+
+    # From here on as a user of the files would: what is checked is what was written.
+    plain = Config.fromfile(config_file)
+    model = MODELS.build(plain.model)
+    model.load_state_dict(torch.load(weights_file)['state_dict'], strict=True)
+    adapted = MODELS.build(cfg.model)
+    adapted.load_state_dict(weights, strict=True)
+    if not same_predictions(adapted, model, random_batch(plain)):
+        raise RuntimeError(f'the exported model in {out_dir} does not read like {checkpoint}: '
+                           'a part outside the plain model takes part in its predictions')
+    return config_file, weights_file
+
+
+def main():
+    args = parse_args()
+    cfg = load_config(args.config, cfg_options=args.cfg_options)
+    check_checkpoint(args.checkpoint, 'checkpoint')
+    name = osp.splitext(osp.basename(args.config))[0]
+    config_file, weights_file = export(cfg, args.checkpoint, args.out_dir, name, args.raw)
+    print(f'{config_file}\n{weights_file}')
+    print('verified: loads with strict=True, same predictions as the adapted model on random input')
+    ours = remaining_parts(Config.fromfile(config_file))
+    if ours:
+        print(f'needs mmocr_da installed for {", ".join(ours)}')
+    else:
+        print('needs only MMOCR')
+
+
+if __name__ == '__main__':
+    main()
