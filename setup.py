@@ -11,6 +11,15 @@ SHIPPED = ('configs', 'tools', 'model-index.yml')
 # chooses the one that fits).
 REQUIREMENTS = [
     'editdistance',
+    # Faces that the default data is printed in; free licences (OFL, Apache).
+    'font-amatic-sc',
+    'font-caladea',
+    'font-fredoka-one',
+    'font-hanken-grotesk',
+    'font-manrope',
+    'font-roboto',
+    'font-source-sans-pro',
+    'font-source-serif-pro',
     'imgaug>=0.4',  # MMOCR asks for it; imaug, its fork, would leave MMOCR's requirement open
     'lmdb',
     'matplotlib',

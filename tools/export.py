@@ -12,6 +12,7 @@ import os.path as osp
 import mmocr_da  # noqa: F401  before anything of MMOCR: it settles which versions may meet
 import torch
 from mmengine.config import Config, DictAction
+from mmengine.runner.checkpoint import CheckpointLoader
 from mmocr.registry import MODELS
 from mmocr.utils import register_all_modules
 
@@ -37,7 +38,7 @@ def parse_args():
 def export(cfg: Config, checkpoint: str, out_dir: str, name: str, raw: bool = False) -> tuple:
     """Write the plain config and checkpoint, verify them, and return their two paths."""
     register_all_modules(init_default_scope=True)
-    loaded = torch.load(checkpoint, map_location='cpu', weights_only=False)
+    loaded = CheckpointLoader.load_checkpoint(checkpoint, 'cpu')
     weights = select_weights(loaded, raw)
     plain, plain_weights = strip_adaptation(cfg, weights)
 

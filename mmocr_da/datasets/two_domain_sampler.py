@@ -19,9 +19,9 @@ class Draw(int):
         draw.seed = seed
         return draw
 
-    def __getnewargs__(self) -> Tuple[int, int]:
-        # Pickle makes it anew from these on its way to a worker.
-        return int(self), self.seed
+    def __reduce__(self) -> tuple:
+        # On its way to a worker, an int would lose its seed.
+        return Draw, (int(self), self.seed)
 
 
 @DATA_SAMPLERS.register_module()

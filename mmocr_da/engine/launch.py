@@ -51,7 +51,7 @@ def check_checkpoint(path: Optional[str], name: str = 'load_from') -> None:
         return
     # Files from before PyTorch 1.6 are a pickle with the tensors behind it: they must be read.
     try:
-        torch.load(path, map_location='cpu', weights_only=False)
+        torch.load(path, map_location='cpu', weights_only=True)
     # By where the file ends, this is an EOFError, UnpicklingError, RuntimeError, OSError, ...
     except Exception as error:
         raise ValueError(

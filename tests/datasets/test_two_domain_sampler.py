@@ -78,6 +78,15 @@ def test_what_fills_the_last_batch_is_no_favourite():
     assert min(filled.values()) > 150  # of 200 expected
 
 
+def test_what_fills_the_last_batch_is_not_what_the_next_epoch_begins_with():
+    sampler = make(sizes=(40, 40), batch_size=30)
+    same = 0
+    for number in range(30):
+        fill = [i for i, _ in epoch_of(sampler, number)[2][10:15]]
+        same += fill == [i for i, _ in epoch_of(sampler, number + 1)[0][:5]]
+    assert same == 0
+
+
 @pytest.mark.parametrize('passed', [0, 1, 7, 8, 9, 16, 30])
 def test_resumed_at_any_batch_it_draws_what_it_would_have_drawn(passed):
     whole, sampler = [], make()

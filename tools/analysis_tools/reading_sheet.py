@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
+from mmengine.runner.checkpoint import CheckpointLoader
 from mmocr.registry import DATASETS, MODELS
 from mmocr.utils import register_all_modules
 
@@ -56,7 +57,7 @@ def read_images(cfg: Config, checkpoint: str, images: Sequence[str], device: str
     """Return what a recognizer reads on each image file, one at a time as MMOCR tests."""
     register_all_modules(init_default_scope=True)
     check_checkpoint(checkpoint, 'checkpoint')
-    loaded = torch.load(checkpoint, map_location='cpu', weights_only=False)
+    loaded = CheckpointLoader.load_checkpoint(checkpoint, 'cpu')
     model = MODELS.build(cfg.model).to(device).eval()
     model.load_state_dict(select_weights(loaded), strict=True)
     pipeline = inference_pipeline(cfg)

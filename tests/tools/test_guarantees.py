@@ -1,0 +1,89 @@
+"""What the package promises of a whole run: no target labels, and nothing lost by a kill."""
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+TOOLS = Path(__file__).parents[2] / 'tools'
+
+
+@pytest.fixture
+def variant(toy, tmp_path):
+    """A copy of the toy's config, changed by replacements of its text."""
+
+    def make(name, **replacements):
+        text = toy.read_text().replace('{{ fileDirname }}', str(toy.parent))
+        for old, new in replacements.values():
+            assert old in text
+            text = text.replace(old, new)
+        path = tmp_path / f'{name}.py'
+        path.write_text(text)
+        return path
+
+    return make
+
+
+def weights(work_dir):
+    last = Path((work_dir / 'last_checkpoint').read_text().strip()).name
+    return torch.load(work_dir / last)['state_dict']
+
+
+def equal(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def relabel(toy, tmp_path, domain):
+    """The same images with other texts."""
+    content = json.loads((toy.parent / f'{domain}.json').read_text())
+    for entry in content['data_list']:
+        entry['instances'][0]['text'] = entry['instances'][0]['text'][::-1] + '9'
+    path = tmp_path / f'{domain}_relabelled.json'
+    path.write_text(json.dumps(content))
+    return (f"ann_file='{domain}.json'", f"ann_file='{path}'")
+
+
+def test_changing_every_target_label_changes_no_weight(toy, variant, run_tool, tmp_path):
+    no_val = ('--cfg-options', 'train_cfg.max_iters=4', 'train_cfg.val_interval=100')
+    configs = {
+        'as_it_is': variant('as_it_is'),
+        'target': variant('target', labels=relabel(toy, tmp_path, 'target')),
+        'source': variant('source', labels=relabel(toy, tmp_path, 'source')),
+    }
+    for name, config in configs.items():
+        run_tool('train', config, '--work-dir', tmp_path / name, *no_val)
+    result = {name: weights(tmp_path / name) for name in configs}
+    assert equal(result['as_it_is'], result['target'])
+    assert not equal(result['as_it_is'], result['source'])  # the comparison can tell
+
+
+def test_a_killed_run_resumes_to_the_same_weights(variant, run_tool, tmp_path):
+    """Killed in the middle of an epoch, with random augmentation and a schedule of lambda."""
+    augment = "dict(type='TorchVisionWrapper', op='ColorJitter', brightness=0.5), "
+    config = variant('killed', augmentation=("dict(type='Resize'", augment + "dict(type='Resize'"))
+    options = ['--cfg-options', 'train_cfg.max_iters=50', 'train_cfg.val_interval=1000',
+               'default_hooks.checkpoint.interval=10', 'default_hooks.checkpoint.max_keep_ckpts=9']
+    run_tool('train', config, '--work-dir', tmp_path / 'whole', *options)
+
+    killed = tmp_path / 'cut'
+    environment = dict(os.environ, PYTHONPATH=str(TOOLS.parent))
+    process = subprocess.Popen(
+        [sys.executable, '-W', 'ignore', TOOLS / 'train.py', config, '--work-dir', killed,
+         *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
+    deadline = time.time() + 240
+    while not (killed / 'last_checkpoint').exists() and time.time() < deadline:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, 'the run had ended before it was killed'
+    saved = (killed / 'last_checkpoint').read_text()
+    assert 'iter_50' not in saved
+    # Three batches are an epoch, so no multiple of ten but 30 ends one.
+    assert 'iter_30' not in saved
+
+    run_tool('train', config, '--work-dir', killed, '--resume', *options)
+    assert equal(weights(tmp_path / 'whole'), weights(killed))

@@ -1,0 +1,131 @@
+"""Printed numbers to handwritten numbers: data, source training, adaptation, evaluation.
+
+    python tools/quickstart.py
+
+Every step is an ordinary command of this repository, printed before it runs. A step that is done
+is skipped and a killed one resumes. At the end there are a table, and two pictures in the work
+directory: the curves and a sheet of target words with the readings of both recognizers.
+"""
+import argparse
+import glob
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Dict, List
+
+ROOT = Path(__file__).resolve().parents[1]
+DATA = Path('data/printed_to_handwritten')
+CONFIGS = Path('configs/assda')
+#: Rows of the table: name, config. All adapted runs start from the first one's last checkpoint.
+SOURCE = ('source-only', 'small_source-only_p2h')
+CONTROL = ('source-only, same length', 'small_control_p2h')
+ADAPTED = ('adapted (ASSDA)', 'small_assda_p2h')
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs'))
+    parser.add_argument(
+        '--config', action='append', default=[], metavar='NAME',
+        help='Adapt with configs/assda/NAME.py instead of ' + ADAPTED[1] + '; may be repeated')
+    parser.add_argument('--no-control', action='store_true',
+                        help='Skip the source-only run of the same length')
+    parser.add_argument('--num-images', type=int, default=24, help='Images on the sheet')
+    return parser.parse_args()
+
+
+def run(*command) -> None:
+    """Run a tool of this repository; its output goes on beneath the printed command."""
+    print('\n$ python ' + shlex.join(map(str, command)), flush=True)
+    subprocess.run([sys.executable, *map(str, command)], check=True)
+
+
+def train(config: str, work_dir: Path, seed: int, load_from: Path = None) -> Path:
+    """Train unless that is done; the path of the last checkpoint."""
+    last = work_dir / 'last_checkpoint'
+    done = work_dir / 'finished'
+    if not done.exists():
+        options = [] if load_from is None else ['--cfg-options', f'load_from={load_from}']
+        run('tools/train.py', CONFIGS / f'{config}.py', '--work-dir', work_dir, '--seed', seed,
+            '--resume', *options)
+        done.touch()
+    # By name: the file holds a path that another machine or folder need not have.
+    return work_dir / Path(last.read_text().strip()).name
+
+
+def test(config: str, checkpoint: Path, work_dir: Path) -> Dict[str, float]:
+    """Evaluate on the test sets of both domains; ``{'target/recog/wer': ..., ...}``."""
+    folder = work_dir / 'test'
+    if not glob.glob(f'{folder}/*/*.json'):
+        run('tools/test.py', CONFIGS / f'{config}.py', checkpoint, '--work-dir', folder)
+    return json.loads(Path(max(glob.glob(f'{folder}/*/*.json'))).read_text())
+
+
+def table(results: Dict[str, Dict[str, float]]) -> str:
+    """Markdown table of error rates and accuracies in percent, one row per recognizer."""
+    columns = [(domain, key) for domain in ('target', 'source') for key in ('wer', 'cer',
+                                                                            'word_acc')]
+    names = dict(wer='WER', cer='CER', word_acc='word accuracy')
+    rows = [['recognizer'] + [f'{domain} {names[key]}' for domain, key in columns]]
+    rows += [[name] + [f'{100 * result[f"{domain}/recog/{key}"]:.1f}' for domain, key in columns]
+             for name, result in results.items()]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = ['| ' + ' | '.join(cell.ljust(w) for cell, w in zip(row, widths)) + ' |'
+             for row in rows]
+    lines.insert(1, '|' + '|'.join('-' * (w + 2) for w in widths) + '|')
+    return '\n'.join(lines)
+
+
+def main() -> None:
+    args = parse_args()
+    start = time.time()
+    os.chdir(ROOT)
+    os.environ.setdefault('PYTHONWARNINGS', 'ignore')  # the hosts' deprecation warnings
+    run('tools/dataset_converters/printed_to_handwritten.py', '--out-dir', DATA)
+
+    work_dirs, results, checkpoints = [], {}, {}
+
+    def step(name: str, config: str, load_from: Path = None) -> Path:
+        work_dir = args.work_dir / config
+        checkpoints[name] = config, train(config, work_dir, args.seed, load_from)
+        results[name] = test(config, checkpoints[name][1], work_dir)
+        work_dirs.append((name, work_dir))
+        return checkpoints[name][1]
+
+    source = step(*SOURCE)
+    if not args.no_control:
+        step(*CONTROL, source)
+    adapted = [(f'adapted ({c})', c) for c in args.config] or [ADAPTED]
+    for name, config in adapted:
+        step(name, config, source)
+    draw(args, work_dirs, checkpoints)
+
+    report = table(results)
+    (args.work_dir / 'quickstart.md').write_text(report + '\n')
+    print(f'\nTest sets, in percent (seed {args.seed}, last checkpoints; the handwritten training '
+          f'images have no labels):\n\n{report}\n')
+    print(f'Curves:   {args.work_dir / "curves.png"}\nReadings: {args.work_dir / "readings.png"}')
+    print(f'TensorBoard: tensorboard --logdir {args.work_dir}')
+    print(f'Time of this run: {(time.time() - start) / 60:.1f} minutes')
+
+
+def draw(args, work_dirs: List[tuple], checkpoints: Dict[str, tuple]) -> None:
+    """The curves of all runs, and what the first and the last recognizer read."""
+    names, runs = zip(*work_dirs)
+    run('tools/analysis_tools/plot_curves.py', *runs, '--labels', *names, '--out',
+        args.work_dir / 'curves.png')
+    models = []
+    for name in (names[0], names[-1]):
+        config, checkpoint = checkpoints[name]
+        models += ['--model', name, CONFIGS / f'{config}.py', checkpoint]
+    run('tools/analysis_tools/reading_sheet.py', *models, '--num', args.num_images, '--out',
+        args.work_dir / 'readings.png')
+
+
+if __name__ == '__main__':
+    main()
