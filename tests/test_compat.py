@@ -150,7 +150,7 @@ class LookUp:
 
 @pytest.mark.parametrize('content', [
     Malicious(), LookUp(HistoryBuffer, '__init__'), LookUp(HistoryBuffer, '__class__'),
-    LookUp(np.ndarray, 'tofile'), LookUp(torch.Tensor, 'storage')])
+    LookUp(np.ndarray, 'tofile'), LookUp(np.ndarray, 'mean'), LookUp(torch.Tensor, 'storage')])
 def test_a_checkpoint_cannot_run_or_look_up_anything_else(content, tmp_path):
     torch.save(dict(state_dict={}, extra=content), tmp_path / 'evil.pth')
     with pytest.raises(pickle.UnpicklingError):

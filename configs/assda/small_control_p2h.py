@@ -2,5 +2,5 @@
 _base_ = './small_source-only_p2h.py'
 
 load_from = 'work_dirs/small_source-only_p2h/iter_400.pth'
-train_cfg = dict(max_iters=800, val_interval=200)
-param_scheduler = [dict(type='MultiStepLR', by_epoch=False, milestones=[600], gamma=0.1)]
+train_cfg = dict(max_iters=800, val_interval=400)
+param_scheduler = [dict(type='MultiStepLR', by_epoch=False, milestones=[560], gamma=0.1)]

@@ -71,7 +71,7 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
         """
         is_source = [self._is_source(sample) for sample in data_samples]
         source_samples = [s for s, x in zip(data_samples, is_source) if x]
-        self.decoder.module_loss.get_targets(source_samples)
+        self._encode_texts(source_samples)
         feature_map = self.extract_feat(inputs)
         sequence = self.encoder(feature_map, data_samples) if self.with_encoder else None
 
@@ -110,6 +110,24 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
                 f"the target image {sample.get('img_path')} carries a text: labels of the target "
                 'must not reach training; load it with mmocr_da.UnlabelledDataset')
         return domain == 'source'
+
+    def _encode_texts(self, samples: List[TextRecogDataSample]) -> None:
+        """Token indexes of the labels; a character that has none is an error that says whose."""
+        try:
+            self.decoder.module_loss.get_targets(samples)
+        except Exception as error:  # MMOCR raises the bare class
+            known = self.decoder.dictionary
+            for sample in samples:
+                text = sample.gt_text.item
+                case = getattr(self.decoder.module_loss, 'letter_case', 'unchanged')
+                cased = text if case == 'unchanged' else getattr(text, case)()
+                unknown = sorted({c for c in cased if known.char2idx(c, strict=False) is None})
+                if unknown:
+                    raise ValueError(
+                        f'the text {text!r} of {sample.get("img_path")} has characters outside the '
+                        f'dictionary: {unknown}; add them to its dict_file, set with_unknown=True '
+                        'in the dictionary, or clean the labels') from error
+            raise
 
     def _supervised(self, feature_map, sequence, index, samples) -> Dict[str, Tensor]:
         """The decoder's own training path, for objectives that need no characters."""

@@ -158,3 +158,11 @@ def test_channels_last_changes_the_layout_and_not_the_numbers(adaptive, batch):
     assert weight.is_contiguous(memory_format=torch.channels_last)
     a, b = plain.loss(**batch()), fast.loss(**batch())
     torch.testing.assert_close(a['loss_ce'], b['loss_ce'], rtol=1e-4, atol=1e-5)
+
+
+def test_a_character_outside_the_dictionary_names_the_image(adaptive, batch, digits_dictionary):
+    model = adaptive(LOCAL)
+    for part in (model.decoder, model.decoder.module_loss):
+        part.dictionary.with_unknown = False
+    with pytest.raises(ValueError, match=r"'1x' of source.png .*dictionary: \['x'\]"):
+        model.loss(**batch(('12', '1x')))

@@ -1,4 +1,0 @@
-"""LA with lambda on the 'falling' schedule instead of the rising one."""
-_base_ = './_base_small_adaptation.py'
-
-model = dict(objectives=[{**_base_.local_alignment, 'schedule': 'falling'}])

@@ -1,4 +1,0 @@
-"""LA with a gate at p_c = 0.8."""
-_base_ = './_base_small_adaptation.py'
-
-model = dict(objectives=[{**_base_.local_alignment, 'threshold': 0.8}])
