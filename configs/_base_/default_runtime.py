@@ -1,6 +1,9 @@
 """MMOCR's runtime for runs that are counted in iterations and watched while they run."""
 _base_ = 'mmocr::textrecog/_base_/default_runtime.py'
 
+# For MMOCR's own tools: what the package adapts to the installed torch must come first.
+custom_imports = dict(imports=['mmocr_da'], allow_failed_imports=False)
+
 # MMOCR's curves go to a json file; adversaries and gates are watched, so TensorBoard as well.
 vis_backends = [dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')]
 visualizer = dict(vis_backends=vis_backends)

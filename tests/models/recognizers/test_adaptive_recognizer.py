@@ -166,3 +166,15 @@ def test_a_character_outside_the_dictionary_names_the_image(adaptive, batch, dig
         part.dictionary.with_unknown = False
     with pytest.raises(ValueError, match=r"'1x' of source.png .*dictionary: \['x'\]"):
         model.loss(**batch(('12', '1x')))
+
+
+@pytest.mark.parametrize('decoder', ['ASTERDecoder', 'mmocr_da.AttentionDecoder'])
+def test_mixed_precision_gives_finite_losses_near_those_of_float32(adaptive, batch, decoder):
+    model = adaptive(GLOBAL, LOCAL, decoder=decoder)
+    full = model.loss(**batch())
+    with torch.autocast('cpu', torch.bfloat16):
+        half = model.loss(**batch())
+    for key in ('loss_ce', 'loss_global', 'loss_local'):
+        torch.testing.assert_close(half[key].float(), full[key], rtol=0.05, atol=0.05)
+    model.parse_losses(half)[0].backward()
+    assert all(p.grad.isfinite().all() for p in model.parameters())

@@ -1,0 +1,55 @@
+import pytest
+
+
+@pytest.fixture
+def quickstart(load_tool, monkeypatch):
+    module = load_tool('quickstart')
+    module.commands = []
+    monkeypatch.setattr(module, 'run', lambda *c: module.commands.append([str(x) for x in c]))
+    return module
+
+
+def finished(work_dir, checkpoint):
+    work_dir.mkdir(exist_ok=True)
+    (work_dir / 'last_checkpoint').write_text(f'/some/other/machine/{checkpoint}')
+
+
+def test_table_is_in_percent_with_the_target_first(quickstart):
+    values = {f'{d}/recog/{k}': v for d, k, v in [
+        ('target', 'wer', 0.8), ('target', 'cer', 0.314), ('target', 'word_acc', 0.2),
+        ('source', 'wer', 0.07), ('source', 'cer', 0.0151), ('source', 'word_acc', 0.93)]}
+    lines = quickstart.table({'source-only': values}).splitlines()
+    cells = [c.strip() for c in lines[2].strip('|').split('|')]
+    assert cells == ['source-only', '80.0', '31.4', '20.0', '7.0', '1.5', '93.0']
+    assert lines[0].index('target WER') < lines[0].index('source WER')
+    assert len({len(line) for line in lines}) == 1
+
+
+def test_a_finished_step_is_skipped_and_an_unfinished_one_resumes(quickstart, tmp_path):
+    finished(tmp_path / 'a', 'iter_400.pth')
+    source = quickstart.train('small', tmp_path / 'a', 3)
+    assert source == tmp_path / 'a' / 'iter_400.pth'
+    command, = quickstart.commands
+    assert '--resume' in command and command[command.index('--seed') + 1] == '3'
+    assert quickstart.train('small', tmp_path / 'a', 3) == source
+    assert len(quickstart.commands) == 1
+
+
+def test_adaptation_starts_from_the_checkpoint_of_this_run(quickstart, tmp_path):
+    finished(tmp_path / 'b', 'iter_8.pth')
+    quickstart.train('small', tmp_path / 'b', 0, tmp_path / 'a' / 'iter_400.pth')
+    assert quickstart.commands[0][-1] == f'load_from={tmp_path}/a/iter_400.pth'
+
+
+def test_results_are_read_from_the_last_evaluation(quickstart, tmp_path):
+    for stamp, value in (('20260101_000000', 1), ('20260102_000000', 2)):
+        folder = tmp_path / 'test' / stamp
+        folder.mkdir(parents=True)
+        (folder / f'{stamp}.json').write_text(f'{{"target/recog/wer": {value}}}')
+    assert quickstart.test('small', tmp_path / 'x.pth', tmp_path) == {'target/recog/wer': 2}
+    assert quickstart.commands == []
+
+
+def test_every_config_it_names_exists(quickstart):
+    for _, config in (quickstart.SOURCE, quickstart.CONTROL, quickstart.ADAPTED):
+        assert (quickstart.ROOT / quickstart.CONFIGS / f'{config}.py').is_file()
