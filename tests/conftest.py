@@ -2,6 +2,8 @@
 import copy
 
 import mmocr_da  # noqa: F401  (before mmocr: it declares what the installed torch lacks)
+
+# isort: split
 import pytest
 import torch
 from mmengine.logging import MessageHub
@@ -72,7 +74,10 @@ def adaptive(recognizer_cfg):
     """Builds the tiny recognizer with objectives, in training mode."""
 
     def make(*objectives, **kwargs):
-        cfg = recognizer_cfg(kwargs.pop('decoder', 'ASTERDecoder'))
+        decoder = kwargs.pop('decoder', 'ASTERDecoder')
+        cfg = recognizer_cfg(decoder)
+        if isinstance(decoder, dict):
+            cfg['decoder'] = decoder
         cfg.update(type='mmocr_da.AdaptiveRecognizer', objectives=copy.deepcopy(objectives))
         cfg.update(kwargs)
         return MODELS.build(cfg).train()

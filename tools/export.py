@@ -10,14 +10,22 @@ import os
 import os.path as osp
 
 import mmocr_da  # noqa: F401  before anything of MMOCR: it settles which versions may meet
+
+# isort: split
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.runner.checkpoint import CheckpointLoader
 from mmocr.registry import MODELS
 from mmocr.utils import register_all_modules
 
-from mmocr_da.engine.export import (bundle_dictionaries, random_batch, remaining_parts,
-                                    same_predictions, select_weights, strip_adaptation)
+from mmocr_da.engine.export import (
+    bundle_dictionaries,
+    random_batch,
+    remaining_parts,
+    same_predictions,
+    select_weights,
+    strip_adaptation,
+)
 from mmocr_da.engine.launch import check_checkpoint, load_config
 
 

@@ -4,6 +4,8 @@ import os
 import os.path as osp
 
 import mmocr_da  # noqa: F401  before anything of MMOCR: it settles which versions may meet
+
+# isort: split
 from mmengine.config import Config, DictAction
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner

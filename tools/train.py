@@ -7,12 +7,22 @@ import argparse
 import os
 
 import mmocr_da  # noqa: F401  before anything of MMOCR: it settles which versions may meet
+
+# isort: split
 from mmengine.config import DictAction
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from mmocr_da.engine.launch import (check_amp, check_checkpoint, enable_amp, enable_auto_scale_lr,
-                                    load_config, prepare_cpu_launch, set_resume, set_seed)
+from mmocr_da.engine.launch import (
+    check_amp,
+    check_checkpoint,
+    enable_amp,
+    enable_auto_scale_lr,
+    load_config,
+    prepare_cpu_launch,
+    set_resume,
+    set_seed,
+)
 
 
 def parse_args():

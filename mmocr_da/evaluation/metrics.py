@@ -4,9 +4,16 @@ from typing import Dict, List, Optional, Sequence, Tuple
 from mmengine.evaluator import BaseMetric, DumpResults
 
 from mmocr_da.registry import METRICS
-from .functional import (accuracy_within_one_edit, character_error_rate, normalize,
-                         normalized_edit_distance, total_edit_distance, word_accuracy,
-                         word_error_rate)
+
+from .functional import (
+    accuracy_within_one_edit,
+    character_error_rate,
+    normalize,
+    normalized_edit_distance,
+    total_edit_distance,
+    word_accuracy,
+    word_error_rate,
+)
 
 
 @METRICS.register_module()
@@ -55,7 +62,7 @@ class TextErrorMetric(BaseMetric):
                 raise ValueError(
                     f'{type(self).__name__} needs data samples with gt_text.item, got none for '
                     f'{sample.get("img_path", "an image")}; evaluate on a labelled dataset whose '
-                    "pipeline has `LoadOCRAnnotations(with_text=True)`, or remove the dataset from "
+                    'pipeline has `LoadOCRAnnotations(with_text=True)`, or remove the dataset from '
                     'the val/test dataloader')
             self.results.append((sample.get('pred_text').get('item'), truth))
 

@@ -4,9 +4,15 @@ import random
 import pytest
 
 from mmocr_da.evaluation import functional as F
-from mmocr_da.evaluation.functional import (accuracy_within_one_edit, character_error_rate,
-                                            normalize, normalized_edit_distance,
-                                            total_edit_distance, word_accuracy, word_error_rate)
+from mmocr_da.evaluation.functional import (
+    accuracy_within_one_edit,
+    character_error_rate,
+    normalize,
+    normalized_edit_distance,
+    total_edit_distance,
+    word_accuracy,
+    word_error_rate,
+)
 
 METRICS = (total_edit_distance, character_error_rate, word_error_rate, word_accuracy,
            accuracy_within_one_edit, normalized_edit_distance)

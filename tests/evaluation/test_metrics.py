@@ -35,7 +35,7 @@ def evaluate(pairs, *metrics, batch_size=4):
 
 def random_pairs(num=50):
     rng = random.Random(0)
-    words = [''.join(rng.choices('abAB\'!', k=rng.randrange(1, 5))) for _ in range(2 * num)]
+    words = [''.join(rng.choices("abAB'!", k=rng.randrange(1, 5))) for _ in range(2 * num)]
     return list(zip(words[:num], words[num:])) + TEXTS
 
 

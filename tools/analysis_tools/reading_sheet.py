@@ -12,6 +12,8 @@ from typing import Dict, List, Sequence, Tuple
 import matplotlib
 
 import mmocr_da  # noqa: F401  before anything of MMOCR: it settles which versions may meet
+
+# isort: split
 import mmcv
 import numpy as np
 import torch

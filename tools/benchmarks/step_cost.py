@@ -12,15 +12,17 @@ import statistics
 import time
 
 import mmocr_da  # noqa: F401  before anything of MMOCR: it settles which versions may meet
+
+# isort: split
 import torch
 from mmengine.config import Config
 from mmengine.logging import MessageHub
+from mmengine.optim import build_optim_wrapper
 from mmengine.runner import load_checkpoint
 from mmengine.structures import LabelData
 from mmocr.registry import MODELS
 from mmocr.structures import TextRecogDataSample
 from mmocr.utils import register_all_modules
-from mmengine.optim import build_optim_wrapper
 
 
 def parse_args():

@@ -50,16 +50,19 @@ class CharacterTap:
     def __init__(self, decoder: BaseDecoder, hook_point: str = 'context') -> None:
         if hook_point not in ('context', 'hidden'):
             raise ValueError(f"hook_point must be 'context' or 'hidden', got {hook_point!r}")
-        self.tap = next((_TAPS[c] for c in type(decoder).__mro__ if c in _TAPS), None)
-        if self.tap is None:
+        if not self.fits(decoder):
             raise ValueError(
-                f'character features are not available from {type(decoder).__name__}: an objective '
-                f'that aligns characters works with {", ".join(supported_decoders())}; '
-                'GlobalAlignment works with every decoder')
-        if not getattr(decoder.module_loss, 'ignore_first_char', False):
-            raise ValueError('an attention decoder predicts the token after the start token: its '
-                             'module_loss must be a CEModuleLoss with ignore_first_char=True')
+                f'characters of {type(decoder).__name__} cannot be aligned: objectives of single '
+                f'characters work with {", ".join(supported_decoders())} whose module_loss is a '
+                'CEModuleLoss with ignore_first_char=True; GlobalAlignment works with all decoders')
+        self.tap = next(_TAPS[c] for c in type(decoder).__mro__ if c in _TAPS)
         self.hook_point = hook_point
+
+    @staticmethod
+    def fits(decoder: BaseDecoder) -> bool:
+        """Whether the table knows the decoder, and step ``k`` predicts the character ``k``."""
+        return (any(c in _TAPS for c in type(decoder).__mro__)
+                and getattr(decoder.module_loss, 'ignore_first_char', False))
 
     def __call__(self, decoder: BaseDecoder, feature_map: Tensor, sequence: Optional[Tensor],
                  labels: List[Optional[Tuple[Tensor, int]]]) -> CharacterFeatures:

@@ -26,8 +26,8 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
 
     Args:
         objectives: Configs of modules called with ``(source, target)``, two
-            :class:`~mmocr_da.models.alignment.DomainFeatures`, which return losses and log values by
-            name. An empty list trains on the source alone.
+            :class:`~mmocr_da.models.alignment.DomainFeatures`, which return losses and log values
+            by name. An empty list trains on the source alone.
         supervised_weight: Weight of the source's supervised loss.
         hook_point: Which vector is a character's feature, see
             :class:`~mmocr_da.models.decoders.CharacterTap`.
@@ -56,7 +56,8 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
                              'would overwrite each other in the log')
         self.supervised_weight = supervised_weight
         self.tap = None
-        if any(o.needs_characters for o in self.objectives):
+        # Also without such an objective: it stops at the longest label, MMOCR's decoders do not.
+        if CharacterTap.fits(self.decoder) or any(o.needs_characters for o in self.objectives):
             self.tap = CharacterTap(self.decoder, hook_point)
         if channels_last:
             self.to(memory_format=torch.channels_last)
@@ -130,7 +131,7 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
             raise
 
     def _supervised(self, feature_map, sequence, index, samples) -> Dict[str, Tensor]:
-        """The decoder's own training path, for objectives that need no characters."""
+        """The decoder's own training path, for decoders whose characters cannot be tapped."""
         if not samples:
             reached = [feature_map, *self.decoder.parameters()]
             reached += [sequence] if isinstance(sequence, Tensor) else []

@@ -71,7 +71,8 @@ def test_two_ranks_equal_one(recognizer_cfg, batch, tmp_path):
         dict(type='mmocr_da.LocalAlignment', in_channels=16, schedule='constant', threshold=0)])
     # Labels of very different lengths: a mean per rank would weigh their characters unequally.
     data = batch(('1', '23', '456789', '01234'), targets=4)
-    shares = [dict(inputs=data['inputs'][rows], data_samples=[data['data_samples'][i] for i in rows])
+    samples = data['data_samples']
+    shares = [dict(inputs=data['inputs'][rows], data_samples=[samples[i] for i in rows])
               for rows in ([0, 1, 4, 5], [2, 3, 6, 7])]
     out = tmp_path / 'grads.pt'
     with socket.socket() as s:

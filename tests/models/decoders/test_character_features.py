@@ -122,6 +122,7 @@ def test_padded_steps_are_zero():
 
 def test_an_unknown_decoder_gets_the_list_of_the_known_ones(digits_dictionary):
     from mmocr_da.registry import MODELS
+
     ctc = MODELS.build(dict(
         type='CRNNDecoder', in_channels=16, rnn_flag=True, dictionary=digits_dictionary,
         module_loss=dict(type='CTCModuleLoss')))

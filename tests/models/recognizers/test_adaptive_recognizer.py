@@ -125,8 +125,9 @@ def test_prediction_is_the_stock_recognizers(adaptive, recognizer_cfg, batch):
                                     if not k.startswith('objectives')}, strict=True)
     assert not result.missing_keys
     data = batch(('12', '345'), targets=2)
-    texts = [[s.pred_text.item for s in m.predict(data['inputs'], copy.deepcopy(data['data_samples']))]
-             for m in (model, stock)]
+    readings = (m.predict(data['inputs'], copy.deepcopy(data['data_samples']))
+                for m in (model, stock))
+    texts = [[s.pred_text.item for s in samples] for samples in readings]
     assert texts[0] == texts[1]
 
 
@@ -158,6 +159,20 @@ def test_channels_last_changes_the_layout_and_not_the_numbers(adaptive, batch):
     assert weight.is_contiguous(memory_format=torch.channels_last)
     a, b = plain.loss(**batch()), fast.loss(**batch())
     torch.testing.assert_close(a['loss_ce'], b['loss_ce'], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize('texts, targets', [(('12', '3'), 2), ((), 2), (('12', '3'), 0)])
+def test_a_decoder_without_a_tap_trains_with_global_alignment(adaptive, batch, digits_dictionary,
+                                                              texts, targets):
+    ctc = dict(
+        type='CRNNDecoder', in_channels=16, rnn_flag=True, module_loss=dict(type='CTCModuleLoss'),
+        postprocessor=dict(type='CTCPostProcessor'),
+        dictionary=dict(digits_dictionary, with_start=False, with_end=False, same_start_end=False))
+    model = adaptive(GLOBAL, decoder=ctc, encoder=None)
+    assert model.tap is None
+    total, _ = model.parse_losses(model.loss(**batch(texts, targets)))
+    total.backward()
+    assert total.isfinite() and [n for n, p in model.named_parameters() if p.grad is None] == []
 
 
 def test_a_character_outside_the_dictionary_names_the_image(adaptive, batch, digits_dictionary):
