@@ -1,9 +1,16 @@
-"""Toys that several tests share: a tiny recognizer and samples of two domains."""
+"""Toys that several tests share: a tiny recognizer, samples, and a run that trains in seconds."""
 import copy
+import gc
+import importlib.util
+import json
+from pathlib import Path
+from unittest.mock import patch
 
 import mmocr_da  # noqa: F401  (before mmocr: it declares what the installed torch lacks)
 
 # isort: split
+import cv2
+import numpy as np
 import pytest
 import torch
 from mmengine.logging import MessageHub
@@ -108,3 +115,121 @@ def batch(sample):
         return dict(inputs=inputs, data_samples=samples)
 
     return make
+
+
+TOOLS = Path(__file__).parents[1] / 'tools'
+WORDS = ('12', '345', '6', '77', '890', '21')
+
+CONFIG = """
+default_scope = 'mmocr'
+model = dict(
+    type='mmocr_da.AdaptiveRecognizer',
+    objectives=[dict(type='mmocr_da.GlobalAlignment', in_channels=16),
+                dict(type='mmocr_da.LocalAlignment', in_channels=16, threshold=0.)],
+    data_preprocessor=dict(type='TextRecogDataPreprocessor', mean=[127.5], std=[127.5]),
+    backbone=dict(
+        type='ResNet', in_channels=1, stem_channels=[4],
+        block_cfgs=dict(type='BasicBlock', use_conv1x1=False), arch_layers=[1] * 4,
+        arch_channels=[8, 8, 8, 16], strides=[(2, 2), (2, 2), (2, 1), (2, 1)]),
+    encoder=dict(type='ASTEREncoder', in_channels=16),
+    decoder=dict(
+        type='ASTERDecoder', in_channels=16, emb_dims=12, attn_dims=12, hidden_size=12,
+        max_seq_len=8, postprocessor=dict(type='AttentionPostprocessor'),
+        module_loss=dict(type='CEModuleLoss', flatten=True, ignore_first_char=True,
+                         reduction='mean'),
+        dictionary=dict(
+            type='Dictionary', dict_file='{{{{ fileDirname }}}}/digits.txt', with_start=True,
+            with_end=True, same_start_end=True, with_padding=True, with_unknown=True)))
+meta_keys = ('img_path', 'ori_shape', 'img_shape', 'valid_ratio')
+train_pipeline = [
+    dict(type='LoadImageFromFile', color_type='grayscale'),
+    dict(type='LoadOCRAnnotations', with_text=True),
+    dict(type='Resize', scale=(32, 16), keep_ratio=False),
+    dict(type='PackTextRecogInputs', meta_keys=meta_keys)]
+test_pipeline = train_pipeline
+source = dict(type='OCRDataset', data_root='{root}', ann_file='source.json', pipeline=None)
+target = dict(type='OCRDataset', data_root='{root}', ann_file='target.json', pipeline=None)
+train_dataloader = dict(
+    batch_size=4, num_workers=0, sampler=dict(type='mmocr_da.TwoDomainSampler', batch_size=4),
+    dataset=dict(type='mmocr_da.TwoDomainDataset', source=source, target=target,
+                 pipeline=train_pipeline))
+val_dataloader = dict(
+    batch_size=4, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(type='ConcatDataset', datasets=[source, target], pipeline=test_pipeline))
+test_dataloader = val_dataloader
+val_evaluator = dict(
+    type='MultiDatasetsEvaluator', metrics=[dict(type='mmocr_da.TextErrorMetric')],
+    dataset_prefixes=['source', 'target'])
+test_evaluator = val_evaluator
+train_cfg = dict(type='mmocr_da.ResumableIterBasedTrainLoop', max_iters=2, val_interval=2)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1, momentum=0.9))
+default_hooks = dict(
+    logger=dict(type='LoggerHook', interval=1, log_metric_by_epoch=False),
+    checkpoint=dict(type='CheckpointHook', interval=1, by_epoch=False, max_keep_ckpts=2),
+    visualization=dict(type='VisualizationHook', enable=False))
+log_processor = dict(type='LogProcessor', by_epoch=False)
+visualizer = dict(
+    type='TextRecogLocalVisualizer', name='visualizer',
+    vis_backends=[dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')])
+randomness = dict(seed=1)
+"""
+
+
+def load_tool(name):
+    """Import ``tools/<name>.py`` as it is."""
+    spec = importlib.util.spec_from_file_location(name.replace('/', '_'), TOOLS / f'{name}.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def run_tool(name, *arguments):
+    """Run ``tools/<name>.py`` with a command line, in this process."""
+    module = load_tool(name)
+    # Most of a toy run is MMEngine pretty-printing its config seven times, and collecting garbage
+    # among all that is imported whenever it builds a dataset.
+    gc.freeze()
+    with patch('sys.argv', [f'{name}.py', *map(str, arguments)]), \
+            patch('mmengine.config.config.FormatCode', lambda text, **_: (text, True)):
+        module.main()
+
+
+@pytest.fixture(scope='session', name='load_tool')
+def load_tool_fixture():
+    return load_tool
+
+
+@pytest.fixture(scope='session', name='run_tool')
+def run_tool_fixture():
+    return run_tool
+
+
+@pytest.fixture(scope='session')
+def toy(tmp_path_factory):
+    """The config of the toy: 6 images per domain, one word each, the target darker."""
+    root = tmp_path_factory.mktemp('toy')
+    rng = np.random.default_rng(0)
+    for domain, gain in (('source', 255), ('target', 90)):
+        data_list = []
+        for i, word in enumerate(WORDS):
+            img_path = f'{domain}_{i}.png'
+            cv2.imwrite(str(root / img_path), (gain * rng.random((16, 32, 3))).astype(np.uint8))
+            data_list.append(dict(img_path=img_path, instances=[dict(text=word)]))
+        metainfo = dict(dataset_type='TextRecogDataset', task_name='textrecog')
+        (root / f'{domain}.json').write_text(
+            json.dumps(dict(metainfo=metainfo, data_list=data_list)))
+    (root / 'digits.txt').write_text('\n'.join('0123456789'))
+    config = root / 'toy.py'
+    config.write_text(CONFIG.format(root=root))
+    return config
+
+
+@pytest.fixture(scope='session')
+def trained(toy, tmp_path_factory):
+    """The work directory of the toy after its 2 iterations."""
+    init_default_scope('mmocr')
+    work_dir = tmp_path_factory.mktemp('trained')
+    run_tool('train', toy, '--work-dir', work_dir)
+    return work_dir

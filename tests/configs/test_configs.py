@@ -79,3 +79,13 @@ def test_config_takes_a_training_step(path, toy, tmp_path):
 
 def test_there_are_configs():
     assert len(CONFIGS) > 10
+
+
+@pytest.mark.timeout(300)
+def test_the_recipe_of_the_readme_takes_a_training_step(toy, tmp_path):
+    readme = (ROOT.parent / 'README.md').read_text()
+    recipe = readme.split('```python\n')[1].split('```')[0]
+    assert len([line for line in recipe.splitlines() if line.strip()]) <= 12
+    config = tmp_path / 'my_adaptation.py'
+    config.write_text(recipe)
+    test_config_takes_a_training_step(config, toy, tmp_path)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from mmengine.config import Config
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mmocr_da.engine import launch
@@ -78,27 +77,6 @@ def test_resume_continues_the_run_and_not_load_from(toy, trained, run_tool, tmp_
     assert same(weights(tmp_path / 'run'), weights(tmp_path / 'straight'))
 
 
-def test_resume_starts_from_load_from_while_there_is_nothing_to_resume(tmp_path):
-    cfg = Config(dict(work_dir=str(tmp_path), load_from='source_only.pth'))
-    launch.set_resume(cfg, 'auto')
-    assert (cfg.resume, cfg.load_from) == (False, 'source_only.pth')
-
-
-@pytest.mark.parametrize('written', ['elsewhere/iter_7.pth', '{work_dir}/iter_7.pth'])
-def test_resume_finds_the_last_checkpoint_of_a_moved_work_dir(tmp_path, written):
-    (tmp_path / 'iter_7.pth').touch()
-    (tmp_path / 'last_checkpoint').write_text(written.format(work_dir=tmp_path))
-    cfg = Config(dict(work_dir=str(tmp_path), load_from='source_only.pth'))
-    launch.set_resume(cfg, 'auto')
-    assert (cfg.resume, cfg.load_from) == (True, str(tmp_path / 'iter_7.pth'))
-
-
-def test_resume_takes_the_checkpoint_it_is_given(tmp_path):
-    cfg = Config(dict(work_dir=str(tmp_path), load_from='source_only.pth'))
-    launch.set_resume(cfg, 'iter_3.pth')
-    assert (cfg.resume, cfg.load_from) == (True, 'iter_3.pth')
-
-
 @pytest.mark.parametrize('arguments, message', [
     (['--cfg-options', 'load_from=/no/such.pth'], "load_from must .* got '/no/such.pth', which"),
     (['--resume', '/no/such.pth'], "--resume must be a checkpoint file, got '/no/such.pth'"),
@@ -122,49 +100,6 @@ def test_mixed_precision_without_a_gpu_is_an_error(toy, run_tool, tmp_path, monk
     monkeypatch.setattr(launch, 'get_device', lambda: 'cpu')
     with pytest.raises(ValueError, match='needs a GPU, got a machine without one'):
         run_tool('train', toy, '--work-dir', tmp_path / 'run', *wanted)
-
-
-def test_amp_switches_the_wrapper(monkeypatch):
-    cfg = Config(dict(optim_wrapper=dict(type='OptimWrapper')))
-    launch.enable_amp(cfg)
-    assert cfg.optim_wrapper == dict(type='AmpOptimWrapper', loss_scale='dynamic')
-    monkeypatch.setattr(launch, 'get_device', lambda: 'cuda')
-    launch.check_amp(cfg)
-    with pytest.raises(ValueError, match="got 'OptimWrapperDict'"):
-        launch.enable_amp(Config(dict(optim_wrapper=dict(type='OptimWrapperDict'))))
-
-
-@pytest.mark.parametrize('share', [0.001, 0.1, 0.5, 0.9, 0.999])
-@pytest.mark.parametrize('zipped', [True, False])
-def test_a_checkpoint_that_is_cut_anywhere_is_an_error(tmp_path, share, zipped):
-    path = tmp_path / 'whole.pth'
-    torch.save(dict(state_dict=dict(weight=torch.rand(1000))), path,
-               _use_new_zipfile_serialization=zipped)
-    launch.check_checkpoint(str(path))
-    content = path.read_bytes()
-    cut = tmp_path / 'cut.pth'
-    cut.write_bytes(content[:int(share * len(content))])
-    with pytest.raises(ValueError, match='load_from must be a whole checkpoint, got .*cut.pth'):
-        launch.check_checkpoint(str(cut))
-
-
-def test_the_work_dir_is_the_argument_then_the_config_then_the_name(tmp_path):
-    plain, own = tmp_path / 'plain.py', tmp_path / 'own.py'
-    plain.write_text('a = 1')
-    own.write_text("work_dir = 'mine'")
-    assert launch.load_config(str(own), 'given').work_dir == 'given'
-    assert launch.load_config(str(own)).work_dir == 'mine'
-    assert launch.load_config(str(plain)).work_dir == './work_dirs/plain'
-
-
-def test_seed_keeps_what_the_config_says_beside_it(monkeypatch):
-    monkeypatch.delenv('CUBLAS_WORKSPACE_CONFIG', raising=False)
-    cfg = Config(dict(randomness=dict(seed=1, diff_rank_seed=True)))
-    launch.set_seed(cfg, None, False)
-    assert cfg.randomness == dict(seed=1, diff_rank_seed=True)
-    launch.set_seed(cfg, 7, True)
-    assert cfg.randomness == dict(seed=7, diff_rank_seed=True, deterministic=True)
-    monkeypatch.delenv('CUBLAS_WORKSPACE_CONFIG')
 
 
 def test_test_repeats_the_validation_and_dumps_every_prediction(toy, trained, run_tool, tmp_path):
