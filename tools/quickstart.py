@@ -29,7 +29,8 @@ ADAPTED = ('adapted (ASSDA)', 'small_assda_p2h')
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs'))
+    parser.add_argument('--work-dir', type=Path,
+                        help='Default: work_dirs, and work_dirs/seedN for a seed other than 0')
     parser.add_argument(
         '--config', action='append', default=[], metavar='NAME',
         help='Adapt with configs/assda/NAME.py instead of ' + ADAPTED[1] + '; may be repeated')
@@ -49,11 +50,15 @@ def train(config: str, work_dir: Path, seed: int, load_from: Path = None) -> Pat
     """Train unless that is done; the path of the last checkpoint."""
     last = work_dir / 'last_checkpoint'
     done = work_dir / 'finished'
+    made_of = json.dumps([config, seed, str(load_from), load_from and load_from.stat().st_mtime])
+    if done.exists() and done.read_text() != made_of:
+        raise SystemExit(f'{work_dir} holds another run: {done.read_text()} instead of {made_of}; '
+                         'delete it, or choose another --work-dir')
     if not done.exists():
         options = [] if load_from is None else ['--cfg-options', f'load_from={load_from}']
         run('tools/train.py', CONFIGS / f'{config}.py', '--work-dir', work_dir, '--seed', seed,
             '--resume', *options)
-        done.touch()
+        done.write_text(made_of)
     # By name: the file holds a path that another machine or folder need not have.
     return work_dir / Path(last.read_text().strip()).name
 
@@ -83,6 +88,8 @@ def table(results: Dict[str, Dict[str, float]]) -> str:
 
 def main() -> None:
     args = parse_args()
+    if args.work_dir is None:
+        args.work_dir = Path('work_dirs', *([f'seed{args.seed}'] if args.seed else []))
     start = time.time()
     os.chdir(ROOT)
     os.environ.setdefault('PYTHONWARNINGS', 'ignore')  # the hosts' deprecation warnings

@@ -1,7 +1,7 @@
 """MJSynth and SynthText as source, a folder of handwritten words as target; 128 + 128 a step."""
 _base_ = [
     'mmocr::textrecog/_base_/datasets/mjsynth.py', 'mmocr::textrecog/_base_/datasets/synthtext.py',
-    '../_base_/default_runtime.py'
+    'mmocr::textrecog/_base_/datasets/icdar2013.py', '../_base_/default_runtime.py'
 ]
 
 train_pipeline = [
@@ -43,6 +43,23 @@ train_dataloader = dict(
         source=[_base_.mjsynth_textrecog_train, _base_.synthtext_textrecog_train],
         target=dict(type='mmocr_da.UnlabelledDataset', img_dir='data/iam_words', pipeline=None),
         pipeline=train_pipeline))
-# The target has no labels here: set val_dataloader and val_cfg in a config of your own to watch.
+auto_scale_lr = dict(base_batch_size=256)
+
+# No labels of the target are needed to train, so nothing is validated meanwhile; tools/test.py
+# reads a source-like test set and a labelled test set of the target.
+iam_textrecog_test = dict(
+    type='OCRDataset',
+    data_root='data/iam',
+    ann_file='textrecog_test.json',
+    test_mode=True,
+    pipeline=None)
 val_evaluator = None
-test_evaluator = None
+test_dataloader = dict(
+    batch_size=256,
+    num_workers=4,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='ConcatDataset',
+        datasets=[_base_.icdar2013_textrecog_test, iam_textrecog_test],
+        pipeline=test_pipeline))
+test_cfg = dict(type='TestLoop')

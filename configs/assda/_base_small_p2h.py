@@ -4,6 +4,10 @@ _base_ = [
     '../_base_/schedules/adam_small.py', '../_base_/default_runtime.py'
 ]
 
+# The runs are short: a killed one loses a minute at most.
+default_hooks = dict(checkpoint=dict(interval=100))
+auto_scale_lr = dict(base_batch_size=128)
+
 train_dataloader = dict(
     batch_size=128,  # 64 source + 64 target
     num_workers=1,

@@ -2,6 +2,7 @@
 _base_ = ['../_base_/models/tps_resnet_bilstm_attention.py', './_base_mj-st_to_iam.py']
 
 optim_wrapper = dict(optimizer=dict(lr=1.0))
+auto_scale_lr = dict(base_batch_size=192)
 train_dataloader = dict(
     batch_size=192,
     sampler=dict(_delete_=True, type='InfiniteSampler', shuffle=True),

@@ -89,17 +89,23 @@ class UnlabelledDataset(BaseDataset):
             raise ValueError(f'img_list must name one image per line, got the empty file {path!r}')
         paths = [osp.join(self.img_prefix, name) for name in names]
         # A wrong prefix, or labels behind the paths, would otherwise show as broken images only.
-        if '://' not in paths[0] and not any(map(osp.isfile, paths[:10])):
+        some = paths[::max(1, len(paths) // 10)]
+        if '://' not in paths[0] and not any(map(osp.isfile, some)):
             raise ValueError(f'img_list must name one image per line and nothing else, got '
-                             f'{path!r}, whose first images do not exist ({paths[0]!r}); set '
+                             f'{path!r}, none of whose images exists ({paths[0]!r}); set '
                              'img_prefix to the folder that the paths start from')
         return [dict(img_path=path) for path in paths]
 
     def _load_lmdb(self, path: str) -> List[dict]:
         if not osp.exists(path):
             raise ValueError(f'lmdb must be an existing LMDB, got {path!r}; check the path')
-        with self._begin() as transaction:
-            count = int(transaction.get(b'num-samples', b'0'))
+        import lmdb
+        try:
+            with self._begin() as transaction:
+                count = int(transaction.get(b'num-samples', b'0'))
+        except lmdb.Error as error:
+            raise ValueError(f'lmdb must be the folder of an LMDB, got {path!r}, which is none: '
+                             f'{error}') from error
         if not count:
             raise ValueError(f"lmdb must hold images under 'image-000000001' and so on and their "
                              f"number under 'num-samples', got {path!r} without the number; make "

@@ -37,6 +37,9 @@ def strip_adaptation(cfg: Config, state_dict: Dict[str, Tensor]
     keeps its type. Metrics and hooks of ``mmocr_da`` are replaced by MMOCR's or left out, so that
     the result needs ``mmocr_da`` only if a part of the model does, see :func:`remaining_parts`.
     """
+    if cfg.get('test_dataloader') is None:
+        raise ValueError('an export needs a test_dataloader in the config, whose pipeline becomes '
+                         'that of the exported model, got none; add one, its images may be missing')
     # The package's own default is "mmocr", and without it no bare type name is found.
     init_default_scope(cfg.get('default_scope', 'mmocr'))
     plain = Config(dict(default_scope='mmocr', model=plain_model(cfg.model)))
@@ -54,7 +57,19 @@ def strip_adaptation(cfg: Config, state_dict: Dict[str, Tensor]
         imports['imports'] = [name for name in names if name.split('.')[0] != 'mmocr_da']
     if plain.get('test_evaluator') is not None:
         plain.test_evaluator = _stock_evaluator(plain.test_evaluator)
+    _drop_scope(plain._cfg_dict)
     return plain, plain_state_dict(plain.model, state_dict)
+
+
+def _drop_scope(node) -> None:
+    """Remove the mark that MMEngine leaves on what came from a ``mmocr_da::`` config."""
+    if isinstance(node, dict):
+        if node.get('_scope_') == 'mmocr_da':
+            del node['_scope_']
+        node = node.values()
+    if not isinstance(node, (str, bytes)) and hasattr(node, '__iter__'):
+        for value in node:
+            _drop_scope(value)
 
 
 def plain_model(model: ConfigDict) -> ConfigDict:

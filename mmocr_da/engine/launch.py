@@ -2,6 +2,7 @@
 
 A run that cannot work stops here, with a reason, and not an hour later in the first iteration.
 """
+import glob
 import os
 import os.path as osp
 import zipfile
@@ -86,7 +87,12 @@ def _latest_checkpoint(work_dir: str) -> Optional[str]:
     # `last_checkpoint` holds the path as it was when written: the folder may have moved since,
     # or the run may have been started from another directory.
     moved = osp.join(work_dir, osp.basename(path))
-    return moved if osp.isfile(moved) else path
+    if path and osp.isfile(moved):
+        return moved
+    # A run that was killed while it wrote the name leaves an empty file: the newest whole one.
+    whole = [file for pattern in ('iter_*.pth', 'epoch_*.pth')
+             for file in glob.glob(osp.join(work_dir, pattern)) if zipfile.is_zipfile(file)]
+    return max(whole, key=osp.getmtime) if whole else path or None
 
 
 def enable_amp(cfg: Config) -> None:

@@ -1,10 +1,12 @@
 """A training loop that a resumed run enters where the killed one left it."""
 import logging
 import random
+from itertools import islice
 from typing import Dict, Iterator, List, Union
 
 import numpy as np
 import torch
+from mmengine.dataset import InfiniteSampler
 from mmengine.dist import all_gather_object, get_rank
 from mmengine.logging import print_log
 from mmengine.runner import IterBasedTrainLoop
@@ -20,7 +22,8 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
     """``IterBasedTrainLoop`` whose resumed runs end with the weights of uninterrupted ones.
 
     * The data continue at the next batch. MMEngine's loop loads and discards all past batches;
-      this one asks a sampler that can to ``skip`` them, and replays only if it cannot.
+      this one asks a sampler that can to ``skip`` them, draws the past indexes of an
+      ``InfiniteSampler``, and replays only what knows neither.
     * Random numbers of the model (dropout) are a function of ``(seed, iteration, rank)``.
     * A sampler without a seed gets the one that it had before.
 
@@ -79,13 +82,18 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
     def _batches(self) -> Iterator[dict]:
         """All batches from the current iteration on, without an end."""
         sampler = self.dataloader.sampler
-        if not (hasattr(sampler, 'skip') and hasattr(sampler, 'set_epoch')):
-            yield from self._replayed_batches()
-            return
         hub = self.runner.message_hub
         if self._iter > 0 and hub.get_info('sampler_seed') is not None:
             sampler.seed = hub.get_info('sampler_seed')
         hub.update_info('sampler_seed', getattr(sampler, 'seed', None))
+        if isinstance(sampler, InfiniteSampler):
+            # Its indexes are a stream: the past ones are drawn, and nothing is loaded for them.
+            past = self._iter * self.dataloader.batch_size
+            next(islice(sampler.indices, past, past), None)
+            yield from self.dataloader
+        if not (hasattr(sampler, 'skip') and hasattr(sampler, 'set_epoch')):
+            yield from self._replayed_batches()
+            return
         sampler.set_epoch(0)
         sampler.skip(self._iter)
         while True:

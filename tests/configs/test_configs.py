@@ -1,6 +1,7 @@
 """Every config loads, builds, and takes a training step on toy data."""
 import json
 import pathlib
+import re
 
 import cv2
 import numpy as np
@@ -8,6 +9,8 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
+
+from mmocr_da.engine.export import inference_pipeline
 
 ROOT = pathlib.Path(__file__).parents[2] / 'configs'
 CONFIGS = sorted(p for p in ROOT.glob('*/*.py') if p.name[0] != '_' and p.parent.name != '_base_')
@@ -85,7 +88,24 @@ def test_there_are_configs():
 def test_the_recipe_of_the_readme_takes_a_training_step(toy, tmp_path):
     readme = (ROOT.parent / 'README.md').read_text()
     recipe = readme.split('```python\n')[1].split('```')[0]
-    assert len([line for line in recipe.splitlines() if line.strip()]) <= 12
     config = tmp_path / 'my_adaptation.py'
     config.write_text(recipe)
     test_config_takes_a_training_step(config, toy, tmp_path)
+    assert (tmp_path / 'iter_1.pth').exists()
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda p: f'{p.parent.name}/{p.stem}')
+def test_config_can_be_exported_and_its_learning_rate_scaled(path):
+    cfg = Config.fromfile(path)
+    assert cfg.auto_scale_lr.base_batch_size >= cfg.train_dataloader.batch_size
+    inference_pipeline(cfg)
+
+
+def test_every_config_that_a_readme_names_exists():
+    names = {p.stem for p in CONFIGS}
+    for readme in ROOT.glob('*/README.md'):
+        for cell in re.findall(r'^\| (`.*?) \|', readme.read_text(), re.M):
+            for name in re.findall(r'`((?:small|tps|aster)\w[^`]*)`', cell):
+                stem, options, rest = re.fullmatch(r'([^{]*)(?:\{(.*)\})?(.*)', name).groups()
+                for option in (options or '').split(','):
+                    assert stem + option.strip() + rest in names, name

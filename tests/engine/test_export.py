@@ -174,3 +174,20 @@ def test_dictionaries_of_one_name_do_not_overwrite_each_other(tmp_path):
     files = [part.dict_file.split('/')[-1] for part in cfg.parts]
     assert all(part.dict_file.startswith('{{ fileDirname }}/') for part in cfg.parts)
     assert [(tmp_path / file).read_text() for file in files] == ['a', 'b', 'a']
+
+
+def test_a_config_inherited_from_this_package_keeps_no_mark_of_it(tmp_path):
+    """MMEngine marks what it takes from ``mmocr_da::``, and stock MMOCR cannot resolve the mark."""
+    config = tmp_path / 'theirs.py'
+    config.write_text("_base_ = 'mmocr_da::assda/small_assda_p2h.py'\n")
+    cfg = Config.fromfile(str(config))
+    assert '_scope_' in cfg.pretty_text
+    plain, _ = export.strip_adaptation(cfg, MODELS.build(copy.deepcopy(cfg.model)).state_dict())
+    assert '_scope_' not in plain.pretty_text and export.remaining_parts(plain) == []
+
+
+def test_without_test_data_nothing_is_written(adapted):
+    cfg, weights = adapted
+    cfg.test_dataloader = None
+    with pytest.raises(ValueError, match='needs a test_dataloader'):
+        export.strip_adaptation(cfg, weights)

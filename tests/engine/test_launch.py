@@ -1,3 +1,5 @@
+import os
+
 import pytest
 import torch
 from mmengine.config import Config
@@ -67,3 +69,23 @@ def test_seed_keeps_what_the_config_says_beside_it(monkeypatch):
     launch.set_seed(cfg, 7, True)
     assert cfg.randomness == dict(seed=7, diff_rank_seed=True, deterministic=True)
     monkeypatch.delenv('CUBLAS_WORKSPACE_CONFIG')
+
+
+@pytest.mark.parametrize('name', ['', 'iter_30.pth'])
+def test_resume_takes_the_newest_whole_checkpoint_if_the_named_one_is_not_there(tmp_path, name):
+    """A kill leaves an empty name, or a checkpoint that is cut off."""
+    for i in (10, 20):
+        torch.save({}, tmp_path / f'iter_{i}.pth')
+        os.utime(tmp_path / f'iter_{i}.pth', (i, i))
+    (tmp_path / 'iter_25.pth').write_bytes((tmp_path / 'iter_20.pth').read_bytes()[:50])
+    (tmp_path / 'last_checkpoint').write_text(name)
+    cfg = Config(dict(work_dir=str(tmp_path), load_from='source_only.pth'))
+    launch.set_resume(cfg, 'auto')
+    assert (cfg.resume, cfg.load_from) == (True, str(tmp_path / 'iter_20.pth'))
+
+
+def test_resume_with_an_empty_name_and_no_checkpoint_starts_anew(tmp_path):
+    (tmp_path / 'last_checkpoint').write_text('')
+    cfg = Config(dict(work_dir=str(tmp_path)))
+    launch.set_resume(cfg, 'auto')
+    assert cfg.resume is False

@@ -144,8 +144,8 @@ def test_the_model_has_other_random_numbers_in_each_iteration_and_run(make):
     assert len({*first, *second}) == 6
 
 
-@pytest.mark.parametrize('name', ['DefaultSampler', 'InfiniteSampler'])
-def test_a_sampler_without_skip_is_replayed_with_a_word(make, root, name, monkeypatch):
+def test_a_sampler_without_skip_is_replayed_with_a_word(make, root, monkeypatch):
+    name = 'DefaultSampler'
     monkeypatch.setattr('time.sleep', lambda seconds: None)
     said = []
     monkeypatch.setattr('mmocr_da.engine.loops.print_log',
@@ -158,6 +158,22 @@ def test_a_sampler_without_skip_is_replayed_with_a_word(make, root, name, monkey
     resumed.train()
     assert resumed.model.seen == whole.model.seen[6:]
     assert len(said) == 1 and f'{name} has no skip()' in said[0]
+
+
+@pytest.mark.parametrize('seed', [0, None])
+def test_an_infinite_sampler_goes_on_without_loading_the_past(make, root, seed, monkeypatch):
+    said = []
+    monkeypatch.setattr('mmocr_da.engine.loops.print_log',
+                        lambda line, logger, level: said.append(line))
+    sampler = dict(type='InfiniteSampler')
+    whole = make('whole', sampler=sampler, seed=seed)
+    whole.train()
+    resumed = make('resumed', sampler=sampler, seed=seed,
+                   resume=str(root / 'whole' / 'iter_6.pth'))
+    Flip.count = 0
+    resumed.train()
+    assert resumed.model.seen == whole.model.seen[6:]
+    assert said == [] and Flip.count == 4 * (ITERATIONS - 6)
 
 
 def test_it_sees_the_images_that_mmengines_loop_sees(make, monkeypatch):

@@ -35,8 +35,21 @@ def test_a_finished_step_is_skipped_and_an_unfinished_one_resumes(quickstart, tm
     assert len(quickstart.commands) == 1
 
 
+def test_a_step_of_another_seed_or_another_start_is_not_taken_for_this_one(quickstart, tmp_path):
+    finished(tmp_path / 'a', 'iter_400.pth')
+    quickstart.train('small', tmp_path / 'a', 0)
+    with pytest.raises(SystemExit, match='holds another run'):
+        quickstart.train('small', tmp_path / 'a', 1)
+    start = tmp_path / 'start.pth'
+    start.touch()
+    with pytest.raises(SystemExit, match='holds another run'):
+        quickstart.train('small', tmp_path / 'a', 0, start)
+
+
 def test_adaptation_starts_from_the_checkpoint_of_this_run(quickstart, tmp_path):
-    finished(tmp_path / 'b', 'iter_8.pth')
+    for name, checkpoint in (('a', 'iter_400.pth'), ('b', 'iter_8.pth')):
+        finished(tmp_path / name, checkpoint)
+        (tmp_path / name / checkpoint).touch()
     quickstart.train('small', tmp_path / 'b', 0, tmp_path / 'a' / 'iter_400.pth')
     assert quickstart.commands[0][-1] == f'load_from={tmp_path}/a/iter_400.pth'
 

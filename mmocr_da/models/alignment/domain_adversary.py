@@ -32,9 +32,11 @@ class DomainAdversary(BaseModule):
             ``discriminator`` are then not used.
     """
 
-    #: Prefix of the names in the log; :attr:`needs_characters` asks the recognizer to tap them.
+    #: Prefix of the names in the log.
     name = ''
+    #: Whether the recognizer must tap characters, and run the decoder to its last step for it.
     needs_characters = False
+    needs_all_steps = False
 
     def __init__(self,
                  in_channels: int,

@@ -38,7 +38,7 @@ class GlobalAlignment(DomainAdversary):
         feature_map = domain.feature_map
         n, c, h, w = feature_map.shape
         if self.pooling == 'flatten':
-            if feature_map[0:1].numel() and c * h * w != self.in_channels:
+            if c * h * w != self.in_channels:
                 raise ValueError(
                     f"pooling='flatten' needs in_channels = C * H * W, got in_channels="
                     f'{self.in_channels} for a map of {c} x {h} x {w} = {c * h * w}; images of '

@@ -42,6 +42,8 @@ class LocalAlignment(DomainAdversary):
             raise ValueError(f"average must be 'image' or 'character', got {average!r}")
         self.threshold = threshold
         self.average = 'character' if self.published else average
+        # The released code gates the steps behind the end token, too.
+        self.needs_all_steps = self.published
 
     def gate(self, logits: Tensor, valid: Tensor) -> Tensor:
         """delta(c_k) of eq. 12 for valid characters, ``(N, T)`` bool."""

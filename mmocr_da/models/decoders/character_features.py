@@ -65,11 +65,12 @@ class CharacterTap:
                 and getattr(decoder.module_loss, 'ignore_first_char', False))
 
     def __call__(self, decoder: BaseDecoder, feature_map: Tensor, sequence: Optional[Tensor],
-                 labels: List[Optional[Tuple[Tensor, int]]]) -> CharacterFeatures:
+                 labels: List[Optional[Tuple[Tensor, int]]],
+                 all_steps: bool = False) -> CharacterFeatures:
         """``labels`` has one entry per image: ``(padded_indexes, length)`` or None.
 
-        Returns features and logits of all rows, ``T <= max_seq_len`` steps; ``targets`` of rows
-        without a label are the padding index.
+        Returns features and logits of all rows, ``T <= max_seq_len`` steps, ``max_seq_len`` with
+        ``all_steps``; ``targets`` of rows without a label are the padding index.
         """
         device = feature_map.device
         forced = torch.tensor([x is not None for x in labels], device=device)
@@ -83,7 +84,7 @@ class CharacterTap:
                 lengths[row] = min(label[1], decoder.max_seq_len - 1)
         # Steps behind the end token matter to the loss unless it ignores the padding.
         ignored = decoder.module_loss.ignore_index == padding
-        steps = int(lengths.max()) + 1 if ignored else decoder.max_seq_len
+        steps = int(lengths.max()) + 1 if ignored and not all_steps else decoder.max_seq_len
         tokens, lengths = tokens.to(device), lengths.to(device)
         features, logits = self.tap(decoder, feature_map, sequence, tokens, forced, steps,
                                     self.hook_point)

@@ -1,4 +1,4 @@
 """Layers: tensor in, tensor out, no knowledge of domains or batches."""
-from .gradient_reversal import GradientReversal, reverse_gradient
+from .gradient_reversal import reverse_gradient
 
-__all__ = ['GradientReversal', 'reverse_gradient']
+__all__ = ['reverse_gradient']

@@ -1,6 +1,6 @@
 """Gradient reversal (Ganin & Lempitsky, ICML 2015): a minimax game in one backward pass."""
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 
 class _ReverseGradient(torch.autograd.Function):
@@ -28,16 +28,3 @@ def reverse_gradient(x: Tensor, scale: float = 1.0) -> Tensor:
     """
     return _ReverseGradient.apply(x, float(scale))
 
-
-class GradientReversal(nn.Module):
-    """:func:`reverse_gradient` as a layer with a fixed scale."""
-
-    def __init__(self, scale: float = 1.0) -> None:
-        super().__init__()
-        self.scale = scale
-
-    def forward(self, x: Tensor) -> Tensor:
-        return reverse_gradient(x, self.scale)
-
-    def extra_repr(self) -> str:
-        return f'scale={self.scale}'

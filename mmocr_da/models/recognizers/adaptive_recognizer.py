@@ -1,5 +1,5 @@
 """A recognizer that learns from labelled source and unlabelled target images together."""
-from typing import Dict, List, Optional, Sequence
+from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 import torch
 from mmengine.dist import get_world_size
@@ -56,8 +56,9 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
                              'would overwrite each other in the log')
         self.supervised_weight = supervised_weight
         self.tap = None
+        self.aligns_characters = any(o.needs_characters for o in self.objectives)
         # Also without such an objective: it stops at the longest label, MMOCR's decoders do not.
-        if CharacterTap.fits(self.decoder) or any(o.needs_characters for o in self.objectives):
+        if CharacterTap.fits(self.decoder) or self.aligns_characters:
             self.tap = CharacterTap(self.decoder, hook_point)
         if channels_last:
             self.to(memory_format=torch.channels_last)
@@ -79,15 +80,14 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
         rows = torch.tensor(is_source, device=inputs.device)
         halves = (rows.nonzero().flatten(), (~rows).nonzero().flatten())
         characters = None
-        if self.tap is None:
-            losses = self._supervised(feature_map, sequence, halves[0], source_samples)
+        if self.aligns_characters:
+            characters = self.tap(self.decoder, feature_map, sequence, labels_of(data_samples),
+                                  all_steps=any(o.needs_all_steps for o in self.objectives))
+            losses = self._module_loss(characters.logits[halves[0]], source_samples)
         else:
-            labels = [(s.gt_text.padded_indexes, len(s.gt_text.indexes)) if x else None
-                      for s, x in zip(data_samples, is_source)]
-            characters = self.tap(self.decoder, feature_map, sequence, labels)
-            logits = pad_steps(characters.logits[halves[0]], self.decoder.max_seq_len)
-            losses = self._module_loss(logits, source_samples)
-        losses = {k: v * self.supervised_weight if 'loss' in k else v for k, v in losses.items()}
+            losses = self._supervised(feature_map, sequence, halves[0], source_samples)
+        weight = self.supervised_weight * self._share_of_tokens(source_samples, inputs.device)
+        losses = {k: v * weight if 'loss' in k else v for k, v in losses.items()}
         if self.objectives:
             ratio = inputs.new_tensor([s.get('valid_ratio', 1) for s in data_samples])
             source, target = (
@@ -131,29 +131,41 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
             raise
 
     def _supervised(self, feature_map, sequence, index, samples) -> Dict[str, Tensor]:
-        """The decoder's own training path, for decoders whose characters cannot be tapped."""
+        """The supervised loss where no objective looks at characters: only the source is read."""
         if not samples:
             reached = [feature_map, *self.decoder.parameters()]
             reached += [sequence] if isinstance(sequence, Tensor) else []
             return dict(loss_ce=sum(x.sum() for x in reached) * 0)
         feature_map = feature_map[index]
         sequence = None if sequence is None else sequence[index]
-        return self._module_loss(self.decoder(feature_map, sequence, samples), samples)
+        if self.tap is None:
+            logits = self.decoder(feature_map, sequence, samples)
+        else:
+            logits = self.tap(self.decoder, feature_map, sequence, labels_of(samples)).logits
+        return self._module_loss(logits, samples)
 
     def _module_loss(self, logits: Tensor, samples) -> Dict[str, Tensor]:
-        module_loss = self.decoder.module_loss
         if not samples:
             return dict(loss_ce=logits.sum() * 0)
-        losses = module_loss(logits, samples)
+        if self.tap is not None:
+            logits = pad_steps(logits, self.decoder.max_seq_len)
+        return self.decoder.module_loss(logits, samples)
+
+    def _share_of_tokens(self, samples, device) -> Union[float, Tensor]:
+        """What makes DDP's average of means over characters the mean over all ranks' characters.
+
+        Ranks hold different numbers of them. All ranks must come here, also without a sample.
+        """
+        module_loss = self.decoder.module_loss
         reduction = getattr(getattr(module_loss, 'loss_ce', None), 'reduction', None)
-        if reduction == 'mean' and get_world_size() > 1:
-            # Ranks hold different numbers of characters; DDP would average their means.
-            tokens = torch.stack([s.gt_text.padded_indexes for s in samples]).to(logits.device)
+        if reduction != 'mean' or get_world_size() == 1:
+            return 1.0
+        count = torch.zeros((), device=device)
+        if samples:
+            tokens = torch.stack([s.gt_text.padded_indexes for s in samples]).to(device)
             tokens = tokens[:, 1:] if module_loss.ignore_first_char else tokens
             count = (tokens != module_loss.ignore_index).sum().float()
-            share = count / sum_per_rank(count)
-            losses = {k: v * share for k, v in losses.items()}
-        return losses
+        return count / sum_per_rank(count).clamp(min=1e-12)
 
     @staticmethod
     def _half(index: Tensor, feature_map: Tensor, sequence: Optional[Tensor], ratio: Tensor,
@@ -163,3 +175,9 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
                                            characters.valid[index], characters.targets[index])
         sequence = sequence[index] if isinstance(sequence, Tensor) else None
         return DomainFeatures(feature_map[index], sequence, ratio[index], characters)
+
+
+def labels_of(samples: Sequence[TextRecogDataSample]) -> List[Optional[Tuple[Tensor, int]]]:
+    """``(padded indexes, length)`` of each label; None for images of the target."""
+    return [None if s.get('domain') == 'target'
+            else (s.gt_text.padded_indexes, len(s.gt_text.indexes)) for s in samples]

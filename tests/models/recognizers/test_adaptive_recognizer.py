@@ -33,16 +33,14 @@ def test_supervised_loss_is_the_stock_recognizers(adaptive, recognizer_cfg, batc
 @pytest.mark.parametrize('reduction', ['none', 'mean', 'sum'])
 def test_every_reduction_of_the_stock_loss_survives_the_early_stop(adaptive, recognizer_cfg, batch,
                                                                    reduction):
-    torch.manual_seed(0)
-    cfg = recognizer_cfg()['decoder']
-    cfg['module_loss']['reduction'] = reduction
-    model = adaptive(LOCAL, decoder='ASTERDecoder')
-    model.decoder.module_loss.loss_ce.reduction = reduction
+    decoder = recognizer_cfg()['decoder']
+    decoder['module_loss']['reduction'] = reduction
     data = batch(('12', '3456'), targets=0)
-    full = model._supervised(model.extract_feat(data['inputs']),
-                             model.encoder(model.extract_feat(data['inputs'])), slice(None),
-                             data['data_samples'])['loss_ce']
-    torch.testing.assert_close(model.loss(**data)['loss_ce'], full)
+    for objectives in ([], [LOCAL]):
+        model = adaptive(*objectives, decoder=copy.deepcopy(decoder))
+        sequence = model.encoder(model.extract_feat(data['inputs']))
+        full = model.decoder.loss(None, sequence, data['data_samples'])['loss_ce']
+        torch.testing.assert_close(model.loss(**data)['loss_ce'], full)
 
 
 def test_order_of_the_images_does_not_matter(adaptive, batch):
@@ -193,3 +191,37 @@ def test_mixed_precision_gives_finite_losses_near_those_of_float32(adaptive, bat
         torch.testing.assert_close(half[key].float(), full[key], rtol=0.05, atol=0.05)
     model.parse_losses(half)[0].backward()
     assert all(p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_each_image_brings_its_own_padding(adaptive, batch, monkeypatch):
+    """The share of valid columns follows its image through the split into domains."""
+    model = adaptive(GLOBAL)
+    data = batch(('12', '345'), targets=2)
+    for s, ratio in zip(data['data_samples'], (0.25, 0.5, 0.75, 1.0)):
+        s.set_metainfo(dict(valid_ratio=ratio))
+    mixed = [2, 0, 3, 1]
+    seen = []
+    model.objectives[0].forward = lambda *halves: seen.extend(halves) or {}
+    model.loss(data['inputs'][mixed], [data['data_samples'][i] for i in mixed])
+    assert seen[0].valid_ratio.tolist() == [0.25, 0.5]
+    assert seen[1].valid_ratio.tolist() == [0.75, 1.0]
+
+
+def test_only_objectives_of_characters_have_the_target_read(adaptive, batch):
+    for objective, rows in ((GLOBAL, 2), (LOCAL, 4)):
+        model = adaptive(objective)
+        read = []
+        model.decoder.fc.register_forward_hook(lambda m, x, y: read.append(len(y)))
+        model.loss(**batch(('12', '345'), targets=2))
+        assert set(read) == {rows}
+
+
+def test_published_gates_every_step_of_the_decoder(adaptive, batch, progress):
+    progress(1, 10)
+    model = adaptive(dict(type='mmocr_da.LocalAlignment', in_channels=16, published=True,
+                          threshold=0.1))
+    steps = []
+    model.decoder.fc.register_forward_hook(lambda m, x, y: steps.append(1))
+    losses = model.loss(**batch(('1', '2'), targets=2))
+    assert len(steps) == model.decoder.max_seq_len
+    assert losses['loss_local'].isfinite()
