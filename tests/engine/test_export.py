@@ -181,9 +181,10 @@ def test_a_config_inherited_from_this_package_keeps_no_mark_of_it(tmp_path):
     config = tmp_path / 'theirs.py'
     config.write_text("_base_ = 'mmocr_da::assda/small_assda_p2h.py'\n")
     cfg = Config.fromfile(str(config))
-    assert '_scope_' in cfg.pretty_text
+    assert "_scope_='mmocr_da'" in cfg.pretty_text
     plain, _ = export.strip_adaptation(cfg, MODELS.build(copy.deepcopy(cfg.model)).state_dict())
-    assert '_scope_' not in plain.pretty_text and export.remaining_parts(plain) == []
+    assert "_scope_='mmocr_da'" not in plain.pretty_text
+    assert export.remaining_parts(plain) == []
 
 
 def test_without_test_data_nothing_is_written(adapted):
