@@ -17,6 +17,7 @@ from mmengine.logging import MessageHub
 from mmengine.registry import init_default_scope
 from mmengine.structures import LabelData
 from mmocr.structures import TextRecogDataSample
+from mmocr.visualization import TextRecogLocalVisualizer
 
 from mmocr_da.registry import MODELS
 
@@ -191,6 +192,8 @@ def run_tool(name, *arguments):
     # Most of a toy run is MMEngine pretty-printing its config seven times, and collecting garbage
     # among all that is imported whenever it builds a dataset.
     gc.freeze()
+    # A visualizer is global by its name: an older run's would write into that run's folder.
+    TextRecogLocalVisualizer._instance_dict.clear()
     with patch('sys.argv', [f'{name}.py', *map(str, arguments)]), \
             patch('mmengine.config.config.FormatCode', lambda text, **_: (text, True)):
         module.main()

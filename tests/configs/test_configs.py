@@ -60,6 +60,7 @@ def shrink(cfg, root, work_dir):
                 'test_cfg', 'load_from'):
         cfg[key] = None
     cfg.train_cfg.max_iters = 1
+    cfg.default_hooks.checkpoint.save_optimizer = False  # hundreds of megabytes
     cfg.work_dir = str(work_dir)
     cfg.launcher = 'none'
     cfg.visualizer.vis_backends = []
