@@ -29,12 +29,8 @@ val_dataloader = dict(
         type='ConcatDataset',
         datasets=[_base_.p2h_source_test, _base_.p2h_target_val],
         pipeline=_base_.test_pipeline))
-test_dataloader = dict(
-    batch_size=250,
-    num_workers=1,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='ConcatDataset',
-        datasets=[_base_.p2h_source_test, _base_.p2h_target_test],
-        pipeline=_base_.test_pipeline))
+test_dataloader = {
+    **val_dataloader, 'dataset': {
+        **val_dataloader['dataset'], 'datasets': [_base_.p2h_source_test, _base_.p2h_target_test]
+    }
+}
