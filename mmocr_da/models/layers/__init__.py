@@ -1,4 +1,23 @@
-"""Layers: tensor in, tensor out, no knowledge of domains or batches."""
+"""Layers: tensor in, tensor out, no knowledge of models or losses."""
+from .batch_instance_norm import (
+    BatchInstanceNorm,
+    BatchInstanceNorm1d,
+    BatchInstanceNorm2d,
+    BatchInstanceNorm3d,
+)
+from .domain_norm import (
+    DomainBatchNorm1d,
+    DomainBatchNorm2d,
+    DomainBatchNorm3d,
+    DomainNorm,
+    domains_of_images,
+)
 from .gradient_reversal import reverse_gradient
+from .normalization import normalize
+from .replace_norm import convert_batch_norm, with_bin
 
-__all__ = ['reverse_gradient']
+__all__ = [
+    'BatchInstanceNorm', 'BatchInstanceNorm1d', 'BatchInstanceNorm2d', 'BatchInstanceNorm3d',
+    'DomainBatchNorm1d', 'DomainBatchNorm2d', 'DomainBatchNorm3d', 'DomainNorm',
+    'convert_batch_norm', 'domains_of_images', 'normalize', 'reverse_gradient', 'with_bin'
+]

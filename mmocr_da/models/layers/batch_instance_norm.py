@@ -1,0 +1,95 @@
+"""Batch-instance normalization (Nam & Kim, NeurIPS 2018, arXiv:1805.07925)."""
+import weakref
+from typing import Optional
+
+import torch
+from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
+
+from mmocr_da.registry import MODELS
+
+from .domain_norm import DomainNorm
+
+_layers = weakref.WeakSet()
+
+
+class BatchInstanceNorm(DomainNorm):
+    """A blend of batch and instance norm per channel: ``rho * BN(x) + (1 - rho) * IN(x)``.
+
+    ``rho = 1`` keeps style (batch norm), ``rho = 0`` removes it (instance norm). It starts at 1 and
+    reuses the keys of ``BN``, so a pretrained one loads as is. In evaluation BN uses running
+    statistics and IN those of the image. An image with one value per channel gets ``BN(x)``.
+
+    ``rho`` is in [0, 1] after every step of every ``torch.optim`` optimizer, and before every use
+    in training (eq. 4); nothing has to be configured for it. The paper trains it with 10 times the
+    learning rate and no weight decay: ``configs/_base_/gates.py``.
+
+    Shape: ``(N, C, *) -> (N, C, *)``; ``rho`` is ``(C,)``.
+
+    >>> x, norm = torch.randn(4, 3, 8, 8), BatchInstanceNorm2d(3)
+    >>> torch.allclose(norm(x), nn.BatchNorm2d(3)(x), atol=1e-5)
+    True
+    >>> _ = nn.init.zeros_(norm.rho)
+    >>> torch.allclose(norm(x), nn.InstanceNorm2d(3)(x), atol=1e-5)
+    True
+    """
+
+    def __init__(self,
+                 num_features: int,
+                 eps: float = 1e-5,
+                 momentum: Optional[float] = 0.1,
+                 affine: bool = True,
+                 track_running_stats: bool = True,
+                 device=None,
+                 dtype=None) -> None:
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
+        self.rho = nn.Parameter(torch.ones(num_features, device=device, dtype=dtype))
+        _layers.add(self)
+
+    def __setstate__(self, state) -> None:  # of a copy, or of a pickle
+        super().__setstate__(state)
+        _layers.add(self)
+
+    def _gate(self) -> Tensor:
+        # Project rho itself, not a copy in the graph: that would stop its gradient outside [0, 1],
+        # and a gate that once left could never come back.
+        if not torch.compiler.is_compiling():
+            self.rho.data.clamp_(0, 1)
+        return self.rho
+
+    @torch.no_grad()
+    def _complete(self, state_dict, prefix, missing_keys) -> None:
+        super()._complete(state_dict, prefix, missing_keys)
+        key = f'{prefix}rho'
+        if key not in state_dict and f'{prefix}running_mean' in state_dict:
+            self.rho.fill_(1)
+            missing_keys.remove(key)
+
+
+@MODELS.register_module('BIN1d')
+class BatchInstanceNorm1d(BatchInstanceNorm):
+    rank = 1
+
+
+@MODELS.register_module(['BIN', 'BIN2d'])
+class BatchInstanceNorm2d(BatchInstanceNorm):
+    rank = 2
+
+
+@MODELS.register_module('BIN3d')
+class BatchInstanceNorm3d(BatchInstanceNorm):
+    rank = 3
+
+
+@torch.no_grad()
+def _project(optimizer, *_) -> None:
+    """Eq. 4 for every gate that the optimizer owns."""
+    # By identity: a tensor's == compares values.
+    owned = {id(p) for group in optimizer.param_groups for p in group['params']} if _layers else ()
+    gates = [layer.rho for layer in _layers if id(layer.rho) in owned]
+    if gates:
+        torch._foreach_clamp_min_(gates, 0)
+        torch._foreach_clamp_max_(gates, 1)
+
+
+register_optimizer_step_post_hook(_project)

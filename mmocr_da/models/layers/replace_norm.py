@@ -1,0 +1,174 @@
+"""Batch-instance normalization in the place of batch normalization, in models that know none."""
+from fnmatch import fnmatchcase
+from itertools import chain
+from typing import Dict, List, Optional, Sequence, Set, Union
+
+from mmcv.ops import SyncBatchNorm as MMSyncBatchNorm
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.lazy import LazyModuleMixin
+
+from mmocr_da.registry import MODELS
+
+from .batch_instance_norm import (
+    BatchInstanceNorm,
+    BatchInstanceNorm1d,
+    BatchInstanceNorm2d,
+    BatchInstanceNorm3d,
+)
+from .domain_norm import DomainBatchNorm1d, DomainBatchNorm2d, DomainBatchNorm3d, DomainNorm
+
+Globs = Union[str, Sequence[str], None]
+Names = Dict[nn.Module, List[str]]  # a layer that is used at two places has two
+
+
+class BatchInstanceNormXd(BatchInstanceNorm):
+    """Takes the place of a batch norm that has no rank: a synchronized one, or one that was."""
+
+    def _check_input_dim(self, x: Tensor) -> None:
+        if not 2 <= x.dim() <= 5 or x.shape[1] != self.num_features:
+            raise ValueError(f'{type(self).__name__} needs (N, {self.num_features}, *) with 2 to 5 '
+                             f'dimensions, got {tuple(x.shape)}')
+
+
+OF_RANK = {
+    BatchInstanceNorm1d: (nn.BatchNorm1d, DomainBatchNorm1d),
+    BatchInstanceNorm2d: (nn.BatchNorm2d, DomainBatchNorm2d),
+    BatchInstanceNorm3d: (nn.BatchNorm3d, DomainBatchNorm3d),
+    BatchInstanceNormXd: nn.Module,
+}
+SYNCHRONIZED = (nn.SyncBatchNorm, MMSyncBatchNorm)
+OF_SYNCHRONIZED = ('process_group', 'group', 'group_size', 'stats_mode')
+# A class with another forward (frozen, fused, quantized) computes something else.
+FORWARDS = {cls.forward for cls in (_BatchNorm, DomainNorm, *SYNCHRONIZED)}
+
+
+def convert_batch_norm(module: nn.Module, include: Globs = None, exclude: Globs = None
+                       ) -> nn.Module:
+    """Turn the batch norms of a built module into batch-instance norms, and return the module.
+
+    A layer stays the same object under the same name, with the same parameters, buffers, hooks and
+    mode; new is its gate ``rho``, which is 1 and changes nothing yet. Weights may be loaded before
+    or after, and ``module.init_weights()`` does to a layer what it would have done to the batch
+    norm. A synchronized layer stays synchronized. Subclasses with a forward of their own, such as
+    frozen or fused layers, stay as they are.
+
+    An optimizer, ``DistributedDataParallel`` or moving average of before does not know the gates.
+
+    Args:
+        include: Globs of the layers' dotted names in ``module``; by default all layers.
+        exclude: Globs of layers that stay batch norms.
+
+    >>> model = nn.Sequential(nn.Conv2d(3, 2, 3), nn.BatchNorm2d(2))
+    >>> convert_batch_norm(model)[1].rho
+    Parameter containing:
+    tensor([1., 1.], requires_grad=True)
+    """
+    names = _norm_layers(module)
+    selected = _fitting(names, '*' if include is None else include)
+    selected -= _fitting(names, () if exclude is None else exclude)
+    if not selected:
+        raise ValueError(f'include and exclude must leave a layer to convert, got {include!r} and '
+                         f'{exclude!r}, which leave none of {_some(names)}')
+    layers = [layer for layer in names
+              if layer in selected and not isinstance(layer, BatchInstanceNorm)]
+    for layer in layers:
+        if isinstance(layer, LazyModuleMixin):
+            raise ValueError(f'a batch norm must know its channels to be converted, got {layer} as '
+                             f'{names[layer][0]!r}; run the module on a batch first')
+    like = next(chain(module.parameters(), module.buffers()), None)
+    also_known_as = {}
+    for layer in layers:
+        old = type(layer)
+        _convert(layer, like)
+        for cls in (old, *old.__bases__):
+            also_known_as.setdefault(cls.__name__, set()).add(type(layer).__name__)
+    _extend_init_cfg(module, also_known_as)
+    return module
+
+
+@MODELS.register_module('WithBIN')
+def with_bin(of: Optional[str] = None, include: Globs = None, exclude: Globs = None,
+             **cfg) -> nn.Module:
+    """Build ``dict(type=of, **cfg)`` and turn its batch norms into batch-instance norms.
+
+    In a config it takes the place of the ``type`` of a model or of any part that is built from one;
+    the rest of the part stays:
+
+    .. code-block:: python
+
+        _base_ = 'mmocr::textrecog/crnn/crnn_mini-vgg_5e_mj.py'
+        model = dict(type='mmocr_da.WithBIN', of='CRNN')
+
+    Args:
+        of: The type that the model or part had.
+        include, exclude: Which layers, see :func:`convert_batch_norm`.
+    """
+    if of is None:
+        raise ValueError('WithBIN needs of=..., the type of the model or part whose batch norms it '
+                         "converts, got none; write dict(type='mmocr_da.WithBIN', of='CRNN')")
+    return convert_batch_norm(MODELS.build(dict(cfg, type=of)), include, exclude)
+
+
+def _norm_layers(module: nn.Module) -> Names:
+    """All layers that are, or can become, batch-instance norms."""
+    modes = {layer.mode for layer in module.modules() if isinstance(layer, DomainNorm)}
+    names = {}
+    for name, layer in module.named_modules(remove_duplicate=False):
+        if type(layer).forward in FORWARDS and layer not in modes:
+            names.setdefault(layer, []).append(name)
+    if not names:
+        raise ValueError('a module must have batch norms to be converted, got '
+                         f'{type(module).__name__} without one')
+    return names
+
+
+def _fitting(names: Names, globs: Globs) -> Set[nn.Module]:
+    found = set()
+    for glob in [globs] if isinstance(globs, str) else globs:
+        fitting = {layer for layer, own in names.items()
+                   if any(fnmatchcase(name, glob) for name in own)}
+        if not fitting:
+            raise ValueError('include and exclude need globs that fit names of norm layers, got '
+                             f'{glob!r}, which fits none of {_some(names)}')
+        found |= fitting
+    return found
+
+
+def _some(names: Names, num: int = 5) -> str:
+    first = [repr(name) for name, *_ in names.values()]
+    return ', '.join(first[:num]) + (f' and {len(first) - num} more' if len(first) > num else '')
+
+
+def _convert(layer: nn.Module, like: Optional[Tensor]) -> None:
+    """Give a layer another class: whoever holds it then holds the converted one."""
+    old, old_class = dict(vars(layer)), type(layer)
+    like = next((t for t in (layer.weight, layer.running_mean, like) if t is not None), None)
+    layer.__class__ = next(new for new, ranked in OF_RANK.items() if isinstance(layer, ranked))
+    layer.__init__(layer.num_features, **(
+        {} if like is None else dict(device=like.device, dtype=like.dtype)))
+
+    sync = {name: old.pop(name) for name in OF_SYNCHRONIZED if name in old}
+    for name in ('_parameters', '_buffers', '_modules'):
+        vars(layer)[name].update(old.pop(name))
+    vars(layer).update(old)
+    if layer.weight is not None:
+        layer.rho.requires_grad_(layer.weight.requires_grad)
+    if not issubclass(old_class, DomainNorm):
+        layer.mode.train(layer.training)
+    for cls in SYNCHRONIZED:
+        if issubclass(old_class, cls):
+            layer.mode = cls(layer.num_features, affine=False, track_running_stats=False)
+            vars(layer.mode).update(sync, training=layer.training)
+
+
+def _extend_init_cfg(module: nn.Module, also_known_as: Dict[str, Set[str]]) -> None:
+    """Let initializers that a part has for its batch norms reach the converted ones."""
+    for part in module.modules():
+        cfgs = getattr(part, 'init_cfg', None)
+        for cfg in [cfgs] if isinstance(cfgs, dict) else cfgs or ():
+            layers = cfg.get('layer') or ()
+            layers = [layers] if isinstance(layers, str) else list(layers)
+            new = set().union(*(also_known_as.get(name, ()) for name in layers))
+            if new:
+                cfg['layer'] = layers + sorted(new.difference(layers))
