@@ -14,10 +14,11 @@ from .domain_norm import (
 )
 from .gradient_reversal import reverse_gradient
 from .normalization import normalize
-from .replace_norm import convert_batch_norm, with_bin
+from .replace_norm import convert_batch_norm, keep_statistics_per_domain, with_bin
 
 __all__ = [
     'BatchInstanceNorm', 'BatchInstanceNorm1d', 'BatchInstanceNorm2d', 'BatchInstanceNorm3d',
     'DomainBatchNorm1d', 'DomainBatchNorm2d', 'DomainBatchNorm3d', 'DomainNorm',
-    'convert_batch_norm', 'domains_of_images', 'normalize', 'reverse_gradient', 'with_bin'
+    'convert_batch_norm', 'domains_of_images', 'keep_statistics_per_domain', 'normalize',
+    'reverse_gradient', 'with_bin'
 ]

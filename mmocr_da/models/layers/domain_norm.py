@@ -31,7 +31,7 @@ class DomainNorm(_InstanceNorm):
     """
 
     _abbr_ = 'bn'  # mmcv names a layer after it: the name of a batch norm
-    rank = None
+    rank = None  # of 1d, 2d, 3d; None takes any
 
     def __init__(self,
                  num_features: int,
@@ -68,7 +68,7 @@ class DomainNorm(_InstanceNorm):
         return None
 
     def _check_input_dim(self, x: Tensor) -> None:
-        ranks = (2, 3) if self.rank == 1 else (self.rank + 2, )
+        ranks = {None: (2, 3, 4, 5), 1: (2, 3)}.get(self.rank) or (self.rank + 2, )
         if x.dim() not in ranks or x.shape[1] != self.num_features:
             raise ValueError(
                 f'{type(self).__name__} needs (N, {self.num_features}, *) with '
@@ -110,7 +110,7 @@ class DomainNorm(_InstanceNorm):
             for buffer, new in zip(buffers, (mean[row], unbiased[row])):
                 step = (new.to(buffer.dtype) - buffer) * factor
                 if len(mean) > 1:  # a domain may be absent from the batch
-                    step = torch.where(count[row] > 1, step, torch.zeros_like(step))
+                    step = torch.where(count[row] > 0, step, torch.zeros_like(step))
                 buffer.add_(step)
 
     def keep_statistics_per_domain(self) -> None:

@@ -43,7 +43,7 @@ def normalize(x: Tensor,
 
     Returns:
         ``y`` like ``x``; mean and biased variance that BN used, ``(G, C)``, without gradients; and
-        how many values per channel they are of, at least 1 (a number or ``(G, 1)``; None if given).
+        how many values per channel they are of (a number or ``(G, 1)``; None if they were given).
     """
     args = (x, rho, weight, bias, mean, var, eps, domains, process_group)
     native = x.device.type in ('cpu', 'cuda') and x.is_floating_point() and x.numel()
@@ -135,7 +135,7 @@ class _Normalize(Function):
             both = torch.stack([total_g, moment_g])
             if ctx.group is not None:
                 dist.all_reduce(both, group=ctx.group)
-            both = both * (-blend.of_batch / ctx.count)
+            both = both * (-blend.of_batch / _at_least_one(ctx.count))
             b = both[1] * blend.inv_b.square()
             c = _rows(torch.addcmul(both[0], b, mean, value=-1), domains)
             b = _rows(b, domains)
@@ -172,16 +172,17 @@ def _batch_statistics(own_mean, own_var, size, domains, group):
     apart = own_mean - _rows(mean, domains)
     var = _sums(torch.addcmul(own_var, apart, apart), domains) / safe
     if group is None:
-        return mean, var, safe * size
+        return mean, var, number * size
     # Ranks are to one another what images are within a batch.
     local = torch.cat([mean, var, mean.new_zeros(len(mean), 1) + number * size], dim=1)
     ranks = local.new_empty(dist.get_world_size(group), *local.shape)
     dist.all_gather(list(ranks.unbind()), local, group=group)
     channels = own_mean.shape[1]
     means, variances, numbers = ranks.split([channels, channels, 1], dim=-1)
-    count = _at_least_one(numbers.sum(0))
-    mean = (numbers * means).sum(0) / count
-    var = (numbers * (variances + (means - mean).square())).sum(0) / count
+    count = numbers.sum(0)
+    safe = _at_least_one(count)
+    mean = (numbers * means).sum(0) / safe
+    var = (numbers * (variances + (means - mean).square())).sum(0) / safe
     return mean, var, count
 
 
@@ -259,8 +260,9 @@ class _Planes:
             # Several times as fast there as the kernel below, and as exact.
             rows = x.view(-1, self.size)
             mean = rows.mean(-1, keepdim=True)
-            spare = torch.sub(rows, mean)
-            var = torch.linalg.vector_norm(spare, dim=-1).square() / self.size
+            spare = torch.empty_like(x)
+            apart = torch.sub(rows, mean, out=spare.view(-1, self.size))
+            var = torch.linalg.vector_norm(apart, dim=-1).square() / self.size
             return mean.view(self.shape), var.view(self.shape), spare
         # For half precision, running statistics of float32 make the kernels return float32.
         running = (None, None) if x.dtype == self.dtype else self._constants(x)
@@ -284,7 +286,7 @@ class _Planes:
 
         It is torch's batch norm in evaluation, with a variance of 1: a line per plane.
         """
-        out = torch.empty_like(x) if out is None else out.view_as(x)
+        out = torch.empty_like(x) if out is None else out
         line = [t.expand(self.shape) for t in (scale, shift, center)]
         lines = zip(*line) if self.last else [[t.reshape(-1) for t in line]]
         one, unused = self._constants(x)[1], scale.new_empty(0)

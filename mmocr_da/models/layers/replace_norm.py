@@ -21,21 +21,18 @@ from .domain_norm import DomainBatchNorm1d, DomainBatchNorm2d, DomainBatchNorm3d
 Globs = Union[str, Sequence[str], None]
 Names = Dict[nn.Module, List[str]]  # a layer that is used at two places has two
 
-
-class BatchInstanceNormXd(BatchInstanceNorm):
-    """Takes the place of a batch norm that has no rank: a synchronized one, or one that was."""
-
-    def _check_input_dim(self, x: Tensor) -> None:
-        if not 2 <= x.dim() <= 5 or x.shape[1] != self.num_features:
-            raise ValueError(f'{type(self).__name__} needs (N, {self.num_features}, *) with 2 to 5 '
-                             f'dimensions, got {tuple(x.shape)}')
-
-
-OF_RANK = {
+# A batch norm without a rank is a synchronized one, or one that was.
+GATED = {
     BatchInstanceNorm1d: (nn.BatchNorm1d, DomainBatchNorm1d),
     BatchInstanceNorm2d: (nn.BatchNorm2d, DomainBatchNorm2d),
     BatchInstanceNorm3d: (nn.BatchNorm3d, DomainBatchNorm3d),
-    BatchInstanceNormXd: nn.Module,
+    BatchInstanceNorm: nn.Module,
+}
+UNGATED = {
+    DomainBatchNorm1d: nn.BatchNorm1d,
+    DomainBatchNorm2d: nn.BatchNorm2d,
+    DomainBatchNorm3d: nn.BatchNorm3d,
+    DomainNorm: nn.Module,
 }
 SYNCHRONIZED = (nn.SyncBatchNorm, MMSyncBatchNorm)
 OF_SYNCHRONIZED = ('process_group', 'group', 'group_size', 'stats_mode')
@@ -70,20 +67,22 @@ def convert_batch_norm(module: nn.Module, include: Globs = None, exclude: Globs 
     if not selected:
         raise ValueError(f'include and exclude must leave a layer to convert, got {include!r} and '
                          f'{exclude!r}, which leave none of {_some(names)}')
-    layers = [layer for layer in names
-              if layer in selected and not isinstance(layer, BatchInstanceNorm)]
+    _convert(module, {layer: own for layer, own in names.items() if layer in selected
+                      and not isinstance(layer, BatchInstanceNorm)}, GATED)
+    return module
+
+
+def keep_statistics_per_domain(module: nn.Module, without: Sequence[str] = ()) -> nn.Module:
+    """Let batch norms, gated or not, know domains (:class:`DomainNorm`), and return the module.
+
+    They are replaced as in :func:`convert_batch_norm`, except in the children named ``without``.
+    """
+    layers = {layer: own for layer, own in _norm_layers(module).items()
+              if any(name.split('.')[0] not in without for name in own)}
+    _convert(module, {layer: own for layer, own in layers.items()
+                      if not isinstance(layer, DomainNorm)}, UNGATED)
     for layer in layers:
-        if isinstance(layer, LazyModuleMixin):
-            raise ValueError(f'a batch norm must know its channels to be converted, got {layer} as '
-                             f'{names[layer][0]!r}; run the module on a batch first')
-    like = next(chain(module.parameters(), module.buffers()), None)
-    also_known_as = {}
-    for layer in layers:
-        old = type(layer)
-        _convert(layer, like)
-        for cls in (old, *old.__bases__):
-            also_known_as.setdefault(cls.__name__, set()).add(type(layer).__name__)
-    _extend_init_cfg(module, also_known_as)
+        layer.keep_statistics_per_domain()
     return module
 
 
@@ -140,11 +139,26 @@ def _some(names: Names, num: int = 5) -> str:
     return ', '.join(first[:num]) + (f' and {len(first) - num} more' if len(first) > num else '')
 
 
-def _convert(layer: nn.Module, like: Optional[Tensor]) -> None:
+def _convert(module: nn.Module, layers: Names, classes: Dict[type, type]) -> None:
+    for layer, (name, *_) in layers.items():
+        if isinstance(layer, LazyModuleMixin):
+            raise ValueError(f'a batch norm must know its channels to be converted, got {layer} as '
+                             f'{name!r}; run the module on a batch first')
+    like = next(chain(module.parameters(), module.buffers()), None)
+    also_known_as = {}
+    for layer in layers:
+        old = type(layer)
+        _convert_layer(layer, like, classes)
+        for cls in (old, *old.__bases__):
+            also_known_as.setdefault(cls.__name__, set()).add(type(layer).__name__)
+    _extend_init_cfg(module, also_known_as)
+
+
+def _convert_layer(layer: nn.Module, like: Optional[Tensor], classes: Dict[type, type]) -> None:
     """Give a layer another class: whoever holds it then holds the converted one."""
     old, old_class = dict(vars(layer)), type(layer)
     like = next((t for t in (layer.weight, layer.running_mean, like) if t is not None), None)
-    layer.__class__ = next(new for new, ranked in OF_RANK.items() if isinstance(layer, ranked))
+    layer.__class__ = next(new for new, ranked in classes.items() if isinstance(layer, ranked))
     layer.__init__(layer.num_features, **(
         {} if like is None else dict(device=like.device, dtype=like.dtype)))
 
@@ -152,7 +166,7 @@ def _convert(layer: nn.Module, like: Optional[Tensor]) -> None:
     for name in ('_parameters', '_buffers', '_modules'):
         vars(layer)[name].update(old.pop(name))
     vars(layer).update(old)
-    if layer.weight is not None:
+    if layer.weight is not None and isinstance(layer, BatchInstanceNorm):
         layer.rho.requires_grad_(layer.weight.requires_grad)
     if not issubclass(old_class, DomainNorm):
         layer.mode.train(layer.training)

@@ -1,5 +1,6 @@
 """A recognizer that learns from labelled source and unlabelled target images together."""
-from typing import Dict, List, Optional, Sequence, Tuple, Union
+from contextlib import nullcontext
+from typing import ContextManager, Dict, List, Optional, Sequence, Tuple, Union
 
 import torch
 from mmengine.dist import get_world_size
@@ -12,6 +13,7 @@ from mmocr_da.registry import MODELS
 from ..alignment.domain_adversary import sum_per_rank
 from ..alignment.domain_features import DomainFeatures
 from ..decoders.character_features import CharacterFeatures, CharacterTap, pad_steps
+from ..layers import domains_of_images, keep_statistics_per_domain
 
 
 @MODELS.register_module()
@@ -31,6 +33,9 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
         supervised_weight: Weight of the source's supervised loss.
         hook_point: Which vector is a character's feature, see
             :class:`~mmocr_da.models.decoders.CharacterTap`.
+        norm_statistics: Which images the batch norms before the decoder share statistics among:
+            all of a batch ('joint'), or those of a domain ('per_domain'). Then testing, and the
+            exported model, uses the target's, but for images tagged ``domain='source'``.
         channels_last: Keep convolution weights in channels-last memory order, which a small
             network on a CPU and a half-precision one on a GPU run faster in.
         data_preprocessor: As in MMOCR. The stock one is replaced by a batched form that computes
@@ -41,6 +46,7 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
                  objectives: Sequence[dict] = (),
                  supervised_weight: float = 1.0,
                  hook_point: str = 'context',
+                 norm_statistics: str = 'joint',
                  channels_last: bool = False,
                  data_preprocessor: Optional[dict] = None,
                  **kwargs) -> None:
@@ -60,6 +66,13 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
         # Also without such an objective: it stops at the longest label, MMOCR's decoders do not.
         if CharacterTap.fits(self.decoder) or self.aligns_characters:
             self.tap = CharacterTap(self.decoder, hook_point)
+        if norm_statistics not in ('joint', 'per_domain'):
+            raise ValueError("norm_statistics needs 'joint' or 'per_domain', got "
+                             f'{norm_statistics!r}')
+        self.norm_statistics = norm_statistics
+        if norm_statistics == 'per_domain':
+            # A decoder does not always see all rows of a batch.
+            keep_statistics_per_domain(self, without=('decoder', 'objectives'))
         if channels_last:
             self.to(memory_format=torch.channels_last)
 
@@ -74,8 +87,9 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
         is_source = [self._is_source(sample) for sample in data_samples]
         source_samples = [s for s, x in zip(data_samples, is_source) if x]
         self._encode_texts(source_samples)
-        feature_map = self.extract_feat(inputs)
-        sequence = self.encoder(feature_map, data_samples) if self.with_encoder else None
+        with self._norms_told(is_source, inputs.device):
+            feature_map = self.extract_feat(inputs)
+            sequence = self.encoder(feature_map, data_samples) if self.with_encoder else None
 
         rows = torch.tensor(is_source, device=inputs.device)
         halves = (rows.nonzero().flatten(), (~rows).nonzero().flatten())
@@ -97,6 +111,17 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
             for objective in self.objectives:
                 losses.update(objective(source, target))
         return losses
+
+    def predict(self, inputs: Tensor, data_samples: List[TextRecogDataSample],
+                **kwargs) -> List[TextRecogDataSample]:
+        is_source = [s.get('domain') == 'source' for s in data_samples]
+        with self._norms_told(is_source, inputs.device):
+            return super().predict(inputs, data_samples, **kwargs)
+
+    def _norms_told(self, is_source: Sequence[bool], device) -> ContextManager:
+        if self.norm_statistics == 'joint':
+            return nullcontext()
+        return domains_of_images(self, is_source, device)
 
     def _is_source(self, sample: TextRecogDataSample) -> bool:
         domain = sample.get('domain')
