@@ -289,10 +289,11 @@ class _Planes:
         out = torch.empty_like(x) if out is None else out
         line = [t.expand(self.shape) for t in (scale, shift, center)]
         lines = zip(*line) if self.last else [[t.reshape(-1) for t in line]]
-        one, unused = self._constants(x)[1], scale.new_empty(0)
+        one = self._constants(x)[1]
+        space = one.new_empty(2, len(one))  # of the kernel on CUDA
         for (part, to), (weight, bias, mean) in zip(self._parts(x, out), lines):
             aten.native_batch_norm.out(part, weight, bias, mean, one, False, 0., 0., out=to,
-                                       save_mean=unused, save_invstd=unused)
+                                       save_mean=space[0], save_invstd=space[1])
         return out
 
     def gradient(self, x, grad, a, b, c) -> Tensor:

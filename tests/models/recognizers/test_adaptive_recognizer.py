@@ -5,6 +5,7 @@ import torch
 from mmocr.registry import MODELS as MMOCR_MODELS
 
 from mmocr_da.models.data_preprocessors import BatchedTextRecogDataPreprocessor
+from mmocr_da.models.layers import convert_batch_norm
 
 GLOBAL = dict(type='mmocr_da.GlobalAlignment', in_channels=16, schedule='constant', weight=0.1)
 LOCAL = dict(type='mmocr_da.LocalAlignment', in_channels=16, schedule='constant', weight=0.1,
@@ -225,3 +226,37 @@ def test_published_gates_every_step_of_the_decoder(adaptive, batch, progress):
     losses = model.loss(**batch(('1', '2'), targets=2))
     assert len(steps) == model.decoder.max_seq_len
     assert losses['loss_local'].isfinite()
+
+
+@pytest.mark.parametrize('gated', [False, True])
+def test_statistics_are_shared_by_the_batch_or_kept_per_domain(adaptive, batch, gated):
+    """What the source's features become depends on the target's images, or does not."""
+    one = batch()
+    other = copy.deepcopy(one)
+    other['inputs'][2:] = other['inputs'][2:] * 3 + 1  # the two images of the target
+    seen = {}
+    for statistics in ('joint', 'per_domain'):
+        torch.manual_seed(0)
+        model = adaptive(GLOBAL, norm_statistics=statistics, channels_last=True)
+        if gated:
+            model = convert_batch_norm(model)
+        features = []
+        handle = model.backbone.register_forward_hook(lambda m, i, o: features.append(o[:2]))
+        for data in (one, other):
+            model.loss(**copy.deepcopy(data))
+        handle.remove()
+        seen[statistics] = torch.allclose(*features, atol=1e-5)
+        norm = next(m for m in model.modules() if hasattr(m, 'running_mean'))
+        if statistics == 'per_domain':
+            assert (norm.source_mean - norm.running_mean).abs().max() > 1e-3
+            assert not any(hasattr(m, 'source_mean') for m in model.objectives.modules())
+            model.eval()
+            tagged = [model.predict(data['inputs'][:1], data['data_samples'][i:i + 1])[0]
+                      for i in (0, 2)]  # the same image, as one of the source and of the target
+            assert tagged[0].pred_text.score != tagged[1].pred_text.score
+    assert seen == dict(joint=False, per_domain=True)
+
+
+def test_statistics_of_another_kind_are_refused(adaptive):
+    with pytest.raises(ValueError, match="'joint' or 'per_domain', got 'split'"):
+        adaptive(norm_statistics='split')
