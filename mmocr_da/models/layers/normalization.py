@@ -301,8 +301,14 @@ class _Planes:
         zero = torch.zeros_like(a)
         if b is None:
             return self.affine(grad, zero, a, zero)
-        wide = a.expand(self.shape).reshape(*self.shape, *[1] * (x.dim() - 2))
-        return self.affine(x, zero, b, c).addcmul_(grad, wide)
+        wide = [t.expand(self.shape).reshape(*self.shape, *[1] * (x.dim() - 2)) for t in (a, b, c)]
+        if x.dtype == self.dtype or x.is_cuda:
+            return self.affine(x, zero, b, c).addcmul_(grad, wide[0])
+        # A CPU would widen the whole input to mix it with float32.
+        out = torch.empty_like(x)
+        for i, (a, b, c) in enumerate(zip(*wide)):
+            out[i] = torch.addcmul(c, x[i], b).addcmul_(grad[i], a)
+        return out
 
 
 def _plain(x, rho, weight, bias, mean, var, eps, domains, group):

@@ -156,13 +156,13 @@ def _convert(module: nn.Module, layers: Names, classes: Dict[type, type]) -> Non
 
 def _convert_layer(layer: nn.Module, like: Optional[Tensor], classes: Dict[type, type]) -> None:
     """Give a layer another class: whoever holds it then holds the converted one."""
+    sync = {name: vars(layer).pop(name) for name in OF_SYNCHRONIZED if name in vars(layer)}
     old, old_class = dict(vars(layer)), type(layer)
     like = next((t for t in (layer.weight, layer.running_mean, like) if t is not None), None)
     layer.__class__ = next(new for new, ranked in classes.items() if isinstance(layer, ranked))
     layer.__init__(layer.num_features, **(
         {} if like is None else dict(device=like.device, dtype=like.dtype)))
 
-    sync = {name: old.pop(name) for name in OF_SYNCHRONIZED if name in old}
     for name in ('_parameters', '_buffers', '_modules'):
         vars(layer)[name].update(old.pop(name))
     vars(layer).update(old)
