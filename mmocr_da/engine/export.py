@@ -7,6 +7,7 @@ model built from them has.
 import copy
 import inspect
 import os.path as osp
+import re
 import shutil
 from typing import Dict, List, Tuple
 
@@ -17,6 +18,9 @@ from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import init_default_scope
 from mmocr.registry import MODELS
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from mmocr_da.models.layers import DomainNorm
 
 # Everything MMOCR's `tools/test.py` and inferencers read. Whatever else a config holds (training,
 # helper variables of the user) is not carried over.
@@ -74,6 +78,8 @@ def _drop_scope(node) -> None:
 
 def plain_model(model: ConfigDict) -> ConfigDict:
     """Return the stock part of a model config: its type and the keys that type knows."""
+    model = copy.deepcopy(model)
+    _restore_batch_norms(model)
     plain = _plain_part(model)
     # Ours are host classes with another speed or another loss: in testing the host's do the same.
     if _is_ours(plain.get('data_preprocessor')):
@@ -81,6 +87,22 @@ def plain_model(model: ConfigDict) -> ConfigDict:
     # Weights come from the checkpoint: the exported config must not look for another one.
     plain.init_cfg = None
     return plain
+
+
+def _restore_batch_norms(node) -> None:
+    """Undo ``WithBIN`` and ``norm_cfg=dict(type='mmocr_da.BIN')`` wherever a config has them."""
+    if isinstance(node, dict):
+        name = str(node.get('type', '')).removeprefix('mmocr_da.')
+        if name == 'WithBIN':
+            node['type'] = node.pop('of')
+            for key in ('include', 'exclude'):
+                node.pop(key, None)
+        elif name in ('BIN', 'BIN1d', 'BIN2d', 'BIN3d'):
+            node['type'] = name.replace('BIN', 'BN')
+        node = node.values()
+    if not isinstance(node, (str, bytes)) and hasattr(node, '__iter__'):
+        for value in node:
+            _restore_batch_norms(value)
 
 
 def _plain_part(cfg: ConfigDict) -> ConfigDict:
@@ -104,9 +126,22 @@ def plain_state_dict(model: dict, state_dict: Dict[str, Tensor]) -> Dict[str, Te
 
     What is left out must lie under attributes of its own. A surplus weight *inside* a part of the
     plain model means that training changed this part, and without it the model reads differently.
+    Of a norm layer, the statistics of the source and gates that are all 1 make no difference.
     """
     plain = MODELS.build(copy.deepcopy(model))
     keys = plain.state_dict().keys()
+    norms = {name for name, layer in plain.named_modules()
+             if isinstance(layer, (_BatchNorm, DomainNorm))}
+    of_norms = {key for key in state_dict.keys() - keys
+                if re.sub(r'\.(rho|source_mean|source_var)$', '', key) in norms}
+    closed = sorted(key for key in of_norms
+                    if key.endswith('.rho') and not (state_dict[key] == 1).all())
+    if closed:
+        raise ValueError('batch-instance norms can be exported as batch norms only if all their '
+                         f'gates are 1, got others in {_shorten(closed)}: what such a layer does '
+                         'depends on the image, and MMOCR has none like it; keep mmocr_da '
+                         'installed and use the config and the checkpoint as they are')
+    state_dict = {key: value for key, value in state_dict.items() if key not in of_norms}
     missing = sorted(keys - state_dict.keys())
     if missing:
         raise ValueError(f'checkpoint must hold all weights of {model["type"]}, got none for '

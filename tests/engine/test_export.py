@@ -111,8 +111,68 @@ def test_a_missing_weight_is_an_error(adapted):
 
 def test_a_weight_more_inside_the_recognizer_is_an_error(adapted):
     cfg, weights = adapted
-    weights['backbone.layer1.0.bn1.rho'] = torch.ones(8)
-    with pytest.raises(ValueError, match=r'got also backbone\.layer1\.0\.bn1\.rho; make'):
+    weights['backbone.layer1.0.bn1.scale'] = torch.ones(8)
+    with pytest.raises(ValueError, match=r'got also backbone\.layer1\.0\.bn1\.scale; make'):
+        export.strip_adaptation(cfg, weights)
+
+
+def with_gates(cfg, weights, part):
+    """Convert the batch norms of a part, or of the whole model, and the weights with them."""
+    node = cfg.model if part == 'model' else cfg.model[part]
+    node.update(type='mmocr_da.WithBIN', of=node.type, exclude='*layer1.*')
+    model = MODELS.build(copy.deepcopy(cfg.model))
+    model.load_state_dict(weights, strict=True)
+    converted = model.state_dict()
+    assert converted.keys() > weights.keys()
+    return converted
+
+
+@pytest.mark.parametrize('part', ['model', 'backbone'])
+def test_batch_instance_norms_whose_gates_are_open_are_exported_as_batch_norms(adapted, part):
+    cfg, weights = adapted
+    wanted, wanted_weights = export.strip_adaptation(cfg, weights)
+    plain, plain_weights = export.strip_adaptation(cfg, with_gates(cfg, weights, part))
+    assert plain.model == wanted.model and export.remaining_parts(plain) == []
+    assert plain_weights.keys() == wanted_weights.keys()
+    assert all(torch.equal(plain_weights[key], wanted_weights[key]) for key in wanted_weights)
+
+
+def test_a_gate_that_is_not_open_cannot_be_exported(adapted):
+    cfg, weights = adapted
+    weights = with_gates(cfg, weights, 'model')
+    weights['backbone.layer2.0.bn1.rho'][3] = 1 - 1e-6
+    with pytest.raises(ValueError, match=r'in backbone\.layer2\.0\.bn1\.rho: .*keep mmocr_da'):
+        export.strip_adaptation(cfg, weights)
+
+
+def test_a_gate_of_what_falls_away_does_not_matter(adapted):
+    cfg, weights = adapted
+    weights['objectives.0.bn.rho'] = torch.zeros(8)
+    assert 'objectives.0.bn.rho' not in export.strip_adaptation(cfg, weights)[1]
+
+
+def test_a_norm_layer_of_a_config_becomes_a_batch_norm():
+    model = ConfigDict(type='mmocr_da.WithBIN', of='DBNet', include=['det_head.*'], backbone=dict(
+        type='mmdet.ResNet', depth=18, norm_cfg=dict(type='mmocr_da.BIN', requires_grad=True)),
+        neck=[dict(conv=dict(norm_cfg=dict(type='mmocr_da.BIN1d')))])
+    before = copy.deepcopy(model)
+    plain = export.plain_model(model)
+    assert model == before
+    assert plain.type == 'DBNet' and 'include' not in plain
+    assert plain.backbone.norm_cfg == dict(type='BN', requires_grad=True)
+    assert plain.neck[0].conv.norm_cfg == dict(type='BN1d')
+
+
+def test_statistics_of_the_source_fall_away(adapted):
+    cfg, weights = adapted
+    wanted = export.strip_adaptation(cfg, weights)[1]
+    for name in ('mean', 'var'):
+        weights[f'backbone.layer1.0.bn1.source_{name}'] = torch.rand(8)
+    plain = export.strip_adaptation(cfg, weights)[1]
+    assert plain.keys() == wanted.keys()
+    # but only where a norm layer has them
+    weights['backbone.source_mean'] = torch.rand(8)
+    with pytest.raises(ValueError, match=r'got also backbone\.source_mean; make'):
         export.strip_adaptation(cfg, weights)
 
 

@@ -47,8 +47,9 @@ def convert_batch_norm(module: nn.Module, include: Globs = None, exclude: Globs 
     A layer stays the same object under the same name, with the same parameters, buffers, hooks and
     mode; new is its gate ``rho``, which is 1 and changes nothing yet. Weights may be loaded before
     or after, and ``module.init_weights()`` does to a layer what it would have done to the batch
-    norm. A synchronized layer stays synchronized. Subclasses with a forward of their own, such as
-    frozen or fused layers, stay as they are.
+    norm; an ``init_cfg`` outside ``module`` that names ``BatchNorm2d`` no longer reaches it. A
+    synchronized layer stays synchronized. Subclasses with a forward of their own, such as frozen or
+    fused layers, stay as they are.
 
     An optimizer, ``DistributedDataParallel`` or moving average of before does not know the gates.
 
