@@ -11,6 +11,8 @@ from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import LOOPS as MMENGINE_LOOPS
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
+from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
 from mmengine.registry import TASK_UTILS as MMENGINE_TASK_UTILS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import VISUALIZERS as MMENGINE_VISUALIZERS
@@ -49,8 +51,10 @@ TRANSFORMS = _child(MMENGINE_TRANSFORMS, 'datasets')
 METRICS = _child(MMENGINE_METRICS, 'evaluation')
 HOOKS = _child(MMENGINE_HOOKS, 'engine')
 LOOPS = _child(MMENGINE_LOOPS, 'engine')
+OPTIM_WRAPPER_CONSTRUCTORS = _child(MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS, 'engine')
 # Nothing of ours so far; they are here to answer for MMOCR. An empty list of locations would make
 # MMEngine look for one.
 EVALUATOR = _child(MMENGINE_EVALUATOR, 'registry')
+OPTIM_WRAPPERS = _child(MMENGINE_OPTIM_WRAPPERS, 'registry')
 TASK_UTILS = _child(MMENGINE_TASK_UTILS, 'registry')
 VISUALIZERS = _child(MMENGINE_VISUALIZERS, 'registry')

@@ -1,4 +1,6 @@
 """Training: a runner goes in; loops, hooks and schedules steer it and resume where it stopped."""
+from .hooks import GateHook
 from .loops import ResumableIterBasedTrainLoop
+from .optim import GateOptimWrapperConstructor
 
-__all__ = ['ResumableIterBasedTrainLoop']
+__all__ = ['GateHook', 'GateOptimWrapperConstructor', 'ResumableIterBasedTrainLoop']

@@ -7,6 +7,8 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from mmocr_da.models.layers.batch_instance_norm import BatchInstanceNorm2d
+
 
 @pytest.fixture(scope='module')
 def curves(load_tool):
@@ -162,3 +164,31 @@ def test_a_checkpoint_of_another_model_is_an_error(sheet, toy, tmp_path):
     torch.save(dict(state_dict=dict(weight=torch.zeros(1))), tmp_path / 'other.pth')
     with pytest.raises(RuntimeError, match='Missing key'):
         sheet.read_images(Config.fromfile(str(toy)), str(tmp_path / 'other.pth'), [])
+
+
+@pytest.fixture
+def gates_checkpoint(tmp_path):
+    """Trained gates of 0, their moving average at 1, as ``EMAHook`` saves them."""
+    norm = BatchInstanceNorm2d(6)
+    averaged = {f'backbone.bn.{key}': value for key, value in norm.state_dict().items()}
+    trained = {f'module.{key}': value for key, value in averaged.items()}
+    trained['module.backbone.bn.rho'] = torch.zeros(6)
+    torch.save(dict(state_dict=averaged, ema_state_dict=trained), tmp_path / 'gates.pth')
+    return tmp_path / 'gates.pth'
+
+
+@pytest.mark.parametrize('options, line', [
+    ([], 'all: 6 gates, 0.0% below 0.1, 100.0% above 0.9'),
+    (['--raw'], 'all: 6 gates, 100.0% below 0.1, 0.0% above 0.9'),
+    (['--by-stage'], 'backbone.bn: 6 gates, 0.0% below 0.1, 100.0% above 0.9')])
+def test_gates_of_a_checkpoint_are_drawn(run_tool, gates_checkpoint, tmp_path, capsys, options,
+                                         line):
+    out_file = tmp_path / 'gates.png'
+    run_tool('analysis_tools/plot_gates', gates_checkpoint, '--out', out_file, *options)
+    assert is_picture(out_file)
+    assert line in capsys.readouterr().out.splitlines()
+
+
+def test_a_checkpoint_without_gates_is_an_error(run_tool, trained, tmp_path):
+    with pytest.raises(ValueError, match='iter_2.pth must be of a model with BatchInstanceNorm'):
+        run_tool('analysis_tools/plot_gates', trained / 'iter_2.pth', '--out', tmp_path / 'g.png')

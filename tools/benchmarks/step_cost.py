@@ -44,7 +44,8 @@ def build(cfg: Config, adaptive: bool, args) -> tuple:
     if not adaptive:
         model_cfg.objectives = []
         if args.stock:
-            for key in ('objectives', 'channels_last', 'hook_point', 'supervised_weight'):
+            for key in ('objectives', 'channels_last', 'hook_point', 'supervised_weight',
+                        'norm_statistics', 'of', 'include', 'exclude'):
                 model_cfg.pop(key, None)
             model_cfg.type = 'EncoderDecoderRecognizer'
     model = MODELS.build(model_cfg).train()
@@ -56,7 +57,7 @@ def build(cfg: Config, adaptive: bool, args) -> tuple:
 
 
 def make_batch(cfg: Config, args, domains) -> dict:
-    channels = cfg.model.backbone.in_channels
+    channels = cfg.model.backbone.get('in_channels') or cfg.model.backbone.input_channels
     images, samples = [], []
     for domain in domains:
         images.append(torch.randint(0, 256, (channels, *args.size), dtype=torch.uint8))

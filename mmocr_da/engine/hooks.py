@@ -1,0 +1,67 @@
+"""Hooks: what training shows of itself."""
+from typing import Dict, Optional
+
+import numpy as np
+import torch
+from mmengine.hooks import Hook
+from mmengine.visualization import TensorboardVisBackend
+from torch import Tensor
+
+from mmocr_da.models.layers.batch_instance_norm import BatchInstanceNorm
+from mmocr_da.registry import HOOKS
+from mmocr_da.visualization.gates import by_depth, shares
+
+
+@HOOKS.register_module()
+class GateHook(Hook):
+    """Show where the gates of batch-instance norm go during training.
+
+    The log, and with it every backend of the visualizer, gets ``gates_below_0.1`` and
+    ``gates_above_0.9``, the shares of all gates that remove style and that keep it. With each
+    checkpoint TensorBoard gets a histogram of the lower, the middle and the upper third of the
+    gates (the paper's fig. 2), if it is among the backends. All of them are the weights that are
+    being trained, not their moving average by ``EMAHook``.
+
+    Args:
+        interval: The shares are counted every so many iterations; the log shows the last count.
+    """
+
+    def __init__(self, interval: int = 50) -> None:
+        if not isinstance(interval, int) or interval < 1:
+            raise ValueError(f'interval must be a number of iterations of at least 1, got '
+                             f'{interval!r}')
+        self.interval = interval
+        self._layers: Dict[str, BatchInstanceNorm] = {}
+        self._drawn_at = None
+
+    def before_train(self, runner) -> None:
+        self._layers = {name: module for name, module in runner.model.named_modules()
+                        if isinstance(module, BatchInstanceNorm)}
+        if not self._layers:
+            runner.logger.warning('GateHook has nothing to show: the model has no '
+                                  'BatchInstanceNorm')
+
+    def after_train_iter(self, runner, batch_idx: int, data_batch=None,
+                         outputs: Optional[dict] = None) -> None:
+        if self._layers and self.every_n_train_iters(runner, self.interval):
+            # One transfer from the device for both.
+            below, above = torch.stack(shares(torch.cat([*self._gates().values()]))).tolist()
+            runner.message_hub.update_scalar('train/gates_below_0.1', below)
+            runner.message_hub.update_scalar('train/gates_above_0.9', above)
+
+    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+        # Of the model, not of the checkpoint, where EMAHook swaps the weights before or after this.
+        step = checkpoint['meta']['iter']
+        # The best checkpoint comes at the same iteration as a regular one.
+        if not self._layers or step == self._drawn_at:
+            return
+        self._drawn_at = step
+        for backend in runner.visualizer._vis_backends.values():
+            if isinstance(backend, TensorboardVisBackend):
+                for name, rho in by_depth(self._gates()).items():
+                    # TensorBoard's own bins are exponential: all above 0.9 would be one.
+                    backend.experiment.add_histogram(f'gates/{name}', rho, step,
+                                                     bins=np.linspace(0, 1, 21))
+
+    def _gates(self) -> Dict[str, Tensor]:
+        return {name: layer.rho.detach() for name, layer in self._layers.items()}
