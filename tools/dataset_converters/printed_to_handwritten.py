@@ -15,6 +15,7 @@ import argparse
 import hashlib
 import json
 import shutil
+from contextlib import contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -285,6 +286,9 @@ def check_out_dir(out, options, force):
         raise ValueError(f'--out-dir {out} exists and was not written by this converter; choose a '
                          'new folder, nothing in it was touched')
     there = json.loads((out / STAMP).read_text(encoding='utf-8'))
+    if there.get('converter') != options.get('converter'):
+        raise ValueError(f'--out-dir {out} holds data of another converter; choose a new folder, '
+                         'nothing in it was touched')
     if there == options:
         return True
     if not force:
@@ -295,25 +299,32 @@ def check_out_dir(out, options, force):
     return False
 
 
-def convert(out, options, faces, words):
-    """Write the data of ``options`` to ``out``, all or nothing."""
+@contextmanager
+def whole_folder(out, options):
+    """A folder to write the data of ``options`` to, which becomes ``out`` when all is written."""
     # Written beside its place and renamed at the end: a run that is killed leaves no half data
     # under the final name, and the next one starts clean.
     partial = out.parent / f'.{out.name}.partial'
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    source = Source(faces)
-    write_split(partial, 'source/train', options['num_source'], source, options, words)
-    write_split(partial, 'source/test', options['num_source_test'], source, options, words)
-    if options['num_target']:
-        pools = split_handwritten_digits()
-        for split in ('train', 'val', 'test'):
-            count = options['num_target' if split == 'train' else f'num_target_{split}']
-            write_split(partial, f'target/{split}', count, Target(pools[split]), options, words)
+    yield partial
     (partial / STAMP).write_text(json.dumps(options, indent=1) + '\n', encoding='utf-8')
     if out.exists():
         shutil.rmtree(out)
     partial.rename(out)
+
+
+def convert(out, options, faces, words):
+    """Write the data of ``options`` to ``out``, all or nothing."""
+    with whole_folder(out, options) as folder:
+        source = Source(faces)
+        write_split(folder, 'source/train', options['num_source'], source, options, words)
+        write_split(folder, 'source/test', options['num_source_test'], source, options, words)
+        if options['num_target']:
+            pools = split_handwritten_digits()
+            for split in ('train', 'val', 'test'):
+                count = options['num_target' if split == 'train' else f'num_target_{split}']
+                write_split(folder, f'target/{split}', count, Target(pools[split]), options, words)
 
 
 def parse_args(argv=None):
