@@ -187,13 +187,12 @@ def test_there_are_configs():
 
 
 @pytest.mark.timeout(300)
-def test_the_recipe_of_the_readme_takes_a_training_step(toy, tmp_path):
-    readme = (ROOT.parent / 'README.md').read_text()
-    recipe = readme.split('```python\n')[1].split('```')[0]
-    config = tmp_path / 'my_adaptation.py'
+@pytest.mark.parametrize('readme', ['README.md', 'configs/bin/README.md'])
+def test_the_recipe_of_a_readme_takes_a_training_step(readme, toy, tmp_path):
+    recipe = (ROOT.parent / readme).read_text().split('```python\n')[1].split('```')[0]
+    config = tmp_path / 'my_config.py'
     config.write_text(recipe)
     test_config_takes_a_training_step(config, toy, tmp_path)
-    assert (tmp_path / 'iter_1.pth').exists()
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=name_of)

@@ -1,0 +1,2 @@
+"""ResNet-8 with batch norm: what BIN is compared with."""
+_base_ = './_base_characters.py'
