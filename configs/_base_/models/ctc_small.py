@@ -1,4 +1,4 @@
-"""A CTC recognizer of 0.7 M parameters for 32 x 100 grey images; trains on a CPU.
+"""A CTC recognizer of 0.6 M parameters for 32 x 100 grey images; trains on a CPU.
 
 It reads letters and digits without their case: other characters of a label are passed over.
 """
