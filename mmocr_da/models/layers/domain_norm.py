@@ -100,7 +100,7 @@ class DomainNorm(_InstanceNorm):
         self.num_batches_tracked.add_(1)
         factor = self.momentum
         if factor is None:  # the plain average of all batches
-            factor = 1 / self.num_batches_tracked
+            factor = 1 / self.num_batches_tracked.to(self.running_mean.dtype)
         rest = count - 1
         unbiased = var * (count / (rest.clamp(min=1) if isinstance(rest, Tensor) else max(rest, 1)))
         kept = [(self.running_mean, self.running_var)]
@@ -108,10 +108,9 @@ class DomainNorm(_InstanceNorm):
             kept = [(self.source_mean, self.source_var), *kept]
         for row, buffers in enumerate(kept):
             for buffer, new in zip(buffers, (mean[row], unbiased[row])):
-                step = (new.to(buffer.dtype) - buffer) * factor
                 if len(mean) > 1:  # a domain may be absent from the batch
-                    step = torch.where(count[row] > 0, step, torch.zeros_like(step))
-                buffer.add_(step)
+                    new = torch.where(count[row] > 0, new, buffer)
+                buffer.lerp_(new.to(buffer.dtype), factor)
 
     def keep_statistics_per_domain(self) -> None:
         """Add statistics of the source, equal to those of the target so far."""

@@ -65,22 +65,21 @@ class _Blend(NamedTuple):
 
 def _blend(rho, weight, own_var, var, eps) -> _Blend:
     inv_b = (var + eps).rsqrt()
-    of_batch = inv_b if weight is None else inv_b * weight
     if rho is None:
-        return _Blend(inv_b, of_batch, None, None)
+        return _Blend(inv_b, inv_b if weight is None else inv_b * weight, None, None)
     inv_i = (own_var + eps).rsqrt()
-    rest = 1 - rho
-    of_instance = inv_i * (rest if weight is None else rest * weight)
-    return _Blend(inv_b, of_batch * rho, inv_i, of_instance)
+    opened = rho if weight is None else rho * weight
+    closed = (1 if weight is None else weight) - opened
+    return _Blend(inv_b, inv_b * opened, inv_i, inv_i * closed)
 
 
-def _line(blend: _Blend, bias, own_mean, mean, domains) -> Tuple[Tensor, Tensor, Tensor]:
+def _line(blend: _Blend, bias, apart, mean, domains) -> Tuple[Tensor, Tensor, Tensor]:
     """``y = (x - center) * scale + shift``, ``(N or 1, C)`` each; with rho = 1 as in batch norm."""
     center, scale = _rows(mean, domains), _rows(blend.of_batch, domains)
     shift = torch.zeros_like(mean[:1]) if bias is None else bias[None]
     if blend.of_instance is not None:
         scale = scale + blend.of_instance
-        shift = torch.addcmul(shift, center - own_mean, blend.of_instance)
+        shift = torch.addcmul(shift, apart, blend.of_instance, value=-1)
     return center, scale, shift
 
 
@@ -93,19 +92,21 @@ class _Normalize(Function):
         x = planes.laid_out(x)
         blends = rho is not None and planes.size > 1
         ctx.from_batch = mean is None
-        own_mean = own_var = count = spare = None
+        own_mean = own_var = apart = count = spare = None
         if blends or ctx.from_batch:
             own_mean, own_var, spare = planes.statistics(x)
         if ctx.from_batch:
-            mean, var, count = _batch_statistics(own_mean, own_var, planes.size, domains, group)
+            mean, var, apart, count = _batch_statistics(own_mean, own_var, planes.size, domains,
+                                                        group)
         else:
             mean, var = (_as(t, planes.dtype) for t in (mean, var))
+            apart = own_mean - _rows(mean, domains) if blends else None
         gate, gamma, beta = (_as(t, planes.dtype) for t in (rho if blends else None, weight, bias))
         blend = _blend(gate, gamma, own_var, var, eps)
-        line = _line(blend, beta, own_mean, mean, domains)
+        line = _line(blend, beta, apart, mean, domains)
         ctx.planes, ctx.count, ctx.eps = planes, count, eps
         ctx.domains, ctx.group = domains, group
-        ctx.save_for_backward(saved, rho, weight, bias, own_mean, mean, var, line[1], *blend)
+        ctx.save_for_backward(saved, rho, weight, bias, own_mean, apart, mean, var, line[1], *blend)
         ctx.mark_non_differentiable(mean, var)
         return planes.affine(x, *line, spare), mean, var, count
 
@@ -113,40 +114,41 @@ class _Normalize(Function):
     def backward(ctx, grad, *_):
         if torch.is_grad_enabled():  # a gradient of this gradient is asked for
             return _gradients_of_plain(ctx, grad)
+        if not torch.is_autocast_enabled(grad.device.type):
+            return _Normalize._backward(ctx, grad)
         with torch.autocast(grad.device.type, enabled=False):
             return _Normalize._backward(ctx, grad)
 
     @staticmethod
     def _backward(ctx, grad):
-        x, rho, weight, bias, own_mean, mean, _, scale, *blend = ctx.saved_tensors
+        x, rho, weight, bias, own_mean, apart, mean, _, scale, *blend = ctx.saved_tensors
         planes, domains, blend = ctx.planes, ctx.domains, _Blend(*blend)
         x, grad = planes.laid_out(x), planes.laid_out(grad)
-        center = _rows(mean, domains) if own_mean is None else own_mean
-        # Of each plane: sum of dy, and of dy * (x - center).
-        total, moment = planes.sums(grad, x, center.expand(planes.shape))
-        moment_b = moment
-        if own_mean is not None:
-            moment_b = torch.addcmul(moment, own_mean - _rows(mean, domains), total)
-        total_g, moment_g = _sums(total, domains), _sums(moment_b, domains)
-        d_bias = total_g
-        d_gate = d_gamma = blend.inv_b * moment_g
+        # Of each plane: sum of dy, and of dy * (x - mean) for its own mean and for the batch's.
+        total, moment = planes.sums(grad, x, _rows(mean, domains) if apart is None else own_mean)
+        moment_b = moment if apart is None else torch.addcmul(moment, apart, total)
+        total_g, moment_g = d_bias, d_gate = _sums(total, domains), _sums(moment_b, domains)
+        d_gate = d_gamma = blend.inv_b * d_gate
         a, b, c = scale, None, None
         if ctx.from_batch:
-            both = torch.stack([total_g, moment_g])
             if ctx.group is not None:
+                both = torch.stack([total_g, moment_g])
                 dist.all_reduce(both, group=ctx.group)
-            both = both * (-blend.of_batch / _at_least_one(ctx.count))
-            b = both[1] * blend.inv_b.square()
-            c = _rows(torch.addcmul(both[0], b, mean, value=-1), domains)
+                total_g, moment_g = both
+            share = blend.of_batch * (-1 / _at_least_one(ctx.count))
+            b = share * blend.inv_b.square() * moment_g
+            c = _rows(torch.addcmul(share * total_g, b, mean, value=-1), domains)
             b = _rows(b, domains)
-        d_gate, d_gamma = d_gate.sum(0), d_gamma.sum(0)
+        d_gate, d_gamma, d_bias = (t[0] if domains is None else t.sum(0)
+                                   for t in (d_gate, d_gamma, d_bias))
         if blend.inv_i is not None:
             gate = _as(rho, planes.dtype)
-            d_instance = (blend.inv_i * moment).sum(0)
+            slope = blend.inv_i * moment
+            d_instance = slope.sum(0)
             d_gamma = torch.lerp(d_instance, d_gate, gate)
             d_gate = d_gate - d_instance
             share = blend.of_instance * (-1 / planes.size)
-            b_i = share * blend.inv_i.square() * moment
+            b_i = share * blend.inv_i * slope
             c_i = torch.addcmul(share * total, b_i, own_mean, value=-1)
             b, c = (b_i, c_i) if b is None else (b + b_i, c + c_i)
         needs = ctx.needs_input_grad
@@ -157,22 +159,24 @@ class _Normalize(Function):
             if blend.inv_i is not None:
                 d_rho = _as(d_gate if weight is None else d_gate * weight, rho.dtype)
         d_weight = _as(d_gamma, weight.dtype) if needs[2] else None
-        d_bias = _as(d_bias.sum(0), bias.dtype) if needs[3] else None
+        d_bias = _as(d_bias, bias.dtype) if needs[3] else None
         return dx, d_rho, d_weight, d_bias, None, None, None, None, None
 
 
 def _batch_statistics(own_mean, own_var, size, domains, group):
-    """Mean, biased variance ``(G, C)`` and values per channel from the statistics of images."""
+    """Mean and biased variance of each part ``(G, C)`` from those of images.
+
+    Also how far the means of the images are from it, ``(N, C)``, and the values per channel.
+    """
     number = len(own_mean)
     if domains is not None:
         number = own_mean.new_tensor(domains.counts)[:, None]
-    safe = _at_least_one(number)  # a domain may be absent
-    mean = _sums(own_mean, domains) / safe
     # Not E[x^2] - E[x]^2, which cancels.
+    mean = _means(own_mean, number, domains)
     apart = own_mean - _rows(mean, domains)
-    var = _sums(torch.addcmul(own_var, apart, apart), domains) / safe
+    var = _means(torch.addcmul(own_var, apart, apart), number, domains)
     if group is None:
-        return mean, var, number * size
+        return mean, var, apart, number * size
     # Ranks are to one another what images are within a batch.
     local = torch.cat([mean, var, mean.new_zeros(len(mean), 1) + number * size], dim=1)
     ranks = local.new_empty(dist.get_world_size(group), *local.shape)
@@ -183,7 +187,7 @@ def _batch_statistics(own_mean, own_var, size, domains, group):
     safe = _at_least_one(count)
     mean = (numbers * means).sum(0) / safe
     var = (numbers * (variances + (means - mean).square())).sum(0) / safe
-    return mean, var, count
+    return mean, var, own_mean - _rows(mean, domains), count
 
 
 def _at_least_one(number):
@@ -201,6 +205,12 @@ def _sums(per_image: Tensor, domains: Optional[Domains]) -> Tensor:
         return per_image.sum(0, keepdim=True)
     return torch.stack([(per_image * (domains.index == g)[:, None]).sum(0)
                         for g in range(len(domains.counts))])
+
+
+def _means(per_image: Tensor, number, domains: Optional[Domains]) -> Tensor:
+    if domains is None and number:
+        return per_image.mean(0, keepdim=True)
+    return _sums(per_image, domains) / _at_least_one(number)  # a domain may be absent
 
 
 def _as(x: Optional[Tensor], dtype: torch.dtype) -> Optional[Tensor]:
@@ -273,6 +283,7 @@ class _Planes:
     def sums(self, grad: Tensor, x: Tensor, center: Tensor) -> Tuple[Tensor, Tensor]:
         """Sum of ``grad`` and of ``grad * (x - center)`` over each plane, ``(N, C)``."""
         one = self._constants(x)[1]
+        center = center.expand(self.shape)
         centers = center.contiguous().unbind() if self.last else [center.reshape(-1)]
         found = [aten.native_batch_norm_backward(g, part, one, None, None, c, one, True, 0.,
                                                  [False, True, True])[1:]
@@ -284,13 +295,17 @@ class _Planes:
     def affine(self, x, center, scale, shift, out: Optional[Tensor] = None) -> Tensor:
         """``(x - center) * scale + shift``, ``(N or 1, C)`` each, in the dtype and layout of ``x``.
 
-        It is torch's batch norm in evaluation, with a variance of 1: a line per plane.
+        It is torch's batch norm in evaluation, with a variance of 1: a line per plane. A center
+        and a shift of None are 0.
         """
         out = torch.empty_like(x) if out is None else out
-        line = [t.expand(self.shape) for t in (scale, shift, center)]
-        lines = zip(*line) if self.last else [[t.reshape(-1) for t in line]]
-        one = self._constants(x)[1]
-        space = one.new_empty(2, len(one))  # of the kernel on CUDA
+        zero, one = self._constants(x)
+        line = [zero if t is None else t.expand(self.shape) for t in (scale, shift, center)]
+        if self.last:
+            lines = zip(*(t.expand(self.shape) for t in line))
+        else:
+            lines = [[t.reshape(-1) for t in line]]
+        space = torch.empty_like(zero), torch.empty_like(zero)  # of the kernel on CUDA
         for (part, to), (weight, bias, mean) in zip(self._parts(x, out), lines):
             aten.native_batch_norm.out(part, weight, bias, mean, one, False, 0., 0., out=to,
                                        save_mean=space[0], save_invstd=space[1])
@@ -298,17 +313,18 @@ class _Planes:
 
     def gradient(self, x, grad, a, b, c) -> Tensor:
         """``a * grad + b * x + c``."""
-        zero = torch.zeros_like(a)
         if b is None:
-            return self.affine(grad, zero, a, zero)
-        wide = [t.expand(self.shape).reshape(*self.shape, *[1] * (x.dim() - 2)) for t in (a, b, c)]
+            return self.affine(grad, None, a, None)
         if x.dtype == self.dtype or x.is_cuda:
-            return self.affine(x, zero, b, c).addcmul_(grad, wide[0])
+            return self.affine(x, None, b, c).addcmul_(grad, self._wide(a, x))
         # A CPU would widen the whole input to mix it with float32.
-        out = torch.empty_like(x)
-        for i, (a, b, c) in enumerate(zip(*wide)):
+        out, lines = torch.empty_like(x), zip(*(self._wide(t, x) for t in (a, b, c)))
+        for i, (a, b, c) in enumerate(lines):
             out[i] = torch.addcmul(c, x[i], b).addcmul_(grad[i], a)
         return out
+
+    def _wide(self, t: Tensor, x: Tensor) -> Tensor:
+        return t.expand(self.shape).reshape(*self.shape, *[1] * (x.dim() - 2))
 
 
 def _plain(x, rho, weight, bias, mean, var, eps, domains, group):
@@ -326,15 +342,18 @@ def _plain(x, rho, weight, bias, mean, var, eps, domains, group):
     own_var = (wide - own_mean[..., None]).square().mean(-1)
     count = None
     if mean is None:
-        mean, var, count = _batch_statistics(own_mean, own_var, wide.shape[-1], domains, None)
-    line = _line(_blend(rho, weight, own_var, var, eps), bias, own_mean, mean, domains)
+        mean, var, apart, count = _batch_statistics(own_mean, own_var, wide.shape[-1], domains,
+                                                    None)
+    else:
+        apart = own_mean - _rows(mean, domains)
+    line = _line(_blend(rho, weight, own_var, var, eps), bias, apart, mean, domains)
     center, scale, shift = (t[..., None] for t in line)
     y = (wide - center) * scale + shift
     return y.reshape(x.shape).to(x.dtype), mean.detach(), var.detach(), count
 
 
 def _gradients_of_plain(ctx, grad):
-    x, rho, weight, bias, _, mean, var, *_ = ctx.saved_tensors
+    x, rho, weight, bias, _, _, mean, var, *_ = ctx.saved_tensors
     if ctx.from_batch:
         mean = var = None
     y = _plain(x, rho, weight, bias, mean, var, ctx.eps, ctx.domains, ctx.group)[0]
