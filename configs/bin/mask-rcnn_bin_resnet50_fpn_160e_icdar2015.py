@@ -1,4 +1,4 @@
-"""Mask R-CNN with batch-instance norms; stem and first stage, which MMDetection freezes, stay BN.
+"""Mask R-CNN with batch-instance norms; MMDetection freezes stem and first stage, and their gates.
 
 Its batch norms use the running statistics of the pretrained backbone also in training
 (``norm_eval``); the instance norms they are blended with are those of the images.

@@ -6,7 +6,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-#: Names of up to three groups of layers, from the image to the output.
+#: Names of up to three groups of layers, in the order of the model's parts.
 DEPTHS = {1: ('all', ), 2: ('lower', 'upper'), 3: ('lower', 'middle', 'upper')}
 
 

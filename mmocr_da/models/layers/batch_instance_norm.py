@@ -21,7 +21,7 @@ class BatchInstanceNorm(DomainNorm):
     statistics and IN those of the image. An image with one value per channel gets ``BN(x)``.
 
     ``rho`` is in [0, 1] after every step of every ``torch.optim`` optimizer, and before every use
-    in training (eq. 4); nothing has to be configured for it. The paper trains it with 10 times the
+    (eq. 4); nothing has to be configured for it. The paper trains it with 10 times the
     learning rate and no weight decay: ``configs/_base_/gates.py``.
 
     Shape: ``(N, C, *) -> (N, C, *)``; ``rho`` is ``(C,)``.
@@ -53,17 +53,20 @@ class BatchInstanceNorm(DomainNorm):
     def _gate(self) -> Tensor:
         # Project rho itself, not a copy in the graph: that would stop its gradient outside [0, 1],
         # and a gate that once left could never come back.
-        if not torch.compiler.is_compiling():
-            self.rho.data.clamp_(0, 1)
+        if torch.compiler.is_compiling():  # cannot follow a change of data
+            return self.rho + (self.rho.clamp(0, 1) - self.rho).detach()
+        self.rho.data.clamp_(0, 1)
         return self.rho
 
     @torch.no_grad()
     def _complete(self, state_dict, prefix, missing_keys) -> None:
         super()._complete(state_dict, prefix, missing_keys)
         key = f'{prefix}rho'
-        if key not in state_dict and f'{prefix}running_mean' in state_dict:
+        if key not in state_dict and any(f'{prefix}{name}' in state_dict
+                                         for name in ('running_mean', 'weight')):
             self.rho.fill_(1)
-            missing_keys.remove(key)
+            if key in missing_keys:
+                missing_keys.remove(key)
 
 
 @MODELS.register_module('BIN1d')

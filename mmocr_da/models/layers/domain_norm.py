@@ -20,12 +20,13 @@ class DomainNorm(_InstanceNorm):
 
     Inside :func:`domains_of_images` a layer with ``per_domain`` normalizes each domain by its own
     statistics. ``running_mean`` and ``running_var`` are then the target's, which the exported model
-    keeps; ``source_mean`` and ``source_var`` are the source's. Outside, the whole batch is taken to
-    be of the target.
+    keeps; ``source_mean`` and ``source_var`` are the source's. Outside, a batch in training counts
+    for both, and in evaluation it is taken to be of the target.
 
     It is no ``_BatchNorm``, because converters to ``SyncBatchNorm`` would replace it by one. Its
     child ``mode`` is a ``_BatchNorm`` without parameters: whatever synchronizes or freezes the
-    batch norms of a model (``sync_bn``, ``norm_eval``) reaches this layer through it.
+    batch norms of a model (``sync_bn``, ``norm_eval``) reaches this layer through it. What looks
+    for their running statistics (``torch.optim.swa_utils.update_bn``) does not.
 
     Shape: ``(N, C, *) -> (N, C, *)``.
     """
@@ -42,7 +43,8 @@ class DomainNorm(_InstanceNorm):
                  device=None,
                  dtype=None) -> None:
         super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
-        self.mode = nn.BatchNorm1d(num_features, affine=False, track_running_stats=False)
+        of_rank = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}.get(self.rank, nn.BatchNorm1d)
+        self.mode = of_rank(num_features, affine=False, track_running_stats=False)
         self.per_domain = False
         self.domains = None
 
@@ -52,6 +54,9 @@ class DomainNorm(_InstanceNorm):
         training = self.training and self.mode.training
         from_batch = training or self.running_mean is None
         domains = self.domains
+        if domains is not None and len(domains.index) != len(x):
+            raise ValueError(f'a layer with statistics per domain needs the rows of the batch, '
+                             f'{len(domains.index)} images, got {tuple(x.shape)}')
         group = self._process_group() if from_batch and training else None
         if from_batch and group is None:
             self._check_size(x, domains)
@@ -97,6 +102,8 @@ class DomainNorm(_InstanceNorm):
 
     @torch.no_grad()
     def _update(self, mean: Tensor, var: Tensor, count: Tensor) -> None:
+        if isinstance(count, int) and not count:
+            return
         self.num_batches_tracked.add_(1)
         factor = self.momentum
         if factor is None:  # the plain average of all batches
@@ -104,11 +111,13 @@ class DomainNorm(_InstanceNorm):
         rest = count - 1
         unbiased = var * (count / (rest.clamp(min=1) if isinstance(rest, Tensor) else max(rest, 1)))
         kept = [(self.running_mean, self.running_var)]
-        if len(mean) > 1:
+        if self.per_domain:
             kept = [(self.source_mean, self.source_var), *kept]
+        # Without domains, the batch is of both.
         for row, buffers in enumerate(kept):
+            row = min(row, len(mean) - 1)
             for buffer, new in zip(buffers, (mean[row], unbiased[row])):
-                if len(mean) > 1:  # a domain may be absent from the batch
+                if isinstance(count, Tensor):  # a domain may be absent from the batch
                     new = torch.where(count[row] > 0, new, buffer)
                 buffer.lerp_(new.to(buffer.dtype), factor)
 
@@ -117,6 +126,9 @@ class DomainNorm(_InstanceNorm):
         if self.running_mean is None:
             raise ValueError('statistics per domain need a norm layer with running statistics, got '
                              'one with track_running_stats=False')
+        if self.momentum is None:
+            raise ValueError('statistics per domain need a momentum, got None: batches are '
+                             'counted, not those that hold a domain')
         if not self.per_domain:
             self.per_domain = True
             self.register_buffer('source_mean', self.running_mean.clone())
@@ -135,7 +147,8 @@ class DomainNorm(_InstanceNorm):
             key = f'{prefix}source_{name}'
             if key not in state_dict and f'{prefix}running_{name}' in state_dict:
                 getattr(self, f'source_{name}').copy_(getattr(self, f'running_{name}'))
-                missing_keys.remove(key)
+                if key in missing_keys:
+                    missing_keys.remove(key)
 
 
 class DomainBatchNorm1d(DomainNorm):
@@ -158,7 +171,8 @@ def domains_of_images(module: nn.Module, is_source: Sequence[bool], device=None)
         yield
         return
     sources = sum(is_source)
-    index = torch.tensor([SOURCE if s else TARGET for s in is_source], device=device)
+    index = torch.tensor([SOURCE if s else TARGET for s in is_source], dtype=torch.long,
+                         device=device)
     domains = Domains(index, (sources, len(is_source) - sources))
     for layer in layers:
         layer.domains = domains

@@ -46,7 +46,7 @@ def normalize(x: Tensor,
         how many values per channel they are of (a number or ``(G, 1)``; None if they were given).
     """
     args = (x, rho, weight, bias, mean, var, eps, domains, process_group)
-    native = x.device.type in ('cpu', 'cuda') and x.is_floating_point() and x.numel()
+    native = x.device.type in ('cpu', 'cuda') and x.is_floating_point()
     if not native or torch.jit.is_tracing() or torch.compiler.is_compiling():
         return _plain(*args)
     if not torch.is_autocast_enabled(x.device.type):
@@ -229,8 +229,9 @@ class _Planes:
         self.size = x.shape[2:].numel()
         self.dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
         self.constants = None
-        self.last = not x.is_contiguous() and self._as_images(x).is_contiguous(
-            memory_format=torch.channels_last)
+        # One channel lies in either order; torch's batch norm takes it for this one.
+        self.last = (x.shape[1] == 1 < x.dim() - 2 or not x.is_contiguous()) and (
+            self._as_images(x).is_contiguous(memory_format=torch.channels_last))
 
     @staticmethod
     def _as_images(x: Tensor) -> Tensor:
@@ -266,6 +267,8 @@ class _Planes:
 
     def statistics(self, x: Tensor) -> Tuple[Tensor, Tensor, Optional[Tensor]]:
         """Mean and biased variance of each plane, ``(N, C)``; memory like ``x`` that is free."""
+        if not x.numel():
+            return *x.new_zeros(2, *self.shape, dtype=self.dtype), None
         if not self.last and x.dtype == self.dtype and x.device.type == 'cpu':
             # Several times as fast there as the kernel below, and as exact.
             rows = x.view(-1, self.size)
@@ -282,6 +285,8 @@ class _Planes:
 
     def sums(self, grad: Tensor, x: Tensor, center: Tensor) -> Tuple[Tensor, Tensor]:
         """Sum of ``grad`` and of ``grad * (x - center)`` over each plane, ``(N, C)``."""
+        if not x.numel():
+            return tuple(x.new_zeros(2, *self.shape, dtype=self.dtype))
         one = self._constants(x)[1]
         center = center.expand(self.shape)
         centers = center.contiguous().unbind() if self.last else [center.reshape(-1)]
@@ -299,6 +304,8 @@ class _Planes:
         and a shift of None are 0.
         """
         out = torch.empty_like(x) if out is None else out
+        if not x.numel():
+            return out
         zero, one = self._constants(x)
         line = [zero if t is None else t.expand(self.shape) for t in (scale, shift, center)]
         if self.last:
@@ -353,7 +360,9 @@ def _plain(x, rho, weight, bias, mean, var, eps, domains, group):
 
 
 def _gradients_of_plain(ctx, grad):
-    x, rho, weight, bias, _, _, mean, var, *_ = ctx.saved_tensors
+    *tensors, _, _, mean, var = ctx.saved_tensors[:8]
+    # Aliases: a weight may itself be computed from x, and that path is autograd's.
+    x, rho, weight, bias = (None if t is None else t.view_as(t) for t in tensors)
     if ctx.from_batch:
         mean = var = None
     y = _plain(x, rho, weight, bias, mean, var, ctx.eps, ctx.domains, ctx.group)[0]

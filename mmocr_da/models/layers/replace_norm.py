@@ -78,6 +78,10 @@ def keep_statistics_per_domain(module: nn.Module, without: Sequence[str] = ()) -
 
     They are replaced as in :func:`convert_batch_norm`, except in the children named ``without``.
     """
+    checkpointed = [name for name, m in module.named_modules() if getattr(m, 'with_cp', False)]
+    if checkpointed:
+        raise ValueError('statistics per domain need a forward pass that backward does not repeat, '
+                         f'got with_cp=True in {checkpointed[0]!r}; set with_cp=False')
     layers = {layer: own for layer, own in _norm_layers(module).items()
               if any(name.split('.')[0] not in without for name in own)}
     _convert(module, {layer: own for layer, own in layers.items()

@@ -87,7 +87,7 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
         is_source = [self._is_source(sample) for sample in data_samples]
         source_samples = [s for s, x in zip(data_samples, is_source) if x]
         self._encode_texts(source_samples)
-        with self._norms_told(is_source, inputs.device):
+        with self._norms_told(data_samples, inputs.device):
             feature_map = self.extract_feat(inputs)
             sequence = self.encoder(feature_map, data_samples) if self.with_encoder else None
 
@@ -114,14 +114,14 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
 
     def predict(self, inputs: Tensor, data_samples: List[TextRecogDataSample],
                 **kwargs) -> List[TextRecogDataSample]:
-        is_source = [s.get('domain') == 'source' for s in data_samples]
-        with self._norms_told(is_source, inputs.device):
+        with self._norms_told(data_samples, inputs.device):
             return super().predict(inputs, data_samples, **kwargs)
 
-    def _norms_told(self, is_source: Sequence[bool], device) -> ContextManager:
-        if self.norm_statistics == 'joint':
+    def _norms_told(self, samples: Sequence[TextRecogDataSample], device) -> ContextManager:
+        domains = [s.get('domain') for s in samples]
+        if self.norm_statistics == 'joint' or not any(domains):
             return nullcontext()
-        return domains_of_images(self, is_source, device)
+        return domains_of_images(self, [d == 'source' for d in domains], device)
 
     def _is_source(self, sample: TextRecogDataSample) -> bool:
         domain = sample.get('domain')

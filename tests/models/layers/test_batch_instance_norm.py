@@ -1,5 +1,6 @@
 """The layer: statistics, the gate's bounds, checkpoints, synchronization."""
 import copy
+import itertools
 import pickle
 
 import pytest
@@ -75,6 +76,47 @@ def test_a_loaded_batch_norm_computes_the_same_bits(shape, layout):
         x = x.contiguous(memory_format=layout) if len(shape) == 4 else x
         assert torch.equal(ours(x), theirs(x))
     assert set(ours.state_dict()) == set(theirs.state_dict()) | {'rho'}
+
+
+@pytest.mark.parametrize('layout', [torch.contiguous_format, torch.channels_last])
+def test_a_single_channel_too(layout):
+    theirs, ours = filled(nn.BatchNorm2d(1)).eval(), BatchInstanceNorm2d(1).eval()
+    ours.load_state_dict(theirs.state_dict())
+    for _ in range(50):
+        x = torch.randn(5, 1, 4, 6).contiguous(memory_format=layout)
+        assert torch.equal(ours(x), theirs(x))
+
+
+def test_a_gate_is_missing_only_where_nothing_else_is_loaded():
+    plain = BatchInstanceNorm2d(3, track_running_stats=False)
+    nn.init.zeros_(plain.rho)
+    plain.load_state_dict(nn.BatchNorm2d(3, track_running_stats=False).state_dict())
+    assert plain.rho.tolist() == [1, 1, 1]
+    nn.init.zeros_(plain.rho)
+    plain.load_state_dict({}, strict=False)
+    assert plain.rho.tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize('shape', [(0, 3, 4, 4), (4, 3, 0, 4)])
+def test_an_empty_batch_changes_no_statistics(shape):
+    layer = filled(BatchInstanceNorm2d(3))
+    before = copy.deepcopy(layer.state_dict())
+    x = torch.zeros(shape, requires_grad=True)
+    layer(x).sum().backward()
+    assert all(torch.equal(value, before[key]) for key, value in layer.state_dict().items())
+    assert x.grad.shape == shape and layer.rho.grad.tolist() == [0, 0, 0]
+
+
+def test_a_compiled_layer_has_bounds_and_gradients_beyond_them():
+    layer, expected = BatchInstanceNorm2d(3), BatchInstanceNorm2d(3)
+    layer.rho.data.fill_(1.7)
+    x = torch.randn(4, 3, 5, 5)
+    found = torch.compile(layer, backend='eager')(x)
+    torch.testing.assert_close(found, expected(x))
+    grads = [torch.autograd.grad(y.square().sum() + y.sin().sum(), m.rho)[0]
+             for y, m in ((found, layer), (expected(x), expected))]
+    torch.testing.assert_close(*grads)
+    assert grads[0].abs().min() > 1e-6
 
 
 def test_a_gate_is_saved_and_loaded():
@@ -256,7 +298,8 @@ CONVERTERS = {
     'mmengine': convert_sync_batchnorm,
     'mmcv': lambda module: convert_sync_batchnorm(module, 'mmcv'),
 }
-SHARES = ([0, 1, 2, 3, 4], [5])  # ranks may hold different numbers of images
+# Ranks may hold different numbers of images, or none.
+SHARES = dict(uneven=([0, 1, 2, 3, 4], [5]), empty=([0, 1, 2, 3, 4, 5], []))
 
 
 def model_and_batch():
@@ -275,32 +318,34 @@ def results(model, x, grad):
     return y.detach(), [p.grad for p in model.parameters()], list(model.buffers())
 
 
-def worker(rank, folder, shares):
+def worker(rank, folder):
     dist.init_process_group('gloo', f'file://{folder}/init', rank=rank, world_size=2)
     out = {}
-    for name, convert in CONVERTERS.items():
+    for shares, (name, convert) in itertools.product(SHARES, CONVERTERS.items()):
         model, x, grad = model_and_batch()
         keys = list(model.state_dict())
         model = convert(model)
         assert list(model.state_dict()) == keys and type(model[1]) is BatchInstanceNorm2d
-        y, grads, buffers = results(model, x[shares[rank]], grad[shares[rank]])
+        rows = SHARES[shares][rank]
+        y, grads, buffers = results(model, x[rows], grad[rows])
         for g in grads:
             dist.all_reduce(g)
         ys = [None, None]
         dist.all_gather_object(ys, y)
-        out[name] = torch.cat(ys), grads, buffers
+        out[shares, name] = torch.cat(ys), grads, buffers
     if rank == 0:
         torch.save(out, f'{folder}/out.pth')
     dist.destroy_process_group()
 
 
 def test_two_synchronized_ranks_are_one_device(tmp_path):
-    mp.start_processes(worker, (tmp_path, SHARES), nprocs=2, start_method='spawn')
+    mp.start_processes(worker, (tmp_path, ), nprocs=2, start_method='spawn')
     found = torch.load(tmp_path / 'out.pth')
     expected = results(*model_and_batch())
-    alone = results(model_and_batch()[0], *(t[SHARES[0]] for t in model_and_batch()[1:]))
+    rows = SHARES['uneven'][0]
+    alone = results(model_and_batch()[0], *(t[rows] for t in model_and_batch()[1:]))
     assert not torch.allclose(alone[0], expected[0][:5])
-    assert set(found) == set(CONVERTERS)
+    assert set(found) == set(itertools.product(SHARES, CONVERTERS))
     for result in found.values():
         torch.testing.assert_close(result, expected)
 

@@ -104,6 +104,34 @@ def test_a_layer_without_running_statistics_is_refused():
         layer.keep_statistics_per_domain()
 
 
+def test_a_momentum_of_none_is_refused():
+    with pytest.raises(ValueError, match='need a momentum, got None'):
+        DomainBatchNorm2d(3, momentum=None).keep_statistics_per_domain()
+
+
+def test_a_repeated_forward_pass_is_refused():
+    model = nn.Sequential(nn.BatchNorm2d(3))
+    model[0].with_cp = True
+    with pytest.raises(ValueError, match="got with_cp=True in '0'"):
+        keep_statistics_per_domain(model)
+
+
+def test_training_without_domains_is_for_both():
+    layer, plain = per_domain(), nn.BatchNorm2d(3)
+    x = images()
+    layer(x), plain(x)
+    for name in ('mean', 'var'):
+        expected = getattr(plain, f'running_{name}')
+        torch.testing.assert_close(getattr(layer, f'source_{name}'), expected)
+        torch.testing.assert_close(getattr(layer, f'running_{name}'), expected)
+
+
+def test_rows_that_are_not_the_batchs_are_refused():
+    layer = per_domain()
+    with domains_of_images(layer, IS_SOURCE), pytest.raises(ValueError, match='5 images, got \\(3'):
+        layer(images()[:3])
+
+
 def test_the_norms_of_a_model_are_switched_in_place():
     model = nn.ModuleDict(dict(a=nn.Sequential(nn.Conv2d(2, 3, 1), nn.BatchNorm2d(3)),
                                b=nn.Sequential(BatchInstanceNorm2d(3)),

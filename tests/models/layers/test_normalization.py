@@ -200,6 +200,17 @@ def test_no_images_give_no_images_and_gradients_of_zero():
     assert all(p.grad.tolist() == [0, 0, 0] for p in parameters)
 
 
+def test_a_weight_that_is_computed_from_the_input_has_its_own_path():
+    x, rho, weight, bias = inputs((3, 3, 2, 3))
+    own = weight * x.mean((0, 2, 3))
+    results = []
+    for create_graph in (False, True):
+        y = normalize(x, rho, own, bias)[0]
+        results += torch.autograd.grad(y.square().sum(), x, create_graph=create_graph,
+                                       retain_graph=True)
+    torch.testing.assert_close(*results)
+
+
 def test_a_compiler_sees_plain_operations():
     tensors = inputs((4, 3, 5, 6))
     compiled = torch.compile(lambda *t: normalize(*t)[0], backend='eager', fullgraph=True)

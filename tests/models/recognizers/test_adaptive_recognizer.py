@@ -257,6 +257,17 @@ def test_statistics_are_shared_by_the_batch_or_kept_per_domain(adaptive, batch, 
     assert seen == dict(joint=False, per_domain=True)
 
 
+def test_images_without_a_domain_count_for_both(adaptive, batch):
+    model = adaptive(norm_statistics='per_domain')
+    data = batch(targets=0)
+    for s in data['data_samples']:
+        del s.domain
+    model.loss(**data)
+    norm = next(m for m in model.modules() if hasattr(m, 'source_mean'))
+    assert norm.running_mean.abs().max() > 1e-3
+    assert torch.equal(norm.source_mean, norm.running_mean)
+
+
 def test_statistics_of_another_kind_are_refused(adaptive):
     with pytest.raises(ValueError, match="'joint' or 'per_domain', got 'split'"):
         adaptive(norm_statistics='split')
