@@ -162,6 +162,9 @@ def parse_args():
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     parser.add_argument('--threads', type=int, help='CPU threads')
     parser.add_argument('--channels-last', action='store_true')
+    parser.add_argument('--against', nargs='+', choices=[n for n in LAYERS if n != 'BN'],
+                        default=[n for n in LAYERS if n != 'BN'],
+                        help='Layers that take turns with BN')
     parser.add_argument('--rounds', type=int, default=20, help='Timed steps of each layer')
     return parser.parse_args()
 
@@ -175,6 +178,7 @@ def main() -> None:
     for shape in args.shapes:
         for dtype in args.dtype:
             steps = make_steps(shape, DTYPES[dtype], args.device, args.channels_last)
+            steps = {name: steps[name] for name in ('BN', *args.against)}
             seconds = median_seconds(steps, args.rounds, args.device)
             peaks = {name: peak_bytes(step, args.device) for name, step in steps.items()}
             rows.append((str(shape), dtype, seconds, peaks))

@@ -108,7 +108,8 @@ class _Normalize(Function):
         ctx.domains, ctx.group = domains, group
         ctx.save_for_backward(saved, rho, weight, bias, own_mean, apart, mean, var, line[1], *blend)
         ctx.mark_non_differentiable(mean, var)
-        return planes.affine(x, *line, spare), mean, var, count
+        y = planes.affine(x, *line, out=spare, same_bits=not ctx.from_batch)
+        return y, mean, var, count
 
     @staticmethod
     def backward(ctx, grad, *_):
@@ -297,22 +298,30 @@ class _Planes:
                          for t in zip(*found))
         return total, moment
 
-    def affine(self, x, center, scale, shift, out: Optional[Tensor] = None) -> Tensor:
+    def affine(self, x, center, scale, shift, out: Optional[Tensor] = None,
+               same_bits: bool = False) -> Tensor:
         """``(x - center) * scale + shift``, ``(N or 1, C)`` each, in the dtype and layout of ``x``.
 
         It is torch's batch norm in evaluation, with a variance of 1: a line per plane. A center
-        and a shift of None are 0.
+        and a shift of None are 0. In channels-last order that is a call per image, and one for all
+        is faster, if the result need not have the ``same_bits``.
         """
         out = torch.empty_like(x) if out is None else out
         if not x.numel():
             return out
+        if self.last and not same_bits and (x.dtype == self.dtype or x.is_cuda):
+            offset = 0 if shift is None else shift
+            if center is not None:
+                offset = offset - center * scale
+            offset = offset if isinstance(offset, Tensor) else torch.zeros_like(scale)
+            return torch.addcmul(self._wide(offset, x), x, self._wide(scale, x), out=out)
         zero, one = self._constants(x)
         line = [zero if t is None else t.expand(self.shape) for t in (scale, shift, center)]
         if self.last:
             lines = zip(*(t.expand(self.shape) for t in line))
         else:
             lines = [[t.reshape(-1) for t in line]]
-        space = torch.empty_like(zero), torch.empty_like(zero)  # of the kernel on CUDA
+        space = (torch.empty_like(one), torch.empty_like(one)) if x.is_cuda else (one, one)
         for (part, to), (weight, bias, mean) in zip(self._parts(x, out), lines):
             aten.native_batch_norm.out(part, weight, bias, mean, one, False, 0., 0., out=to,
                                        save_mean=space[0], save_invstd=space[1])

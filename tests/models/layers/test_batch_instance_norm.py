@@ -2,6 +2,7 @@
 import copy
 import itertools
 import pickle
+import socket
 
 import pytest
 import torch
@@ -318,8 +319,8 @@ def results(model, x, grad):
     return y.detach(), [p.grad for p in model.parameters()], list(model.buffers())
 
 
-def worker(rank, folder):
-    dist.init_process_group('gloo', f'file://{folder}/init', rank=rank, world_size=2)
+def worker(rank, port, folder):
+    dist.init_process_group('gloo', f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
     out = {}
     for shares, (name, convert) in itertools.product(SHARES, CONVERTERS.items()):
         model, x, grad = model_and_batch()
@@ -335,11 +336,15 @@ def worker(rank, folder):
         out[shares, name] = torch.cat(ys), grads, buffers
     if rank == 0:
         torch.save(out, f'{folder}/out.pth')
+    dist.barrier()
     dist.destroy_process_group()
 
 
 def test_two_synchronized_ranks_are_one_device(tmp_path):
-    mp.start_processes(worker, (tmp_path, ), nprocs=2, start_method='spawn')
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        port = s.getsockname()[1]
+    mp.start_processes(worker, (port, tmp_path), nprocs=2, start_method='spawn')
     found = torch.load(tmp_path / 'out.pth')
     expected = results(*model_and_batch())
     rows = SHARES['uneven'][0]
