@@ -106,7 +106,8 @@ class _Normalize(Function):
         line = _line(blend, beta, apart, mean, domains)
         ctx.planes, ctx.count, ctx.eps = planes, count, eps
         ctx.domains, ctx.group = domains, group
-        ctx.save_for_backward(saved, rho, weight, bias, own_mean, apart, mean, var, line[1], *blend)
+        ctx.statistics = own_mean, apart, mean, var, line[1], blend  # small, and without a graph
+        ctx.save_for_backward(saved, rho, weight, bias)
         ctx.mark_non_differentiable(mean, var)
         y = planes.affine(x, *line, out=spare, same_bits=not ctx.from_batch)
         return y, mean, var, count
@@ -122,8 +123,9 @@ class _Normalize(Function):
 
     @staticmethod
     def _backward(ctx, grad):
-        x, rho, weight, bias, own_mean, apart, mean, _, scale, *blend = ctx.saved_tensors
-        planes, domains, blend = ctx.planes, ctx.domains, _Blend(*blend)
+        x, rho, weight, bias = ctx.saved_tensors
+        own_mean, apart, mean, _, scale, blend = ctx.statistics
+        planes, domains = ctx.planes, ctx.domains
         x, grad = planes.laid_out(x), planes.laid_out(grad)
         # Of each plane: sum of dy, and of dy * (x - mean) for its own mean and for the batch's.
         total, moment = planes.sums(grad, x, _rows(mean, domains) if apart is None else own_mean)
@@ -369,9 +371,9 @@ def _plain(x, rho, weight, bias, mean, var, eps, domains, group):
 
 
 def _gradients_of_plain(ctx, grad):
-    *tensors, _, _, mean, var = ctx.saved_tensors[:8]
     # Aliases: a weight may itself be computed from x, and that path is autograd's.
-    x, rho, weight, bias = (None if t is None else t.view_as(t) for t in tensors)
+    x, rho, weight, bias = (None if t is None else t.view_as(t) for t in ctx.saved_tensors)
+    _, _, mean, var, *_ = ctx.statistics
     if ctx.from_batch:
         mean = var = None
     y = _plain(x, rho, weight, bias, mean, var, ctx.eps, ctx.domains, ctx.group)[0]
