@@ -1,8 +1,8 @@
 """Batch normalization, instance normalization and their blend at the cost of one of them.
 
 Per image and channel all three are one multiplication and one addition, and the statistics of a
-batch follow from those of its images. So a forward pass reads the input twice and writes the output
-once, whatever is blended (Nam & Kim, NeurIPS 2018, eq. 1 to 3).
+batch follow from those of its images. So no second tensor of the input's size is made beside the
+output, whatever is blended (Nam & Kim, NeurIPS 2018, eq. 1 to 3).
 """
 from typing import NamedTuple, Optional, Tuple, Union
 
@@ -312,10 +312,9 @@ class _Planes:
         if not x.numel():
             return out
         if self.last and not same_bits and (x.dtype == self.dtype or x.is_cuda):
-            offset = 0 if shift is None else shift
+            offset = torch.zeros_like(scale) if shift is None else shift
             if center is not None:
                 offset = offset - center * scale
-            offset = offset if isinstance(offset, Tensor) else torch.zeros_like(scale)
             return torch.addcmul(self._wide(offset, x), x, self._wide(scale, x), out=out)
         zero, one = self._constants(x)
         line = [zero if t is None else t.expand(self.shape) for t in (scale, shift, center)]
