@@ -45,7 +45,7 @@ def test_the_prefix_works_from_every_scope(scope):
     ('HOOKS', 'VisualizationHook'), ('VISUALIZERS', 'TextRecogLocalVisualizer'),
     ('TASK_UTILS', 'Dictionary'), ('LOOPS', 'IterBasedTrainLoop'),
     ('OPTIM_WRAPPER_CONSTRUCTORS', 'DefaultOptimWrapperConstructor'),
-    ('OPTIM_WRAPPERS', 'AmpOptimWrapper')])
+    ('OPTIM_WRAPPERS', 'AmpOptimWrapper'), ('PARAM_SCHEDULERS', 'LinearLR')])
 def test_plain_names_in_our_scope_mean_what_they_mean_in_the_scope_of_mmocr(registry, name):
     root = getattr(mmengine.registry, registry)
     found = {}

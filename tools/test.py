@@ -10,7 +10,12 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from mmocr_da.engine.launch import check_checkpoint, load_config, prepare_cpu_launch
+from mmocr_da.engine.launch import (
+    check_checkpoint,
+    check_dictionary,
+    load_config,
+    prepare_cpu_launch,
+)
 
 
 def parse_args():
@@ -84,6 +89,7 @@ def main():
     args = parse_args()
     cfg = load_config(args.config, args.work_dir, args.launcher, args.cfg_options)
     check_checkpoint(args.checkpoint, 'checkpoint')
+    check_dictionary(cfg, args.checkpoint)
     cfg.load_from = args.checkpoint
     # Here `resume` would bring back the optimizer of a training run that is not there.
     cfg.resume = False

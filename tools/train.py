@@ -16,6 +16,7 @@ from mmengine.runner import Runner
 from mmocr_da.engine.launch import (
     check_amp,
     check_checkpoint,
+    check_dictionary,
     enable_amp,
     enable_auto_scale_lr,
     load_config,
@@ -67,6 +68,7 @@ def main():
     if args.resume is not None:
         set_resume(cfg, args.resume)
     check_checkpoint(cfg.get('load_from'), '--resume' if cfg.get('resume') else 'load_from')
+    check_dictionary(cfg, cfg.get('load_from'))
     prepare_cpu_launch(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     runner.train()

@@ -2,5 +2,9 @@
 from .hooks import GateHook
 from .loops import ResumableIterBasedTrainLoop
 from .optim import GateOptimWrapperConstructor
+from .param_schedulers import InverseDecayLR, InverseDecayParamScheduler
 
-__all__ = ['GateHook', 'GateOptimWrapperConstructor', 'ResumableIterBasedTrainLoop']
+__all__ = [
+    'GateHook', 'GateOptimWrapperConstructor', 'InverseDecayLR', 'InverseDecayParamScheduler',
+    'ResumableIterBasedTrainLoop'
+]

@@ -40,6 +40,7 @@ def strip_adaptation(cfg: Config, state_dict: Dict[str, Tensor]
     ``AdaptiveRecognizer`` that is ``EncoderDecoderRecognizer``. A model that is already plain
     keeps its type. Metrics and hooks of ``mmocr_da`` are replaced by MMOCR's or left out, so that
     the result needs ``mmocr_da`` only if a part of the model does, see :func:`remaining_parts`.
+    Of SymNet's two classifiers, the stock one gets the weights of that which predicts.
     """
     if cfg.get('test_dataloader') is None:
         raise ValueError('an export needs a test_dataloader in the config, whose pipeline becomes '
@@ -47,6 +48,9 @@ def strip_adaptation(cfg: Config, state_dict: Dict[str, Tensor]
     # The package's own default is "mmocr", and without it no bare type name is found.
     init_default_scope(cfg.get('default_scope', 'mmocr'))
     plain = Config(dict(default_scope='mmocr', model=plain_model(cfg.model)))
+    adapted = MODELS.build(copy.deepcopy(cfg.model))
+    if hasattr(adapted, 'deployed_state_dict'):
+        state_dict = adapted.deployed_state_dict(state_dict)
     for key in KEPT_KEYS:
         if key in cfg:
             plain[key] = copy.deepcopy(cfg[key])

@@ -2,11 +2,14 @@
 
 A run that cannot work stops here, with a reason, and not an hour later in the first iteration.
 """
+import ast
 import glob
+import logging
 import os
 import os.path as osp
 import zipfile
-from typing import Optional
+from itertools import zip_longest
+from typing import Dict, Optional
 
 import torch
 from mmengine.config import Config
@@ -14,6 +17,7 @@ from mmengine.device import get_device
 from mmengine.dist import is_distributed
 from mmengine.logging import print_log
 from mmengine.runner import find_latest_checkpoint
+from mmocr.registry import TASK_UTILS
 
 
 def load_config(path: str, work_dir: Optional[str] = None, launcher: str = 'none',
@@ -59,6 +63,72 @@ def check_checkpoint(path: Optional[str], name: str = 'load_from') -> None:
             f'{name} must be a whole checkpoint, got {path!r} of {osp.getsize(path)} bytes, which '
             'is cut off or no checkpoint; download or copy it again, or take an earlier one'
         ) from error
+
+
+def check_dictionary(cfg: Config, checkpoint: Optional[str]) -> None:
+    """Raise a ValueError if ``checkpoint`` was trained with another dictionary than the config's.
+
+    Its classifier would load where the sizes agree, and read one character for another. A model
+    without objectives gets a warning only, as fine-tuning may be meant to change the alphabet.
+
+    The checkpoint's dictionary is that of the config that MMEngine saves with it. Where there is
+    none to be found, and for remote checkpoints, nothing is checked.
+    """
+    if checkpoint is None or '://' in checkpoint:
+        return
+    try:
+        ours = TASK_UTILS.build(cfg.model.decoder.dictionary)
+        loaded = torch.load(checkpoint, map_location='cpu', weights_only=True,
+                            mmap=zipfile.is_zipfile(checkpoint))
+        arguments = _dictionary_of(loaded['meta']['cfg'])
+        if not osp.isfile(arguments['dict_file']):
+            return  # on this machine; and nothing is downloaded
+        # The class is the config's own: what a checkpoint names is not run.
+        theirs = type(ours)(**arguments)
+    # No recognizer, no config inside, a dictionary of another class, ...: the rest is the runner's.
+    except Exception:
+        return
+    if theirs.dict == ours.dict:
+        return
+    pairs = enumerate(zip_longest(theirs.dict, ours.dict))
+    index, pair = next((i, pair) for i, pair in pairs if pair[0] != pair[1])
+    there, here = ('nothing' if char is None else repr(char) for char in pair)
+    message = (
+        f'the checkpoint must be trained with the dictionary of the config, got {checkpoint!r} '
+        f'with {theirs.num_classes} classes against {ours.num_classes}: class {index} is {there} '
+        f'there and {here} here. ')
+    if cfg.model.get('objectives'):
+        raise ValueError(
+            f'{message}Set model.decoder.dictionary to what the checkpoint has, {arguments}, or '
+            'train the source model with the dictionary of this config')
+    print_log(f'{message}Its classifier has to learn the characters anew.', logger='current',
+              level=logging.WARNING)
+
+
+def _dictionary_of(text: str) -> Dict:
+    """Arguments of ``model.decoder.dictionary`` in a config's text, which is read, not run.
+
+    ``Config.fromstring`` would run it, and a checkpoint may come from anywhere.
+
+    >>> _dictionary_of("model = dict(decoder=dict(dictionary=dict(type='Dictionary', n=1)))")
+    {'n': 1}
+    """
+    node = next(s.value for s in ast.parse(text).body
+                if isinstance(s, ast.Assign) and s.targets[0].id == 'model')
+    for key in ('decoder', 'dictionary'):
+        node = _entries(node)[key]
+    return {key: ast.literal_eval(value) for key, value in _entries(node).items()
+            if key not in ('type', '_scope_')}
+
+
+def _entries(node: ast.expr) -> Dict[str, ast.expr]:
+    """Those of ``dict(...)``, ``{...}``, or ``dict({...})`` as MMEngine may write it."""
+    if isinstance(node, ast.Dict):
+        return {ast.literal_eval(key): value for key, value in zip(node.keys, node.values)}
+    entries = {keyword.arg: keyword.value for keyword in node.keywords}
+    for argument in node.args:
+        entries.update(_entries(argument))
+    return entries
 
 
 def set_resume(cfg: Config, resume: str) -> None:

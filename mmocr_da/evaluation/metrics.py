@@ -38,6 +38,9 @@ class TextErrorMetric(BaseMetric):
 
     With ``MultiDatasetsEvaluator`` and ``dataset_prefixes=['source', 'target']`` a key becomes
     ``target/recog/cer``; with MMEngine's plain ``Evaluator`` it is ``recog/cer``.
+
+    ``prediction`` names the field of the data samples that holds the reading; a second metric with
+    ``prediction='pred_text_source', prefix='C_s'`` puts that of SymNet's C^s beside it.
     """
 
     default_prefix: Optional[str] = 'recog'
@@ -45,11 +48,13 @@ class TextErrorMetric(BaseMetric):
     def __init__(self,
                  ignore_case: bool = False,
                  ignore_symbols: bool = False,
+                 prediction: str = 'pred_text',
                  collect_device: str = 'cpu',
                  prefix: Optional[str] = None) -> None:
         super().__init__(collect_device, prefix)
         self.ignore_case = ignore_case
         self.ignore_symbols = ignore_symbols
+        self.prediction = prediction
 
     def process(self, data_batch: Sequence[dict], data_samples: Sequence[dict]) -> None:
         """Keep ``(reading, truth)`` of every sample: exactly one entry each, in order.
@@ -64,7 +69,12 @@ class TextErrorMetric(BaseMetric):
                     f'{sample.get("img_path", "an image")}; evaluate on a labelled dataset whose '
                     'pipeline has `LoadOCRAnnotations(with_text=True)`, or remove the dataset from '
                     'the val/test dataloader')
-            self.results.append((sample.get('pred_text').get('item'), truth))
+            reading = sample.get(self.prediction)
+            if reading is None:
+                raise ValueError(
+                    f'{type(self).__name__}(prediction={self.prediction!r}) got data samples '
+                    'without this field: the model does not write it')
+            self.results.append((reading.get('item'), truth))
 
     def compute_metrics(self, results: List[Tuple[str, str]]) -> Dict[str, float]:
         """Compute all metrics from ``(reading, truth)`` pairs."""

@@ -3,13 +3,20 @@
     python tools/benchmarks/step_cost.py configs/assda/small_assda_p2h.py
 
 Both recognizers are the config's, with and without its objectives, on the same 2B images in memory.
+With ``--against OTHER_CONFIG`` the second step is that config's own, on the same B + B images (all
+labelled if its model is no ``AdaptiveRecognizer``). Images have the size that ``--size`` says, the
+same for both, and as many channels as a model takes.
+
 The steps alternate within one run, so that whatever else the machine does hits both; the ratio is
-that of the medians. A trained recognizer ends its readings, a fresh one reads to the last step:
-pass ``--checkpoint`` for the cost within a real run.
+that of the medians, first over second. A trained recognizer ends its readings, a fresh one reads to
+the last step: pass ``--checkpoint`` (and ``--against-checkpoint``) for the cost within a real run.
 """
 import argparse
+import itertools
 import statistics
 import time
+from pathlib import Path
+from typing import Optional
 
 import mmocr_da  # noqa: F401  before anything of MMOCR: it settles which versions may meet
 
@@ -23,12 +30,18 @@ from mmengine.structures import LabelData
 from mmocr.registry import MODELS
 from mmocr.structures import TextRecogDataSample
 from mmocr.utils import register_all_modules
+from torch import nn
+
+from mmocr_da.models.recognizers import AdaptiveRecognizer
 
 
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('config')
     parser.add_argument('--checkpoint', help='Weights to start from')
+    parser.add_argument('--against', metavar='CONFIG',
+                        help="Compare with this config's own step, not with a supervised one")
+    parser.add_argument('--against-checkpoint', help='Weights that it starts from')
     parser.add_argument('--half', type=int, default=64, help='B, images per domain')
     parser.add_argument('--size', type=int, nargs=2, default=(16, 64), metavar=('H', 'W'))
     parser.add_argument('--length', type=int, default=5, help='Characters per label')
@@ -36,36 +49,45 @@ def parse_args():
     parser.add_argument('--threads', type=int, help='CPU threads')
     parser.add_argument('--stock', action='store_true',
                         help="Compare with MMOCR's own EncoderDecoderRecognizer")
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.against and args.stock:
+        parser.error('--against and --stock cannot be set at the same time')
+    if args.against_checkpoint and not args.against:
+        parser.error('--against-checkpoint needs --against')
+    return args
 
 
-def build(cfg: Config, adaptive: bool, args) -> tuple:
+def build(cfg: Config, adaptive: bool, checkpoint: Optional[str], stock: bool = False) -> tuple:
     model_cfg = cfg.model.copy()
     if not adaptive:
         model_cfg.objectives = []
-        if args.stock:
+        if stock:
             for key in ('objectives', 'channels_last', 'hook_point', 'supervised_weight',
                         'norm_statistics', 'of', 'include', 'exclude'):
                 model_cfg.pop(key, None)
             model_cfg.type = 'EncoderDecoderRecognizer'
     model = MODELS.build(model_cfg).train()
-    if args.checkpoint:
-        load_checkpoint(model, args.checkpoint, map_location='cpu')
+    if checkpoint:
+        load_checkpoint(model, checkpoint, map_location='cpu')
     if torch.cuda.is_available():
         model.cuda()
     return model, build_optim_wrapper(model, cfg.optim_wrapper)
 
 
-def make_batch(cfg: Config, args, domains) -> dict:
-    channels = cfg.model.backbone.get('in_channels') or cfg.model.backbone.input_channels
-    images, samples = [], []
+def make_batch(model: nn.Module, images: torch.Tensor, domains, length: int) -> dict:
+    """Grey images in as many channels as the model takes, with labels from its dictionary."""
+    channels = next(m.in_channels for m in model.modules() if isinstance(m, nn.Conv2d))
+    # Special tokens have longer names. Neighbours differ: repeated, a character costs CTC a frame.
+    characters = [c for c in model.decoder.dictionary.dict if len(c) == 1]
+    text = ''.join(itertools.islice(itertools.cycle(characters), length))
+    shape = tuple(images.shape[-2:])
+    samples = []
     for domain in domains:
-        images.append(torch.randint(0, 256, (channels, *args.size), dtype=torch.uint8))
-        text = '0' * args.length if domain == 'source' else ''
-        sample = TextRecogDataSample(gt_text=LabelData(item=text))
-        sample.set_metainfo(dict(domain=domain, valid_ratio=1.0, img_shape=tuple(args.size)))
+        labelled = domain == 'source' or not isinstance(model, AdaptiveRecognizer)
+        sample = TextRecogDataSample(gt_text=LabelData(item=text if labelled else ''))
+        sample.set_metainfo(dict(domain=domain, valid_ratio=1.0, img_shape=shape))
         samples.append(sample)
-    return dict(inputs=images, data_samples=samples)
+    return dict(inputs=list(images.repeat(1, channels, 1, 1)), data_samples=samples)
 
 
 def main() -> None:
@@ -78,14 +100,19 @@ def main() -> None:
     hub.update_info('iter', 1)
     hub.update_info('max_iters', 2)
     torch.manual_seed(0)
-    cases = {
-        'adaptation': (*build(cfg, True, args), ['source', 'target'] * args.half),
-        'supervised': (*build(cfg, False, args), ['source'] * (2 * args.half)),
-    }
-    times = {name: [] for name in cases}
+    mixed = ['source', 'target'] * args.half
+    adaptation = (*build(cfg, True, args.checkpoint), mixed)
+    if args.against:
+        other = build(Config.fromfile(args.against), True, args.against_checkpoint)
+        cases = [(Path(args.config).stem, *adaptation), (Path(args.against).stem, *other, mixed)]
+    else:
+        supervised = build(cfg, False, args.checkpoint, args.stock)
+        cases = [('adaptation', *adaptation), ('supervised', *supervised, ['source'] * len(mixed))]
+    times = ([], [])
     for step in range(args.steps + 3):
-        for name, (model, optim_wrapper, domains) in cases.items():
-            data = make_batch(cfg, args, domains)
+        images = torch.randint(0, 256, (len(mixed), 1, *args.size), dtype=torch.uint8)
+        for (_, model, optim_wrapper, domains), seconds in zip(cases, times):
+            data = make_batch(model, images, domains, args.length)
             if torch.cuda.is_available():
                 torch.cuda.synchronize()
             start = time.perf_counter()
@@ -93,14 +120,15 @@ def main() -> None:
             if torch.cuda.is_available():
                 torch.cuda.synchronize()
             if step >= 3:  # warm-up
-                times[name].append(time.perf_counter() - start)
+                seconds.append(time.perf_counter() - start)
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else \
         f'CPU, {torch.get_num_threads()} threads'
-    medians = {name: statistics.median(values) for name, values in times.items()}
     print(f'{device}, torch {torch.__version__}, {args.config}, {args.half} + {args.half} images')
-    for name, seconds in medians.items():
-        print(f'{name:12s} {1000 * seconds:8.1f} ms / step')
-    print(f'ratio        {medians["adaptation"] / medians["supervised"]:8.3f}')
+    first, second = (statistics.median(seconds) for seconds in times)
+    width = max(12, *(len(name) for name, *_ in cases))
+    for (name, *_), seconds in zip(cases, (first, second)):
+        print(f'{name:{width}s} {1000 * seconds:8.1f} ms / step')
+    print(f'{"ratio":{width}s} {first / second:8.3f}')
 
 
 if __name__ == '__main__':

@@ -1,10 +1,13 @@
 """Alignment: the two halves of a batch in, named losses out."""
 from .discriminators import DomainDiscriminator, PublishedDomainDiscriminator
+from .domain_confusion import DomainConfusion
 from .domain_features import DomainFeatures
+from .entropy_minimization import EntropyMinimization
 from .global_alignment import GlobalAlignment
 from .local_alignment import LocalAlignment
+from .symnet_head import SymNetHead
 
 __all__ = [
-    'DomainDiscriminator', 'DomainFeatures', 'GlobalAlignment', 'LocalAlignment',
-    'PublishedDomainDiscriminator'
+    'DomainConfusion', 'DomainDiscriminator', 'DomainFeatures', 'EntropyMinimization',
+    'GlobalAlignment', 'LocalAlignment', 'PublishedDomainDiscriminator', 'SymNetHead'
 ]

@@ -1,5 +1,5 @@
 """The minimax game that global and local alignment share (ASSDA, eq. 9 to 11 and 15 to 17)."""
-from typing import Dict, Optional, Tuple
+from typing import Dict, List, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -71,9 +71,8 @@ class DomainAdversary(BaseModule):
 
     def forward(self, source: DomainFeatures, target: DomainFeatures) -> Dict[str, Tensor]:
         """Losses and log values by name; lambda is read off the iteration."""
-        reversal = self.reversal.now()
-        losses, log = [], {}
-        features, weights = [], []
+        strength = self.reversal.now()
+        features, weights, log = [], [], {}
         for domain, half in (('source', source), ('target', target)):
             x, weight, extra = self.rows(half)
             if x.size(-1) != self.in_channels:
@@ -83,20 +82,29 @@ class DomainAdversary(BaseModule):
             features.append(x.flatten(0, 1))
             weights.append(weight.flatten())
             log.update({f'{self.name}_{k}_{domain}': v for k, v in extra.items()})
-        logits = self._discriminate(features, reversal)
+        losses, logits = self._play(features, weights, strength)
         for label, domain in enumerate(('source', 'target')):
-            z, weight = logits[label].float(), weights[label]
-            loss = F.binary_cross_entropy_with_logits(z, torch.full_like(z, label),
-                                                      reduction='none').mean(-1)
-            losses.append((loss * weight).sum() / sum_per_rank(weight).clamp(min=1e-12))
-            right = ((z.detach().mean(-1) > 0) == bool(label)).float()
-            log[f'{self.name}_acc_{domain}'] = _mean_or_chance(right, weight)
-        loss = 0.5 * self.loss_weight.now() * (losses[0] + losses[1])
-        log[f'{self.name}_lambda'] = loss.new_tensor(reversal)
-        return {f'loss_{self.name}': loss, **log}
+            right = ((logits[label].detach().float().mean(-1) > 0) == bool(label)).float()
+            log[f'{self.name}_acc_{domain}'] = _mean_or_chance(right, weights[label])
+        log[f'{self.name}_lambda'] = logits[0].new_tensor(strength, dtype=torch.float)
+        return {**losses, **log}
 
-    def _discriminate(self, features, reversal: float):
-        features = [reverse_gradient(x, reversal) for x in features]
+    def _play(self, features: List[Tensor], weights: List[Tensor],
+              strength: float) -> Tuple[Dict[str, Tensor], List[Tensor]]:
+        """Losses by name, and the discriminator's logits of source and target."""
+        logits = self._discriminate([reverse_gradient(x, strength) for x in features])
+        errors = [self._error(z, w, label) for label, (z, w) in enumerate(zip(logits, weights))]
+        return {f'loss_{self.name}': 0.5 * self.loss_weight.now() * sum(errors)}, logits
+
+    @staticmethod
+    def _error(logits: Tensor, weight: Tensor, label: int) -> Tensor:
+        """Mean over the rows of one domain of the cross-entropy with a label, 0 or 1."""
+        z = logits.float()
+        loss = F.binary_cross_entropy_with_logits(z, torch.full_like(z, label),
+                                                  reduction='none').mean(-1)
+        return (loss * weight).sum() / sum_per_rank(weight).clamp(min=1e-12)
+
+    def _discriminate(self, features: List[Tensor]) -> List[Tensor]:
         if self.published:  # batch norm of each domain by itself
             return [self.discriminator(x) for x in features]
         return self.discriminator(torch.cat(features)).split([len(x) for x in features])
@@ -125,6 +133,12 @@ def sum_per_rank(weight: Tensor) -> Tensor:
     total = weight.detach().sum()
     all_reduce(total)
     return total / get_world_size()
+
+
+def mean_over_ranks(values: Tensor) -> Tensor:
+    """Mean of the ``(M,)`` values of all ranks, as :func:`sum_per_rank` has it; 0 of none."""
+    count = values.new_tensor(len(values))
+    return values.sum() / sum_per_rank(count).clamp(min=1e-12)
 
 
 def _mean_or_chance(right: Tensor, weight: Tensor) -> Tensor:

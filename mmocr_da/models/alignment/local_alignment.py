@@ -6,6 +6,7 @@ from torch import Tensor
 
 from mmocr_da.registry import MODELS
 
+from ..decoders.character_features import CharacterFeatures
 from .domain_adversary import DomainAdversary, mean_per_image
 from .domain_features import DomainFeatures
 
@@ -45,15 +46,15 @@ class LocalAlignment(DomainAdversary):
         # The released code gates the steps behind the end token, too.
         self.needs_all_steps = self.published
 
-    def gate(self, logits: Tensor, valid: Tensor) -> Tensor:
+    def gate(self, characters: CharacterFeatures) -> Tensor:
         """delta(c_k) of eq. 12 for valid characters, ``(N, T)`` bool."""
         if self.published:
-            return logits.amax(-1) > self.threshold
-        return (torch.softmax(logits.float(), -1).amax(-1) > self.threshold) & valid
+            return characters.logits.detach().amax(-1) > self.threshold
+        return characters.confident(self.threshold) & characters.valid
 
     def rows(self, domain: DomainFeatures) -> Tuple[Tensor, Tensor, Dict[str, Tensor]]:
         characters = domain.characters
-        gate = self.gate(characters.logits.detach(), characters.valid)
+        gate = self.gate(characters)
         weights = mean_per_image(gate) if self.average == 'image' else gate.float()
         candidates = torch.ones_like(gate) if self.published else characters.valid
         passed = gate.sum() / candidates.sum().clamp(min=1)

@@ -3,48 +3,74 @@
 Everything a sequence method needs to know about a decoder is the table ``_TAPS`` at the end of this
 file: one function per decoder class.
 """
-from dataclasses import dataclass
-from typing import Callable, Dict, List, Optional, Tuple
+import math
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
-from mmocr.models.textrecog.decoders import ASTERDecoder
+from mmocr.models.textrecog.decoders import ASTERDecoder, CRNNDecoder, SVTRDecoder
 from mmocr.models.textrecog.decoders.base import BaseDecoder
-from torch import Tensor
+from mmocr.models.textrecog.module_losses import CTCModuleLoss
+from mmocr.structures import TextRecogDataSample
+from torch import Tensor, nn
 
 from .attention_decoder import AttentionDecoder, attend
+from .character_decoder import CharacterDecoder
+from .ctc_alignment import best_alignment
 
 
 @dataclass
 class CharacterFeatures:
-    """What a decoder knows about each character of ``N`` images.
+    """What a decoder knows about each step of ``N`` images.
 
-    Shape: ``features (N, T, D)``, ``logits (N, T, K)``, ``valid (N, T)`` bool, ``targets (N, T)``.
-    ``valid`` marks steps that are a character: before the end token, neither start token nor
-    padding. It comes from the label where there is one and from the reading where there is none;
-    ``targets`` exists for labelled images only.
+    A step is a character of an attention decoder, a frame of a CTC decoder.
+
+    Shape: ``features (N, T, D)``, ``logits (N, T, K)``, ``hidden (N, T, H)``, the input of the
+    final ``classifier``, whose output the logits are; ``targets (N, T)``; ``valid``, ``with_end``
+    and ``labelled`` ``(N, T)`` bool.
+
+    ``valid`` marks steps that are a character: before the end token, neither start token, padding
+    nor blank; ``with_end`` the end token as well. They come from the label where there is one and
+    from the reading where there is none. ``targets`` are the classes of labelled images, given
+    where ``labelled``: at the characters, at the end token, and at the blank frames of a best
+    alignment.
     """
 
     features: Tensor
     logits: Tensor
     valid: Tensor
+    with_end: Optional[Tensor] = None
     targets: Optional[Tensor] = None
+    labelled: Optional[Tensor] = None
+    hidden: Optional[Tensor] = None
+    classifier: Optional[nn.Module] = None
 
+    def of_images(self, index: Tensor) -> 'CharacterFeatures':
+        """Those of some images."""
+        return CharacterFeatures(**{
+            f.name: x[index] if isinstance(x, Tensor) else x
+            for f in fields(self) for x in (getattr(self, f.name), )})
 
-# (decoder, feature map, encoder output, forced tokens, forced rows, steps) -> (features, logits)
-Tap = Callable[[BaseDecoder, Tensor, Optional[Tensor], Tensor, Tensor, int], Tuple[Tensor, Tensor]]
+    def confident(self, threshold: float) -> Tensor:
+        """Steps that are read with a probability above ``threshold``, ``(N, T)`` bool."""
+        return torch.softmax(self.logits.detach().float(), -1).amax(-1) > threshold
 
 
 class CharacterTap:
-    """Decodes labelled rows with teacher forcing and unlabelled rows freely, in one loop.
+    """Reads labelled rows by their labels and unlabelled rows freely, in one pass.
 
-    The two kinds of rows share every step, so that ``B + B`` images cost what ``2B`` labelled ones
-    do; the loop ends when every label is spent and every free reading has ended.
+    An attention decoder forces the labelled rows. The two kinds of rows share every step, so that
+    ``B + B`` images cost what ``2B`` labelled ones do; the loop ends when every label is spent and
+    every free reading has ended. Of a CTC decoder, the characters of a labelled row are the frames
+    of the best alignment, and those of an unlabelled one the frames that it does not read as blank.
 
     Args:
         decoder: A decoder of :func:`supported_decoders`.
         hook_point: Which vector of a step is its feature: ``'context'``, the attention-weighted
-            sum ``c_k`` (eq. 2), or ``'hidden'``, the input of the final classifier.
+            sum ``c_k`` (eq. 2 of ASSDA), or ``'hidden'``, the input of the final classifier. They
+            are the same where there is no attention.
     """
 
     def __init__(self, decoder: BaseDecoder, hook_point: str = 'context') -> None:
@@ -53,56 +79,103 @@ class CharacterTap:
         if not self.fits(decoder):
             raise ValueError(
                 f'characters of {type(decoder).__name__} cannot be aligned: objectives of single '
-                f'characters work with {", ".join(supported_decoders())} whose module_loss is a '
-                'CEModuleLoss with ignore_first_char=True; GlobalAlignment works with all decoders')
-        self.tap = next(_TAPS[c] for c in type(decoder).__mro__ if c in _TAPS)
+                f'characters work with {", ".join(supported_decoders())}, attention decoders if '
+                'their module_loss is a CEModuleLoss with ignore_first_char=True; GlobalAlignment '
+                'works with all decoders')
         self.hook_point = hook_point
+        #: Whether there may be fewer steps than the decoder's loss wants, see `pad_steps`.
+        self.stops_early = _entry(decoder).read is _steps
 
     @staticmethod
     def fits(decoder: BaseDecoder) -> bool:
-        """Whether the table knows the decoder, and step ``k`` predicts the character ``k``."""
-        return (any(c in _TAPS for c in type(decoder).__mro__)
-                and getattr(decoder.module_loss, 'ignore_first_char', False))
+        """Whether the table knows the decoder, and its loss says which step is which character."""
+        entry = _entry(decoder)
+        return entry is not None and entry.fits(decoder)
 
     def __call__(self, decoder: BaseDecoder, feature_map: Tensor, sequence: Optional[Tensor],
-                 labels: List[Optional[Tuple[Tensor, int]]],
+                 samples: Sequence[TextRecogDataSample],
                  all_steps: bool = False) -> CharacterFeatures:
-        """``labels`` has one entry per image: ``(padded_indexes, length)`` or None.
+        """Of all rows; ``targets`` and ``labelled`` mean nothing in rows of the target.
 
-        Returns features and logits of all rows, ``T <= max_seq_len`` steps, ``max_seq_len`` with
-        ``all_steps``; ``targets`` of rows without a label are the padding index.
+        Args:
+            samples: One per image, those of the source after ``module_loss.get_targets``.
+            all_steps: Run an attention decoder to its last step.
         """
-        device = feature_map.device
-        forced = torch.tensor([x is not None for x in labels], device=device)
-        padding = decoder.module_loss.pad_idx
-        tokens = torch.full((len(labels), decoder.max_seq_len + 1), padding)
-        lengths = torch.zeros(len(labels), dtype=torch.long)
-        for row, label in enumerate(labels):
-            if label is not None:
-                tokens[row, :-1] = label[0]
-                # The last token of a text that fills max_seq_len is cut off.
-                lengths[row] = min(label[1], decoder.max_seq_len - 1)
-        # Steps behind the end token matter to the loss unless it ignores the padding.
-        ignored = decoder.module_loss.ignore_index == padding
-        steps = int(lengths.max()) + 1 if ignored and not all_steps else decoder.max_seq_len
-        tokens, lengths = tokens.to(device), lengths.to(device)
-        features, logits = self.tap(decoder, feature_map, sequence, tokens, forced, steps,
-                                    self.hook_point)
-        count = logits.size(1)
-        by_label = torch.arange(count, device=device) < lengths[:, None]
-        valid = torch.where(forced[:, None], by_label, read_characters(decoder, logits))
-        return CharacterFeatures(features, logits, valid, tokens[:, 1:count + 1])
+        classifier = decoder.get_submodule(classifier_path(decoder))
+        inputs: List[Tensor] = []
+        handle = classifier.register_forward_pre_hook(lambda _, x: inputs.append(x[0]))
+        try:
+            out = _entry(decoder).read(decoder, feature_map, sequence, samples, all_steps)
+        finally:
+            handle.remove()
+        out.classifier = classifier
+        out.hidden = _as_steps(inputs, out.logits)
+        if out.features is None or self.hook_point == 'hidden':
+            out.features = out.hidden
+        return out
 
 
-def read_characters(decoder: BaseDecoder, logits: Tensor) -> Tensor:
-    """Steps of a free reading that are characters, ``(N, T, K) -> (N, T)`` bool."""
+def _as_steps(inputs: List[Tensor], logits: Tensor) -> Tensor:
+    """What the classifier was given, ``(N, T, H)``."""
+    if len(inputs) > 1 or (inputs[0].dim() == 2 and logits.size(1) == 1):
+        return torch.stack(inputs, 1)  # step by step
+    x = inputs[0]
+    if x.dim() == 4:  # a convolution over (N, H, 1, T)
+        return x.squeeze(2).transpose(1, 2)
+    if x.dim() == 2:  # MMOCR's BidirectionalLSTM: (T * N, H)
+        return x.view(logits.size(1), logits.size(0), -1).transpose(0, 1)
+    return x
+
+
+def is_labelled(sample: TextRecogDataSample) -> bool:
+    return sample.get('domain') != 'target'
+
+
+def classifier_path(decoder: BaseDecoder) -> str:
+    """Name of the final classifier, a linear layer or a convolution of size 1, in its decoder."""
+    return _entry(decoder).classifier(decoder)
+
+
+def classify(features: Tensor, classifier: nn.Module, detach: bool = False) -> Tensor:
+    """Logits ``(M, K)`` of ``(M, H)`` inputs of a final classifier, in float32 at least.
+
+    With ``detach`` the classifier gets no gradient.
+    """
+    if features.dtype != torch.float64:
+        features = features.float()
+    weight, bias = classifier.weight.flatten(1), classifier.bias
+    bias = weight.new_zeros(len(weight)) if bias is None else bias
+    if detach:
+        weight, bias = weight.detach(), bias.detach()
+    return F.linear(features, weight.to(features), bias.to(features))
+
+
+@contextmanager
+def classifier_replaced(decoder: BaseDecoder, classifier: nn.Module) -> Iterator[None]:
+    """Let a decoder read with another final classifier."""
+    parent, _, name = classifier_path(decoder).rpartition('.')
+    parent = decoder.get_submodule(parent)
+    own = getattr(parent, name)
+    setattr(parent, name, classifier)
+    try:
+        yield
+    finally:
+        setattr(parent, name, own)
+
+
+def read_characters(decoder: BaseDecoder, logits: Tensor, with_end: bool = False) -> Tensor:
+    """Steps of a free reading that are characters, ``(N, T, K) -> (N, T)`` bool.
+
+    With ``with_end`` the first end token is one of them.
+    """
     words = decoder.dictionary
     reading = logits.argmax(-1)
-    started = (reading == words.end_idx).cumsum(1) == 0
-    for special in (words.start_idx, words.padding_idx):
-        if special is not None:
-            started = started & (reading != special)
-    return started
+    is_end = reading == words.end_idx
+    before = is_end.cumsum(1) == 0
+    before_or_end = (is_end.cumsum(1) - is_end.long()) == 0
+    for special in {words.start_idx, words.padding_idx} - {None, words.end_idx}:
+        before, before_or_end = (x & (reading != special) for x in (before, before_or_end))
+    return before_or_end if with_end else before
 
 
 def pad_steps(logits: Tensor, steps: int) -> Tensor:
@@ -118,8 +191,33 @@ def supported_decoders() -> List[str]:
     return [c.__name__ for c in _TAPS]
 
 
-def _recurrent(decoder, feature_map, sequence, tokens, forced, steps, hook_point):
+def _steps(decoder, feature_map, sequence, samples, all_steps) -> CharacterFeatures:
     """Decoders that read one character at a time from a memory."""
+    device = feature_map.device
+    padding = decoder.module_loss.pad_idx
+    tokens = torch.full((len(samples), decoder.max_seq_len + 1), padding)
+    lengths = torch.zeros(len(samples), dtype=torch.long)
+    for row, sample in enumerate(samples):
+        if is_labelled(sample):
+            tokens[row, :-1] = sample.gt_text.padded_indexes
+            # The last token of a text that fills max_seq_len is cut off.
+            lengths[row] = min(len(sample.gt_text.indexes), decoder.max_seq_len - 1)
+    # Steps behind the end token matter to the loss unless it ignores the padding.
+    ignored = decoder.module_loss.ignore_index == padding
+    steps = int(lengths.max()) + 1 if ignored and not all_steps else decoder.max_seq_len
+    forced = torch.tensor([is_labelled(s) for s in samples], device=device)
+    tokens, lengths = tokens.to(device), lengths.to(device)
+    contexts, logits = _recurrent(decoder, feature_map, sequence, tokens, forced, steps)
+    targets = tokens[:, 1:logits.size(1) + 1]
+    by_label = torch.arange(logits.size(1), device=device) < lengths[:, None]
+    labelled = by_label | (targets == decoder.dictionary.end_idx)
+    valid, with_end = (
+        torch.where(forced[:, None], known, read_characters(decoder, logits, end))
+        for known, end in ((by_label, False), (labelled, True)))
+    return CharacterFeatures(contexts, logits, valid, with_end, targets, labelled)
+
+
+def _recurrent(decoder, feature_map, sequence, tokens, forced, steps) -> Tuple[Tensor, Tensor]:
     if isinstance(decoder, AttentionDecoder):
         memory, step = decoder.memory(feature_map, sequence), decoder.step
         state = decoder.initial_state(memory)
@@ -130,27 +228,21 @@ def _recurrent(decoder, feature_map, sequence, tokens, forced, steps, hook_point
         def step(memory, projected, state, previous):
             return _aster_step(decoder, memory, projected, state, previous)
 
-    classifier_input: List[Tensor] = []
-    handle = decoder.fc.register_forward_pre_hook(lambda _, x: classifier_input.append(x[0]))
-    try:
-        projected = decoder.proj_feat(memory)
-        previous = torch.full_like(tokens[:, 0], decoder.start_idx)
-        ended = forced.clone()
-        contexts, logits = [], []
-        for k in range(decoder.max_seq_len):
-            if k:
-                reading = logits[-1].argmax(-1)
-                ended = ended | (reading == decoder.dictionary.end_idx)
-                if k >= steps and bool(ended.all()):
-                    break
-                previous = torch.where(forced, tokens[:, k], reading)
-            scores, context, state = step(memory, projected, state, previous)
-            contexts.append(context)
-            logits.append(scores)
-    finally:
-        handle.remove()
-    features = contexts if hook_point == 'context' else classifier_input
-    return torch.stack(features, 1), torch.stack(logits, 1)
+    projected = decoder.proj_feat(memory)
+    previous = torch.full_like(tokens[:, 0], decoder.start_idx)
+    ended = forced.clone()
+    contexts, logits = [], []
+    for k in range(decoder.max_seq_len):
+        if k:
+            reading = logits[-1].argmax(-1)
+            ended = ended | (reading == decoder.dictionary.end_idx)
+            if k >= steps and bool(ended.all()):
+                break
+            previous = torch.where(forced, tokens[:, k], reading)
+        scores, context, state = step(memory, projected, state, previous)
+        contexts.append(context)
+        logits.append(scores)
+    return torch.stack(contexts, 1), torch.stack(logits, 1)
 
 
 def _aster_step(decoder: ASTERDecoder, memory: Tensor, projected: Tensor, state: Tensor,
@@ -162,7 +254,63 @@ def _aster_step(decoder: ASTERDecoder, memory: Tensor, projected: Tensor, state:
     return decoder.fc(output.squeeze(1)), context, state
 
 
-_TAPS: Dict[type, Tap] = {
-    ASTERDecoder: _recurrent,  # context c_k, eq. 2
-    AttentionDecoder: _recurrent,  # context c_k, eq. 2
+def _frames(decoder, feature_map, sequence, samples, all_steps) -> CharacterFeatures:
+    """CTC decoders: a class per frame, blank between characters."""
+    logits = decoder.forward_train(feature_map, sequence)
+    device, count = logits.device, logits.size(1)
+    blank = decoder.dictionary.padding_idx
+    # As in MMOCR's CTCPostProcessor; 0.4 * 5 in floating point must not become a third frame.
+    frames = [min(count, math.ceil(s.get('valid_ratio', 1) * count - 1e-4)) for s in samples]
+    texts = [s.gt_text.indexes.long() if is_labelled(s) else torch.empty(0, dtype=torch.long)
+             for s in samples]
+    frames = torch.tensor(frames, device=device)
+    lengths = torch.tensor([len(text) for text in texts], device=device)
+    forced = torch.tensor([is_labelled(s) for s in samples], device=device)
+    padded = nn.utils.rnn.pad_sequence(texts, batch_first=True, padding_value=blank)
+    targets = best_alignment(logits.detach(), padded.to(device), frames, lengths, blank)
+    labelled = targets >= 0
+    reading = torch.where(forced[:, None], targets, logits.argmax(-1))
+    shown = torch.arange(count, device=device) < frames[:, None]
+    valid = shown & (reading != blank) & (reading >= 0)
+    return CharacterFeatures(None, logits, valid, valid, targets.clamp(min=0), labelled)
+
+
+def _isolated(decoder, feature_map, sequence, samples, all_steps) -> CharacterFeatures:
+    """One character per image."""
+    logits = decoder.forward_train(feature_map, sequence)
+    targets = torch.tensor([[int(s.gt_text.indexes[0]) if is_labelled(s) else 0] for s in samples],
+                           device=logits.device)
+    every = torch.ones_like(targets, dtype=torch.bool)
+    return CharacterFeatures(None, logits, every, every, targets, every)
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """How to read with a decoder, the name of its classifier, and whether its loss fits."""
+
+    read: Callable[..., CharacterFeatures]
+    classifier: Callable[[BaseDecoder], str]
+    fits: Callable[[BaseDecoder], bool]
+
+
+def _entry(decoder: BaseDecoder) -> Optional[_Entry]:
+    return next((_TAPS[c] for c in type(decoder).__mro__ if c in _TAPS), None)
+
+
+def _is_shifted(decoder: BaseDecoder) -> bool:
+    """Step ``k`` predicts character ``k``: the start token is no target."""
+    return getattr(decoder.module_loss, 'ignore_first_char', False)
+
+
+def _is_ctc(decoder: BaseDecoder) -> bool:
+    return isinstance(decoder.module_loss, CTCModuleLoss)
+
+
+_TAPS: Dict[type, _Entry] = {
+    ASTERDecoder: _Entry(_steps, lambda d: 'fc', _is_shifted),
+    AttentionDecoder: _Entry(_steps, lambda d: 'fc', _is_shifted),
+    CRNNDecoder: _Entry(_frames, lambda d: 'decoder.1.embedding' if d.rnn_flag else 'decoder',
+                        _is_ctc),
+    SVTRDecoder: _Entry(_frames, lambda d: 'decoder', _is_ctc),
+    CharacterDecoder: _Entry(_isolated, lambda d: 'fc', lambda d: d.module_loss is not None),
 }

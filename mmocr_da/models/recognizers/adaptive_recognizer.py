@@ -12,7 +12,14 @@ from mmocr_da.registry import MODELS
 
 from ..alignment.domain_adversary import sum_per_rank
 from ..alignment.domain_features import DomainFeatures
-from ..decoders.character_features import CharacterFeatures, CharacterTap, pad_steps
+from ..alignment.symnet_head import SymNetHead
+from ..decoders.character_features import (
+    CharacterFeatures,
+    CharacterTap,
+    classifier_path,
+    classifier_replaced,
+    pad_steps,
+)
 from ..layers import domains_of_images, keep_statistics_per_domain
 
 
@@ -63,9 +70,11 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
         self.supervised_weight = supervised_weight
         self.tap = None
         self.aligns_characters = any(o.needs_characters for o in self.objectives)
-        # Also without such an objective: it stops at the longest label, MMOCR's decoders do not.
         if CharacterTap.fits(self.decoder) or self.aligns_characters:
-            self.tap = CharacterTap(self.decoder, hook_point)
+            tap = CharacterTap(self.decoder, hook_point)
+            # Without such an objective, it may still stop at the longest label; MMOCR does not.
+            if self.aligns_characters or tap.stops_early:
+                self.tap = tap
         if norm_statistics not in ('joint', 'per_domain'):
             raise ValueError("norm_statistics needs 'joint' or 'per_domain', got "
                              f'{norm_statistics!r}')
@@ -73,8 +82,16 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
         if norm_statistics == 'per_domain':
             # A decoder does not always see all rows of a batch.
             keep_statistics_per_domain(self, without=('decoder', 'objectives'))
+        if self.symnet is not None:
+            self.symnet.attach(self.decoder, supervised_weight)
+            self._register_load_state_dict_pre_hook(self._complete_classifiers)
         if channels_last:
             self.to(memory_format=torch.channels_last)
+
+    @property
+    def symnet(self) -> Optional[SymNetHead]:
+        """The objective with a second classifier, if there is one."""
+        return next((o for o in self.objectives if isinstance(o, SymNetHead)), None)
 
     def loss(self, inputs: Tensor, data_samples: List[TextRecogDataSample],
              **kwargs) -> Dict[str, Tensor]:
@@ -95,7 +112,7 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
         halves = (rows.nonzero().flatten(), (~rows).nonzero().flatten())
         characters = None
         if self.aligns_characters:
-            characters = self.tap(self.decoder, feature_map, sequence, labels_of(data_samples),
+            characters = self.tap(self.decoder, feature_map, sequence, data_samples,
                                   all_steps=any(o.needs_all_steps for o in self.objectives))
             losses = self._module_loss(characters.logits[halves[0]], source_samples)
         else:
@@ -106,16 +123,67 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
             ratio = inputs.new_tensor([s.get('valid_ratio', 1) for s in data_samples])
             source, target = (
                 self._half(index, feature_map, sequence, ratio, characters) for index in halves)
-            if characters is not None:
-                target.characters.targets = None
             for objective in self.objectives:
                 losses.update(objective(source, target))
         return losses
 
     def predict(self, inputs: Tensor, data_samples: List[TextRecogDataSample],
                 **kwargs) -> List[TextRecogDataSample]:
+        """Readings as ``pred_text``; of two classifiers, both, see :class:`SymNetHead`."""
         with self._norms_told(data_samples, inputs.device):
-            return super().predict(inputs, data_samples, **kwargs)
+            if self.symnet is None:
+                return super().predict(inputs, data_samples, **kwargs)
+            feature_map = self.extract_feat(inputs)
+            sequence = self.encoder(feature_map, data_samples) if self.with_encoder else None
+        readings = {}
+        for domain, classifier in self._classifiers().items():
+            with classifier_replaced(self.decoder, classifier):
+                data_samples = self.decoder.predict(feature_map, sequence, data_samples)
+            readings[domain] = [s.pred_text for s in data_samples]
+        for i, sample in enumerate(data_samples):
+            sample.pred_text = readings[self.symnet.predict_with][i]
+            for domain in readings:
+                sample.set_data({f'pred_text_{domain}': readings[domain][i]})
+        return data_samples
+
+    def _forward(self, inputs: Tensor, data_samples=None, **kwargs) -> Tensor:
+        if self.symnet is None or self.training:
+            return super()._forward(inputs, data_samples, **kwargs)
+        classifier = self._classifiers()[self.symnet.predict_with]
+        with classifier_replaced(self.decoder, classifier):
+            return super()._forward(inputs, data_samples, **kwargs)
+
+    def _classifiers(self) -> Dict[str, nn.Module]:
+        own = self.decoder.get_submodule(classifier_path(self.decoder))
+        return dict(source=own, target=self.symnet.classifier)
+
+    def deployed_state_dict(self, state_dict: Dict[str, Tensor]) -> Dict[str, Tensor]:
+        """The weights with which the plain recognizer reads as this one does in testing."""
+        state_dict = dict(state_dict)
+        if self.symnet is not None and self.symnet.predict_with == 'target':
+            for own, twin in self._classifier_keys().items():
+                state_dict[own] = state_dict[twin]
+        return state_dict
+
+    def _classifier_keys(self) -> Dict[str, str]:
+        """Keys of C^s, and those of its twin."""
+        own = f'decoder.{classifier_path(self.decoder)}'
+        twin = f'objectives.{list(self.objectives).index(self.symnet)}.classifier'
+        return {f'{own}.{key}': f'{twin}.{key}' for key in self.symnet.classifier.state_dict()}
+
+    def _complete_classifiers(self, state_dict: Dict[str, Tensor], prefix: str, *_) -> None:
+        """Before weights are loaded: refuse another alphabet, and start C^t as a copy of C^s."""
+        shapes = {k: v.shape for k, v in self.state_dict().items()}
+        for own, twin in self._classifier_keys().items():
+            for key in (own, twin):
+                found = state_dict.get(prefix + key)
+                if found is not None and found.shape != shapes[key]:
+                    raise ValueError(
+                        f'the checkpoint must be of the same dictionary, got {key} of shape '
+                        f'{tuple(found.shape)} instead of {tuple(shapes[key])}: C^t learns by the '
+                        'classes of C^s; use the dict_file that the checkpoint was trained with')
+            if prefix + own in state_dict:
+                state_dict.setdefault(prefix + twin, state_dict[prefix + own].clone())
 
     def _norms_told(self, samples: Sequence[TextRecogDataSample], device) -> ContextManager:
         domains = [s.get('domain') for s in samples]
@@ -163,16 +231,16 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
             return dict(loss_ce=sum(x.sum() for x in reached) * 0)
         feature_map = feature_map[index]
         sequence = None if sequence is None else sequence[index]
-        if self.tap is None:
-            logits = self.decoder(feature_map, sequence, samples)
+        if self.tap is not None and self.tap.stops_early:
+            logits = self.tap(self.decoder, feature_map, sequence, samples).logits
         else:
-            logits = self.tap(self.decoder, feature_map, sequence, labels_of(samples)).logits
+            logits = self.decoder(feature_map, sequence, samples)
         return self._module_loss(logits, samples)
 
     def _module_loss(self, logits: Tensor, samples) -> Dict[str, Tensor]:
         if not samples:
             return dict(loss_ce=logits.sum() * 0)
-        if self.tap is not None:
+        if self.tap is not None and self.tap.stops_early:
             logits = pad_steps(logits, self.decoder.max_seq_len)
         return self.decoder.module_loss(logits, samples)
 
@@ -195,14 +263,6 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
     @staticmethod
     def _half(index: Tensor, feature_map: Tensor, sequence: Optional[Tensor], ratio: Tensor,
               characters: Optional[CharacterFeatures]) -> DomainFeatures:
-        if characters is not None:
-            characters = CharacterFeatures(characters.features[index], characters.logits[index],
-                                           characters.valid[index], characters.targets[index])
+        characters = None if characters is None else characters.of_images(index)
         sequence = sequence[index] if isinstance(sequence, Tensor) else None
         return DomainFeatures(feature_map[index], sequence, ratio[index], characters)
-
-
-def labels_of(samples: Sequence[TextRecogDataSample]) -> List[Optional[Tuple[Tensor, int]]]:
-    """``(padded indexes, length)`` of each label; None for images of the target."""
-    return [None if s.get('domain') == 'target'
-            else (s.gt_text.padded_indexes, len(s.gt_text.indexes)) for s in samples]

@@ -1,6 +1,7 @@
 """Two processes with half the batch each give the gradients of one with the whole batch."""
 import socket
 
+import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
@@ -65,11 +66,23 @@ def worker(rank, port, cfg, shares, out):
     dist.destroy_process_group()
 
 
-def test_two_ranks_equal_one(recognizer_cfg, batch, tmp_path):
+OBJECTIVES = {
+    'ASSDA': [dict(type='mmocr_da.GlobalAlignment', in_channels=16, schedule='constant'),
+              dict(type='mmocr_da.LocalAlignment', in_channels=16, schedule='constant',
+                   threshold=0)],
+    'SymNet and its baselines': [
+        dict(type='mmocr_da.SymNetHead', schedule='constant'),
+        dict(type='mmocr_da.DomainConfusion', in_channels=12, schedule='constant'),
+        dict(type='mmocr_da.EntropyMinimization', schedule='constant')],
+}
+
+
+@pytest.mark.parametrize('objectives', OBJECTIVES.values(), ids=OBJECTIVES)
+def test_two_ranks_equal_one(recognizer_cfg, batch, tmp_path, objectives):
     cfg = recognizer_cfg()
-    cfg.update(type='mmocr_da.AdaptiveRecognizer', objectives=[
-        dict(type='mmocr_da.GlobalAlignment', in_channels=16, schedule='constant'),
-        dict(type='mmocr_da.LocalAlignment', in_channels=16, schedule='constant', threshold=0)])
+    # No supervised loss: its weight would hide an error of the others.
+    cfg.update(type='mmocr_da.AdaptiveRecognizer', objectives=objectives,
+               supervised_weight=1 if len(objectives) == 2 else 0)
     # Labels of very different lengths: a mean per rank would weigh their characters unequally.
     data = batch(('1', '23', '456789', '01234'), targets=4)
     samples = data['data_samples']

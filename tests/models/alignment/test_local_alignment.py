@@ -57,12 +57,13 @@ def test_the_gate_reads_probabilities_and_not_logits():
     """Logits (8, 8): the largest is far above any p_c, the probability is 1/2."""
     logits = torch.tensor([[[8., 8.], [8., 5.]]])
     module = make(threshold=0.6)
-    assert module.gate(logits, torch.ones(1, 2).bool()).tolist() == [[False, True]]
+    assert module.gate(CharacterFeatures(logits, logits, torch.ones(1, 2).bool())).tolist() == [[False, True]]
 
 
 def test_a_step_that_is_no_character_never_passes():
     module = make(threshold=0.0)
-    assert not module.gate(torch.randn(2, 3, 4), torch.zeros(2, 3).bool()).any()
+    logits = torch.randn(2, 3, 4)
+    assert not module.gate(CharacterFeatures(logits, logits, torch.zeros(2, 3).bool())).any()
 
 
 def test_threshold_0_lets_every_character_pass_and_the_pass_rate_falls_with_it():
@@ -104,7 +105,7 @@ def test_published_gates_by_the_logit_and_masks_nothing(progress):
     module = make(threshold=0.1, published=True)
     logits = torch.tensor([[[0.2, 0.0], [0.05, 0.0]]])
     invalid = torch.zeros(1, 2).bool()
-    assert module.gate(logits, invalid).tolist() == [[True, False]]
+    assert module.gate(CharacterFeatures(logits, logits, invalid)).tolist() == [[True, False]]
     source = domain(torch.zeros(3, 4, 6).double(), invalid.new_zeros(3, 4))
     out = module(source, source)
     assert out['loss_local'] == 0 and out['loss_local'].isfinite()

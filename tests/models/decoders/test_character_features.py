@@ -13,12 +13,10 @@ def encode(model, batch):
     return feature_map, model.encoder(feature_map, batch['data_samples'])
 
 
-def labels_of(model, samples):
-    """(padded indexes, length) of labelled samples, None for the others."""
-    known = [s for s in samples if s.domain == 'source']
-    model.decoder.module_loss.get_targets(known)
-    return [(s.gt_text.padded_indexes, len(s.gt_text.indexes)) if s in known else None
-            for s in samples]
+def with_targets(model, samples):
+    """The samples, after the loss has given the labelled ones their indexes."""
+    model.decoder.module_loss.get_targets([s for s in samples if s.domain == 'source'])
+    return samples
 
 
 @pytest.mark.parametrize('decoder', DECODERS)
@@ -28,7 +26,7 @@ def test_labelled_rows_equal_the_decoders_training_path(adaptive, batch, decoder
     feature_map, sequence = encode(model, data)
     expected = model.decoder(feature_map, sequence, data['data_samples'])
     tapped = CharacterTap(model.decoder)(model.decoder, feature_map, sequence,
-                                         labels_of(model, data['data_samples']))
+                                         with_targets(model, data['data_samples']))
     steps = tapped.logits.size(1)
     assert steps == 5  # four characters and the end token
     torch.testing.assert_close(tapped.logits, expected[:, :steps])
@@ -40,7 +38,7 @@ def test_unlabelled_rows_equal_the_decoders_test_path(adaptive, batch, decoder):
     data = batch(('123456', ), targets=3)
     feature_map, sequence = encode(model, data)
     tapped = CharacterTap(model.decoder)(model.decoder, feature_map, sequence,
-                                         labels_of(model, data['data_samples']))
+                                         with_targets(model, data['data_samples']))
     free = model.decoder.eval()(feature_map[1:], sequence[1:], None)
     logits = torch.softmax(tapped.logits[1:], -1)
     torch.testing.assert_close(logits, free[:, :logits.size(1)])
@@ -51,12 +49,12 @@ def test_a_row_does_not_depend_on_its_neighbours(adaptive, batch, decoder):
     model = adaptive(decoder=decoder).eval()
     data = batch(('12', '345'), targets=2)
     feature_map, sequence = encode(model, data)
-    labels = labels_of(model, data['data_samples'])
+    samples = with_targets(model, data['data_samples'])
     tap = CharacterTap(model.decoder)
-    together = tap(model.decoder, feature_map, sequence, labels)
+    together = tap(model.decoder, feature_map, sequence, samples)
     for row in range(4):
         one = slice(row, row + 1)
-        alone = tap(model.decoder, feature_map[one], sequence[one], labels[one])
+        alone = tap(model.decoder, feature_map[one], sequence[one], samples[one])
         steps = min(alone.logits.size(1), together.logits.size(1))
         torch.testing.assert_close(alone.features[0, :steps], together.features[row, :steps])
         assert torch.equal(alone.valid[0, :steps], together.valid[row, :steps])
@@ -66,9 +64,9 @@ def test_features_are_the_contexts_or_the_classifier_input(adaptive, batch):
     model = adaptive(decoder='mmocr_da.AttentionDecoder')
     data = batch(('12', ), targets=1)
     feature_map, sequence = encode(model, data)
-    labels = labels_of(model, data['data_samples'])
-    context = CharacterTap(model.decoder)(model.decoder, feature_map, sequence, labels)
-    hidden = CharacterTap(model.decoder, 'hidden')(model.decoder, feature_map, sequence, labels)
+    samples = with_targets(model, data['data_samples'])
+    context = CharacterTap(model.decoder)(model.decoder, feature_map, sequence, samples)
+    hidden = CharacterTap(model.decoder, 'hidden')(model.decoder, feature_map, sequence, samples)
     assert context.features.size(-1) == model.decoder.in_channels
     torch.testing.assert_close(model.decoder.fc(hidden.features), hidden.logits)
     # A context is a convex combination of the memory (eq. 2): it lies within its range.
@@ -81,7 +79,7 @@ def test_valid_steps_of_a_label_are_its_characters(adaptive, batch):
     model = adaptive()
     data = batch(('12', '345', ''), targets=0)
     tapped = CharacterTap(model.decoder)(model.decoder, *encode(model, data),
-                                         labels_of(model, data['data_samples']))
+                                         with_targets(model, data['data_samples']))
     assert tapped.valid.sum(1).tolist() == [2, 3, 0]
     for row, text in enumerate(('12', '345')):
         assert tapped.targets[row, :len(text)].tolist() == [int(c) for c in text]
@@ -91,7 +89,7 @@ def test_a_text_that_fills_the_decoder_loses_its_last_character_only(adaptive, b
     model = adaptive()
     data = batch(('1234567890', ), targets=0)  # max_seq_len 8: start token and 7 characters
     tapped = CharacterTap(model.decoder)(model.decoder, *encode(model, data),
-                                         labels_of(model, data['data_samples']))
+                                         with_targets(model, data['data_samples']))
     assert tapped.valid.sum() == 7
 
 
@@ -108,7 +106,7 @@ def test_gradient_reaches_the_features_of_a_free_reading(adaptive, batch):
     model = adaptive()
     data = batch((), targets=2)
     feature_map, sequence = encode(model, data)
-    tapped = CharacterTap(model.decoder)(model.decoder, feature_map, sequence, [None, None])
+    tapped = CharacterTap(model.decoder)(model.decoder, feature_map, sequence, data['data_samples'])
     grad, = torch.autograd.grad(tapped.features.square().sum(), feature_map)
     assert (grad.abs().sum((1, 2, 3)) > 0).all()
 
@@ -123,11 +121,11 @@ def test_padded_steps_are_zero():
 def test_an_unknown_decoder_gets_the_list_of_the_known_ones(digits_dictionary):
     from mmocr_da.registry import MODELS
 
-    ctc = MODELS.build(dict(
-        type='CRNNDecoder', in_channels=16, rnn_flag=True, dictionary=digits_dictionary,
-        module_loss=dict(type='CTCModuleLoss')))
-    with pytest.raises(ValueError, match='CRNNDecoder.*' + ', '.join(supported_decoders())):
-        CharacterTap(ctc)
+    transformer = MODELS.build(dict(
+        type='NRTRDecoder', n_layers=1, d_embedding=8, n_head=1, d_model=8, d_inner=8, d_k=8, d_v=8,
+        dictionary=digits_dictionary, module_loss=dict(type='CEModuleLoss')))
+    with pytest.raises(ValueError, match='NRTRDecoder.*' + ', '.join(supported_decoders())):
+        CharacterTap(transformer)
 
 
 def test_wrong_hook_point_is_refused(adaptive):
@@ -148,5 +146,5 @@ def test_all_steps_are_run_when_the_loss_reads_the_padding(adaptive, batch):
     data = batch(('1', ), targets=0)
     data['data_samples'][0].gt_text = LabelData(item='1')
     tapped = CharacterTap(model.decoder)(model.decoder, *encode(model, data),
-                                         labels_of(model, data['data_samples']))
+                                         with_targets(model, data['data_samples']))
     assert tapped.logits.size(1) == model.decoder.max_seq_len

@@ -1,0 +1,35 @@
+"""SymNet on MMOCR's own CRNN config, a CTC recognizer, with the optimizer of the paper."""
+_base_ = 'mmocr::textrecog/crnn/crnn_mini-vgg_5e_mj.py'
+
+model = dict(
+    type='mmocr_da.AdaptiveRecognizer', objectives=[dict(type='mmocr_da.SymNetHead')])
+
+train_dataloader = dict(
+    batch_size=256,  # 128 source + 128 target
+    sampler=dict(_delete_=True, type='mmocr_da.TwoDomainSampler', batch_size=256),
+    dataset=dict(
+        _delete_=True,
+        type='mmocr_da.TwoDomainDataset',
+        source=_base_.train_list,
+        target=dict(type='mmocr_da.UnlabelledDataset', img_dir='data/my_images', pipeline=None),
+        pipeline=_base_.train_pipeline))
+auto_scale_lr = dict(base_batch_size=256)
+
+# MMOCR's released weights, or your own: load_from = 'crnn_mini-vgg_5e_mj.pth'
+train_cfg = dict(
+    _delete_=True, type='mmocr_da.ResumableIterBasedTrainLoop', max_iters=20000,
+    val_interval=2000)
+# Section 4.1: the classifiers at 0.01, all others, which are trained already, at a tenth of it.
+optim_wrapper = dict(
+    _delete_=True,
+    type='OptimWrapper',
+    optimizer=dict(type='SGD', lr=1e-3, momentum=0.9, nesterov=True, weight_decay=1e-4),
+    paramwise_cfg=dict(
+        custom_keys={
+            'decoder.decoder.1.embedding': dict(lr_mult=10.0),
+            'objectives': dict(lr_mult=10.0),
+        }),
+    clip_grad=dict(max_norm=5.0))
+param_scheduler = [dict(type='mmocr_da.InverseDecayLR', by_epoch=False)]
+default_hooks = dict(checkpoint=dict(by_epoch=False, interval=2000))
+log_processor = dict(by_epoch=False)

@@ -1,0 +1,4 @@
+"""The source alone, plus entropy minimization on the target."""
+_base_ = './_base_words_adaptation.py'
+
+model = dict(objectives=[dict(type='mmocr_da.EntropyMinimization')])

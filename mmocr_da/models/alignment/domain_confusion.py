@@ -1,0 +1,46 @@
+"""Domain confusion (Tzeng et al., ICCV 2015) as in SymNets, eq. 2 to 4."""
+from typing import Dict, List, Tuple
+
+import torch
+from torch import Tensor
+from torch.func import functional_call
+
+from mmocr_da.registry import MODELS
+
+from .domain_adversary import DomainAdversary
+from .domain_features import DomainFeatures
+
+
+@MODELS.register_module()
+class DomainConfusion(DomainAdversary):
+    """Makes a discriminator of single characters undecided, rather than wrong.
+
+    The discriminator descends E_domain (eq. 2). The features descend ``lambda * F_domain`` (eq. 3),
+    the cross-entropy between its answer and a coin flip. It looks at the input of the final
+    classifier, at the characters and end tokens of both domains; each mean is over all of them.
+
+    Args:
+        in_channels: Width of the input of the final classifier.
+        weight, schedule, discriminator: see :class:`DomainAdversary`.
+    """
+
+    name = 'confusion'
+    needs_characters = True
+
+    def __init__(self, in_channels: int, weight: float = 1.0, schedule: str = 'rising',
+                 discriminator: dict = None) -> None:
+        super().__init__(in_channels, weight, schedule, discriminator)
+
+    def rows(self, domain: DomainFeatures) -> Tuple[Tensor, Tensor, Dict[str, Tensor]]:
+        return domain.characters.hidden, domain.characters.with_end.float(), {}
+
+    def _play(self, features: List[Tensor], weights: List[Tensor],
+              strength: float) -> Tuple[Dict[str, Tensor], List[Tensor]]:
+        logits = self._discriminate([x.detach() for x in features])
+        domain = sum(self._error(z, w, label) for label, (z, w) in enumerate(zip(logits, weights)))
+        frozen = {k: p.detach() for k, p in self.discriminator.named_parameters()}
+        felt = functional_call(self.discriminator, frozen, (torch.cat(features), ))
+        felt = felt.split([len(x) for x in features])
+        confusion = 0.5 * sum(self._error(z, w, label) for z, w in zip(felt, weights)
+                              for label in (0, 1))
+        return dict(loss_confusion_domain=domain, loss_confusion=strength * confusion), logits

@@ -1,0 +1,48 @@
+"""Entropy minimization (Grandvalet & Bengio, 2005) on the characters of the target."""
+from typing import Dict
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from mmocr_da.engine.schedules import Schedule
+from mmocr_da.registry import MODELS
+
+from ..decoders.character_features import classify
+from .domain_adversary import mean_over_ranks
+from .domain_features import DomainFeatures
+
+
+@MODELS.register_module()
+class EntropyMinimization(BaseModule):
+    """Makes the recognizer sure of the target's characters: "Adding Em" in table 4 of SymNets.
+
+    The mean entropy of its answers, ``-sum_k p_k log p_k`` in nats, over characters and end tokens
+    trains the features alone: the final classifier gets no gradient, as in SymNets, section 3.2.1.
+
+    Args:
+        weight: lambda, or the height of its schedule.
+        schedule: see :class:`~mmocr_da.engine.schedules.Schedule`.
+    """
+
+    name = 'entropy'
+    needs_characters = True
+    needs_all_steps = False
+
+    def __init__(self, weight: float = 1.0, schedule: str = 'rising') -> None:
+        super().__init__()
+        if weight < 0:
+            raise ValueError(f'weight must not be negative, got {weight}')
+        self.schedule = Schedule(schedule, weight)
+
+    def forward(self, source: DomainFeatures, target: DomainFeatures) -> Dict[str, Tensor]:
+        """``loss_entropy`` and log values."""
+        weight = self.schedule.now()
+        characters = target.characters
+        with torch.autocast(characters.hidden.device.type, enabled=False):
+            logits = classify(characters.hidden[characters.with_end], characters.classifier,
+                              detach=True)
+            log_p = logits.log_softmax(-1)
+            entropy = mean_over_ranks(-(log_p.exp() * log_p).sum(-1))
+        return dict(loss_entropy=weight * entropy, entropy_target=entropy.detach(),
+                    entropy_lambda=entropy.new_tensor(weight))

@@ -1,0 +1,212 @@
+"""Domain-symmetric networks (Zhang et al., CVPR 2019), for the characters of a sequence."""
+import copy
+from typing import Dict, Tuple
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from mmocr.models.textrecog.decoders.base import BaseDecoder
+from torch import Tensor, nn
+
+from mmocr_da.engine.schedules import Schedule
+from mmocr_da.registry import MODELS
+
+from ..decoders.character_features import CharacterFeatures, classifier_path, classify
+from .domain_adversary import mean_over_ranks
+from .domain_features import DomainFeatures
+
+
+@MODELS.register_module()
+class SymNetHead(BaseModule):
+    """Two classifiers of characters, C^s and C^t, that share everything but the domain.
+
+    C^s is the recognizer's own final classifier, C^t a twin of it that lives here. A softmax over
+    the logits of both, 2K of them, says class and domain of a character. The classifiers learn to
+    tell the domains apart, the features to make that impossible, class by class (eq. 11)::
+
+        C^s, C^t: E_task^s + E_task^t + E_domain
+        features: F_category + lambda * (F_domain + M)
+
+    One backward does both: the classifiers see detached features, the features see detached
+    classifiers. Each loss is a mean over the characters of all ranks, of which the end token is
+    one: C^t has to read it. E_task and F_category count the blank frames of a CTC alignment, too.
+
+    With the recognizer's ``supervised_weight=0`` the features learn from these losses alone, as in
+    the paper; with 1 they also learn from the source's supervised loss. That loss trains C^s, too:
+    E_task^s then has the weight ``1 - supervised_weight``, and not less than 0.
+
+    A checkpoint without C^t starts it as a copy of C^s.
+
+    Args:
+        weight: lambda, or the height of its schedule.
+        schedule: How lambda follows the progress of training. ``'rising'`` is the paper's
+            ``2 / (1 + exp(-10 p)) - 1``; see :class:`~mmocr_da.engine.schedules.Schedule`.
+        task_target: False leaves out E_task^t (eq. 6), "w/o E_task^t" in table 4. C^t then has no
+            labels, so ``predict_with='source'``.
+        entropy: False leaves out M (eq. 10), "w/o M".
+        confusion: ``'category'`` (eq. 8 and 9); ``'domain'``, eq. 12 instead of 8, "w/o category
+            confusion", in which no loss here tells the features of classes; ``'none'``, eq. 13
+            instead of 8 and nothing of 9, "w/o confusion".
+        threshold: Target characters count if they are read with a higher probability, as in ASSDA;
+            at 0 all do, as in the paper.
+        predict_with: Whose reading is ``pred_text`` in testing, ``'target'`` (C^t) or ``'source'``,
+            and whose weights an export gets. Both readings are there as ``pred_text_target`` and
+            ``pred_text_source``.
+    """
+
+    #: Prefix of the names in the log.
+    name = 'symnet'
+    needs_characters = True
+    needs_all_steps = False
+
+    def __init__(self,
+                 weight: float = 1.0,
+                 schedule: str = 'rising',
+                 task_target: bool = True,
+                 entropy: bool = True,
+                 confusion: str = 'category',
+                 threshold: float = 0.0,
+                 predict_with: str = 'target') -> None:
+        super().__init__()
+        if weight < 0:
+            raise ValueError(f'weight must not be negative, got {weight}')
+        if confusion not in ('category', 'domain', 'none'):
+            raise ValueError("confusion must be 'category' (eq. 8), 'domain' (eq. 12) or 'none' "
+                             f'(eq. 13), got {confusion!r}')
+        if predict_with not in ('source', 'target'):
+            raise ValueError("predict_with must be 'source' (C^s) or 'target' (C^t), got "
+                             f'{predict_with!r}')
+        if not task_target and predict_with == 'target':
+            raise ValueError("task_target=False needs predict_with='source', got 'target': C^t "
+                             'would never see a label')
+        if not 0 <= threshold < 1:
+            raise ValueError(f'threshold is a probability, 0 <= threshold < 1, got {threshold}')
+        self.schedule = Schedule(schedule, weight)
+        self.task_target = task_target
+        self.entropy = entropy
+        self.confusion = confusion
+        self.threshold = threshold
+        self.predict_with = predict_with
+        self.classifier = None
+        self.task_source_weight = 1.0
+
+    def attach(self, decoder: BaseDecoder, supervised_weight: float) -> None:
+        """Make C^t for a recognizer's decoder; called once, before there is an optimizer."""
+        self.classifier = copy.deepcopy(decoder.get_submodule(classifier_path(decoder)))
+        self.task_source_weight = max(0.0, 1.0 - supervised_weight)
+
+    def forward(self, source: DomainFeatures, target: DomainFeatures) -> Dict[str, Tensor]:
+        """Losses and log values by name; lambda is read off the iteration."""
+        weight = self.schedule.now()
+        source, target = source.characters, target.characters
+        # Half precision would cost the differences of nearly equal logits.
+        with torch.autocast(source.hidden.device.type, enabled=False):
+            return self._losses(source, target, weight)
+
+    def _losses(self, source: CharacterFeatures, target: CharacterFeatures,
+                weight: float) -> Dict[str, Tensor]:
+        x, y = source.hidden[source.labelled], source.targets[source.labelled]
+        is_character = source.with_end[source.labelled]
+        counted = target.with_end
+        if self.threshold:
+            counted = counted & target.confident(self.threshold)
+        z = target.hidden[counted]
+        pair = source.classifier, self.classifier
+        losses = {}
+
+        # The classifiers: detached features.
+        of_source, of_target = (symmetric_logits(f.detach(), *pair) for f in (x, z))
+        if self.task_source_weight:
+            losses['task_source'] = self.task_source_weight * mean_over_ranks(
+                task_loss(of_source[0], y))
+        losses['task_target'] = mean_over_ranks(task_loss(of_source[1], y))
+        if not self.task_target:  # connected: DDP waits for every parameter
+            losses['task_target'] = losses['task_target'] * 0
+        log_source = log_domains(*of_source)[0][is_character]
+        log_target = log_domains(*of_target)[1]
+        losses['domain'] = -mean_over_ranks(log_source) - mean_over_ranks(log_target)
+
+        # The features: detached classifiers.
+        of_source, of_target = (symmetric_logits(f, *pair, detach=True) for f in (x, z))
+        if self.confusion == 'category':
+            losses['category'] = mean_over_ranks(category_confusion(*of_source, y))
+        elif self.confusion == 'domain':
+            losses['category'] = mean_over_ranks(domain_confusion(*of_source)[is_character])
+        else:
+            losses['category'] = mean_over_ranks(
+                0.5 * (task_loss(of_source[0], y) + task_loss(of_source[1], y)))
+        if self.confusion != 'none':
+            losses['confusion'] = weight * mean_over_ranks(domain_confusion(*of_target))
+        entropy = mean_over_ranks(symmetric_entropy(*of_target))
+        if self.entropy:
+            losses['entropy'] = weight * entropy
+
+        out = {f'loss_{self.name}_{key}': value for key, value in losses.items()}
+        with torch.no_grad():
+            for domain, right in (('source', log_source), ('target', log_target)):
+                out[f'{self.name}_acc_{domain}'] = _share(right.exp() > 0.5, 0.5)
+            same = of_target[0].argmax(-1) == of_target[1].argmax(-1)
+            out[f'{self.name}_agreement'] = _share(same, 1.0)
+            out[f'{self.name}_target_entropy'] = entropy.detach()
+        out[f'{self.name}_lambda'] = entropy.new_tensor(weight)
+        return out
+
+
+def symmetric_logits(features: Tensor, source: nn.Module, target: nn.Module,
+                     detach: bool = False) -> Tuple[Tensor, Tensor]:
+    """``v^s`` and ``v^t`` of ``(M, H)`` features, ``(M, K)`` each; see `classify`."""
+    v_s, v_t = (classify(features, classifier, detach) for classifier in (source, target))
+    if v_s.size(-1) != v_t.size(-1):
+        raise ValueError('C^s and C^t must have the same classes in the same order, got '
+                         f'{v_s.size(-1)} and {v_t.size(-1)} of them; both need one dictionary')
+    return v_s, v_t
+
+
+def task_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """Cross-entropy of one classifier (eq. 5 and 6), ``(M, K), (M,) -> (M,)``."""
+    return F.cross_entropy(logits, targets, reduction='none')
+
+
+def log_domains(v_s: Tensor, v_t: Tensor) -> Tuple[Tensor, Tensor]:
+    """``log sum_k p^st_k`` and ``log sum_k p^st_{k+K}`` (in eq. 7 and 9), ``(M,)`` each.
+
+    A sum of probabilities that underflow has no logarithm; a difference of log-sum-exps has.
+
+    >>> [x.item() for x in log_domains(torch.tensor([[0., -200.]]), torch.tensor([[-200., 0.]]))]
+    [-0.6931471824645996, -0.6931471824645996]
+    >>> [x.item() for x in log_domains(torch.tensor([[200., 0.]]), torch.tensor([[0., -200.]]))]
+    [0.0, -200.0]
+    """
+    odds = v_s.logsumexp(-1) - v_t.logsumexp(-1)
+    return F.logsigmoid(odds), F.logsigmoid(-odds)
+
+
+def log_pairs(v_s: Tensor, v_t: Tensor) -> Tuple[Tensor, Tensor]:
+    """``log p^st_k`` and ``log p^st_{k+K}``, ``(M, K)`` each."""
+    log_p = torch.cat([v_s, v_t], -1).log_softmax(-1)
+    return log_p.chunk(2, -1)
+
+
+def category_confusion(v_s: Tensor, v_t: Tensor, targets: Tensor) -> Tensor:
+    """F_category (eq. 8), ``(M,)``: the true class, half of it in either classifier."""
+    index = targets[:, None]
+    log_s, log_t = log_pairs(v_s, v_t)
+    return -0.5 * (log_s.gather(-1, index) + log_t.gather(-1, index)).squeeze(-1)
+
+
+def domain_confusion(v_s: Tensor, v_t: Tensor) -> Tensor:
+    """F_domain (eq. 9) and its form for the source (eq. 12), ``(M,)``."""
+    log_source, log_target = log_domains(v_s, v_t)
+    return -0.5 * (log_source + log_target)
+
+
+def symmetric_entropy(v_s: Tensor, v_t: Tensor) -> Tensor:
+    """M (eq. 10), ``(M,)``: the entropy of ``q_k = p^st_k + p^st_{k+K}``."""
+    log_q = torch.logaddexp(*log_pairs(v_s, v_t))
+    return -(log_q.exp() * log_q).sum(-1)
+
+
+def _share(right: Tensor, otherwise: float) -> Tensor:
+    """Share of the true ones; something else where there are none to count."""
+    right = right.float()
+    return right.mean() if len(right) else right.new_tensor(otherwise)

@@ -1,0 +1,65 @@
+"""Which frame of a CTC decoder shows which character of a known label."""
+import torch
+from torch import Tensor
+
+
+@torch.no_grad()
+def best_alignment(log_probs: Tensor, targets: Tensor, frames: Tensor, lengths: Tensor,
+                   blank: int) -> Tensor:
+    """The class that the most probable path through a label gives to each frame.
+
+    Viterbi search over the label with blanks around its characters (Graves et al., ICML 2006,
+    section 4.1, with the maximum in place of the sum). No gradient, no host sync.
+
+    Args:
+        log_probs: ``(N, T, K)``, log-probabilities or logits.
+        targets: ``(N, L)`` long, classes of the label; anything behind ``lengths``.
+        frames: ``(N,)`` long, how many frames of an image are not padding, at most ``T``.
+        lengths: ``(N,)`` long, how many characters a label has, at most ``L``.
+        blank: The class between characters; no label contains it.
+
+    Returns:
+        ``(N, T)`` long: ``blank`` or a character; -1 on padding and on all frames of an image
+        whose label has no path, since it has too few frames for the characters and for a blank
+        between equal neighbours.
+
+    >>> one_everywhere = torch.tensor([[[0., 1.]]]).expand(1, 3, 2)
+    >>> label, frames, length = torch.tensor([[1, 1]]), torch.tensor([3]), torch.tensor([2])
+    >>> best_alignment(one_everywhere, label, frames, length, blank=0)
+    tensor([[1, 0, 1]])
+    """
+    (count, steps, _), device = log_probs.shape, log_probs.device
+    images, times = torch.arange(count, device=device), torch.arange(steps, device=device)
+    places = torch.arange(targets.size(1), device=device)
+    # States are blank, l1, blank, l2, ..., blank, behind two columns that no path ever is in, so
+    # that the first states too have neighbours to come from.
+    label = targets.new_full((count, 2 * targets.size(1) + 3), blank)
+    label[:, 3::2] = torch.where(places < lengths[:, None], targets, blank)
+    # Only a blank between two different characters can be skipped.
+    no_skip = label[:, 2:] == label[:, :-2]
+    gate = torch.zeros(no_skip.shape, dtype=torch.promote_types(log_probs.dtype, torch.float32),
+                       device=device).masked_fill(no_skip, -torch.inf)
+    label = label[:, 2:]
+    scores = log_probs.transpose(0, 1).gather(2, label.expand(steps, -1, -1)).to(gate.dtype)
+
+    best = scores.new_full((steps + 1, count, label.size(1) + 2), -torch.inf)
+    best[0, :, 2] = 0  # before the first frame all paths are in the first blank
+    stay, step, skip = best[:-1, :, 2:], best[:-1, :, 1:-1], best[:-1, :, :-2]
+    for t in range(steps):
+        before = torch.maximum(torch.maximum(stay[t], step[t]), skip[t] + gate)
+        torch.add(before, scores[t], out=best[t + 1, :, 2:])
+    # How many states the path came forward by; of equal paths the one that came forward first.
+    back = (step > stay).to(torch.uint8)
+    back = back.masked_fill_(skip + gate > torch.maximum(stay, step), 2)
+    back *= (times[:, None] < frames)[..., None]
+
+    # A path ends in the last blank or, if that is better, in the last character.
+    last = 2 * lengths
+    ends = best[frames, images].gather(1, torch.stack([last + 2, last + 1], 1))
+    state = (last - (ends[:, 1] > ends[:, 0]).long())[:, None]
+    states = torch.empty_like(log_probs[..., 0], dtype=torch.long)
+    for t in reversed(range(steps)):
+        states[:, t:t + 1] = state
+        state = state - back[t].gather(1, state)
+    shown = (times < frames[:, None]) & (ends.amax(1) > -torch.inf)[:, None]
+    return label.gather(1, states).masked_fill_(~shown, -1)
