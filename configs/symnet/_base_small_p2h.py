@@ -1,13 +1,6 @@
 """What SymNet and its baselines share on the small recognizer: start, length, both readings in the log."""
 _base_ = '../assda/_base_small_adaptation.py'
 
-# C^s and C^t learn faster than the features (section 4.1). So does a discriminator.
-optim_wrapper = dict(
-    paramwise_cfg=dict(
-        custom_keys={
-            'decoder.fc': dict(lr_mult=10.0),
-            'objectives': dict(lr_mult=10.0),
-        }))
 train_cfg = dict(val_interval=100)
 symnet = dict(type='mmocr_da.SymNetHead')
 both_readings = dict(metrics=[

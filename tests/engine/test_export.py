@@ -252,3 +252,88 @@ def test_without_test_data_nothing_is_written(adapted):
     cfg.test_dataloader = None
     with pytest.raises(ValueError, match='needs a test_dataloader'):
         export.strip_adaptation(cfg, weights)
+
+
+@pytest.fixture(params=['attention', 'ctc', 'ctc_rnn'])
+def with_twins(toy, request):
+    """``with_twins(predict_with)``: config and weights of a toy whose C^s and C^t differ, and where
+    the two are."""
+
+    def make(predict_with):
+        cfg = Config.fromfile(str(toy))
+        cfg.model.objectives = [
+            dict(type='mmocr_da.GlobalAlignment', in_channels=16),
+            dict(type='mmocr_da.SymNetHead', predict_with=predict_with)]
+        path = 'decoder.fc'
+        if request.param != 'attention':
+            dictionary = dict(cfg.model.decoder.dictionary, with_start=False, with_end=False,
+                              same_start_end=False)
+            cfg.model.encoder = None
+            cfg.model.decoder = ConfigDict(
+                type='CRNNDecoder', in_channels=16, rnn_flag=request.param == 'ctc_rnn',
+                dictionary=dictionary, module_loss=dict(type='CTCModuleLoss'),
+                postprocessor=dict(type='CTCPostProcessor'))
+            path = 'decoder.decoder' + '.1.embedding' * (request.param == 'ctc_rnn')
+        weights = MODELS.build(copy.deepcopy(cfg.model)).state_dict()
+        paths = dict(source=path, target='objectives.1.classifier')
+        for path in paths.values():
+            torch.nn.init.normal_(weights[f'{path}.weight'])
+        return cfg, weights, paths
+
+    return make
+
+
+def test_the_classifier_that_predicts_is_the_exported_one(with_twins):
+    texts = {}
+    for predict_with in ('source', 'target'):
+        torch.manual_seed(0)
+        cfg, weights, paths = with_twins(predict_with)
+        before = {key: value.clone() for key, value in weights.items()}
+        plain, plain_weights = export.strip_adaptation(cfg, weights)
+        assert not any(key.startswith('objectives') for key in plain_weights)
+        assert plain.model.type == 'EncoderDecoderRecognizer' and 'objectives' not in plain.model
+        assert export.remaining_parts(plain) == []
+        for key in ('weight', 'bias'):
+            assert torch.equal(plain_weights[f'{paths["source"]}.{key}'],
+                               weights[f'{paths[predict_with]}.{key}'])
+        others = [key for key in plain_weights if not key.startswith(paths['source'] + '.')]
+        assert all(torch.equal(plain_weights[key], weights[key]) for key in others)
+        assert weights.keys() == before.keys()
+        assert all(torch.equal(weights[key], before[key]) for key in before)
+
+        model = build(plain, plain_weights)
+        assert type(model) is EncoderDecoderRecognizer
+        for seed in range(2):
+            batch = export.random_batch(plain, seed)
+            assert export.same_predictions(build(cfg, weights), model, batch)
+        texts[predict_with] = [s.pred_text.item for s in model.eval().test_step(batch)]
+    assert texts['source'] != texts['target']
+
+
+def test_the_check_tells_the_two_classifiers_apart(with_twins):
+    cfg, weights, paths = with_twins('target')
+    plain, plain_weights = export.strip_adaptation(cfg, weights)
+    for key in ('weight', 'bias'):
+        plain_weights[f'{paths["source"]}.{key}'] = weights[f'{paths["source"]}.{key}']
+    assert not export.same_predictions(build(cfg, weights), build(plain, plain_weights),
+                                       export.random_batch(plain))
+
+
+def test_without_c_t_in_the_checkpoint_c_s_is_exported(with_twins):
+    """As training would start C^t."""
+    cfg, weights, _ = with_twins('target')
+    weights = {key: value for key, value in weights.items() if not key.startswith('objectives.1.')}
+    plain, plain_weights = export.strip_adaptation(cfg, weights)
+    assert all(torch.equal(plain_weights[key], weights[key]) for key in plain_weights)
+    assert export.same_predictions(build(cfg, weights), build(plain, plain_weights),
+                                   export.random_batch(plain))
+
+
+def test_metrics_of_the_single_classifiers_give_way(with_twins):
+    cfg, weights, _ = with_twins('target')
+    cfg.test_evaluator.metrics = [
+        dict(type='mmocr_da.TextErrorMetric'),
+        dict(type='mmocr_da.TextErrorMetric', prediction='pred_text_source', prefix='C_s')]
+    plain, _ = export.strip_adaptation(cfg, weights)
+    assert [m.type for m in plain.test_evaluator.metrics] == ['WordMetric', 'CharMetric',
+                                                              'OneMinusNEDMetric']

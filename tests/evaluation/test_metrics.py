@@ -16,9 +16,11 @@ from mmocr_da.registry import METRICS
 TEXTS = [('abc', 'abc'), ('abc', 'abd'), ('ABC', 'abc'), ("a'bc", 'ABC'), ('', 'xyz'), ('', '')]
 
 
-def sample(prediction, truth):
+def sample(prediction, truth, **others):
+    """A reading and the truth, and other readings by the names of their fields."""
     data_sample = TextRecogDataSample(metainfo=dict(img_path='some.png'))
-    data_sample.pred_text = LabelData(item=prediction, score=[1.0])
+    for field, text in dict(others, pred_text=prediction).items():
+        data_sample.set_data({field: LabelData(item=text, score=[1.0])})
     if truth is not None:
         data_sample.gt_text = LabelData(item=truth)
     return data_sample
@@ -118,6 +120,44 @@ def test_a_dataset_without_any_text_is_an_error():
 def test_one_empty_truth_among_others_is_a_truth():
     results = evaluate([('ab', ''), ('x', 'x')])
     assert (results['recog/cer'], results['recog/word_acc']) == (2, 1 / 2)
+
+
+def test_another_reading_gets_the_numbers_it_gets_as_the_reading():
+    init_default_scope('mmocr')
+    pairs, others = random_pairs(), random_pairs()[::-1]
+    metric = METRICS.build(dict(type='mmocr_da.TextErrorMetric', prediction='pred_text_source'))
+    metric.process({}, [sample(*pair, pred_text_source=other[0]).to_dict()
+                        for pair, other in zip(pairs, others)])
+    wanted = evaluate([(other[0], pair[1]) for pair, other in zip(pairs, others)])
+    assert metric.evaluate(len(pairs)) == wanted
+    assert wanted != evaluate(pairs)
+
+
+def test_a_reading_that_is_not_there_is_an_error_that_names_it():
+    with pytest.raises(ValueError, match=r"TextErrorMetric\(prediction='pred_text_target'\) got "
+                                         'data samples without this field'):
+        evaluate(TEXTS, dict(type='mmocr_da.TextErrorMetric', prediction='pred_text_target'))
+
+
+def test_two_readings_stand_side_by_side_for_each_domain():
+    init_default_scope('mmocr')
+    rows = dict(source=[('ab', 'ab', 'ab', 'xx'), ('cd', 'cd', 'ce', 'cd')],
+                target=[('ef', 'ef', 'e', 'ef'), ('', 'gh', 'gh', ''), ('ij', 'ij', 'ji', 'ij')])
+    evaluator = MultiDatasetsEvaluator(
+        [dict(type='mmocr_da.TextErrorMetric'),
+         dict(type='mmocr_da.TextErrorMetric', prediction='pred_text_source', prefix='C_s'),
+         dict(type='mmocr_da.TextErrorMetric', prediction='pred_text_target', prefix='C_t')],
+        dataset_prefixes=['source', 'target'])
+    evaluator.dataset_meta = dict(cumulative_sizes=[2, 5])
+    evaluator.process([sample(reading, truth, pred_text_source=s, pred_text_target=t)
+                       for half in rows.values() for reading, truth, s, t in half])
+    results = evaluator.evaluate(5)
+    for domain, half in rows.items():
+        for prefix, column in (('recog', 0), ('C_s', 2), ('C_t', 3)):
+            alone = evaluate([(row[column], row[1]) for row in half])
+            for key, value in alone.items():
+                assert results.pop(f'{domain}/{prefix}/{key.split("/")[1]}') == value
+    assert not results
 
 
 def _evaluate_rank(rank, folder):

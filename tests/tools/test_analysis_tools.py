@@ -82,6 +82,21 @@ def test_several_runs_share_the_panels(curves, run, tmp_path):
     assert curves.plot_curves(runs, str(tmp_path / 'out.png')) == {'loss': 3}
 
 
+def test_several_seeds_are_one_curve_of_means_where_all_have_a_value(curves, run, tmp_path):
+    seeds = [run(dict(loss=x, step=1), dict(loss=3 * x, only_here=1, step=2), *more, name=str(x))
+             for x, more in ((1., []), (2., [dict(loss=9., step=3)]))]
+    assert curves.mean_scalars(seeds)['loss'] == {1: 1.5, 2: 4.5}
+    drawn = curves.plot_curves([','.join(seeds), seeds[0]], str(tmp_path / 'out.png'))
+    assert drawn == {'loss': 2}
+
+
+def test_scalars_can_be_chosen_by_name(curves, run, tmp_path):
+    work_dir = run({'loss': 1., 'target/recog/wer': .3, 'target/C_s/wer': .4, 'source/recog/wer': .1,
+                    'step': 1})
+    drawn = curves.plot_curves([work_dir], str(tmp_path / 'out.png'), only='target/.*/wer$')
+    assert drawn == {'WER': 2}
+
+
 def test_what_cannot_be_plotted_is_an_error(curves, run, tmp_path):
     with pytest.raises(ValueError, match='a run must be a work directory .* got /no/such'):
         curves.plot_curves(['/no/such'], 'out.png')

@@ -11,6 +11,10 @@ import pytest
 import torch
 
 TOOLS = Path(__file__).parents[2] / 'tools'
+OBJECTIVES = """dict(type='mmocr_da.GlobalAlignment', in_channels=16),
+                dict(type='mmocr_da.LocalAlignment', in_channels=16, threshold=0.)"""
+METHODS = dict(alignment=(OBJECTIVES, OBJECTIVES),
+               symnet=(OBJECTIVES, "dict(type='mmocr_da.SymNetHead')"))
 
 
 @pytest.fixture
@@ -48,12 +52,16 @@ def relabel(toy, tmp_path, domain):
     return (f"ann_file='{domain}.json'", f"ann_file='{path}'")
 
 
-def test_changing_every_target_label_changes_no_weight(toy, variant, run_tool, tmp_path):
+@pytest.mark.parametrize('method', METHODS)
+def test_changing_every_target_label_changes_no_weight(toy, variant, run_tool, tmp_path, method):
     no_val = ('--cfg-options', 'train_cfg.max_iters=4', 'train_cfg.val_interval=100')
+    objectives = METHODS[method]
     configs = {
-        'as_it_is': variant('as_it_is'),
-        'target': variant('target', labels=relabel(toy, tmp_path, 'target')),
-        'source': variant('source', labels=relabel(toy, tmp_path, 'source')),
+        'as_it_is': variant('as_it_is', objectives=objectives),
+        'target': variant('target', objectives=objectives,
+                          labels=relabel(toy, tmp_path, 'target')),
+        'source': variant('source', objectives=objectives,
+                          labels=relabel(toy, tmp_path, 'source')),
     }
     for name, config in configs.items():
         run_tool('train', config, '--work-dir', tmp_path / name, *no_val)
@@ -62,10 +70,12 @@ def test_changing_every_target_label_changes_no_weight(toy, variant, run_tool, t
     assert not equal(result['as_it_is'], result['source'])  # the comparison can tell
 
 
-def test_a_killed_run_resumes_to_the_same_weights(variant, run_tool, tmp_path):
+@pytest.mark.parametrize('method', METHODS)
+def test_a_killed_run_resumes_to_the_same_weights(variant, run_tool, tmp_path, method):
     """Killed in the middle of an epoch, with random augmentation and a schedule of lambda."""
     augment = "dict(type='TorchVisionWrapper', op='ColorJitter', brightness=0.5), "
-    config = variant('killed', augmentation=("dict(type='Resize'", augment + "dict(type='Resize'"))
+    config = variant('killed', objectives=METHODS[method],
+                     augmentation=("dict(type='Resize'", augment + "dict(type='Resize'"))
     options = ['--cfg-options', 'train_cfg.max_iters=50', 'train_cfg.val_interval=1000',
                'default_hooks.checkpoint.interval=10', 'default_hooks.checkpoint.max_keep_ckpts=9']
     run_tool('train', config, '--work-dir', tmp_path / 'whole', *options)

@@ -1,6 +1,9 @@
 """Plot the curves of one or several runs: losses, lambda, gate, discriminators, error rates.
 
     python tools/analysis_tools/plot_curves.py WORK_DIR [WORK_DIR ...] --out curves.png
+
+``RUN,RUN,RUN`` is the mean of several runs, of seeds for example; ``--only 'target/.*/wer$'`` draws
+the scalars of that name alone.
 """
 import argparse
 import json
@@ -54,6 +57,16 @@ def read_scalars(run: str) -> Curves:
     return curves
 
 
+def mean_scalars(runs: Sequence[str]) -> Curves:
+    """The mean of several runs, at the steps that all of them have."""
+    curves = [read_scalars(run) for run in runs]
+    means = {}
+    for name in set.intersection(*map(set, curves)):
+        steps = set.intersection(*(set(c[name]) for c in curves))
+        means[name] = {step: sum(c[name][step] for c in curves) / len(curves) for step in steps}
+    return means
+
+
 def _read_rows(file: str) -> list:
     rows = []
     with open(file, encoding='utf-8') as f:
@@ -65,16 +78,19 @@ def _read_rows(file: str) -> list:
     return rows
 
 
-def plot_curves(runs: Sequence[str], out_file: str, labels: Sequence[str] = None) -> Dict[str, int]:
+def plot_curves(runs: Sequence[str], out_file: str, labels: Sequence[str] = None,
+                only: str = '') -> Dict[str, int]:
     """Draw every panel for which some run has scalars, and return its number of curves by title.
 
-    With several runs the colour is the run and the line style is the scalar.
+    With several runs the colour is the run and the line style is the scalar. ``only`` is a regular
+    expression for the names of scalars.
     """
     labels = labels or _short_names(runs)
     if len(labels) != len(runs):
         raise ValueError(f'labels needs one name per run, got {len(labels)} for {len(runs)} runs')
-    curves = [read_scalars(run) for run in runs]
-    names = {title: sorted({n for c in curves for n in c if re.search(pattern, n)})
+    curves = [mean_scalars(run.split(',')) for run in runs]
+    names = {title: sorted({n for c in curves for n in c
+                            if re.search(pattern, n) and re.search(only, n)})
              for title, pattern in PANELS.items()}
     names = {title: found for title, found in names.items() if found}
     if not names:
@@ -111,17 +127,19 @@ def plot_curves(runs: Sequence[str], out_file: str, labels: Sequence[str] = None
 
 
 def _short_names(runs: Sequence[str]) -> list:
-    names = [osp.basename(osp.normpath(run)) for run in runs]
+    names = [osp.basename(osp.normpath(run.split(',')[0])) for run in runs]
     return names if len(set(names)) == len(names) else list(runs)
 
 
 def main():
     parser = argparse.ArgumentParser(description='Plot the curves of one or several runs')
-    parser.add_argument('runs', nargs='+', help='Work directories, or scalars.json files')
+    parser.add_argument('runs', nargs='+', metavar='RUN[,RUN...]',
+                        help='Work directories, or scalars.json files')
     parser.add_argument('--out', default='curves.png', help='PNG file to write')
     parser.add_argument('--labels', nargs='+', help='One name per run; default: folder names')
+    parser.add_argument('--only', default='', metavar='REGEX', help='Names of scalars to draw')
     args = parser.parse_args()
-    plot_curves(args.runs, args.out, args.labels)
+    plot_curves(args.runs, args.out, args.labels, args.only)
     print(args.out)
 
 

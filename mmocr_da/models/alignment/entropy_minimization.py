@@ -17,8 +17,8 @@ from .domain_features import DomainFeatures
 class EntropyMinimization(BaseModule):
     """Makes the recognizer sure of the target's characters: "Adding Em" in table 4 of SymNets.
 
-    The mean entropy of its answers, ``-sum_k p_k log p_k`` in nats, over characters and end tokens
-    trains the features alone: the final classifier gets no gradient, as in SymNets, section 3.2.1.
+    The mean entropy of its answers, ``-sum_k p_k log p_k`` in nats, over all answered
+    steps (characters, end tokens, blank frames) trains the features alone: the final classifier gets no gradient, as in SymNets, section 3.2.1.
 
     Args:
         weight: lambda, or the height of its schedule.
@@ -40,7 +40,7 @@ class EntropyMinimization(BaseModule):
         weight = self.schedule.now()
         characters = target.characters
         with torch.autocast(characters.hidden.device.type, enabled=False):
-            logits = classify(characters.hidden[characters.with_end], characters.classifier,
+            logits = classify(characters.hidden[characters.answered], characters.classifier,
                               detach=True)
             log_p = logits.log_softmax(-1)
             entropy = mean_over_ranks(-(log_p.exp() * log_p).sum(-1))

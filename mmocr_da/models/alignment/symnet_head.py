@@ -28,8 +28,9 @@ class SymNetHead(BaseModule):
         features: F_category + lambda * (F_domain + M)
 
     One backward does both: the classifiers see detached features, the features see detached
-    classifiers. Each loss is a mean over the characters of all ranks, of which the end token is
-    one: C^t has to read it. E_task and F_category count the blank frames of a CTC alignment, too.
+    classifiers. Each loss is a mean over the characters of all ranks. End tokens are among them,
+    and the blank frames of a CTC decoder: C^t has to read them, and if those of the target did not
+    count, eq. 10 would make ever more of its frames characters.
 
     With the recognizer's ``supervised_weight=0`` the features learn from these losses alone, as in
     the paper; with 1 they also learn from the source's supervised loss. That loss trains C^s, too:
@@ -105,9 +106,8 @@ class SymNetHead(BaseModule):
 
     def _losses(self, source: CharacterFeatures, target: CharacterFeatures,
                 weight: float) -> Dict[str, Tensor]:
-        x, y = source.hidden[source.labelled], source.targets[source.labelled]
-        is_character = source.with_end[source.labelled]
-        counted = target.with_end
+        x, y = source.hidden[source.answered], source.targets[source.answered]
+        counted = target.answered
         if self.threshold:
             counted = counted & target.confident(self.threshold)
         z = target.hidden[counted]
@@ -122,8 +122,7 @@ class SymNetHead(BaseModule):
         losses['task_target'] = mean_over_ranks(task_loss(of_source[1], y))
         if not self.task_target:  # connected: DDP waits for every parameter
             losses['task_target'] = losses['task_target'] * 0
-        log_source = log_domains(*of_source)[0][is_character]
-        log_target = log_domains(*of_target)[1]
+        log_source, log_target = log_domains(*of_source)[0], log_domains(*of_target)[1]
         losses['domain'] = -mean_over_ranks(log_source) - mean_over_ranks(log_target)
 
         # The features: detached classifiers.
@@ -131,7 +130,7 @@ class SymNetHead(BaseModule):
         if self.confusion == 'category':
             losses['category'] = mean_over_ranks(category_confusion(*of_source, y))
         elif self.confusion == 'domain':
-            losses['category'] = mean_over_ranks(domain_confusion(*of_source)[is_character])
+            losses['category'] = mean_over_ranks(domain_confusion(*of_source))
         else:
             losses['category'] = mean_over_ranks(
                 0.5 * (task_loss(of_source[0], y) + task_loss(of_source[1], y)))

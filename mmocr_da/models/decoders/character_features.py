@@ -28,22 +28,20 @@ class CharacterFeatures:
     A step is a character of an attention decoder, a frame of a CTC decoder.
 
     Shape: ``features (N, T, D)``, ``logits (N, T, K)``, ``hidden (N, T, H)``, the input of the
-    final ``classifier``, whose output the logits are; ``targets (N, T)``; ``valid``, ``with_end``
-    and ``labelled`` ``(N, T)`` bool.
+    final ``classifier``, whose output the logits are; ``valid`` and ``answered`` ``(N, T)`` bool;
+    ``targets (N, T)``.
 
     ``valid`` marks steps that are a character: before the end token, neither start token, padding
-    nor blank; ``with_end`` the end token as well. They come from the label where there is one and
-    from the reading where there is none. ``targets`` are the classes of labelled images, given
-    where ``labelled``: at the characters, at the end token, and at the blank frames of a best
-    alignment.
+    nor blank; ``answered`` all steps that the decoder has to say something about, that is the end
+    token and blank frames, too. They come from the label where there is one and from the reading
+    where there is none. ``targets`` are the classes of the answered steps of labelled images.
     """
 
     features: Tensor
     logits: Tensor
     valid: Tensor
-    with_end: Optional[Tensor] = None
+    answered: Optional[Tensor] = None
     targets: Optional[Tensor] = None
-    labelled: Optional[Tensor] = None
     hidden: Optional[Tensor] = None
     classifier: Optional[nn.Module] = None
 
@@ -95,7 +93,7 @@ class CharacterTap:
     def __call__(self, decoder: BaseDecoder, feature_map: Tensor, sequence: Optional[Tensor],
                  samples: Sequence[TextRecogDataSample],
                  all_steps: bool = False) -> CharacterFeatures:
-        """Of all rows; ``targets`` and ``labelled`` mean nothing in rows of the target.
+        """Of all rows; ``targets`` mean nothing in rows of the target.
 
         Args:
             samples: One per image, those of the source after ``module_loss.get_targets``.
@@ -117,12 +115,12 @@ class CharacterTap:
 
 def _as_steps(inputs: List[Tensor], logits: Tensor) -> Tensor:
     """What the classifier was given, ``(N, T, H)``."""
-    if len(inputs) > 1 or (inputs[0].dim() == 2 and logits.size(1) == 1):
+    if len(inputs) > 1:
         return torch.stack(inputs, 1)  # step by step
     x = inputs[0]
     if x.dim() == 4:  # a convolution over (N, H, 1, T)
         return x.squeeze(2).transpose(1, 2)
-    if x.dim() == 2:  # MMOCR's BidirectionalLSTM: (T * N, H)
+    if x.dim() == 2:  # MMOCR's BidirectionalLSTM, (T * N, H), or a single step
         return x.view(logits.size(1), logits.size(0), -1).transpose(0, 1)
     return x
 
@@ -170,7 +168,7 @@ def read_characters(decoder: BaseDecoder, logits: Tensor, with_end: bool = False
     """
     words = decoder.dictionary
     reading = logits.argmax(-1)
-    is_end = reading == words.end_idx
+    is_end = reading == (-1 if words.end_idx is None else words.end_idx)
     before = is_end.cumsum(1) == 0
     before_or_end = (is_end.cumsum(1) - is_end.long()) == 0
     for special in {words.start_idx, words.padding_idx} - {None, words.end_idx}:
@@ -209,12 +207,15 @@ def _steps(decoder, feature_map, sequence, samples, all_steps) -> CharacterFeatu
     tokens, lengths = tokens.to(device), lengths.to(device)
     contexts, logits = _recurrent(decoder, feature_map, sequence, tokens, forced, steps)
     targets = tokens[:, 1:logits.size(1) + 1]
-    by_label = torch.arange(logits.size(1), device=device) < lengths[:, None]
-    labelled = by_label | (targets == decoder.dictionary.end_idx)
-    valid, with_end = (
+    position = torch.arange(logits.size(1), device=device)
+    by_label = position < lengths[:, None]
+    # The padding may be end tokens, too: only the first ends a text, unless that was cut off.
+    is_end = (position == lengths[:, None]) & (position < decoder.max_seq_len - 1)
+    labelled = by_label | (is_end & (targets == decoder.dictionary.end_idx))
+    valid, answered = (
         torch.where(forced[:, None], known, read_characters(decoder, logits, end))
         for known, end in ((by_label, False), (labelled, True)))
-    return CharacterFeatures(contexts, logits, valid, with_end, targets, labelled)
+    return CharacterFeatures(contexts, logits, valid, answered, targets)
 
 
 def _recurrent(decoder, feature_map, sequence, tokens, forced, steps) -> Tuple[Tensor, Tensor]:
@@ -268,20 +269,20 @@ def _frames(decoder, feature_map, sequence, samples, all_steps) -> CharacterFeat
     forced = torch.tensor([is_labelled(s) for s in samples], device=device)
     padded = nn.utils.rnn.pad_sequence(texts, batch_first=True, padding_value=blank)
     targets = best_alignment(logits.detach(), padded.to(device), frames, lengths, blank)
-    labelled = targets >= 0
-    reading = torch.where(forced[:, None], targets, logits.argmax(-1))
     shown = torch.arange(count, device=device) < frames[:, None]
-    valid = shown & (reading != blank) & (reading >= 0)
-    return CharacterFeatures(None, logits, valid, valid, targets.clamp(min=0), labelled)
+    answered = torch.where(forced[:, None], targets >= 0, shown)
+    reading = torch.where(forced[:, None], targets, logits.argmax(-1))
+    return CharacterFeatures(None, logits, answered & (reading != blank), answered,
+                             targets.clamp(min=0))
 
 
 def _isolated(decoder, feature_map, sequence, samples, all_steps) -> CharacterFeatures:
     """One character per image."""
-    logits = decoder.forward_train(feature_map, sequence)
+    logits = decoder.forward_train(feature_map, sequence, [s for s in samples if is_labelled(s)])
     targets = torch.tensor([[int(s.gt_text.indexes[0]) if is_labelled(s) else 0] for s in samples],
                            device=logits.device)
     every = torch.ones_like(targets, dtype=torch.bool)
-    return CharacterFeatures(None, logits, every, every, targets, every)
+    return CharacterFeatures(None, logits, every, every, targets)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """A recognizer that learns from labelled source and unlabelled target images together."""
 from contextlib import nullcontext
-from typing import ContextManager, Dict, List, Optional, Sequence, Tuple, Union
+from typing import ContextManager, Dict, List, Optional, Sequence, Union
 
 import torch
 from mmengine.dist import get_world_size
@@ -162,7 +162,8 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
         state_dict = dict(state_dict)
         if self.symnet is not None and self.symnet.predict_with == 'target':
             for own, twin in self._classifier_keys().items():
-                state_dict[own] = state_dict[twin]
+                if twin in state_dict:  # without one, C^t is a copy of C^s
+                    state_dict[own] = state_dict[twin]
         return state_dict
 
     def _classifier_keys(self) -> Dict[str, str]:

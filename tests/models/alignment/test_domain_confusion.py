@@ -22,8 +22,9 @@ def equations(module, source, target):
     """Eq. 2 and 3, one character at a time."""
     log_s, log_not_s, log_t, log_not_t = [], [], [], []
     for half, logs, log_nots in ((source, log_s, log_not_s), (target, log_t, log_not_t)):
-        for h, valid in zip(half.characters.hidden.flatten(0, 1), half.characters.with_end.flatten()):
-            if valid:
+        characters = half.characters
+        for h, counts in zip(characters.hidden.flatten(0, 1), characters.answered.flatten()):
+            if counts:
                 d = torch.sigmoid(module.discriminator(h))[0]
                 logs.append(torch.log(d))
                 log_nots.append(torch.log(1 - d))

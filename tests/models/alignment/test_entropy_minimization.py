@@ -23,8 +23,9 @@ def test_it_is_the_mean_entropy_and_only_the_features_feel_it():
     classifier = nn.Linear(5, 4).double()
     target = half(classifier)
     entropies = []
-    for h, valid in zip(target.characters.hidden.flatten(0, 1), target.characters.with_end.flatten()):
-        if valid:
+    characters = target.characters
+    for h, counts in zip(characters.hidden.flatten(0, 1), characters.answered.flatten()):
+        if counts:
             p = torch.softmax(classifier(h), 0)
             entropies.append(-sum(x * torch.log(x) for x in p))
     want = 0.3 * sum(entropies) / len(entropies)

@@ -57,7 +57,8 @@ def test_the_gate_reads_probabilities_and_not_logits():
     """Logits (8, 8): the largest is far above any p_c, the probability is 1/2."""
     logits = torch.tensor([[[8., 8.], [8., 5.]]])
     module = make(threshold=0.6)
-    assert module.gate(CharacterFeatures(logits, logits, torch.ones(1, 2).bool())).tolist() == [[False, True]]
+    characters = CharacterFeatures(logits, logits, torch.ones(1, 2).bool())
+    assert module.gate(characters).tolist() == [[False, True]]
 
 
 def test_a_step_that_is_no_character_never_passes():

@@ -27,17 +27,13 @@ def classifier():
 
 
 def half(n=3, t=4, source=True, dtype=torch.double, shared=None):
-    """Words of 3, 1 and no characters, their end tokens, and in the source a blank frame."""
+    """Words of 3, 1 and no characters, and their end tokens."""
     hidden = torch.randn(n, t, H, dtype=dtype, requires_grad=True)
     valid = torch.tensor([[1, 1, 1, 0], [1, 0, 0, 0], [0, 0, 0, 0]]).bool()
-    with_end = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0], [1, 0, 0, 0]]).bool()
-    blank = torch.zeros_like(valid)
-    blank[2, 2] = True
-    labelled = with_end | blank
+    answered = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0], [1, 0, 0, 0]]).bool()
     targets = torch.randint(K, (n, t))
-    characters = CharacterFeatures(hidden, shared(hidden), valid, with_end,
-                                   targets if source else None, labelled if source else None,
-                                   hidden, shared)
+    characters = CharacterFeatures(hidden, shared(hidden), valid, answered,
+                                   targets if source else None, hidden, shared)
     return DomainFeatures(hidden, None, torch.ones(n), characters)
 
 
@@ -62,15 +58,14 @@ def equations(source, target, c_s, c_t, threshold=0.0):
         for k in range(s.hidden.size(1)):
             p_s, p_t, p = probabilities(s.hidden[i, k])
             y = s.targets[i, k]
-            if s.labelled[i, k]:
+            if s.answered[i, k]:
                 out['5'].append(-torch.log(p_s[y]))
                 out['6'].append(-torch.log(p_t[y]))
                 out['8'].append(-torch.log(p[y + K]) / 2 - torch.log(p[y]) / 2)
                 out['13'].append(-torch.log(p_s[y]) / 2 - torch.log(p_t[y]) / 2)
-            if s.with_end[i, k]:
                 out['7s'].append(-torch.log(sum(p[j] for j in range(K))))
                 out['12'].append(-torch.log(p[:K].sum()) / 2 - torch.log(p[K:].sum()) / 2)
-            if t.with_end[i, k] and torch.softmax(t.logits[i, k], 0).max() > threshold:
+            if t.answered[i, k] and torch.softmax(t.logits[i, k], 0).max() > threshold:
                 p_s, p_t, p = probabilities(t.hidden[i, k])
                 out['7t'].append(-torch.log(sum(p[j + K] for j in range(K))))
                 out['9'].append(-torch.log(p[K:].sum()) / 2 - torch.log(p[:K].sum()) / 2)
@@ -145,7 +140,7 @@ def test_isolated_characters_are_the_papers_classification():
         own.load_state_dict(dict(weight=both.weight[part], bias=both.bias[part]))
     every = torch.ones(7, 1).bool()
     halves = [DomainFeatures(x, None, torch.ones(7), CharacterFeatures(
-        x[:, None], None, every, every, y[:, None], every, x[:, None], c_s)) for x in (x_s, x_t)]
+        x[:, None], None, every, every, y[:, None], x[:, None], c_s)) for x in (x_s, x_t)]
     out = head(*halves)
     z_s, z_t = both(x_s), both(x_t)
     q = torch.softmax(z_t, 1).view(7, 2, K).sum(1)
@@ -244,31 +239,17 @@ def test_lambda_follows_the_iteration(progress):
 
 
 def test_what_does_not_count_changes_nothing():
-    """Steps behind the end token, and blank frames of the target."""
+    """Steps behind the end token."""
     c_s, head = classifier(), make()
     source, target = half(shared=c_s), half(source=False, shared=c_s)
     before = head(source, target)
     with torch.no_grad():
-        source.characters.hidden[~source.characters.labelled] += 100
-        source.characters.targets[~source.characters.labelled] = -1
-        target.characters.hidden[~target.characters.with_end] -= 100
+        source.characters.hidden[~source.characters.answered] += 100
+        source.characters.targets[~source.characters.answered] = -1
+        target.characters.hidden[~target.characters.answered] -= 100
     after = head(source, target)
     for key in before:
         assert torch.equal(before[key], after[key]), key
-
-
-def test_a_blank_frame_trains_both_classifiers_and_is_no_evidence_of_a_domain():
-    """C^t must learn to read it; yet the target's blank frames are not there to compare with."""
-    c_s, head = classifier(), make()
-    source, target = half(shared=c_s), half(source=False, shared=c_s)
-    blank = source.characters.labelled & ~source.characters.with_end
-    assert blank.sum() == 1
-    before = head(source, target)
-    with torch.no_grad():
-        source.characters.hidden[blank] += 1
-    after = head(source, target)
-    changed = {k for k in before if not torch.equal(before[k], after[k])}
-    assert changed == {f'loss_symnet_{k}' for k in ('task_source', 'task_target', 'category')}
 
 
 @pytest.mark.parametrize('options', SWITCHES)
@@ -277,9 +258,9 @@ def test_nothing_to_compare_is_a_zero_that_is_connected(options, empty):
     c_s, head = classifier(), make(**options)
     source, target = half(shared=c_s), half(source=False, shared=c_s)
     if empty != 'target':
-        source.characters.with_end[:] = source.characters.labelled[:] = False
+        source.characters.answered[:] = False
     if empty != 'source':
-        target.characters.with_end[:] = False
+        target.characters.answered[:] = False
     out = head(source, target)
     assert all(v.isfinite() for v in out.values())
     if empty != 'source' and options.get('confusion') != 'none':

@@ -1,11 +1,24 @@
+import copy
+import math
+
 import pytest
 import torch
 from mmengine.structures import LabelData
+from torch import nn
 
 from mmocr_da.models.decoders import CharacterTap, supported_decoders
-from mmocr_da.models.decoders.character_features import pad_steps, read_characters
+from mmocr_da.models.decoders.character_features import (
+    classifier_path,
+    classifier_replaced,
+    classify,
+    pad_steps,
+    read_characters,
+)
+from mmocr_da.registry import MODELS
 
 DECODERS = ['ASTERDecoder', 'mmocr_da.AttentionDecoder']
+CTC = ['CRNNDecoder', 'CRNNDecoder(rnn_flag=True)', 'SVTRDecoder']
+ISOLATED = 'mmocr_da.CharacterDecoder'
 
 
 def encode(model, batch):
@@ -119,8 +132,6 @@ def test_padded_steps_are_zero():
 
 
 def test_an_unknown_decoder_gets_the_list_of_the_known_ones(digits_dictionary):
-    from mmocr_da.registry import MODELS
-
     transformer = MODELS.build(dict(
         type='NRTRDecoder', n_layers=1, d_embedding=8, n_head=1, d_model=8, d_inner=8, d_k=8, d_v=8,
         dictionary=digits_dictionary, module_loss=dict(type='CEModuleLoss')))
@@ -148,3 +159,354 @@ def test_all_steps_are_run_when_the_loss_reads_the_padding(adaptive, batch):
     tapped = CharacterTap(model.decoder)(model.decoder, *encode(model, data),
                                          with_targets(model, data['data_samples']))
     assert tapped.logits.size(1) == model.decoder.max_seq_len
+
+
+@pytest.fixture
+def decoder_cfg(recognizer_cfg, digits_dictionary):
+    """Configs of all decoders of the table, for 16 channels."""
+
+    def make(kind, **changes):
+        without_start = dict(digits_dictionary, with_start=False, same_start_end=False)
+        if kind in DECODERS:
+            cfg = recognizer_cfg(kind)['decoder']
+            cfg['dictionary'] = dict(digits_dictionary)
+        elif kind == ISOLATED:
+            cfg = dict(type=kind, in_channels=16, dictionary=without_start,
+                       module_loss=dict(type='CEModuleLoss', flatten=True, reduction='mean'),
+                       postprocessor=dict(type='AttentionPostprocessor'))
+        else:
+            cfg = dict(type=kind.split('(')[0], in_channels=16,
+                       dictionary=dict(without_start, with_end=False),
+                       module_loss=dict(type='CTCModuleLoss', zero_infinity=True),
+                       postprocessor=dict(type='CTCPostProcessor'))
+            if 'rnn_flag' in kind:
+                cfg['rnn_flag'] = True
+        for part, options in changes.items():
+            cfg[part].update(options)
+        return cfg
+
+    return make
+
+
+@pytest.fixture
+def decoder(decoder_cfg):
+    """Decoders in training mode and in float64, but ASTER's, whose first state is float32."""
+
+    def make(kind, **changes):
+        model = MODELS.build(decoder_cfg(kind, **changes)).train()
+        return model if kind == 'ASTERDecoder' else model.double()
+
+    return make
+
+
+def inputs_of(decoder, count, width=8):
+    """A feature map and, for the decoders that want one, the output of an encoder."""
+    feature_map = torch.randn(count, 16, 1, width, dtype=next(decoder.parameters()).dtype)
+    name = type(decoder).__name__
+    if name in ('ASTERDecoder', 'AttentionDecoder'):
+        return feature_map, feature_map.squeeze(2).transpose(1, 2)
+    return feature_map, feature_map if name == 'SVTRDecoder' else None
+
+
+def tap(decoder, inputs, samples, hook_point='context', **kwargs):
+    decoder.module_loss.get_targets([s for s in samples if s.domain == 'source'])
+    return CharacterTap(decoder, hook_point)(decoder, *inputs, samples, **kwargs)
+
+
+def texts_for(kind):
+    return ('1', '2', '3') if kind == ISOLATED else ('12', '345', '6')
+
+
+def collapse(path, blank):
+    """What a path of classes reads."""
+    return [k for i, k in enumerate(path) if k != blank and (i == 0 or path[i - 1] != k)]
+
+
+@pytest.mark.parametrize('width', [1, 8])
+@pytest.mark.parametrize('kind', [*DECODERS, *CTC, ISOLATED])
+def test_logits_are_those_of_the_decoders_training(decoder, sample, kind, width):
+    model = decoder(kind)
+    inputs, samples = inputs_of(model, 3, width), [sample(text) for text in texts_for(kind)]
+    out = tap(model, inputs, samples)
+    wanted = model(*inputs, samples)
+    torch.testing.assert_close(out.logits, wanted[:, :out.logits.size(1)])
+    assert CharacterTap(model).stops_early == (kind in DECODERS)
+    if kind not in DECODERS:
+        assert out.logits.shape == wanted.shape
+
+
+@pytest.mark.parametrize('width', [1, 8])
+@pytest.mark.parametrize('kind', [*DECODERS, *CTC, ISOLATED])
+def test_the_classifier_makes_the_logits_of_the_hidden_vectors(decoder, sample, kind, width):
+    model = decoder(kind)
+    # Attention: once several steps, once a single one.
+    texts = ('', '') if kind in DECODERS and width == 1 else texts_for(kind)[:2]
+    out = tap(model, inputs_of(model, 2, width), [sample(text) for text in texts])
+    assert out.classifier is model.get_submodule(classifier_path(model))
+    assert out.hidden.shape[:2] == out.logits.shape[:2]
+    logits = classify(out.hidden.flatten(0, 1), out.classifier)
+    torch.testing.assert_close(logits.view_as(out.logits), out.logits)
+    assert not out.classifier._forward_pre_hooks
+
+
+@pytest.mark.parametrize('kind', [*CTC, ISOLATED])
+def test_without_attention_the_feature_is_the_hidden_vector(decoder, sample, kind):
+    model = decoder(kind)
+    inputs, samples = inputs_of(model, 1), [sample('1')]
+    for hook_point in ('context', 'hidden'):
+        out = tap(model, inputs, samples, hook_point)
+        assert out.features is out.hidden
+    width = {CTC[1]: 512}.get(kind, 16)
+    assert out.features.shape == (1, 1 if kind == ISOLATED else 8, width)
+
+
+@pytest.mark.parametrize('bias', [True, False])
+@pytest.mark.parametrize('layer', [nn.Linear, nn.Conv2d])
+def test_classify_is_a_matrix_and_a_bias(layer, bias):
+    size = dict(kernel_size=1) if layer is nn.Conv2d else {}
+    classifier = layer(3, 4, bias=bias, **size).double()
+    features = torch.randn(5, 3, dtype=torch.double, requires_grad=True)
+    logits = classify(features, classifier)
+    for m in range(5):
+        for k in range(4):
+            wanted = sum(features[m, i] * classifier.weight[k, i] for i in range(3)).squeeze()
+            wanted = wanted + classifier.bias[k] if bias else wanted
+            torch.testing.assert_close(logits[m, k], wanted)
+    assert torch.equal(logits, classify(features, classifier, detach=True))
+
+
+def test_classify_lets_the_gradient_through_or_not():
+    classifier, features = nn.Linear(3, 4), torch.randn(5, 3, requires_grad=True)
+    classify(features, classifier, detach=True).sum().backward()
+    torch.testing.assert_close(features.grad, classifier.weight.sum(0).detach().expand(5, 3))
+    assert classifier.weight.grad is None and classifier.bias.grad is None
+    classify(features.detach(), classifier).sum().backward()
+    assert classifier.weight.grad is not None and classifier.bias.grad is not None
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16, torch.float32])
+def test_classify_computes_in_single_precision_at_least(dtype):
+    classifier, features = nn.Linear(3, 4), torch.randn(5, 3).to(dtype)
+    logits = classify(features, classifier.to(dtype))
+    assert logits.dtype == torch.float32
+    exact = classify(features.double(), classifier)
+    torch.testing.assert_close(logits.double(), exact, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize('padding', [dict(), dict(module_loss=dict(pad_with='end')),
+                                     dict(dictionary=dict(with_padding=False))])
+@pytest.mark.parametrize('kind', DECODERS)
+@pytest.mark.filterwarnings('ignore:padding does not exist')
+def test_an_attention_label_is_its_characters_and_its_end(decoder, sample, kind, padding):
+    """Texts that have room for an end token, and from 7 characters on (max_seq_len 8) none."""
+    model = decoder(kind, **padding)
+    texts = ('12', '', '123456', '1234567', '1234567890')
+    out = tap(model, inputs_of(model, len(texts)), [sample(text) for text in texts])
+    for row, text in enumerate(texts):
+        tokens = ([int(c) for c in text] + [model.dictionary.end_idx])[:7]
+        characters = min(len(text), 7)
+        behind = out.logits.size(1) - len(tokens)
+        assert out.valid[row].tolist() == [True] * characters + [False] * (
+            out.logits.size(1) - characters)
+        assert out.answered[row].tolist() == [True] * len(tokens) + [False] * behind
+        assert out.targets[row, :len(tokens)].tolist() == tokens
+
+
+@pytest.mark.parametrize('kind', DECODERS)
+def test_a_free_reading_ends_with_the_first_end_token(decoder, sample, kind):
+    model = decoder(kind)
+    with torch.no_grad():  # so that some readings end
+        model.fc.weight.mul_(10)
+    out = tap(model, inputs_of(model, 32), [sample(domain='target') for _ in range(32)])
+    found = set()
+    for row, reading in enumerate(out.logits.argmax(-1).tolist()):
+        characters = next((k for k, c in enumerate(reading) if c == model.dictionary.end_idx),
+                          len(reading))
+        ended = characters < len(reading)
+        assert out.valid[row].tolist() == [k < characters and c != model.dictionary.padding_idx
+                                           for k, c in enumerate(reading)]
+        assert out.answered[row].tolist() == [
+            v or (ended and k == characters) for k, v in enumerate(out.valid[row].tolist())]
+        found.add(ended)
+    assert found == {True, False}
+
+
+def test_a_dictionary_without_an_end_token_has_no_ends(decoder, sample):
+    model = decoder('ASTERDecoder', dictionary=dict(with_end=False, same_start_end=False))
+    out = tap(model, inputs_of(model, 2), [sample('12'), sample(domain='target')])
+    assert out.valid[0].tolist() == [True] * 2 + [False] * 6
+    assert torch.equal(out.valid, out.answered)
+
+
+@pytest.mark.parametrize('kind', CTC)
+def test_a_ctc_label_is_a_path_that_reads_it(decoder, sample, kind):
+    """Blank frames of the path are answered, its characters also valid; padding is neither."""
+    model = decoder(kind)
+    blank = model.dictionary.padding_idx
+    cases = [('12', 1.0, 8), ('1122', 1.0, 8), ('', 1.0, 8), ('345', 0.5, 4), ('7', 0.3, 3),
+             ('12345678', 1.0, 8), ('7', 0.01, 1)]
+    samples = [sample(text, valid_ratio=ratio) for text, ratio, _ in cases]
+    out = tap(model, inputs_of(model, len(cases)), samples)
+    for row, (text, _, frames) in enumerate(cases):
+        shown = [k < frames for k in range(8)]
+        assert out.answered[row].tolist() == shown
+        path = out.targets[row, :frames].tolist()
+        assert collapse(path, blank) == [int(c) for c in text]
+        assert out.valid[row].tolist() == [c != blank for c in path] + [False] * (8 - frames)
+
+
+@pytest.mark.parametrize('text, ratio', [('11111', 1.0), ('123456789', 1.0), ('12', 0.1),
+                                         ('11', 0.25)])
+@pytest.mark.parametrize('kind', CTC)
+def test_a_label_that_does_not_fit_its_frames_teaches_nothing(decoder, sample, kind, text, ratio):
+    model = decoder(kind)
+    samples = [sample(text, valid_ratio=ratio), sample('12')]
+    out = tap(model, inputs_of(model, 2), samples)
+    assert not out.answered[0].any() and not out.valid[0].any()
+    assert out.targets[0].min() >= 0  # no class that a loss would stumble over
+    assert out.answered[1].all() and out.valid[1].any()
+
+
+@pytest.mark.parametrize('kind', CTC)
+def test_characters_of_an_unlabelled_row_are_what_mmocr_reads(decoder, sample, kind):
+    model = decoder(kind)
+    blank = model.dictionary.padding_idx
+    classifier = model.get_submodule(classifier_path(model))
+    ratios = [1.0, 0.9, 0.5, 0.3, 0.1, 1.0] * 3
+    inputs = inputs_of(model, len(ratios))
+    with torch.no_grad():  # so that half of the frames are blank
+        classifier.weight.normal_()
+        logits = model.forward_train(*inputs)
+        others = logits[..., [k for k in range(logits.size(-1)) if k != blank]].amax(-1)
+        classifier.bias[blank] += (others - logits[..., blank]).median()
+    samples = [sample(domain='target', valid_ratio=ratio) for ratio in ratios]
+    out = tap(model, inputs, samples)
+    reading = out.logits.argmax(-1).tolist()
+    for row, ratio in enumerate(ratios):
+        frames = math.ceil(ratio * 8)
+        assert out.valid[row].tolist() == [k < frames and c != blank
+                                           for k, c in enumerate(reading[row])]
+        assert out.answered[row].tolist() == [k < frames for k in range(8)]
+    assert 0 < out.valid.float().mean() < 1
+    for row, read in enumerate(model.postprocessor(out.logits.softmax(-1), samples)):
+        path = [c if v else blank for c, v in zip(reading[row], out.valid[row].tolist())]
+        assert read.pred_text.item == model.dictionary.idx2str(collapse(path, blank))
+
+
+def test_a_frame_is_not_added_by_rounding(decoder, sample):
+    """0.28 * 25 is more than 7 in floating point."""
+    model = decoder(CTC[0])
+    assert math.ceil(0.28 * 25) == 8
+    out = tap(model, inputs_of(model, 1, 25), [sample('1', valid_ratio=0.28)])
+    assert out.answered.sum() == 7
+
+
+@pytest.mark.parametrize('kind', [*CTC, ISOLATED])
+def test_a_row_of_a_ctc_decoder_does_not_depend_on_its_neighbours(decoder, sample, kind):
+    model = decoder(kind)
+    texts = ('1', '2') if kind == ISOLATED else ('12', '3')
+    samples = [sample(texts[0], valid_ratio=0.5), sample(domain='target', valid_ratio=0.7),
+               sample(texts[1]), sample(domain='target')]
+    inputs = inputs_of(model, 4)
+    together = tap(model, inputs, samples)
+    for row in range(4):
+        one = torch.tensor([row])
+        alone = tap(model, [None if x is None else x[one] for x in inputs], [samples[row]])
+        wanted = together.of_images(one)
+        assert wanted.classifier is alone.classifier
+        names = ['features', 'hidden', 'logits', 'valid', 'answered']
+        # Of unlabelled rows these mean nothing.
+        names += ['targets'] if samples[row].domain == 'source' else []
+        for name in names:
+            torch.testing.assert_close(getattr(alone, name), getattr(wanted, name))
+
+
+@pytest.mark.parametrize('kind', [*DECODERS, *CTC, ISOLATED])
+def test_a_decoder_reads_with_the_other_classifier_and_gets_its_own_back(decoder, kind):
+    model = decoder(kind).eval()
+    inputs = inputs_of(model, 3)
+    own = model.get_submodule(classifier_path(model))
+    other = copy.deepcopy(own)
+    nn.init.normal_(other.weight)
+    keys, before = list(model.state_dict()), model(*inputs)
+    twin = copy.deepcopy(model)
+    twin.get_submodule(classifier_path(twin)).load_state_dict(other.state_dict())
+    with classifier_replaced(model, other):
+        assert model.get_submodule(classifier_path(model)) is other
+        assert torch.equal(model(*inputs), twin(*inputs))
+    with pytest.raises(KeyError), classifier_replaced(model, other):
+        raise KeyError
+    assert model.get_submodule(classifier_path(model)) is own
+    assert torch.equal(model(*inputs), before) and not torch.equal(twin(*inputs), before)
+    assert list(model.state_dict()) == keys
+
+
+@pytest.mark.parametrize('kind', [*DECODERS, *CTC, ISOLATED])
+def test_the_tap_works_in_half_precision(decoder, sample, kind):
+    model = decoder(kind).float()
+    samples = [sample(text) for text in texts_for(kind)]
+    inputs = [None if x is None else x.float() for x in inputs_of(model, 3)]
+    full = tap(model, inputs, samples)
+    with torch.autocast('cpu', torch.bfloat16):
+        half = tap(model, inputs, samples)
+    for name in ('features', 'hidden', 'logits'):
+        torch.testing.assert_close(getattr(half, name).float(), getattr(full, name), rtol=0.05,
+                                   atol=0.05)
+    for name in ('valid', 'answered'):
+        assert getattr(half, name).dtype == torch.bool
+    logits = classify(half.hidden.flatten(0, 1), half.classifier)
+    assert logits.dtype == torch.float32
+    torch.testing.assert_close(logits.view_as(full.logits), full.logits, rtol=0.05, atol=0.05)
+
+
+SVTR_ENCODER = dict(
+    type='SVTREncoder', img_size=[16, 32], in_channels=1, embed_dims=[8, 8, 8], depth=[1, 1, 1],
+    num_heads=[2, 2, 2], mixer_types=['Local', 'Global', 'Global'], out_channels=16, max_seq_len=8,
+    prenorm=False)  # True leaves out a layer that is there
+
+
+@pytest.mark.parametrize('texts, targets', [(('1', '2'), 2), ((), 2), (('1', '2'), 0)])
+@pytest.mark.parametrize('kind', [*CTC, ISOLATED])
+def test_objectives_of_characters_train_decoders_without_attention(adaptive, batch, decoder_cfg,
+                                                                   kind, texts, targets):
+    objectives = [
+        dict(type='mmocr_da.LocalAlignment', in_channels=512 if kind == CTC[1] else 16,
+             threshold=0.0, schedule='constant'),
+        dict(type='mmocr_da.SymNetHead', schedule='constant')]
+    parts = dict(backbone=None, encoder=SVTR_ENCODER) if kind == 'SVTRDecoder' else {
+        'encoder': None}
+    model = adaptive(*objectives, decoder=decoder_cfg(kind), supervised_weight=0.5,
+                     **copy.deepcopy(parts))
+    losses = model.loss(**batch(texts, targets))
+    total, _ = model.parse_losses(losses)
+    total.backward()
+    assert total.isfinite()
+    assert [n for n, p in model.named_parameters() if p.grad is None] == []
+    assert all(p.grad.isfinite().all() for p in model.parameters())
+    if texts and targets:
+        assert all(losses[k] > 0 for k in losses if 'loss' in k)
+
+
+@pytest.mark.parametrize('text, length', [('12', 2), ('', 0)])
+def test_a_text_that_is_no_character_is_refused_by_name(adaptive, batch, decoder_cfg, text, length):
+    model = adaptive(dict(type='mmocr_da.SymNetHead'), decoder=decoder_cfg(ISOLATED), encoder=None)
+    with pytest.raises(ValueError, match=f"'{text}' of source.png, which has {length}"):
+        model.loss(**batch(('1', text), 2))
+
+
+@pytest.mark.parametrize('kind, loss', [
+    ('CRNNDecoder', dict(type='CEModuleLoss')),
+    ('SVTRDecoder', dict(type='CEModuleLoss')),
+    ('ASTERDecoder', dict(type='CEModuleLoss')),
+    (ISOLATED, None),
+])
+def test_a_decoder_with_another_loss_is_refused(decoder_cfg, kind, loss):
+    model = MODELS.build(dict(decoder_cfg(kind), module_loss=loss))
+    assert not CharacterTap.fits(model)
+    with pytest.raises(ValueError, match=f'characters of {kind.split(".")[-1]} cannot be aligned'):
+        CharacterTap(model)
+
+
+def test_the_table_knows_these_decoders():
+    assert supported_decoders() == ['ASTERDecoder', 'AttentionDecoder', 'CRNNDecoder',
+                                    'SVTRDecoder', 'CharacterDecoder']

@@ -2,6 +2,8 @@ import copy
 
 import pytest
 import torch
+from mmengine.model import ExponentialMovingAverage
+from mmengine.runner import load_checkpoint
 from mmocr.registry import MODELS as MMOCR_MODELS
 
 from mmocr_da.models.data_preprocessors import BatchedTextRecogDataPreprocessor
@@ -11,8 +13,7 @@ GLOBAL = dict(type='mmocr_da.GlobalAlignment', in_channels=16, schedule='constan
 LOCAL = dict(type='mmocr_da.LocalAlignment', in_channels=16, schedule='constant', weight=0.1,
              threshold=0.0)
 COMBINATIONS = [[], [GLOBAL], [LOCAL], [GLOBAL, LOCAL]]
-
-
+SYMNET = dict(type='mmocr_da.SymNetHead', schedule='constant', weight=0.4)
 
 
 @pytest.mark.parametrize('objectives', COMBINATIONS)
@@ -271,3 +272,328 @@ def test_images_without_a_domain_count_for_both(adaptive, batch):
 def test_statistics_of_another_kind_are_refused(adaptive):
     with pytest.raises(ValueError, match="'joint' or 'per_domain', got 'split'"):
         adaptive(norm_statistics='split')
+
+
+@pytest.fixture
+def parts(recognizer_cfg, digits_dictionary):
+    """What makes a recognizer one of attention or of CTC."""
+
+    def make(kind, **dictionary):
+        if kind == 'attention':
+            cfg = recognizer_cfg()
+            cfg['decoder']['dictionary'] = dict(digits_dictionary, **dictionary)
+            return dict(encoder=cfg['encoder'], decoder=cfg['decoder'])
+        return dict(encoder=None, decoder=dict(
+            type='CRNNDecoder', in_channels=16, rnn_flag=kind == 'ctc_rnn',
+            module_loss=dict(type='CTCModuleLoss', zero_infinity=True),
+            postprocessor=dict(type='CTCPostProcessor'),
+            dictionary=dict(digits_dictionary, with_start=False, with_end=False,
+                            same_start_end=False, **dictionary)))
+
+    return make
+
+
+@pytest.fixture
+def plain(recognizer_cfg, parts):
+    """The stock recognizer of a kind."""
+    return lambda kind, **dictionary: MMOCR_MODELS.build(
+        {**recognizer_cfg(), **parts(kind, **dictionary)})
+
+
+@pytest.fixture
+def symnet(adaptive, parts):
+    """A recognizer with two classifiers that differ."""
+
+    def make(kind='attention', *more, same=False, supervised_weight=1.0, norm_statistics='joint',
+             **options):
+        torch.manual_seed(0)
+        model = adaptive(dict(SYMNET, **options), *more, supervised_weight=supervised_weight,
+                         norm_statistics=norm_statistics, **parts(kind))
+        if not same:
+            with torch.no_grad():
+                for weight in (*own(model).parameters(), *twin(model).parameters()):
+                    weight.normal_()
+        return model
+
+    return make
+
+
+KINDS = ['attention', 'ctc', 'ctc_rnn']
+
+
+def own(model):
+    """C^s."""
+    decoder = model.decoder
+    return decoder.fc if hasattr(decoder, 'fc') else \
+        decoder.decoder[1].embedding if decoder.rnn_flag else decoder.decoder
+
+
+def twin(model):
+    """C^t."""
+    return model.objectives[0].classifier
+
+
+def same_weights(a, b):
+    return all(torch.equal(x, y) for x, y in zip(a.parameters(), b.parameters(), strict=True))
+
+
+def texts(samples, field='pred_text'):
+    return [s.get(field).item for s in samples]
+
+
+def without_twin(weights):
+    return {k: v for k, v in weights.items() if not k.startswith('objectives.')}
+
+
+@pytest.mark.parametrize('how', ['torch', 'mmengine', 'wrapped'])
+@pytest.mark.parametrize('kind', KINDS)
+def test_a_stock_checkpoint_starts_c_t_as_a_copy_of_c_s(symnet, plain, tmp_path, kind, how):
+    model, stock = symnet(kind), plain(kind)
+    weights = stock.state_dict()
+    keys = list(weights)
+    if how == 'torch':
+        model.load_state_dict(weights, strict=True)
+    elif how == 'mmengine':
+        torch.save(dict(state_dict=weights), tmp_path / 'stock.pth')
+        load_checkpoint(model, str(tmp_path / 'stock.pth'), strict=True)
+    else:
+        wrapper = torch.nn.ModuleDict(dict(module=model))
+        wrapper.load_state_dict({f'module.{k}': v for k, v in weights.items()}, strict=True)
+    assert list(weights) == keys  # the caller's weights stay as they are
+    assert same_weights(own(model), twin(model))
+    for key, value in weights.items():
+        assert torch.equal(model.state_dict()[key], value)
+    with torch.no_grad():
+        next(own(model).parameters()).add_(1)
+    assert not same_weights(own(model), twin(model))
+
+
+@pytest.mark.parametrize('how', ['torch', 'mmengine'])
+@pytest.mark.parametrize('kind', KINDS)
+def test_a_checkpoint_with_both_classifiers_comes_back_as_it_was(symnet, tmp_path, kind, how):
+    model, other = symnet(kind), symnet(kind, same=True)
+    assert not same_weights(own(model), twin(model))
+    if how == 'torch':
+        other.load_state_dict(model.state_dict(), strict=True)
+    else:
+        torch.save(dict(state_dict=model.state_dict()), tmp_path / 'own.pth')
+        load_checkpoint(other, str(tmp_path / 'own.pth'), strict=True)
+    assert same_weights(model, other)
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_a_checkpoint_of_another_dictionary_is_refused(symnet, plain, tmp_path, kind):
+    model = symnet(kind)
+    weights = plain(kind, with_unknown=False).state_dict()
+    classes = len(twin(model).bias)
+    with pytest.raises(ValueError, match=r'same dictionary, got decoder\.\S*weight of shape '
+                                         rf'\({classes - 1}, .*instead of \({classes}.*dict_file'):
+        model.load_state_dict(weights, strict=True)
+    torch.save(dict(state_dict=weights), tmp_path / 'other.pth')
+    with pytest.raises(ValueError, match='same dictionary'):
+        load_checkpoint(model, str(tmp_path / 'other.pth'))
+    weights = model.state_dict()
+    weights['objectives.0.classifier.bias'] = torch.zeros(7)
+    with pytest.raises(ValueError, match=r'objectives\.0\.classifier\.bias of shape \(7,\) '
+                                         rf'instead of \({classes},\)'):
+        model.load_state_dict(weights)
+
+
+@pytest.mark.parametrize('predict_with', ['source', 'target'])
+@pytest.mark.parametrize('kind', KINDS)
+def test_the_two_readings_are_those_of_two_plain_recognizers(symnet, plain, batch, kind,
+                                                             predict_with):
+    model = symnet(kind, predict_with=predict_with).eval()
+    data = batch(('12', '345'), targets=6)
+    read = model.predict(data['inputs'], copy.deepcopy(data['data_samples']))
+    of = {}
+    for domain, classifier in (('source', own(model)), ('target', twin(model))):
+        stock = plain(kind)
+        stock.load_state_dict(without_twin(model.state_dict()), strict=True)
+        own(stock).load_state_dict(classifier.state_dict())
+        of[domain] = stock.eval().predict(data['inputs'], copy.deepcopy(data['data_samples']))
+        assert texts(read, f'pred_text_{domain}') == texts(of[domain])
+    assert texts(of['source']) != texts(of['target'])
+    for sample, wanted in zip(read, of[predict_with]):
+        assert sample.pred_text.item == wanted.pred_text.item
+        assert sample.pred_text.score == pytest.approx(wanted.pred_text.score)
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_raw_output_in_testing_is_that_of_the_chosen_classifier(symnet, plain, batch, kind):
+    inputs = batch(targets=2)['inputs']
+    outputs = {}
+    for predict_with in ('source', 'target'):
+        model = symnet(kind, predict_with=predict_with).eval()
+        stock = plain(kind)
+        deployed = model.deployed_state_dict(model.state_dict())
+        stock.load_state_dict(without_twin(deployed), strict=True)
+        chosen = dict(source=own, target=twin)[predict_with](model)
+        assert same_weights(own(stock), chosen)
+        outputs[predict_with] = model(inputs, mode='tensor')
+        torch.testing.assert_close(outputs[predict_with], stock.eval()(inputs, mode='tensor'))
+    assert not torch.allclose(outputs['source'], outputs['target'])
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_predicting_leaves_the_recognizer_as_it_was(symnet, batch, kind):
+    model = symnet(kind).eval()
+    before, classifier = copy.deepcopy(model.state_dict()), own(model)
+    model.predict(**batch())
+    model(batch()['inputs'], mode='tensor')
+    assert own(model) is classifier
+    after = model.state_dict()
+    assert list(after) == list(before)
+    assert all(torch.equal(after[key], before[key]) for key in before)
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_training_does_not_ask_who_will_predict(symnet, batch, kind):
+    losses = [symnet(kind, predict_with=domain).loss(**batch()) for domain in ('source', 'target')]
+    assert losses[0].keys() == losses[1].keys()
+    for key in losses[0]:
+        assert torch.equal(losses[0][key], losses[1][key]), key
+
+
+def test_e_task_of_both_classifiers_is_the_supervised_loss_of_an_attention_decoder(symnet, batch):
+    """All are means over characters and end tokens; here C^t is a copy of C^s."""
+    losses = symnet(supervised_weight=0.25, same=True).loss(**batch(('12', '1234567', '')))
+    cross_entropy = losses['loss_ce'] / 0.25
+    torch.testing.assert_close(losses['loss_symnet_task_source'] / 0.75, cross_entropy)
+    torch.testing.assert_close(losses['loss_symnet_task_target'], cross_entropy)
+
+
+@pytest.mark.parametrize('weight, own_weight', [(0, 1), (0.25, 0.75), (1, None), (2, None)])
+def test_supervised_weight_says_what_is_left_to_e_task_of_the_source(symnet, batch, weight,
+                                                                     own_weight):
+    full = symnet(supervised_weight=0).loss(**batch())['loss_symnet_task_source']
+    losses = symnet(supervised_weight=weight).loss(**batch())
+    assert ('loss_symnet_task_source' in losses) == (own_weight is not None)
+    if own_weight is not None:
+        torch.testing.assert_close(losses['loss_symnet_task_source'], own_weight * full)
+    assert (losses['loss_ce'] == 0) == (weight == 0)
+
+
+def of_the_target(losses):
+    return {k: losses[f'loss_symnet_{k}'] for k in ('confusion', 'entropy')}
+
+
+@pytest.mark.parametrize('labels, targets', [(('12', '3'), 0), ((), 2), (('12', '3'), 2)])
+@pytest.mark.parametrize('kind', KINDS)
+def test_symnet_of_a_missing_domain_is_zero_and_connected(symnet, batch, kind, labels, targets):
+    """With both domains, the target has no character: none is read surely enough."""
+    model = symnet(kind, same=True, supervised_weight=0.5, threshold=0.999)
+    losses = model.loss(**batch(labels, targets))
+    total, _ = model.parse_losses(losses)
+    assert total.isfinite()
+    if labels:
+        assert losses['loss_symnet_category'] > 0 and losses['loss_symnet_domain'] > 0
+    else:
+        assert total == 0
+    assert all(loss == 0 for loss in of_the_target(losses).values())
+    total.backward()
+    assert [n for n, p in model.named_parameters() if p.grad is None] == []
+    assert all(p.grad.isfinite().all() for p in model.parameters())
+
+
+@pytest.mark.parametrize('kind', ['ctc', 'ctc_rnn'])
+def test_a_target_that_is_read_as_nothing_but_blanks_is_sure_of_them(symnet, batch, kind):
+    model = symnet(kind, same=True)
+    with torch.no_grad():
+        for classifier in (own(model), model.symnet.classifier):
+            classifier.bias[model.decoder.dictionary.padding_idx] += 100
+    losses = model.loss(**batch())
+    assert losses['symnet_target_entropy'] < 1e-6 and losses['symnet_agreement'] == 1
+    model.parse_losses(losses)[0].backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+
+
+@pytest.mark.parametrize('copied', ['deepcopy', 'file'])
+@pytest.mark.parametrize('kind', KINDS)
+def test_a_copy_has_a_twin_of_its_own(symnet, plain, batch, tmp_path, kind, copied):
+    model = symnet(kind, LOCAL if kind == 'attention' else GLOBAL)
+    if copied == 'deepcopy':
+        other = copy.deepcopy(model)
+    else:
+        torch.save(model, tmp_path / 'model.pt')
+        other = torch.load(tmp_path / 'model.pt', weights_only=False)
+    assert same_weights(model, other)
+    before = copy.deepcopy(model.state_dict())
+    data = [batch() for _ in range(2)]
+    losses = [m.loss(**d) for m, d in zip((model, other), data)]
+    for key in losses[0]:
+        assert torch.equal(losses[0][key], losses[1][key]), key
+    # What happens to the copy happens to it alone: a step, and a stock checkpoint.
+    other.parse_losses(losses[1])[0].backward()
+    assert all(p.grad is None for p in model.parameters())
+    other.load_state_dict(plain(kind).state_dict(), strict=False)
+    assert same_weights(own(other), twin(other)) and not same_weights(own(model), twin(model))
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items()
+               if 'running' not in k and 'num_batches' not in k)
+    assert other.eval().predict(**batch())[0].pred_text_target is not None
+
+
+def test_moving_averages_average_both_classifiers(symnet, plain, batch):
+    model = symnet()
+    average = ExponentialMovingAverage(model, momentum=0.25)
+    first = {k: v.clone() for k, v in model.state_dict().items()}
+    average.update_parameters(model)  # the first is a copy
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(1)
+    average.update_parameters(model)
+    for key, value in average.module.state_dict().items():
+        if key.startswith('objectives.') or key.startswith('decoder.fc.'):
+            torch.testing.assert_close(value, first[key] + 0.25)
+    assert twin(average.module) is not twin(model)
+    read = average.module.eval().predict(**batch())
+    assert texts(read) == texts(read, 'pred_text_target')
+    average.load_state_dict({'steps': average.steps, **{
+        f'module.{k}': v for k, v in plain('attention').state_dict().items()}}, strict=True)
+    assert same_weights(own(average.module), twin(average.module))
+    assert not same_weights(own(model), twin(model))
+
+
+@pytest.mark.parametrize('statistics', ['joint', 'per_domain'])
+def test_objectives_do_not_change_each_others_losses(symnet, adaptive, batch, statistics):
+    mixed = symnet('attention', LOCAL, GLOBAL, norm_statistics=statistics)
+    weights = mixed.state_dict()
+    losses = mixed.loss(**batch())
+    for i, objective in enumerate((SYMNET, LOCAL, GLOBAL)):
+        alone = adaptive(objective, norm_statistics=statistics)
+        alone.load_state_dict({k.replace(f'objectives.{i}.', 'objectives.0.'): v
+                               for k, v in weights.items()
+                               if not k.startswith('objectives.')
+                               or k.startswith(f'objectives.{i}.')}, strict=True)
+        for key, value in alone.loss(**batch()).items():
+            torch.testing.assert_close(losses[key], value)
+    mixed.parse_losses(losses)[0].backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in mixed.parameters())
+
+
+@pytest.mark.parametrize('place', [0, 1])
+def test_where_in_the_list_symnet_stands_does_not_matter(adaptive, recognizer_cfg, batch, place):
+    objectives = [GLOBAL]
+    objectives.insert(place, SYMNET)
+    model = adaptive(*objectives)
+    stock = MMOCR_MODELS.build(recognizer_cfg())
+    model.load_state_dict(stock.state_dict(), strict=False)
+    assert same_weights(stock.decoder.fc, model.objectives[place].classifier)
+    with torch.no_grad():
+        model.objectives[place].classifier.weight.normal_()
+    deployed = model.deployed_state_dict(model.state_dict())
+    assert torch.equal(deployed['decoder.fc.weight'], model.objectives[place].classifier.weight)
+    assert not torch.equal(deployed['decoder.fc.weight'], model.decoder.fc.weight)
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_symnet_in_half_precision_is_near_that_of_float32(symnet, batch, kind):
+    model = symnet(kind, same=True, supervised_weight=0.5)
+    full = model.loss(**batch())
+    with torch.autocast('cpu', torch.bfloat16):
+        half = model.loss(**batch())
+    for key in full:
+        if 'loss' in key:
+            torch.testing.assert_close(half[key].float(), full[key], rtol=0.05, atol=0.05)
+    model.parse_losses(half)[0].backward()
+    assert all(p.grad.isfinite().all() for p in model.parameters())
