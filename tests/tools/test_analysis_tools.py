@@ -91,8 +91,8 @@ def test_several_seeds_are_one_curve_of_means_where_all_have_a_value(curves, run
 
 
 def test_scalars_can_be_chosen_by_name(curves, run, tmp_path):
-    work_dir = run({'loss': 1., 'target/recog/wer': .3, 'target/C_s/wer': .4, 'source/recog/wer': .1,
-                    'step': 1})
+    work_dir = run({'loss': 1., 'target/recog/wer': .3, 'target/C_s/wer': .4,
+                    'source/recog/wer': .1, 'step': 1})
     drawn = curves.plot_curves([work_dir], str(tmp_path / 'out.png'), only='target/.*/wer$')
     assert drawn == {'WER': 2}
 

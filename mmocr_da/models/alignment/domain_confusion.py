@@ -17,8 +17,7 @@ class DomainConfusion(DomainAdversary):
 
     The discriminator descends E_domain (eq. 2). The features descend ``lambda * F_domain`` (eq. 3),
     the cross-entropy between its answer and a coin flip. It looks at the input of the final
-    classifier, at the answered steps of both domains (characters, end tokens, blank frames); each
-    mean is over all of them.
+    classifier, at the characters and end tokens of both domains; each mean is over all of them.
 
     Args:
         in_channels: Width of the input of the final classifier.
@@ -33,7 +32,7 @@ class DomainConfusion(DomainAdversary):
         super().__init__(in_channels, weight, schedule, discriminator)
 
     def rows(self, domain: DomainFeatures) -> Tuple[Tensor, Tensor, Dict[str, Tensor]]:
-        return domain.characters.hidden, domain.characters.answered.float(), {}
+        return domain.characters.hidden, domain.characters.compared.float(), {}
 
     def _play(self, features: List[Tensor], weights: List[Tensor],
               strength: float) -> Tuple[Dict[str, Tensor], List[Tensor]]:

@@ -8,7 +8,7 @@ from torch import Tensor
 from mmocr_da.engine.schedules import Schedule
 from mmocr_da.registry import MODELS
 
-from ..decoders.character_features import classify
+from ..decoders.character_features import classify, without_class
 from .domain_adversary import mean_over_ranks
 from .domain_features import DomainFeatures
 
@@ -17,8 +17,9 @@ from .domain_features import DomainFeatures
 class EntropyMinimization(BaseModule):
     """Makes the recognizer sure of the target's characters: "Adding Em" in table 4 of SymNets.
 
-    The mean entropy of its answers, ``-sum_k p_k log p_k`` in nats, over all answered
-    steps (characters, end tokens, blank frames) trains the features alone: the final classifier gets no gradient, as in SymNets, section 3.2.1.
+    The mean entropy of its answers, ``-sum_k p_k log p_k`` in nats, over characters and end tokens
+    trains the features alone: the final classifier gets no gradient, as in SymNets, section 3.2.1.
+    Of a CTC decoder it is that of the character, given that a frame is one.
 
     Args:
         weight: lambda, or the height of its schedule.
@@ -40,9 +41,9 @@ class EntropyMinimization(BaseModule):
         weight = self.schedule.now()
         characters = target.characters
         with torch.autocast(characters.hidden.device.type, enabled=False):
-            logits = classify(characters.hidden[characters.answered], characters.classifier,
+            logits = classify(characters.hidden[characters.compared], characters.classifier,
                               detach=True)
-            log_p = logits.log_softmax(-1)
+            log_p = without_class(logits, characters.blank).log_softmax(-1)
             entropy = mean_over_ranks(-(log_p.exp() * log_p).sum(-1))
         return dict(loss_entropy=weight * entropy, entropy_target=entropy.detach(),
                     entropy_lambda=entropy.new_tensor(weight))

@@ -11,7 +11,12 @@ from torch import Tensor, nn
 from mmocr_da.engine.schedules import Schedule
 from mmocr_da.registry import MODELS
 
-from ..decoders.character_features import CharacterFeatures, classifier_path, classify
+from ..decoders.character_features import (
+    CharacterFeatures,
+    classifier_path,
+    classify,
+    without_class,
+)
 from .domain_adversary import mean_over_ranks
 from .domain_features import DomainFeatures
 
@@ -28,9 +33,11 @@ class SymNetHead(BaseModule):
         features: F_category + lambda * (F_domain + M)
 
     One backward does both: the classifiers see detached features, the features see detached
-    classifiers. Each loss is a mean over the characters of all ranks. End tokens are among them,
-    and the blank frames of a CTC decoder: C^t has to read them, and if those of the target did not
-    count, eq. 10 would make ever more of its frames characters.
+    classifiers. Each loss is a mean over the characters of all ranks; the end token is one. Of a
+    CTC decoder, E_task and F_category count blank frames, too. The other losses look at frames
+    that are a character, and there at the classes of characters alone: whether a frame is one is
+    learned from the source. Otherwise M would turn ever more frames of the target into blanks,
+    where it counts them, or into characters, where it does not.
 
     With the recognizer's ``supervised_weight=0`` the features learn from these losses alone, as in
     the paper; with 1 they also learn from the source's supervised loss. That loss trains C^s, too:
@@ -107,7 +114,8 @@ class SymNetHead(BaseModule):
     def _losses(self, source: CharacterFeatures, target: CharacterFeatures,
                 weight: float) -> Dict[str, Tensor]:
         x, y = source.hidden[source.answered], source.targets[source.answered]
-        counted = target.answered
+        compared, blank = source.compared[source.answered], source.blank
+        counted = target.compared
         if self.threshold:
             counted = counted & target.confident(self.threshold)
         z = target.hidden[counted]
@@ -122,15 +130,18 @@ class SymNetHead(BaseModule):
         losses['task_target'] = mean_over_ranks(task_loss(of_source[1], y))
         if not self.task_target:  # connected: DDP waits for every parameter
             losses['task_target'] = losses['task_target'] * 0
-        log_source, log_target = log_domains(*of_source)[0], log_domains(*of_target)[1]
+        log_source = log_domains(*(without_class(v[compared], blank) for v in of_source))[0]
+        log_target = log_domains(*(without_class(v, blank) for v in of_target))[1]
         losses['domain'] = -mean_over_ranks(log_source) - mean_over_ranks(log_target)
 
         # The features: detached classifiers.
         of_source, of_target = (symmetric_logits(f, *pair, detach=True) for f in (x, z))
+        of_target = [without_class(v, blank) for v in of_target]
         if self.confusion == 'category':
             losses['category'] = mean_over_ranks(category_confusion(*of_source, y))
         elif self.confusion == 'domain':
-            losses['category'] = mean_over_ranks(domain_confusion(*of_source))
+            losses['category'] = mean_over_ranks(domain_confusion(
+                *(without_class(v[compared], blank) for v in of_source)))
         else:
             losses['category'] = mean_over_ranks(
                 0.5 * (task_loss(of_source[0], y) + task_loss(of_source[1], y)))

@@ -35,6 +35,7 @@ class CharacterFeatures:
     nor blank; ``answered`` all steps that the decoder has to say something about, that is the end
     token and blank frames, too. They come from the label where there is one and from the reading
     where there is none. ``targets`` are the classes of the answered steps of labelled images.
+    ``blank`` is that class of a CTC decoder.
     """
 
     features: Tensor
@@ -44,6 +45,15 @@ class CharacterFeatures:
     targets: Optional[Tensor] = None
     hidden: Optional[Tensor] = None
     classifier: Optional[nn.Module] = None
+    blank: Optional[int] = None
+
+    @property
+    def compared(self) -> Tensor:
+        """Steps at which domains can be compared: characters and end tokens, ``(N, T)`` bool.
+
+        Of blank frames there are as many as the images are wide.
+        """
+        return self.answered if self.blank is None else self.valid
 
     def of_images(self, index: Tensor) -> 'CharacterFeatures':
         """Those of some images."""
@@ -146,6 +156,13 @@ def classify(features: Tensor, classifier: nn.Module, detach: bool = False) -> T
     if detach:
         weight, bias = weight.detach(), bias.detach()
     return F.linear(features, weight.to(features), bias.to(features))
+
+
+def without_class(logits: Tensor, index: Optional[int]) -> Tensor:
+    """Logits ``(M, K - 1)`` of the other classes; all of them for None."""
+    if index is None:
+        return logits
+    return torch.cat([logits[:, :index], logits[:, index + 1:]], 1)
 
 
 @contextmanager
@@ -273,7 +290,7 @@ def _frames(decoder, feature_map, sequence, samples, all_steps) -> CharacterFeat
     answered = torch.where(forced[:, None], targets >= 0, shown)
     reading = torch.where(forced[:, None], targets, logits.argmax(-1))
     return CharacterFeatures(None, logits, answered & (reading != blank), answered,
-                             targets.clamp(min=0))
+                             targets.clamp(min=0), blank=blank)
 
 
 def _isolated(decoder, feature_map, sequence, samples, all_steps) -> CharacterFeatures:

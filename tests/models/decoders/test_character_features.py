@@ -235,12 +235,12 @@ def test_logits_are_those_of_the_decoders_training(decoder, sample, kind, width)
         assert out.logits.shape == wanted.shape
 
 
-@pytest.mark.parametrize('width', [1, 8])
+@pytest.mark.parametrize('width', [1, 2, 8])
 @pytest.mark.parametrize('kind', [*DECODERS, *CTC, ISOLATED])
 def test_the_classifier_makes_the_logits_of_the_hidden_vectors(decoder, sample, kind, width):
     model = decoder(kind)
-    # Attention: once several steps, once a single one.
-    texts = ('', '') if kind in DECODERS and width == 1 else texts_for(kind)[:2]
+    # Attention: one step, two, or several.
+    texts = ('1' * (width - 1), ) * 2 if kind in DECODERS else texts_for(kind)[:2]
     out = tap(model, inputs_of(model, 2, width), [sample(text) for text in texts])
     assert out.classifier is model.get_submodule(classifier_path(model))
     assert out.hidden.shape[:2] == out.logits.shape[:2]
