@@ -1,7 +1,6 @@
 """Entropy minimization (Grandvalet & Bengio, 2005) on the characters of the target."""
 from typing import Dict
 
-import torch
 from mmengine.model import BaseModule
 from torch import Tensor
 
@@ -40,10 +39,9 @@ class EntropyMinimization(BaseModule):
         """``loss_entropy`` and log values."""
         weight = self.schedule.now()
         characters = target.characters
-        with torch.autocast(characters.hidden.device.type, enabled=False):
-            logits = classify(characters.hidden[characters.compared], characters.classifier,
-                              detach=True)
-            log_p = without_class(logits, characters.blank).log_softmax(-1)
-            entropy = mean_over_ranks(-(log_p.exp() * log_p).sum(-1))
+        logits = classify(characters.hidden[characters.compared], characters.classifier,
+                          detach=True)
+        log_p = without_class(logits, characters.blank).log_softmax(-1)
+        entropy = mean_over_ranks(-(log_p.exp() * log_p).sum(-1))
         return dict(loss_entropy=weight * entropy, entropy_target=entropy.detach(),
                     entropy_lambda=entropy.new_tensor(weight))

@@ -11,12 +11,7 @@ from torch import Tensor, nn
 from mmocr_da.engine.schedules import Schedule
 from mmocr_da.registry import MODELS
 
-from ..decoders.character_features import (
-    CharacterFeatures,
-    classifier_path,
-    classify,
-    without_class,
-)
+from ..decoders.character_features import classifier_path, classify, without_class
 from .domain_adversary import mean_over_ranks
 from .domain_features import DomainFeatures
 
@@ -107,12 +102,6 @@ class SymNetHead(BaseModule):
         """Losses and log values by name; lambda is read off the iteration."""
         weight = self.schedule.now()
         source, target = source.characters, target.characters
-        # Half precision would cost the differences of nearly equal logits.
-        with torch.autocast(source.hidden.device.type, enabled=False):
-            return self._losses(source, target, weight)
-
-    def _losses(self, source: CharacterFeatures, target: CharacterFeatures,
-                weight: float) -> Dict[str, Tensor]:
         x, y = source.hidden[source.answered], source.targets[source.answered]
         compared, blank = source.compared[source.answered], source.blank
         counted = target.compared

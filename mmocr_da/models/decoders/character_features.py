@@ -155,7 +155,9 @@ def classify(features: Tensor, classifier: nn.Module, detach: bool = False) -> T
     bias = weight.new_zeros(len(weight)) if bias is None else bias
     if detach:
         weight, bias = weight.detach(), bias.detach()
-    return F.linear(features, weight.to(features), bias.to(features))
+    # Half precision would cost the differences of nearly equal logits.
+    with torch.autocast(features.device.type, enabled=False):
+        return F.linear(features, weight.to(features), bias.to(features))
 
 
 def without_class(logits: Tensor, index: Optional[int]) -> Tensor:
@@ -286,8 +288,7 @@ def _frames(decoder, feature_map, sequence, samples, all_steps) -> CharacterFeat
     forced = torch.tensor([is_labelled(s) for s in samples], device=device)
     padded = nn.utils.rnn.pad_sequence(texts, batch_first=True, padding_value=blank)
     targets = best_alignment(logits.detach(), padded.to(device), frames, lengths, blank)
-    shown = torch.arange(count, device=device) < frames[:, None]
-    answered = torch.where(forced[:, None], targets >= 0, shown)
+    answered = targets >= 0
     reading = torch.where(forced[:, None], targets, logits.argmax(-1))
     return CharacterFeatures(None, logits, answered & (reading != blank), answered,
                              targets.clamp(min=0), blank=blank)

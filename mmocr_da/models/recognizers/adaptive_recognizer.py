@@ -88,6 +88,14 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
         if channels_last:
             self.to(memory_format=torch.channels_last)
 
+    def init_weights(self) -> None:
+        """Initialize the parts; C^t starts as C^s, unless both come from a checkpoint."""
+        super().init_weights()
+        cfg = self.init_cfg if isinstance(self.init_cfg, (list, tuple)) else [self.init_cfg or {}]
+        if self.symnet is not None and all(c.get('type') != 'Pretrained' for c in cfg):
+            own, twin = self._classifiers().values()
+            twin.load_state_dict(own.state_dict())
+
     @property
     def symnet(self) -> Optional[SymNetHead]:
         """The objective with a second classifier, if there is one."""
@@ -239,7 +247,7 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
         return self._module_loss(logits, samples)
 
     def _module_loss(self, logits: Tensor, samples) -> Dict[str, Tensor]:
-        if not samples:
+        if not samples or self.supervised_weight == 0:  # also where it would be infinite
             return dict(loss_ce=logits.sum() * 0)
         if self.tap is not None and self.tap.stops_early:
             logits = pad_steps(logits, self.decoder.max_seq_len)

@@ -597,3 +597,17 @@ def test_symnet_in_half_precision_is_near_that_of_float32(symnet, batch, kind):
             torch.testing.assert_close(half[key].float(), full[key], rtol=0.05, atol=0.05)
     model.parse_losses(half)[0].backward()
     assert all(p.grad.isfinite().all() for p in model.parameters())
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_the_twin_starts_as_a_copy_also_after_weights_are_initialized(symnet, kind):
+    model = symnet(kind)
+    model.init_weights()
+    assert same_weights(own(model), model.symnet.classifier)
+
+
+def test_a_label_without_an_alignment_does_not_reach_the_loss_that_has_no_weight(symnet, batch):
+    """The CTC loss is infinite there, and 0 times it is no number."""
+    model = symnet('ctc', supervised_weight=0)
+    losses = model.loss(**batch(('1' * 30, '2')))
+    assert all(v.isfinite() for v in losses.values())
