@@ -1,4 +1,4 @@
-"""What SymNet and its baselines share on the small recognizer: start, length, both readings in the log."""
+"""What SymNet and its baselines share on the small recognizer."""
 _base_ = '../assda/_base_small_adaptation.py'
 
 train_cfg = dict(val_interval=100)

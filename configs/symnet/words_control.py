@@ -2,5 +2,5 @@
 _base_ = './words_source-only.py'
 
 load_from = 'work_dirs/words_source-only/iter_2000.pth'
-train_cfg = dict(max_iters=800, val_interval=100)
-param_scheduler = [dict(type='MultiStepLR', by_epoch=False, milestones=[560], gamma=0.1)]
+train_cfg = dict(max_iters=300, val_interval=100)
+param_scheduler = [dict(type='MultiStepLR', by_epoch=False, milestones=[210], gamma=0.1)]

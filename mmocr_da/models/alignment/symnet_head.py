@@ -147,6 +147,7 @@ class SymNetHead(BaseModule):
             same = of_target[0].argmax(-1) == of_target[1].argmax(-1)
             out[f'{self.name}_agreement'] = _share(same, 1.0)
             out[f'{self.name}_target_entropy'] = entropy.detach()
+            out[f'{self.name}_target_length'] = target.valid.sum() / max(len(target.valid), 1)
         out[f'{self.name}_lambda'] = entropy.new_tensor(weight)
         return out
 
