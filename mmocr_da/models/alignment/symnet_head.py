@@ -1,6 +1,6 @@
 """Domain-symmetric networks (Zhang et al., CVPR 2019), for the characters of a sequence."""
 import copy
-from typing import Dict, Tuple
+from typing import Dict, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +14,9 @@ from mmocr_da.registry import MODELS
 from ..decoders.character_features import classifier_path, classify, without_class
 from .domain_adversary import mean_over_ranks
 from .domain_features import DomainFeatures
+
+# Logits of C^s and of C^t for the same steps, (M, K) each.
+Pair = Tuple[Tensor, Tensor]
 
 
 @MODELS.register_module()
@@ -102,54 +105,68 @@ class SymNetHead(BaseModule):
         """Losses and log values by name; lambda is read off the iteration."""
         weight = self.schedule.now()
         source, target = source.characters, target.characters
-        x, y = source.hidden[source.answered], source.targets[source.answered]
-        compared, blank = source.compared[source.answered], source.blank
         counted = target.compared
         if self.threshold:
             counted = counted & target.confident(self.threshold)
+        # Rows of all steps that count, and which of the source's are compared with the target's.
+        x, y = source.hidden[source.answered], source.targets[source.answered]
+        compared, blank = source.compared[source.answered], source.blank
         z = target.hidden[counted]
         pair = source.classifier, self.classifier
-        losses = {}
 
-        # The classifiers: detached features.
         of_source, of_target = (symmetric_logits(f.detach(), *pair) for f in (x, z))
+        losses, log = self._of_classifiers(
+            of_source, y, *_characters(of_source, of_target, compared, blank))
+        of_source, of_target = (symmetric_logits(f, *pair, detach=True) for f in (x, z))
+        losses.update(self._of_features(
+            of_source, y, *_characters(of_source, of_target, compared, blank), weight, log))
+        log['target_length'] = target.valid.sum() / max(len(target.valid), 1)
+        log['lambda'] = x.new_tensor(weight, dtype=torch.float)
+        return {**{f'loss_{self.name}_{key}': value for key, value in losses.items()},
+                **{f'{self.name}_{key}': value for key, value in log.items()}}
+
+    def _of_classifiers(self, every: Pair, targets: Tensor, source: Pair,
+                        target: Pair) -> Tuple[Dict[str, Tensor], Dict[str, Tensor]]:
+        """Losses of C^s and C^t, whose features are detached (eq. 5 to 7)."""
+        losses = {}
         if self.task_source_weight:
             losses['task_source'] = self.task_source_weight * mean_over_ranks(
-                task_loss(of_source[0], y))
-        losses['task_target'] = mean_over_ranks(task_loss(of_source[1], y))
-        if not self.task_target:  # connected: DDP waits for every parameter
-            losses['task_target'] = losses['task_target'] * 0
-        log_source = log_domains(*(without_class(v[compared], blank) for v in of_source))[0]
-        log_target = log_domains(*(without_class(v, blank) for v in of_target))[1]
+                task_loss(every[0], targets))
+        # Times 0, not left out: DDP waits for every parameter.
+        losses['task_target'] = self.task_target * mean_over_ranks(task_loss(every[1], targets))
+        log_source, log_target = log_domains(*source)[0], log_domains(*target)[1]
         losses['domain'] = -mean_over_ranks(log_source) - mean_over_ranks(log_target)
+        log = {f'acc_{domain}': _share(right.detach().exp() > 0.5, 0.5)
+               for domain, right in (('source', log_source), ('target', log_target))}
+        log['agreement'] = _share(target[0].argmax(-1) == target[1].argmax(-1), 1.0)
+        return losses, log
 
-        # The features: detached classifiers.
-        of_source, of_target = (symmetric_logits(f, *pair, detach=True) for f in (x, z))
-        of_target = [without_class(v, blank) for v in of_target]
+    def _of_features(self, every: Pair, targets: Tensor, source: Pair, target: Pair, weight: float,
+                     log: Dict[str, Tensor]) -> Dict[str, Tensor]:
+        """Losses of the features, to which the classifiers are constants (eq. 8 to 10)."""
+        losses = {}
         if self.confusion == 'category':
-            losses['category'] = mean_over_ranks(category_confusion(*of_source, y))
+            losses['category'] = mean_over_ranks(category_confusion(*every, targets))
         elif self.confusion == 'domain':
-            losses['category'] = mean_over_ranks(domain_confusion(
-                *(without_class(v[compared], blank) for v in of_source)))
+            losses['category'] = mean_over_ranks(domain_confusion(*source))
         else:
             losses['category'] = mean_over_ranks(
-                0.5 * (task_loss(of_source[0], y) + task_loss(of_source[1], y)))
+                0.5 * (task_loss(every[0], targets) + task_loss(every[1], targets)))
         if self.confusion != 'none':
-            losses['confusion'] = weight * mean_over_ranks(domain_confusion(*of_target))
-        entropy = mean_over_ranks(symmetric_entropy(*of_target))
+            losses['confusion'] = weight * mean_over_ranks(domain_confusion(*target))
+        entropy = mean_over_ranks(symmetric_entropy(*target))
         if self.entropy:
             losses['entropy'] = weight * entropy
+        log['target_entropy'] = entropy.detach()
+        return losses
 
-        out = {f'loss_{self.name}_{key}': value for key, value in losses.items()}
-        with torch.no_grad():
-            for domain, right in (('source', log_source), ('target', log_target)):
-                out[f'{self.name}_acc_{domain}'] = _share(right.exp() > 0.5, 0.5)
-            same = of_target[0].argmax(-1) == of_target[1].argmax(-1)
-            out[f'{self.name}_agreement'] = _share(same, 1.0)
-            out[f'{self.name}_target_entropy'] = entropy.detach()
-            out[f'{self.name}_target_length'] = target.valid.sum() / max(len(target.valid), 1)
-        out[f'{self.name}_lambda'] = entropy.new_tensor(weight)
-        return out
+
+def _characters(source: Pair, target: Pair, compared: Tensor, blank: Optional[int]
+                ) -> Tuple[Pair, Pair]:
+    """What the domains are compared by: steps that can be, and not how sure they are of a blank."""
+    v_s, v_t = source
+    source = v_s[compared], v_t[compared]
+    return tuple(tuple(without_class(v, blank) for v in pair) for pair in (source, target))
 
 
 def symmetric_logits(features: Tensor, source: nn.Module, target: nn.Module,

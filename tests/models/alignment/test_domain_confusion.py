@@ -49,6 +49,19 @@ def test_one_backward_equals_the_gradients_of_eq_4_taken_one_by_one():
         torch.testing.assert_close(g, w, rtol=1e-5, atol=1e-7)
 
 
+def test_blank_frames_of_a_ctc_decoder_are_not_compared():
+    module, source, target = make(), half(), half(shift=0.5)
+    for domain in (source, target):
+        domain.characters.valid = domain.characters.answered.clone()
+        domain.characters.answered = torch.ones_like(domain.characters.answered)
+        domain.characters.blank = 0
+    before = module(source, target)
+    with torch.no_grad():
+        for domain in (source, target):
+            domain.characters.hidden[~domain.characters.valid] += 100
+    assert module(source, target)['loss_confusion_domain'] == before['loss_confusion_domain']
+
+
 def test_an_undecided_discriminator_is_the_minimum_for_the_features():
     module, source, target = make(weight=1.0), half(), half()
     for p in module.parameters():

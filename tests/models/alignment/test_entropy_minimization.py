@@ -37,6 +37,17 @@ def test_it_is_the_mean_entropy_and_only_the_features_feel_it():
     assert torch.autograd.grad(got, classifier.weight, allow_unused=True) == (None, )
 
 
+def test_of_a_ctc_decoder_it_is_that_of_the_characters():
+    """The blank, class 1, is no answer to the question which character a frame is."""
+    classifier = nn.Linear(5, 4).double()
+    target = half(classifier)
+    characters = target.characters
+    characters.blank, characters.valid = 1, torch.tensor([[True, False, False]] * 2)
+    p = torch.softmax(classifier(characters.hidden[:, 0])[:, [0, 2, 3]], -1)
+    torch.testing.assert_close(make(weight=1.0)(None, target)['loss_entropy'],
+                               -(p * p.log()).sum(-1).mean())
+
+
 def test_its_limits_are_certainty_and_a_uniform_answer():
     classifier = nn.Linear(5, 4).double()
     for size, want in ((0, math.log(4)), (1e4, 0)):

@@ -26,14 +26,14 @@ def classifier():
     return nn.Linear(H, K).double()
 
 
-def half(n=3, t=4, source=True, dtype=torch.double, shared=None):
-    """Words of 3, 1 and no characters, and their end tokens."""
+def half(n=3, t=4, source=True, dtype=torch.double, shared=None, blank=None):
+    """Words of 3, 1 and no characters, each with one more step: its end token, or a blank."""
     hidden = torch.randn(n, t, H, dtype=dtype, requires_grad=True)
     valid = torch.tensor([[1, 1, 1, 0], [1, 0, 0, 0], [0, 0, 0, 0]]).bool()
     answered = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0], [1, 0, 0, 0]]).bool()
     targets = torch.randint(K, (n, t))
     characters = CharacterFeatures(hidden, shared(hidden), valid, answered,
-                                   targets if source else None, hidden, shared)
+                                   targets if source else None, hidden, shared, blank)
     return DomainFeatures(hidden, None, torch.ones(n), characters)
 
 
@@ -45,31 +45,39 @@ def make(supervised_weight=0.0, **options):
 
 
 def equations(source, target, c_s, c_t, threshold=0.0):
-    """Eq. 5 to 10, 12 and 13 with probabilities, one character at a time."""
+    """Eq. 5 to 10, 12 and 13 with probabilities, one character at a time.
+
+    With a blank, 7, 9, 10 and 12 are about characters: their steps, and their K - 1 classes.
+    """
     out = {name: [] for name in ('5', '6', '7s', '7t', '8', '9', '10', '12', '13')}
+    s, t = source.characters, target.characters
+    n = K if s.blank is None else K - 1
+    kept = [k for k in range(K) if k != s.blank]
 
     def probabilities(h):
         v_s, v_t = c_s(h), c_t(h)
         return (torch.softmax(v_s, 0), torch.softmax(v_t, 0),
-                torch.softmax(torch.cat([v_s, v_t]), 0))
+                torch.softmax(torch.cat([v_s, v_t]), 0),
+                torch.softmax(torch.cat([v_s[kept], v_t[kept]]), 0))
 
-    s, t = source.characters, target.characters
     for i in range(s.hidden.size(0)):
         for k in range(s.hidden.size(1)):
-            p_s, p_t, p = probabilities(s.hidden[i, k])
+            p_s, p_t, p, r = probabilities(s.hidden[i, k])
             y = s.targets[i, k]
             if s.answered[i, k]:
                 out['5'].append(-torch.log(p_s[y]))
                 out['6'].append(-torch.log(p_t[y]))
                 out['8'].append(-torch.log(p[y + K]) / 2 - torch.log(p[y]) / 2)
                 out['13'].append(-torch.log(p_s[y]) / 2 - torch.log(p_t[y]) / 2)
-                out['7s'].append(-torch.log(sum(p[j] for j in range(K))))
-                out['12'].append(-torch.log(p[:K].sum()) / 2 - torch.log(p[K:].sum()) / 2)
-            if t.answered[i, k] and torch.softmax(t.logits[i, k], 0).max() > threshold:
-                p_s, p_t, p = probabilities(t.hidden[i, k])
-                out['7t'].append(-torch.log(sum(p[j + K] for j in range(K))))
-                out['9'].append(-torch.log(p[K:].sum()) / 2 - torch.log(p[:K].sum()) / 2)
-                q = [p[j] + p[j + K] for j in range(K)]
+            if (s.answered if s.blank is None else s.valid)[i, k]:
+                out['7s'].append(-torch.log(sum(r[j] for j in range(n))))
+                out['12'].append(-torch.log(r[:n].sum()) / 2 - torch.log(r[n:].sum()) / 2)
+            sure = torch.softmax(t.logits[i, k], 0).max() > threshold
+            if (t.answered if t.blank is None else t.valid)[i, k] and sure:
+                r = probabilities(t.hidden[i, k])[-1]
+                out['7t'].append(-torch.log(sum(r[j + n] for j in range(n))))
+                out['9'].append(-torch.log(r[n:].sum()) / 2 - torch.log(r[:n].sum()) / 2)
+                q = [r[j] + r[j + n] for j in range(n)]
                 out['10'].append(-sum(x * torch.log(x) for x in q))
     return {name: sum(values) / len(values) for name, values in out.items()}
 
@@ -92,10 +100,11 @@ def total(losses):
     return sum(v for k, v in losses.items() if 'loss' in k)
 
 
+@pytest.mark.parametrize('blank', [None, 0, 2, K - 1], ids=lambda b: f'blank {b}')
 @pytest.mark.parametrize('options', SWITCHES)
-def test_one_backward_equals_the_gradients_of_eq_11_taken_one_by_one(options):
+def test_one_backward_equals_the_gradients_of_eq_11_taken_one_by_one(options, blank):
     c_s, head = classifier(), make(**options)
-    source, target = half(shared=c_s), half(source=False, shared=c_s)
+    source, target = (half(source=x, shared=c_s, blank=blank) for x in (True, False))
     eq = equations(source, target, c_s, head.classifier, options.get('threshold', 0))
     for_classifiers, for_features = expected(eq, options, 0.4)
     loss = total(head(source, target))
@@ -127,6 +136,7 @@ def test_the_log_names_every_part(options):
     assert {k for k in out if 'loss' in k} == {f'loss_symnet_{k}' for k in [*parts, 'category']}
     assert out['symnet_lambda'] == pytest.approx(0.4)
     torch.testing.assert_close(out['symnet_target_entropy'], eq['10'])
+    assert out['symnet_target_length'] == pytest.approx(4 / 3)
     for key in ('acc_source', 'acc_target', 'agreement'):
         assert 0 <= out[f'symnet_{key}'] <= 1
 
