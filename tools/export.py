@@ -26,7 +26,7 @@ from mmocr_da.engine.export import (
     select_weights,
     strip_adaptation,
 )
-from mmocr_da.engine.launch import check_checkpoint, load_config
+from mmocr_da.engine.launch import check_checkpoint, check_dictionary, load_config
 
 
 def parse_args():
@@ -76,6 +76,7 @@ def main():
     args = parse_args()
     cfg = load_config(args.config, cfg_options=args.cfg_options)
     check_checkpoint(args.checkpoint, 'checkpoint')
+    check_dictionary(cfg, args.checkpoint)
     name = osp.splitext(osp.basename(args.config))[0]
     config_file, weights_file = export(cfg, args.checkpoint, args.out_dir, name, args.raw)
     print(f'{config_file}\n{weights_file}')

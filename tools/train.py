@@ -68,7 +68,7 @@ def main():
     if args.resume is not None:
         set_resume(cfg, args.resume)
     check_checkpoint(cfg.get('load_from'), '--resume' if cfg.get('resume') else 'load_from')
-    check_dictionary(cfg, cfg.get('load_from'))
+    check_dictionary(cfg, cfg.get('load_from'), fine_tuning=not cfg.get('resume'))
     prepare_cpu_launch(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     runner.train()

@@ -2,7 +2,7 @@
 
 Training adds its parts under attributes of their own and keeps every key of the base model, so an
 export is a selection: the constructor arguments that the stock class knows, and the weights that a
-model built from them has.
+model built from them has. Only where another classifier predicts, its weights take the place.
 """
 import copy
 import inspect

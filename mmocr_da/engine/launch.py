@@ -65,11 +65,12 @@ def check_checkpoint(path: Optional[str], name: str = 'load_from') -> None:
         ) from error
 
 
-def check_dictionary(cfg: Config, checkpoint: Optional[str]) -> None:
+def check_dictionary(cfg: Config, checkpoint: Optional[str], fine_tuning: bool = False) -> None:
     """Raise a ValueError if ``checkpoint`` was trained with another dictionary than the config's.
 
-    Its classifier would load where the sizes agree, and read one character for another. A model
-    without objectives gets a warning only, as fine-tuning may be meant to change the alphabet.
+    Its classifier would load where the sizes agree, and read one character for another. In
+    ``fine_tuning``, a model without objectives gets a warning only: it may be meant to change its
+    alphabet.
 
     The checkpoint's dictionary is that of the config that MMEngine saves with it. Where there is
     none to be found, and for remote checkpoints, nothing is checked.
@@ -97,7 +98,7 @@ def check_dictionary(cfg: Config, checkpoint: Optional[str]) -> None:
         f'the checkpoint must be trained with the dictionary of the config, got {checkpoint!r} '
         f'with {theirs.num_classes} classes against {ours.num_classes}: class {index} is {there} '
         f'there and {here} here. ')
-    if cfg.model.get('objectives'):
+    if cfg.model.get('objectives') or not fine_tuning:
         raise ValueError(
             f'{message}Set model.decoder.dictionary to what the checkpoint has, {arguments}, or '
             'train the source model with the dictionary of this config')

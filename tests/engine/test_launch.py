@@ -154,13 +154,21 @@ def test_another_dictionary_is_an_error_that_says_what_differs(dictionary, tmp_p
     assert path in str(error.value) and trained_with['dict_file'] in str(error.value)
 
 
+def test_a_plain_recognizer_with_another_alphabet_is_not_tested(dictionary, tmp_path):
+    path = checkpoint_of(recognizer(dictionary('ab')).pretty_text, tmp_path)
+    cfg = recognizer(dictionary('ba'))
+    cfg.model.objectives = []
+    with pytest.raises(ValueError, match="class 0 is 'a' there and 'b' here"):
+        launch.check_dictionary(cfg, path)
+
+
 def test_fine_tuning_a_plain_recognizer_to_another_alphabet_warns(dictionary, tmp_path, warnings):
     path = checkpoint_of(recognizer(dictionary('ab')).pretty_text, tmp_path)
     cfg = recognizer(dictionary('abc'))
     cfg.model.objectives = []
-    launch.check_dictionary(cfg, path)
+    launch.check_dictionary(cfg, path, fine_tuning=True)
     del cfg.model['objectives']
-    launch.check_dictionary(cfg, path)
+    launch.check_dictionary(cfg, path, fine_tuning=True)
     assert len(warnings) == 2 and "class 2 is '<PAD>' there and 'c' here" in warnings[0]
 
 

@@ -43,4 +43,5 @@ class DomainConfusion(DomainAdversary):
         felt = felt.split([len(x) for x in features])
         confusion = 0.5 * sum(self._error(z, w, label) for z, w in zip(felt, weights)
                               for label in (0, 1))
-        return dict(loss_confusion_domain=domain, loss_confusion=strength * confusion), logits
+        losses = {f'loss_{self.name}_domain': domain, f'loss_{self.name}': strength * confusion}
+        return losses, logits

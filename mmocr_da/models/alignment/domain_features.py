@@ -5,7 +5,7 @@ from typing import Optional
 import torch
 from torch import Tensor
 
-from ..decoders.character_features import CharacterFeatures
+from ..decoders.character_features import CharacterFeatures, shown_steps
 
 
 @dataclass
@@ -30,6 +30,5 @@ class DomainFeatures:
                 [ True,  True,  True,  True]])
         """
         width = self.feature_map.size(-1)
-        # 0.4 * 5 in floating point must not become a third column.
-        valid = (self.valid_ratio * width - 1e-4).ceil().clamp(1, width)
+        valid = shown_steps(self.valid_ratio, width)
         return torch.arange(width, device=valid.device) < valid[:, None]

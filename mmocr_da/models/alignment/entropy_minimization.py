@@ -43,5 +43,5 @@ class EntropyMinimization(BaseModule):
                           detach=True)
         log_p = without_class(logits, characters.blank).log_softmax(-1)
         entropy = mean_over_ranks(-(log_p.exp() * log_p).sum(-1))
-        return dict(loss_entropy=weight * entropy, entropy_target=entropy.detach(),
-                    entropy_lambda=entropy.new_tensor(weight))
+        return {f'loss_{self.name}': weight * entropy, f'{self.name}_target': entropy.detach(),
+                f'{self.name}_lambda': entropy.new_tensor(weight)}

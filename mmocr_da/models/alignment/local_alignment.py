@@ -16,10 +16,12 @@ class LocalAlignment(DomainAdversary):
     """Makes the features of single characters of the two domains indistinguishable.
 
     A character takes part when the probability of what the decoder reads there is above
-    ``threshold`` (eq. 12). Start token, steps after the end token and padding never count.
+    ``threshold`` (eq. 12). Start token, steps after the end token, padding and the blank frames of
+    a CTC decoder never count.
 
     Args:
-        in_channels: Width of the character features (the decoder's ``in_channels`` for contexts).
+        in_channels: Width of the character features: for contexts the decoder's ``in_channels``,
+            else the width of the final classifier's input.
         threshold: ``p_c`` of eq. 12; 0 lets every character pass.
         average: ``'image'``: mean over an image's gated characters, then over images that have any
             (eq. 15 and 16); ``'character'``: mean over all gated characters of the batch.

@@ -41,7 +41,8 @@ class SymNetHead(BaseModule):
     the paper; with 1 they also learn from the source's supervised loss. That loss trains C^s, too:
     E_task^s then has the weight ``1 - supervised_weight``, and not less than 0.
 
-    A checkpoint without C^t starts it as a copy of C^s.
+    A checkpoint without C^t starts it as a copy of C^s. In training the target is read with C^s;
+    in testing an attention decoder feeds back what the predicting classifier reads.
 
     Args:
         weight: lambda, or the height of its schedule.
@@ -103,6 +104,9 @@ class SymNetHead(BaseModule):
 
     def forward(self, source: DomainFeatures, target: DomainFeatures) -> Dict[str, Tensor]:
         """Losses and log values by name; lambda is read off the iteration."""
+        if self.classifier is None:
+            raise RuntimeError('SymNetHead has no C^t yet; AdaptiveRecognizer makes it, in code of '
+                               'your own call attach(decoder, supervised_weight)')
         weight = self.schedule.now()
         source, target = source.characters, target.characters
         counted = target.compared
@@ -115,50 +119,53 @@ class SymNetHead(BaseModule):
         pair = source.classifier, self.classifier
 
         of_source, of_target = (symmetric_logits(f.detach(), *pair) for f in (x, z))
-        losses, log = self._of_classifiers(
-            of_source, y, *_characters(of_source, of_target, compared, blank))
+        out = self._of_classifiers(of_source, y,
+                                   *_characters(of_source, of_target, compared, blank))
         of_source, of_target = (symmetric_logits(f, *pair, detach=True) for f in (x, z))
-        losses.update(self._of_features(
-            of_source, y, *_characters(of_source, of_target, compared, blank), weight, log))
-        log['target_length'] = target.valid.sum() / max(len(target.valid), 1)
-        log['lambda'] = x.new_tensor(weight, dtype=torch.float)
-        return {**{f'loss_{self.name}_{key}': value for key, value in losses.items()},
-                **{f'{self.name}_{key}': value for key, value in log.items()}}
+        out.update(self._of_features(of_source, y,
+                                     *_characters(of_source, of_target, compared, blank), weight))
+        out['target_length'] = target.valid.sum() / max(len(target.valid), 1)
+        out['lambda'] = x.new_tensor(weight, dtype=torch.float)
+        return {f'loss_{self.name}_{k[5:]}' if k.startswith('loss_') else f'{self.name}_{k}': v
+                for k, v in out.items()}
 
-    def _of_classifiers(self, every: Pair, targets: Tensor, source: Pair,
-                        target: Pair) -> Tuple[Dict[str, Tensor], Dict[str, Tensor]]:
+    def _of_classifiers(self, every: Pair, targets: Tensor, compared_source: Pair,
+                        compared_target: Pair) -> Dict[str, Tensor]:
         """Losses of C^s and C^t, whose features are detached (eq. 5 to 7)."""
-        losses = {}
+        out = {}
         if self.task_source_weight:
-            losses['task_source'] = self.task_source_weight * mean_over_ranks(
+            out['loss_task_source'] = self.task_source_weight * mean_over_ranks(
                 task_loss(every[0], targets))
-        # Times 0, not left out: DDP waits for every parameter.
-        losses['task_target'] = self.task_target * mean_over_ranks(task_loss(every[1], targets))
-        log_source, log_target = log_domains(*source)[0], log_domains(*target)[1]
-        losses['domain'] = -mean_over_ranks(log_source) - mean_over_ranks(log_target)
-        log = {f'acc_{domain}': _share(right.detach().exp() > 0.5, 0.5)
-               for domain, right in (('source', log_source), ('target', log_target))}
-        log['agreement'] = _share(target[0].argmax(-1) == target[1].argmax(-1), 1.0)
-        return losses, log
+        if self.task_target:
+            out['loss_task_target'] = mean_over_ranks(task_loss(every[1], targets))
+        log_source = log_domains(*compared_source)[0]
+        log_target = log_domains(*compared_target)[1]
+        out['loss_domain'] = -mean_over_ranks(log_source) - mean_over_ranks(log_target)
+        for domain, right in (('source', log_source), ('target', log_target)):
+            odds = right.detach().exp() - 0.5
+            out[f'acc_{domain}'] = _mean_or((odds.sign() + 1) / 2, 0.5)  # a tie is half a guess
+        readings = [v.argmax(-1) for v in compared_target]
+        out['agreement'] = _mean_or((readings[0] == readings[1]).float(), 1.0)
+        return out
 
-    def _of_features(self, every: Pair, targets: Tensor, source: Pair, target: Pair, weight: float,
-                     log: Dict[str, Tensor]) -> Dict[str, Tensor]:
+    def _of_features(self, every: Pair, targets: Tensor, compared_source: Pair,
+                     compared_target: Pair, weight: float) -> Dict[str, Tensor]:
         """Losses of the features, to which the classifiers are constants (eq. 8 to 10)."""
-        losses = {}
+        out = {}
         if self.confusion == 'category':
-            losses['category'] = mean_over_ranks(category_confusion(*every, targets))
+            category = category_confusion(*every, targets)
         elif self.confusion == 'domain':
-            losses['category'] = mean_over_ranks(domain_confusion(*source))
+            category = confusion_of_domains(*compared_source)
         else:
-            losses['category'] = mean_over_ranks(
-                0.5 * (task_loss(every[0], targets) + task_loss(every[1], targets)))
+            category = 0.5 * (task_loss(every[0], targets) + task_loss(every[1], targets))
+        out['loss_category'] = mean_over_ranks(category)
         if self.confusion != 'none':
-            losses['confusion'] = weight * mean_over_ranks(domain_confusion(*target))
-        entropy = mean_over_ranks(symmetric_entropy(*target))
+            out['loss_confusion'] = weight * mean_over_ranks(confusion_of_domains(*compared_target))
+        entropy = mean_over_ranks(symmetric_entropy(*compared_target))
         if self.entropy:
-            losses['entropy'] = weight * entropy
-        log['target_entropy'] = entropy.detach()
-        return losses
+            out['loss_entropy'] = weight * entropy
+        out['target_entropy'] = entropy.detach()
+        return out
 
 
 def _characters(source: Pair, target: Pair, compared: Tensor, blank: Optional[int]
@@ -211,7 +218,7 @@ def category_confusion(v_s: Tensor, v_t: Tensor, targets: Tensor) -> Tensor:
     return -0.5 * (log_s.gather(-1, index) + log_t.gather(-1, index)).squeeze(-1)
 
 
-def domain_confusion(v_s: Tensor, v_t: Tensor) -> Tensor:
+def confusion_of_domains(v_s: Tensor, v_t: Tensor) -> Tensor:
     """F_domain (eq. 9) and its form for the source (eq. 12), ``(M,)``."""
     log_source, log_target = log_domains(v_s, v_t)
     return -0.5 * (log_source + log_target)
@@ -223,7 +230,6 @@ def symmetric_entropy(v_s: Tensor, v_t: Tensor) -> Tensor:
     return -(log_q.exp() * log_q).sum(-1)
 
 
-def _share(right: Tensor, otherwise: float) -> Tensor:
-    """Share of the true ones; something else where there are none to count."""
-    right = right.float()
-    return right.mean() if len(right) else right.new_tensor(otherwise)
+def _mean_or(values: Tensor, otherwise: float) -> Tensor:
+    """Mean of the values; something else where there are none."""
+    return values.mean() if len(values) else values.new_tensor(otherwise)

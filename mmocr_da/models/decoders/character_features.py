@@ -3,7 +3,6 @@
 Everything a sequence method needs to know about a decoder is the table ``_TAPS`` at the end of this
 file: one function per decoder class.
 """
-import math
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple
@@ -87,9 +86,9 @@ class CharacterTap:
         if not self.fits(decoder):
             raise ValueError(
                 f'characters of {type(decoder).__name__} cannot be aligned: objectives of single '
-                f'characters work with {", ".join(supported_decoders())}, attention decoders if '
-                'their module_loss is a CEModuleLoss with ignore_first_char=True; GlobalAlignment '
-                'works with all decoders')
+                f'characters work with {", ".join(supported_decoders())}, whose module_loss must '
+                'be a CEModuleLoss with ignore_first_char=True for attention and a CTCModuleLoss '
+                'for CTC; GlobalAlignment works with all decoders')
         self.hook_point = hook_point
         #: Whether there may be fewer steps than the decoder's loss wants, see `pad_steps`.
         self.stops_early = _entry(decoder).read is _steps
@@ -133,6 +132,16 @@ def _as_steps(inputs: List[Tensor], logits: Tensor) -> Tensor:
     if x.dim() == 2:  # MMOCR's BidirectionalLSTM, (T * N, H), or a single step
         return x.view(logits.size(1), logits.size(0), -1).transpose(0, 1)
     return x
+
+
+def shown_steps(ratio: Tensor, count: int) -> Tensor:
+    """How many of ``count`` columns show image if a share of the width does, ``(N,)``; 1 at least.
+
+    >>> shown_steps(torch.tensor([0.0, 0.4, 0.5, 1.0]), 5)
+    tensor([1, 2, 3, 5])
+    """
+    # 0.4 * 5 in floating point must not become a third column.
+    return (ratio * count - 1e-4).ceil().clamp(1, count).long()
 
 
 def is_labelled(sample: TextRecogDataSample) -> bool:
@@ -231,6 +240,7 @@ def _steps(decoder, feature_map, sequence, samples, all_steps) -> CharacterFeatu
     # The padding may be end tokens, too: only the first ends a text, unless that was cut off.
     is_end = (position == lengths[:, None]) & (position < decoder.max_seq_len - 1)
     labelled = by_label | (is_end & (targets == decoder.dictionary.end_idx))
+    labelled = labelled & (targets != decoder.module_loss.ignore_index)
     valid, answered = (
         torch.where(forced[:, None], known, read_characters(decoder, logits, end))
         for known, end in ((by_label, False), (labelled, True)))
@@ -279,11 +289,10 @@ def _frames(decoder, feature_map, sequence, samples, all_steps) -> CharacterFeat
     logits = decoder.forward_train(feature_map, sequence)
     device, count = logits.device, logits.size(1)
     blank = decoder.dictionary.padding_idx
-    # As in MMOCR's CTCPostProcessor; 0.4 * 5 in floating point must not become a third frame.
-    frames = [min(count, math.ceil(s.get('valid_ratio', 1) * count - 1e-4)) for s in samples]
+    ratio = torch.tensor([s.get('valid_ratio', 1) for s in samples], dtype=torch.float)
     texts = [s.gt_text.indexes.long() if is_labelled(s) else torch.empty(0, dtype=torch.long)
              for s in samples]
-    frames = torch.tensor(frames, device=device)
+    frames = shown_steps(ratio.to(device), count)
     lengths = torch.tensor([len(text) for text in texts], device=device)
     forced = torch.tensor([is_labelled(s) for s in samples], device=device)
     padded = nn.utils.rnn.pad_sequence(texts, batch_first=True, padding_value=blank)
@@ -300,7 +309,9 @@ def _isolated(decoder, feature_map, sequence, samples, all_steps) -> CharacterFe
     targets = torch.tensor([[int(s.gt_text.indexes[0]) if is_labelled(s) else 0] for s in samples],
                            device=logits.device)
     every = torch.ones_like(targets, dtype=torch.bool)
-    return CharacterFeatures(None, logits, every, every, targets)
+    known = torch.tensor([[is_labelled(s)] for s in samples], device=logits.device)
+    ignored = known & (targets == decoder.module_loss.ignore_index)
+    return CharacterFeatures(None, logits, every, ~ignored, targets)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,11 @@
 """A recognizer that learns from labelled source and unlabelled target images together."""
+import copy
 from contextlib import nullcontext
 from typing import ContextManager, Dict, List, Optional, Sequence, Union
 
 import torch
 from mmengine.dist import get_world_size
+from mmengine.logging import print_log
 from mmocr.models.textrecog.recognizers import EncoderDecoderRecognizer
 from mmocr.structures import TextRecogDataSample
 from torch import Tensor, nn
@@ -31,7 +33,8 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
     and encoder run once over all of them; the decoder reads the source with its labels and the
     target freely; the objectives turn the two halves into losses. The base recognizer's parameters
     keep their names: its checkpoints load with ``load_from``. What training adds lives under
-    ``objectives`` and falls away at export. In testing it is the plain recognizer.
+    ``objectives`` and falls away at export. In testing it is the plain recognizer, with SymNet the
+    one that has the weights of the predicting classifier.
 
     Args:
         objectives: Configs of modules called with ``(source, target)``, two
@@ -90,9 +93,11 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
 
     def init_weights(self) -> None:
         """Initialize the parts; C^t starts as C^s, unless both come from a checkpoint."""
+        first = not self.is_init
         super().init_weights()
         cfg = self.init_cfg if isinstance(self.init_cfg, (list, tuple)) else [self.init_cfg or {}]
-        if self.symnet is not None and all(c.get('type') != 'Pretrained' for c in cfg):
+        loaded = any(c.get('type') in ('Pretrained', 'PretrainedInit') for c in cfg)
+        if self.symnet is not None and first and not loaded:
             own, twin = self._classifiers().values()
             twin.load_state_dict(own.state_dict())
 
@@ -149,7 +154,7 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
                 data_samples = self.decoder.predict(feature_map, sequence, data_samples)
             readings[domain] = [s.pred_text for s in data_samples]
         for i, sample in enumerate(data_samples):
-            sample.pred_text = readings[self.symnet.predict_with][i]
+            sample.pred_text = copy.copy(readings[self.symnet.predict_with][i])
             for domain in readings:
                 sample.set_data({f'pred_text_{domain}': readings[domain][i]})
         return data_samples
@@ -191,8 +196,9 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
                         f'the checkpoint must be of the same dictionary, got {key} of shape '
                         f'{tuple(found.shape)} instead of {tuple(shapes[key])}: C^t learns by the '
                         'classes of C^s; use the dict_file that the checkpoint was trained with')
-            if prefix + own in state_dict:
-                state_dict.setdefault(prefix + twin, state_dict[prefix + own].clone())
+            if prefix + own in state_dict and prefix + twin not in state_dict:
+                print_log(f'{twin} starts as a copy of {own}', logger='current')
+                state_dict[prefix + twin] = state_dict[prefix + own].clone()
 
     def _norms_told(self, samples: Sequence[TextRecogDataSample], device) -> ContextManager:
         domains = [s.get('domain') for s in samples]

@@ -1,15 +1,18 @@
 """SymNet against its equations, loop by loop, and against gradients that are taken one by one."""
 import math
+from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
+from mmengine.structures import LabelData
+from mmocr.structures import TextRecogDataSample
 from torch import nn
 
 from mmocr_da.models.alignment import DomainFeatures, SymNetHead
 from mmocr_da.models.alignment.symnet_head import (
     category_confusion,
-    domain_confusion,
+    confusion_of_domains,
     log_domains,
     symmetric_entropy,
     symmetric_logits,
@@ -17,6 +20,7 @@ from mmocr_da.models.alignment.symnet_head import (
 from mmocr_da.models.decoders import CharacterFeatures
 from mmocr_da.registry import MODELS
 
+DIGITS = Path(__file__).parents[3] / 'configs/_base_/dicts/digits.txt'
 H, K = 6, 5
 SWITCHES = [dict(), dict(task_target=False, predict_with='source'), dict(entropy=False),
             dict(confusion='domain'), dict(confusion='none'), dict(threshold=0.3)]
@@ -125,8 +129,9 @@ def test_the_log_names_every_part(options):
     source, target = half(shared=c_s), half(source=False, shared=c_s)
     eq = equations(source, target, c_s, head.classifier, options.get('threshold', 0))
     out = head(source, target)
-    parts = {'task_source': eq['5'], 'domain': eq['7s'] + eq['7t'],
-             'task_target': eq['6'] * options.get('task_target', True)}
+    parts = {'task_source': eq['5'], 'domain': eq['7s'] + eq['7t']}
+    if options.get('task_target', True):
+        parts['task_target'] = eq['6']
     if options.get('confusion') != 'none':
         parts['confusion'] = 0.4 * eq['9']
     if options.get('entropy', True):
@@ -137,8 +142,23 @@ def test_the_log_names_every_part(options):
     assert out['symnet_lambda'] == pytest.approx(0.4)
     torch.testing.assert_close(out['symnet_target_entropy'], eq['10'])
     assert out['symnet_target_length'] == pytest.approx(4 / 3)
-    for key in ('acc_source', 'acc_target', 'agreement'):
-        assert 0 <= out[f'symnet_{key}'] <= 1
+
+
+def test_the_log_counts_right_guesses_of_the_domain_and_equal_readings():
+    """By hand: logits are the features; C^t adds what is chosen here to each class."""
+    c_s, head = classifier(), make()
+    for layer in (c_s, head.classifier):
+        layer.load_state_dict(dict(weight=torch.eye(K, H), bias=torch.zeros(K)))
+    source, target = half(shared=c_s), half(source=False, shared=c_s)
+    out = head(source, target)  # no difference: no guess
+    assert out['symnet_acc_source'] == out['symnet_acc_target'] == 0.5
+    assert out['symnet_agreement'] == 1
+    head.classifier.bias.data += 1  # every step looks like the target's
+    out = head(source, target)
+    assert (out['symnet_acc_source'], out['symnet_acc_target']) == (0, 1)
+    head.classifier.bias.data[0] += 100  # C^t reads class 0 everywhere
+    reading = target.characters.hidden[target.characters.answered][:, :K].argmax(-1)
+    assert head(source, target)['symnet_agreement'] == pytest.approx((reading == 0).double().mean())
 
 
 def test_isolated_characters_are_the_papers_classification():
@@ -157,7 +177,10 @@ def test_isolated_characters_are_the_papers_classification():
     want = dict(
         task_source=F.cross_entropy(z_s[:, :K], y), task_target=F.cross_entropy(z_s[:, K:], y),
         category=0.5 * F.cross_entropy(z_s, y) + 0.5 * F.cross_entropy(z_s, y + K),
-        entropy=0.4 * -(q * q.log()).sum(1).mean())
+        entropy=0.4 * -(q * q.log()).sum(1).mean(),
+        domain=-(torch.softmax(z_s, 1)[:, :K].sum(1).log().mean()
+                 + torch.softmax(z_t, 1)[:, K:].sum(1).log().mean()),
+        confusion=0.4 * -0.5 * torch.softmax(z_t, 1).view(7, 2, K).sum(2).log().sum(1).mean())
     for name, value in want.items():
         torch.testing.assert_close(out[f'loss_symnet_{name}'], value)
 
@@ -170,7 +193,7 @@ def test_numbers_by_hand():
     assert log_target.exp().item() == pytest.approx(3 / 8)
     assert category_confusion(v_s, v_t, torch.tensor([0])).item() == pytest.approx(
         -0.5 * math.log(1 / 2) - 0.5 * math.log(1 / 4))
-    assert domain_confusion(v_s, v_t).item() == pytest.approx(-0.5 * math.log(15 / 64))
+    assert confusion_of_domains(v_s, v_t).item() == pytest.approx(-0.5 * math.log(15 / 64))
     assert symmetric_entropy(v_s, v_t).item() == pytest.approx(
         -0.75 * math.log(0.75) - 0.25 * math.log(0.25))
 
@@ -178,12 +201,12 @@ def test_numbers_by_hand():
 def test_confusion_is_least_where_the_domains_are_even():
     """ln 2 per domain; of a class that is certain, too."""
     v = torch.randn(9, K).double()
-    torch.testing.assert_close(domain_confusion(v, v), torch.full((9, ), math.log(2)).double())
+    torch.testing.assert_close(confusion_of_domains(v, v), torch.full((9, ), math.log(2)).double())
     certain = 60 * F.one_hot(torch.arange(K), K).double()
     torch.testing.assert_close(category_confusion(certain, certain, torch.arange(K)),
                                torch.full((K, ), math.log(2)).double())
     for shift in (-1., 0.5, 3.):
-        assert (domain_confusion(v + shift, v) > math.log(2)).all()
+        assert (confusion_of_domains(v + shift, v) > math.log(2)).all()
         assert (category_confusion(v + shift, v, torch.zeros(9).long())
                 > category_confusion(v, v, torch.zeros(9).long())).all()
 
@@ -191,7 +214,7 @@ def test_confusion_is_least_where_the_domains_are_even():
 def test_swapping_the_domains_swaps_their_probabilities():
     v_s, v_t, y = torch.randn(4, K), torch.randn(4, K), torch.arange(4)
     assert torch.equal(log_domains(v_s, v_t)[0], log_domains(v_t, v_s)[1])
-    for loss in (domain_confusion, symmetric_entropy):
+    for loss in (confusion_of_domains, symmetric_entropy):
         torch.testing.assert_close(loss(v_s, v_t), loss(v_t, v_s))
     torch.testing.assert_close(category_confusion(v_s, v_t, y), category_confusion(v_t, v_s, y))
 
@@ -205,7 +228,7 @@ def test_losses_and_gradients_of_extreme_logits_are_finite_and_right(dtype, size
     c_s, c_t, y = nn.Linear(H, K), nn.Linear(H, K), torch.randint(K, (8, ))
     x = features.clone().requires_grad_()
     exact = features.double().requires_grad_()
-    for loss in (lambda a, b: -sum(log_domains(a, b)), domain_confusion, symmetric_entropy,
+    for loss in (lambda a, b: -sum(log_domains(a, b)), confusion_of_domains, symmetric_entropy,
                  lambda a, b: category_confusion(a, b, y)):
         got = loss(*symmetric_logits(x, c_s, c_t)).mean()
         want = loss(*symmetric_logits(exact, c_s, c_t)).mean()
@@ -219,7 +242,7 @@ def test_losses_and_gradients_of_extreme_logits_are_finite_and_right(dtype, size
 def test_gradcheck_of_every_loss():
     v_s, v_t = (torch.randn(3, K).double().requires_grad_() for _ in range(2))
     y = torch.arange(3)
-    for loss in (log_domains, domain_confusion, symmetric_entropy):
+    for loss in (log_domains, confusion_of_domains, symmetric_entropy):
         torch.autograd.gradcheck(loss, (v_s, v_t))
     torch.autograd.gradcheck(lambda a, b: category_confusion(a, b, y), (v_s, v_t))
 
@@ -277,7 +300,7 @@ def test_nothing_to_compare_is_a_zero_that_is_connected(options, empty):
         assert out['loss_symnet_confusion'] == 0
         assert out['symnet_acc_target'] == 0.5 and out['symnet_agreement'] == 1
     if empty != 'target':
-        assert out['loss_symnet_category'] == out['loss_symnet_task_target'] == 0
+        assert out['loss_symnet_category'] == out['loss_symnet_task_source'] == 0
     if empty == 'both':
         assert total(out) == 0
     reached = [*c_s.parameters(), *head.parameters(), source.characters.hidden,
@@ -297,6 +320,41 @@ def test_supervised_training_of_c_s_is_not_counted_twice():
     own = losses[0.0]['loss_symnet_task_source']
     torch.testing.assert_close(losses[0.25]['loss_symnet_task_source'], 0.75 * own)
     assert all('loss_symnet_task_source' not in losses[w] for w in (1.0, 3.0))
+
+
+def test_a_recognizer_of_isolated_characters_is_the_papers_network():
+    """Losses of the whole model are those of a network with one linear layer of 2K outputs."""
+    words = dict(type='Dictionary', dict_file=str(DIGITS))
+    model = MODELS.build(dict(
+        type='mmocr_da.AdaptiveRecognizer', supervised_weight=0,
+        objectives=[dict(type='mmocr_da.SymNetHead', schedule='constant')],
+        backbone=dict(type='ResNet', in_channels=1, stem_channels=[4], arch_layers=[1],
+                      block_cfgs=dict(type='BasicBlock', use_conv1x1=False), arch_channels=[8],
+                      strides=[2]),
+        decoder=dict(type='mmocr_da.CharacterDecoder', in_channels=8, dictionary=words,
+                     module_loss=dict(type='CEModuleLoss', pad_with='none', ignore_char=-1,
+                                      flatten=True, reduction='mean')))).double().train()
+    torch.nn.init.normal_(model.symnet.classifier.weight)
+    samples = []
+    for text, domain in (('3', 'source'), ('7', 'source'), ('', 'target')):
+        sample = TextRecogDataSample(gt_text=LabelData(item=text))
+        sample.set_metainfo(dict(domain=domain, valid_ratio=1.0))
+        samples.append(sample)
+    images = torch.randn(3, 1, 16, 16).double()
+    out = model.loss(images, samples)
+    features = model.extract_feat(images).mean((2, 3))
+    z = torch.cat([model.decoder.fc(features), model.symnet.classifier(features)], 1)
+    n, y = model.decoder.dictionary.num_classes, torch.tensor([3, 7])
+    category = 0.5 * F.cross_entropy(z[:2], y) + 0.5 * F.cross_entropy(z[:2], y + n)
+    torch.testing.assert_close(out['loss_symnet_category'], category)
+    p = torch.softmax(z[2], 0).view(2, n)
+    torch.testing.assert_close(out['loss_symnet_confusion'], -0.5 * p.sum(1).log().sum())
+    torch.testing.assert_close(out['loss_symnet_task_target'], F.cross_entropy(z[:2, n:], y))
+
+
+def test_a_head_without_its_classifier_says_who_makes_it():
+    with pytest.raises(RuntimeError, match='AdaptiveRecognizer makes it'):
+        SymNetHead()(None, None)
 
 
 def test_classifiers_of_different_classes_are_refused():

@@ -328,7 +328,16 @@ def test_a_free_reading_ends_with_the_first_end_token(decoder, sample, kind):
         assert out.answered[row].tolist() == [
             v or (ended and k == characters) for k, v in enumerate(out.valid[row].tolist())]
         found.add(ended)
+    assert out.blank is None and torch.equal(out.compared, out.answered)
     assert found == {True, False}
+
+
+@pytest.mark.parametrize('ignored', ['unknown', 'end'])
+def test_what_the_loss_ignores_is_no_target(decoder, sample, ignored):
+    model = decoder('ASTERDecoder', module_loss=dict(ignore_char=ignored))
+    out = tap(model, inputs_of(model, 2), [sample('1?2'), sample('34')])
+    assert out.answered[0, :4].tolist() == [True, ignored != 'unknown', True, ignored != 'end']
+    assert out.answered[1, :3].tolist() == [True, True, ignored != 'end']
 
 
 def test_a_dictionary_without_an_end_token_has_no_ends(decoder, sample):
@@ -387,6 +396,7 @@ def test_characters_of_an_unlabelled_row_are_what_mmocr_reads(decoder, sample, k
         assert out.valid[row].tolist() == [k < frames and c != blank
                                            for k, c in enumerate(reading[row])]
         assert out.answered[row].tolist() == [k < frames for k in range(8)]
+    assert out.blank == blank and torch.equal(out.compared, out.valid)
     assert 0 < out.valid.float().mean() < 1
     for row, read in enumerate(model.postprocessor(out.logits.softmax(-1), samples)):
         path = [c if v else blank for c, v in zip(reading[row], out.valid[row].tolist())]
