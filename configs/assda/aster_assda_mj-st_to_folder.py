@@ -24,5 +24,6 @@ train_cfg = dict(
     val_interval=2000)
 param_scheduler = []
 optim_wrapper = dict(optimizer=dict(lr=1e-4))
-default_hooks = dict(checkpoint=dict(by_epoch=False, interval=2000))
+default_hooks = dict(
+    logger=dict(log_metric_by_epoch=False), checkpoint=dict(by_epoch=False, interval=2000))
 log_processor = dict(by_epoch=False)

@@ -9,3 +9,9 @@ optim_wrapper = dict(
             'objectives': dict(lr_mult=10.0),
         }))
 param_scheduler = [dict(type='mmocr_da.InverseDecayLR', by_epoch=False)]
+val_evaluator = dict(metrics=[
+    *_base_.val_evaluator.metrics,
+    dict(type='mmocr_da.TextErrorMetric', prediction='pred_text_source', prefix='C_s'),
+    dict(type='mmocr_da.TextErrorMetric', prediction='pred_text_target', prefix='C_t')
+])
+test_evaluator = val_evaluator

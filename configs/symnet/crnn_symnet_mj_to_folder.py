@@ -1,4 +1,4 @@
-"""SymNet on MMOCR's own CRNN config, a CTC recognizer, with the optimizer of the paper."""
+"""SymNet on MMOCR's own CRNN config, a CTC recognizer, with the learning rates of the paper."""
 _base_ = 'mmocr::textrecog/crnn/crnn_mini-vgg_5e_mj.py'
 
 model = dict(
@@ -23,6 +23,7 @@ train_cfg = dict(
     _delete_=True, type='mmocr_da.ResumableIterBasedTrainLoop', max_iters=20000,
     val_interval=2000)
 # Section 4.1: the classifiers at 0.01, all others, which are trained already, at a tenth of it.
+# Nesterov momentum is that of the released code.
 optim_wrapper = dict(
     _delete_=True,
     type='OptimWrapper',
@@ -34,5 +35,12 @@ optim_wrapper = dict(
         }),
     clip_grad=dict(max_norm=5.0))
 param_scheduler = [dict(type='mmocr_da.InverseDecayLR', by_epoch=False)]
-default_hooks = dict(checkpoint=dict(by_epoch=False, interval=2000))
+default_hooks = dict(
+    logger=dict(log_metric_by_epoch=False), checkpoint=dict(by_epoch=False, interval=2000))
 log_processor = dict(by_epoch=False)
+val_evaluator = dict(metrics=[
+    *_base_.val_evaluator.metrics,
+    dict(type='mmocr_da.TextErrorMetric', prediction='pred_text_source', prefix='C_s'),
+    dict(type='mmocr_da.TextErrorMetric', prediction='pred_text_target', prefix='C_t')
+])
+test_evaluator = val_evaluator

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -205,12 +206,42 @@ def test_config_can_be_exported_and_its_learning_rate_scaled(path):
     inference_pipeline(cfg)
 
 
+@pytest.mark.parametrize('path', CONFIGS, ids=name_of)
+def test_every_factor_of_a_learning_rate_finds_its_parameters(path):
+    """MMEngine passes silently over a key that no parameter has."""
+    cfg = Config.fromfile(path)
+    keys = cfg.optim_wrapper.get('paramwise_cfg', {}).get('custom_keys', {})
+    if not keys:
+        return
+    init_default_scope('mmocr')
+    names = [name for name, _ in MODELS.build(cfg.model).named_parameters()]
+    for key in keys:
+        # The small configs share their bases with those that have no adversary.
+        assert any(key in name for name in names) or not cfg.model.get('objectives') or (
+            key == 'objectives' and path.stem.endswith(('source-em_p2h', 'source-em'))), key
+
+
+@pytest.mark.parametrize('folder', sorted({p.parent for p in CONFIGS}), ids=lambda p: p.name)
+def test_every_config_is_in_its_readme_and_metafile(folder):
+    names = {p.stem for p in CONFIGS if p.parent == folder}
+    meta = (folder / 'metafile.yml').read_text()
+    assert sorted(re.findall('- Name: (.*)', meta)[1:]) == sorted(names)
+    assert meta.count('In Collection:') == meta.count('Config:') == len(names)
+    assert {name for name, _ in named_in(folder / 'README.md', names)} >= names
+
+
 def test_every_config_that_a_readme_names_exists():
     names = {p.stem for p in CONFIGS}
-    families = '|'.join(sorted({re.split('[_-]', name)[0] for name in names}))
     for readme in ROOT.glob('*/README.md'):
-        for cell in re.findall(r'^\| (`.*?) \|', readme.read_text(), re.M):
-            for name in re.findall(rf'`((?:{families})[_-][^`]*)`', cell):
-                stem, options, rest = re.fullmatch(r'([^{]*)(?:\{(.*)\})?(.*)', name).groups()
-                for option in (options or '').split(','):
-                    assert stem + option.strip() + rest in names, name
+        for name, cell in named_in(readme, names):
+            assert name in names, cell
+
+
+def named_in(readme, names):
+    """``(config, cell)`` of all names in the first column of a README's tables."""
+    families = '|'.join(sorted({re.split('[_-]', name)[0] for name in names}))
+    for cell in re.findall(r'^\| (`.*?) \|', readme.read_text(), re.M):
+        for name in re.findall(rf'`((?:{families})[_-][^`]*)`', cell):
+            stem, options, rest = re.fullmatch(r'([^{]*)(?:\{(.*)\})?(.*)', name).groups()
+            for option in (options or '').split(','):
+                yield stem + option.strip() + rest, cell

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmocr.apis import TextRecInferencer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mmocr_da.engine import launch
@@ -171,3 +172,29 @@ def test_scripts_pass_their_arguments_on_in_order(tmp_path, script, program, arg
                           text=True, check=True)
     passed = [line.replace(f'{TOOLS}/', '') for line in done.stdout.splitlines()]
     assert [argument for argument in passed if argument in expected] == expected
+
+
+def test_both_readings_of_symnet_are_validated_tested_and_inferred(toy, run_tool, tmp_path):
+    text = toy.read_text().replace('{{ fileDirname }}', str(toy.parent))
+    start = text.index('objectives=[')
+    end = text.index('],\n', start)
+    text = text[:start] + "objectives=[dict(type='mmocr_da.SymNetHead')" + text[end:]
+    text = text.replace("metrics=[dict(type='mmocr_da.TextErrorMetric')]", """metrics=[
+        dict(type='mmocr_da.TextErrorMetric'),
+        dict(type='mmocr_da.TextErrorMetric', prediction='pred_text_source', prefix='C_s'),
+        dict(type='mmocr_da.TextErrorMetric', prediction='pred_text_target', prefix='C_t')]""")
+    config = tmp_path / 'symnet_toy.py'
+    config.write_text(text)
+    run_tool('train', config, '--work-dir', tmp_path / 'run')
+    wanted = {f'{domain}/{who}/wer' for domain in ('source', 'target')
+              for who in ('recog', 'C_s', 'C_t')}
+    validated = {k: v for row in scalars(tmp_path / 'run') for k, v in row.items() if k in wanted}
+    assert validated.keys() == wanted
+    assert validated['target/recog/wer'] == validated['target/C_t/wer']
+
+    checkpoint = tmp_path / 'run/iter_2.pth'
+    run_tool('test', config, checkpoint, '--work-dir', tmp_path / 'test')
+    tested = json.loads(next((tmp_path / 'test').glob('*/*.json')).read_text())
+    assert {k: tested[k] for k in wanted} == pytest.approx(validated)
+    reader = TextRecInferencer(str(config), str(checkpoint), device='cpu')
+    assert isinstance(reader(str(toy.parent / 'target_0.png'))['predictions'][0]['text'], str)

@@ -88,7 +88,7 @@ def plot_curves(runs: Sequence[str], out_file: str, labels: Sequence[str] = None
     labels = labels or _short_names(runs)
     if len(labels) != len(runs):
         raise ValueError(f'labels needs one name per run, got {len(labels)} for {len(runs)} runs')
-    curves = [mean_scalars(run.split(',')) for run in runs]
+    curves = [mean_scalars([run] if osp.exists(run) else run.split(',')) for run in runs]
     names = {title: sorted({n for c in curves for n in c
                             if re.search(pattern, n) and re.search(only, n)})
              for title, pattern in PANELS.items()}
