@@ -12,6 +12,7 @@ from mmocr_da.engine.schedules import Schedule
 from mmocr_da.registry import MODELS
 
 from ..decoders.character_features import classifier_path, classify, without_class
+from ..layers import reverse_gradient
 from .domain_adversary import mean_over_ranks
 from .domain_features import DomainFeatures
 
@@ -53,7 +54,9 @@ class SymNetHead(BaseModule):
         entropy: False leaves out M (eq. 10), "w/o M".
         confusion: ``'category'`` (eq. 8 and 9); ``'domain'``, eq. 12 instead of 8, "w/o category
             confusion", in which no loss here tells the features of classes; ``'none'``, eq. 13
-            instead of 8 and nothing of 9, "w/o confusion".
+            instead of 8 and nothing of 9, "w/o confusion". Not of the paper: ``'reversal'``, eq. 13
+            instead of 8, and instead of 9 half of eq. 7 with its gradient reversed. Confusion stops
+            to pull where the classifiers are undecided on average; a reversed gradient does not.
         threshold: Target characters count if they are read with a higher probability, as in ASSDA;
             at 0 all do, as in the paper.
         predict_with: Whose reading is ``pred_text`` in testing, ``'target'`` (C^t) or ``'source'``,
@@ -77,9 +80,9 @@ class SymNetHead(BaseModule):
         super().__init__()
         if weight < 0:
             raise ValueError(f'weight must not be negative, got {weight}')
-        if confusion not in ('category', 'domain', 'none'):
-            raise ValueError("confusion must be 'category' (eq. 8), 'domain' (eq. 12) or 'none' "
-                             f'(eq. 13), got {confusion!r}')
+        if confusion not in ('category', 'domain', 'none', 'reversal'):
+            raise ValueError("confusion must be 'category' (eq. 8), 'domain' (eq. 12), 'none' "
+                             f"(eq. 13) or 'reversal', got {confusion!r}")
         if predict_with not in ('source', 'target'):
             raise ValueError("predict_with must be 'source' (C^s) or 'target' (C^t), got "
                              f'{predict_with!r}')
@@ -159,7 +162,13 @@ class SymNetHead(BaseModule):
         else:
             category = 0.5 * (task_loss(every[0], targets) + task_loss(every[1], targets))
         out['loss_category'] = mean_over_ranks(category)
-        if self.confusion != 'none':
+        if self.confusion == 'reversal':
+            reversed_source, reversed_target = (
+                [reverse_gradient(v, weight) for v in pair]
+                for pair in (compared_source, compared_target))
+            out['loss_confusion'] = -0.5 * (mean_over_ranks(log_domains(*reversed_source)[0])
+                                            + mean_over_ranks(log_domains(*reversed_target)[1]))
+        elif self.confusion != 'none':
             out['loss_confusion'] = weight * mean_over_ranks(confusion_of_domains(*compared_target))
         entropy = mean_over_ranks(symmetric_entropy(*compared_target))
         if self.entropy:

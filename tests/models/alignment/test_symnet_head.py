@@ -23,7 +23,8 @@ from mmocr_da.registry import MODELS
 DIGITS = Path(__file__).parents[3] / 'configs/_base_/dicts/digits.txt'
 H, K = 6, 5
 SWITCHES = [dict(), dict(task_target=False, predict_with='source'), dict(entropy=False),
-            dict(confusion='domain'), dict(confusion='none'), dict(threshold=0.3)]
+            dict(confusion='domain'), dict(confusion='none'), dict(confusion='reversal'),
+            dict(threshold=0.3)]
 
 
 def classifier():
@@ -92,8 +93,10 @@ def expected(eq, options, weight):
     if options.get('task_target', True):
         classifiers = classifiers + eq['6']
     confusion = options.get('confusion', 'category')
-    features = eq[{'category': '8', 'domain': '12', 'none': '13'}[confusion]]
-    if confusion != 'none':
+    features = eq[{'category': '8', 'domain': '12', 'none': '13', 'reversal': '13'}[confusion]]
+    if confusion == 'reversal':
+        features = features - weight * 0.5 * (eq['7s'] + eq['7t'])
+    elif confusion != 'none':
         features = features + weight * eq['9']
     if options.get('entropy', True):
         features = features + weight * eq['10']
@@ -112,7 +115,10 @@ def test_one_backward_equals_the_gradients_of_eq_11_taken_one_by_one(options, bl
     eq = equations(source, target, c_s, head.classifier, options.get('threshold', 0))
     for_classifiers, for_features = expected(eq, options, 0.4)
     loss = total(head(source, target))
-    torch.testing.assert_close(loss, for_classifiers + for_features)
+    value = for_classifiers + for_features
+    if options.get('confusion') == 'reversal':  # its value is not reversed
+        value = value + 1.4 * 0.5 * (eq['7s'] + eq['7t'])
+    torch.testing.assert_close(loss, value)
 
     parameters = [*c_s.parameters(), *head.classifier.parameters()]
     hidden = [source.characters.hidden, target.characters.hidden]
@@ -132,7 +138,9 @@ def test_the_log_names_every_part(options):
     parts = {'task_source': eq['5'], 'domain': eq['7s'] + eq['7t']}
     if options.get('task_target', True):
         parts['task_target'] = eq['6']
-    if options.get('confusion') != 'none':
+    if options.get('confusion') == 'reversal':
+        parts['confusion'] = 0.5 * (eq['7s'] + eq['7t'])
+    elif options.get('confusion') != 'none':
         parts['confusion'] = 0.4 * eq['9']
     if options.get('entropy', True):
         parts['entropy'] = 0.4 * eq['10']
@@ -296,8 +304,9 @@ def test_nothing_to_compare_is_a_zero_that_is_connected(options, empty):
         target.characters.answered[:] = False
     out = head(source, target)
     assert all(v.isfinite() for v in out.values())
-    if empty != 'source' and options.get('confusion') != 'none':
-        assert out['loss_symnet_confusion'] == 0
+    if empty != 'source':
+        if options.get('confusion') not in ('none', 'reversal'):
+            assert out['loss_symnet_confusion'] == 0
         assert out['symnet_acc_target'] == 0.5 and out['symnet_agreement'] == 1
     if empty != 'target':
         assert out['loss_symnet_category'] == out['loss_symnet_task_source'] == 0
