@@ -66,23 +66,32 @@ def worker(rank, port, cfg, shares, out):
     dist.destroy_process_group()
 
 
-OBJECTIVES = {
-    'ASSDA': [dict(type='mmocr_da.GlobalAlignment', in_channels=16, schedule='constant'),
-              dict(type='mmocr_da.LocalAlignment', in_channels=16, schedule='constant',
-                   threshold=0)],
-    'SymNet and its baselines': [
-        dict(type='mmocr_da.SymNetHead', schedule='constant'),
-        dict(type='mmocr_da.DomainConfusion', in_channels=12, schedule='constant'),
-        dict(type='mmocr_da.EntropyMinimization', schedule='constant')],
-}
+ASSDA = [dict(type='mmocr_da.GlobalAlignment', in_channels=16, schedule='constant'),
+         dict(type='mmocr_da.LocalAlignment', in_channels=16, schedule='constant', threshold=0)]
 
 
-@pytest.mark.parametrize('objectives', OBJECTIVES.values(), ids=OBJECTIVES)
-def test_two_ranks_equal_one(recognizer_cfg, batch, tmp_path, objectives):
+def symnet(width):
+    """SymNet and its baselines, for a classifier that many channels wide."""
+    return [dict(type='mmocr_da.SymNetHead', schedule='constant'),
+            dict(type='mmocr_da.DomainConfusion', in_channels=width, schedule='constant'),
+            dict(type='mmocr_da.EntropyMinimization', schedule='constant')]
+
+
+# Without the supervised loss where there are others enough: it would hide an error of them.
+@pytest.mark.parametrize('objectives, supervised_weight, ctc', [
+    (ASSDA, 1, False), (symnet(12), 0, False), (symnet(16), 0, True)],
+    ids=['ASSDA', 'SymNet', 'SymNet on CTC'])
+def test_two_ranks_equal_one(recognizer_cfg, digits_dictionary, batch, tmp_path, objectives,
+                             supervised_weight, ctc):
     cfg = recognizer_cfg()
-    # No supervised loss: its weight would hide an error of the others.
     cfg.update(type='mmocr_da.AdaptiveRecognizer', objectives=objectives,
-               supervised_weight=1 if len(objectives) == 2 else 0)
+               supervised_weight=supervised_weight)
+    if ctc:
+        cfg.update(encoder=None, decoder=dict(
+            type='CRNNDecoder', in_channels=16, module_loss=dict(type='CTCModuleLoss'),
+            postprocessor=dict(type='CTCPostProcessor'),
+            dictionary=dict(digits_dictionary, with_start=False, with_end=False,
+                            same_start_end=False)))
     # Labels of very different lengths: a mean per rank would weigh their characters unequally.
     data = batch(('1', '23', '456789', '01234'), targets=4)
     samples = data['data_samples']
