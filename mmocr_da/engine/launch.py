@@ -82,8 +82,11 @@ def check_dictionary(cfg: Config, checkpoint: Optional[str], fine_tuning: bool =
         loaded = torch.load(checkpoint, map_location='cpu', weights_only=True,
                             mmap=zipfile.is_zipfile(checkpoint))
         arguments = _dictionary_of(loaded['meta']['cfg'])
-        if not osp.isfile(arguments['dict_file']):
-            return  # on this machine; and nothing is downloaded
+        if not osp.isfile(arguments['dict_file']):  # on this machine; nothing is downloaded
+            print_log(f'the dictionary of {checkpoint!r} could not be compared with that of the '
+                      f'config, as {arguments["dict_file"]!r} is not there', logger='current',
+                      level=logging.WARNING)
+            return
         # The class is the config's own: what a checkpoint names is not run.
         theirs = type(ours)(**arguments)
     # No recognizer, no config inside, a dictionary of another class, ...: the rest is the runner's.
