@@ -189,19 +189,19 @@ def classifier_replaced(decoder: BaseDecoder, classifier: nn.Module) -> Iterator
         setattr(parent, name, own)
 
 
-def read_characters(decoder: BaseDecoder, logits: Tensor, with_end: bool = False) -> Tensor:
-    """Steps of a free reading that are characters, ``(N, T, K) -> (N, T)`` bool.
+def read_characters(decoder: BaseDecoder, logits: Tensor) -> Tuple[Tensor, Tensor]:
+    """Steps of a free reading that are characters, and those with the first end token.
 
-    With ``with_end`` the first end token is one of them.
+    ``(N, T, K) -> (N, T), (N, T)`` bool.
     """
     words = decoder.dictionary
     reading = logits.argmax(-1)
     is_end = reading == (-1 if words.end_idx is None else words.end_idx)
-    before = is_end.cumsum(1) == 0
-    before_or_end = (is_end.cumsum(1) - is_end.long()) == 0
+    ended = is_end.cumsum(1)
+    characters = ended == 0
     for special in {words.start_idx, words.padding_idx} - {None, words.end_idx}:
-        before, before_or_end = (x & (reading != special) for x in (before, before_or_end))
-    return before_or_end if with_end else before
+        characters = characters & (reading != special)
+    return characters, characters | (is_end & (ended == 1))
 
 
 def pad_steps(logits: Tensor, steps: int) -> Tensor:
@@ -242,8 +242,8 @@ def _steps(decoder, feature_map, sequence, samples, all_steps) -> CharacterFeatu
     labelled = by_label | (is_end & (targets == decoder.dictionary.end_idx))
     labelled = labelled & (targets != decoder.module_loss.ignore_index)
     valid, answered = (
-        torch.where(forced[:, None], known, read_characters(decoder, logits, end))
-        for known, end in ((by_label, False), (labelled, True)))
+        torch.where(forced[:, None], known, read)
+        for known, read in zip((by_label, labelled), read_characters(decoder, logits)))
     return CharacterFeatures(contexts, logits, valid, answered, targets)
 
 

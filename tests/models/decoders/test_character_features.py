@@ -111,7 +111,7 @@ def test_valid_steps_of_a_reading_end_with_the_end_token(adaptive):
     end, padding = decoder.dictionary.end_idx, decoder.dictionary.padding_idx
     reading = torch.tensor([[1, 2, end, 3], [end, 4, 5, 6], [7, padding, 8, 9]])
     logits = torch.nn.functional.one_hot(reading, decoder.num_classes).float()
-    assert read_characters(decoder, logits).int().tolist() == [[1, 1, 0, 0], [0, 0, 0, 0],
+    assert read_characters(decoder, logits)[0].int().tolist() == [[1, 1, 0, 0], [0, 0, 0, 0],
                                                                [1, 0, 1, 1]]
 
 
