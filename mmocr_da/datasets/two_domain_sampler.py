@@ -1,31 +1,16 @@
 """Batches with a fixed mix of the two domains."""
 import math
-from typing import Iterator, Optional, Sequence, Tuple
-
-import numpy as np
-from mmengine.dist import get_dist_info, sync_random_seed
-from torch.utils.data import Sampler
+from typing import Optional, Sequence, Tuple
 
 from mmocr_da.registry import DATA_SAMPLERS
+
+from .seeded_sampler import SeededSampler
 
 EPOCHS = ('source', 'target', 'longest', 'shortest')
 
 
-class Draw(int):
-    """The index of an item, with the ``seed`` of all that is random about this draw of it."""
-
-    def __new__(cls, index: int, seed: int) -> 'Draw':
-        draw = super().__new__(cls, index)
-        draw.seed = seed
-        return draw
-
-    def __reduce__(self) -> tuple:
-        # On its way to a worker, an int would lose its seed.
-        return Draw, (int(self), self.seed)
-
-
 @DATA_SAMPLERS.register_module()
-class TwoDomainSampler(Sampler):
+class TwoDomainSampler(SeededSampler):
     """Every batch has the same mix, and every batch can be computed without those before it.
 
     Each batch holds first its source, then its target images. An epoch covers one domain, the
@@ -80,77 +65,7 @@ class TwoDomainSampler(Sampler):
                              'target images')
         if epoch not in EPOCHS:
             raise ValueError(f'epoch must be one of {", ".join(EPOCHS)}, got {epoch!r}')
-        self.rank, self.world_size = get_dist_info()
-        self.sizes = tuple(sizes)
-        self.batch_size = batch_size
-        self.counts = split_batch(batch_size, ratio)
-        self.shuffle = shuffle
-        self.seed = sync_random_seed() if seed is None else seed
-        self.epoch = self._start = 0
-        self._shuffles = {}
-
-        # Per step, all ranks together.
-        self.steps = [count * self.world_size for count in self.counts]
-        rounding = math.ceil if round_up else math.floor
-        lengths = [rounding(size / step) for size, step in zip(self.sizes, self.steps)]
-        if epoch in ('source', 'target'):
-            self.covered = ('source', 'target').index(epoch)
-        else:
-            self.covered = lengths.index((max if epoch == 'longest' else min)(lengths))
-        self.num_batches = lengths[self.covered]
-        if self.num_batches == 0:
-            raise ValueError(
-                f'an epoch has no batch: {self.steps[self.covered]} images per step are asked of '
-                f'a domain with {self.sizes[self.covered]}; set round_up=True or a smaller '
-                'batch_size')
-
-    def __len__(self) -> int:
-        """Images per epoch and rank."""
-        return self.num_batches * self.batch_size
-
-    def set_epoch(self, epoch: int) -> None:
-        """Go to the start of ``epoch``."""
-        self.epoch, self._start = epoch, 0
-
-    def skip(self, num_batches: int) -> None:
-        """Go ``num_batches`` batches ahead, over the ends of epochs if need be."""
-        epochs, self._start = divmod(self._start + num_batches, self.num_batches)
-        self.epoch += epochs
-
-    def __iter__(self) -> Iterator[Draw]:
-        epoch, start = self.epoch, self._start
-        for batch in range(start, self.num_batches):
-            for domain in (0, 1):
-                first = batch * self.steps[domain] + self.rank * self.counts[domain]
-                for position in range(first, first + self.counts[domain]):
-                    yield self._draw(domain, epoch, position)
-
-    def _draw(self, domain: int, epoch: int, position: int) -> Draw:
-        """The draw at ``position`` of what all ranks draw from ``domain`` in ``epoch``."""
-        size = self.sizes[domain]
-        per_epoch = self.num_batches * self.steps[domain]
-        overall = epoch * per_epoch + position
-        if domain == self.covered:
-            # Each epoch starts with a shuffle of its own, which it covers; what fills its last
-            # batch comes from further ones, else the first images would be seen more often.
-            shuffle, place = divmod(position, size)
-            shuffle += epoch * math.ceil(per_epoch / size)
-        else:
-            shuffle, place = divmod(overall, size)
-        index = int(self._shuffled(domain, shuffle)[place]) + domain * self.sizes[0]
-        # Two purposes, two streams: images are drawn with 0, augmented with 1.
-        seed = np.random.SeedSequence([self.seed, 1, domain, overall]).generate_state(1)[0]
-        return Draw(index, int(seed))
-
-    def _shuffled(self, domain: int, number: int) -> np.ndarray:
-        """The ``number``-th shuffle of a domain, ``(size,)``."""
-        kept = self._shuffles.get(domain)
-        if kept is None or kept[0] != number:
-            order = np.arange(self.sizes[domain])
-            if self.shuffle:
-                np.random.default_rng([self.seed, 0, domain, number]).shuffle(order)
-            kept = self._shuffles[domain] = (number, order)
-        return kept[1]
+        self._set_up(sizes, split_batch(batch_size, ratio), seed, shuffle, round_up, epoch)
 
 
 def split_batch(batch_size: int, ratio: Sequence[float]) -> Tuple[int, int]:

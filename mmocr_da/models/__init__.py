@@ -1,6 +1,7 @@
 """Models: everything that is trained, and the losses it is trained by."""
 from .alignment import *  # noqa: F401,F403
 from .backbones import *  # noqa: F401,F403
+from .contrastive import *  # noqa: F401,F403
 from .data_preprocessors import *  # noqa: F401,F403
 from .decoders import *  # noqa: F401,F403
 from .encoders import *  # noqa: F401,F403

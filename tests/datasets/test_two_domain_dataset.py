@@ -14,8 +14,8 @@ from mmengine.registry import DATASETS
 from torch.utils.data import DataLoader
 
 import mmocr_da.datasets  # noqa: F401
-from mmocr_da.datasets import TwoDomainDataset, TwoDomainSampler, two_domain_dataset
-from mmocr_da.datasets.two_domain_sampler import Draw
+from mmocr_da.datasets import TwoDomainDataset, TwoDomainSampler, seeded_dataset
+from mmocr_da.datasets.seeded_sampler import Draw
 
 
 class Noise:
@@ -210,7 +210,7 @@ def test_a_broken_image_is_replaced_by_the_next_of_its_domain(root, how, ignore_
 @pytest.fixture
 def log(monkeypatch):
     lines = []
-    monkeypatch.setattr(two_domain_dataset, 'print_log',
+    monkeypatch.setattr(seeded_dataset, 'print_log',
                         lambda line, logger, level: lines.append((level, line)))
     return lines
 

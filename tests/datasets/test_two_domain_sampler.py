@@ -6,8 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from mmocr_da.datasets import two_domain_sampler
-from mmocr_da.datasets.two_domain_sampler import Draw, TwoDomainSampler, split_batch
+from mmocr_da.datasets import seeded_sampler
+from mmocr_da.datasets.seeded_sampler import Draw
+from mmocr_da.datasets.two_domain_sampler import TwoDomainSampler, split_batch
 
 SIZES = (23, 14)
 
@@ -120,7 +121,7 @@ def test_ranks_together_draw_what_one_process_draws(monkeypatch, ranks, epoch):
     one = make(batch_size=6 * ranks, ratio=(2, 1), epoch=epoch)
     several = []
     for rank in range(ranks):
-        monkeypatch.setattr(two_domain_sampler, 'get_dist_info', lambda: (rank, ranks))
+        monkeypatch.setattr(seeded_sampler, 'get_dist_info', lambda: (rank, ranks))
         several.append(make(batch_size=6, ratio=(2, 1), epoch=epoch))
     for number in range(3):
         steps = zip(*(epoch_of(sampler, number) for sampler in several))

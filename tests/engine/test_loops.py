@@ -11,7 +11,7 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 from torch import nn
 
 import mmocr_da.datasets  # noqa: F401
-from mmocr_da.datasets.two_domain_dataset import data_samples_of
+from mmocr_da.datasets.seeded_dataset import data_samples_of
 from mmocr_da.engine.loops import ResumableIterBasedTrainLoop
 
 ITERATIONS = 11  # with 4 batches to an epoch

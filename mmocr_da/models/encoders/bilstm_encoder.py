@@ -17,7 +17,12 @@ class BiLSTMEncoder(BaseEncoder):
     that neighbours in the sequence are neighbours in the image. (MMOCR's ``ASTEREncoder`` wants
     maps of height 1 and has no linear map.)
 
-    Shape: ``(N, in_channels, H, W) -> (N, W * H, out_channels)``.
+    Args:
+        as_map: Return the sequence as a map of height 1, which MMOCR's ``SVTRDecoder`` takes: with
+            it, the encoder feeds a CTC classifier.
+
+    Shape: ``(N, in_channels, H, W) -> (N, W * H, out_channels)``, or as a map ``(N, out_channels, 1,
+    W * H)``.
     """
 
     def __init__(self,
@@ -25,8 +30,10 @@ class BiLSTMEncoder(BaseEncoder):
                  hidden_size: int = 256,
                  out_channels: int = 256,
                  num_layers: int = 2,
+                 as_map: bool = False,
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(init_cfg)
+        self.as_map = as_map
         widths = [in_channels] + [out_channels] * num_layers
         self.layers = nn.Sequential(
             *(BidirectionalLSTM(a, hidden_size, b) for a, b in zip(widths, widths[1:])))
@@ -35,4 +42,7 @@ class BiLSTMEncoder(BaseEncoder):
                 feat: Tensor,
                 data_samples: Optional[Sequence[TextRecogDataSample]] = None) -> Tensor:
         sequence = feat.permute(3, 2, 0, 1).flatten(0, 1)  # (W * H, N, C)
-        return self.layers(sequence).transpose(0, 1).contiguous()
+        sequence = self.layers(sequence)
+        if self.as_map:
+            return sequence.permute(1, 2, 0)[:, :, None].contiguous()
+        return sequence.transpose(0, 1).contiguous()

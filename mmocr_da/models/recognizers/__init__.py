@@ -1,4 +1,5 @@
-"""Recognizers: images of one or two domains in, losses or readings out."""
+"""Recognizers: images of one or two domains, or two views of them, in; losses or readings out."""
 from .adaptive_recognizer import AdaptiveRecognizer
+from .seqclr import SeqCLR
 
-__all__ = ['AdaptiveRecognizer']
+__all__ = ['AdaptiveRecognizer', 'SeqCLR']

@@ -1,0 +1,133 @@
+"""Batches that can be computed without those before them."""
+import math
+from typing import Iterator, Optional, Sequence
+
+import numpy as np
+from mmengine.dist import get_dist_info, sync_random_seed
+from torch.utils.data import Sampler
+
+from mmocr_da.registry import DATA_SAMPLERS
+
+
+class Draw(int):
+    """The index of an item, with the ``seed`` of all that is random about this draw of it."""
+
+    def __new__(cls, index: int, seed: int) -> 'Draw':
+        draw = super().__new__(cls, index)
+        draw.seed = seed
+        return draw
+
+    def __reduce__(self) -> tuple:
+        # On its way to a worker, an int would lose its seed.
+        return Draw, (int(self), self.seed)
+
+
+@DATA_SAMPLERS.register_module()
+class SeededSampler(Sampler):
+    """Shuffled epochs, of which every batch can be computed without those before it.
+
+    The ``b``-th batch of epoch ``e``, and the seed of all that is random about each of its draws,
+    are functions of ``(seed, e, b)``. So :meth:`skip` costs nothing, and a resumed run draws and
+    augments what the uninterrupted one would have.
+
+    ``R`` ranks with ``batch_size = B / R`` draw together, in each step, what one process with
+    ``batch_size = B`` draws.
+
+    Args:
+        dataset: A :class:`SeededDataset`, which uses the seeds of the draws, or any other.
+        batch_size: Images per batch and rank; equal to the dataloader's ``batch_size``.
+        seed: One number for all ranks. Random, if None.
+        shuffle: Whether to shuffle anew for each pass.
+        round_up: Whether to fill the last batch of an epoch with images that were already in it.
+            Else they are left out this time.
+
+    >>> sampler = SeededSampler(range(3), batch_size=2, shuffle=False)
+    >>> [int(i) for i in sampler]  # two batches cover the three images
+    [0, 1, 2, 0]
+    """
+
+    def __init__(self,
+                 dataset,
+                 batch_size: int,
+                 seed: Optional[int] = None,
+                 shuffle: bool = True,
+                 round_up: bool = True) -> None:
+        if not isinstance(batch_size, int) or batch_size < 1:
+            raise ValueError(f'batch_size must be an integer of at least 1, got {batch_size!r}')
+        if len(dataset) < 1:
+            raise ValueError('the dataset needs images, got none; check its ann_file or img_dir')
+        self._set_up((len(dataset), ), (batch_size, ), seed, shuffle, round_up)
+
+    def _set_up(self, sizes: Sequence[int], counts: Sequence[int], seed: Optional[int],
+                shuffle: bool, round_up: bool, epoch: str = 'source') -> None:
+        """``counts`` images of parts with ``sizes`` images make a batch."""
+        self.rank, self.world_size = get_dist_info()
+        self.sizes, self.counts = tuple(sizes), tuple(counts)
+        self.batch_size = sum(counts)
+        self.shuffle = shuffle
+        self.seed = sync_random_seed() if seed is None else seed
+        self.epoch = self._start = 0
+        self._shuffles = {}
+
+        # Per step, all ranks together.
+        self.steps = [count * self.world_size for count in self.counts]
+        rounding = math.ceil if round_up else math.floor
+        lengths = [rounding(size / step) for size, step in zip(self.sizes, self.steps)]
+        if epoch in ('source', 'target'):
+            self.covered = ('source', 'target').index(epoch)
+        else:
+            self.covered = lengths.index((max if epoch == 'longest' else min)(lengths))
+        self.num_batches = lengths[self.covered]
+        if self.num_batches == 0:
+            raise ValueError(
+                f'an epoch has no batch: {self.steps[self.covered]} images per step are asked of '
+                f'{self.sizes[self.covered]} images; set round_up=True or a smaller '
+                'batch_size')
+
+    def __len__(self) -> int:
+        """Images per epoch and rank."""
+        return self.num_batches * self.batch_size
+
+    def set_epoch(self, epoch: int) -> None:
+        """Go to the start of ``epoch``."""
+        self.epoch, self._start = epoch, 0
+
+    def skip(self, num_batches: int) -> None:
+        """Go ``num_batches`` batches ahead, over the ends of epochs if need be."""
+        epochs, self._start = divmod(self._start + num_batches, self.num_batches)
+        self.epoch += epochs
+
+    def __iter__(self) -> Iterator[Draw]:
+        epoch, start = self.epoch, self._start
+        for batch in range(start, self.num_batches):
+            for part in range(len(self.counts)):
+                first = batch * self.steps[part] + self.rank * self.counts[part]
+                for position in range(first, first + self.counts[part]):
+                    yield self._draw(part, epoch, position)
+
+    def _draw(self, part: int, epoch: int, position: int) -> Draw:
+        """The draw at ``position`` of what all ranks draw from a part in ``epoch``."""
+        size = self.sizes[part]
+        per_epoch = self.num_batches * self.steps[part]
+        overall = epoch * per_epoch + position
+        if part == self.covered:
+            # Each epoch starts with a shuffle of its own, which it covers; what fills its last
+            # batch comes from further ones, else the first images would be seen more often.
+            shuffle, place = divmod(position, size)
+            shuffle += epoch * math.ceil(per_epoch / size)
+        else:
+            shuffle, place = divmod(overall, size)
+        index = int(self._shuffled(part, shuffle)[place]) + sum(self.sizes[:part])
+        # Two purposes, two streams: images are drawn with 0, augmented with 1.
+        seed = np.random.SeedSequence([self.seed, 1, part, overall]).generate_state(1)[0]
+        return Draw(index, int(seed))
+
+    def _shuffled(self, part: int, number: int) -> np.ndarray:
+        """The ``number``-th shuffle of a part, ``(size,)``."""
+        kept = self._shuffles.get(part)
+        if kept is None or kept[0] != number:
+            order = np.arange(self.sizes[part])
+            if self.shuffle:
+                np.random.default_rng([self.seed, 0, part, number]).shuffle(order)
+            kept = self._shuffles[part] = (number, order)
+        return kept[1]

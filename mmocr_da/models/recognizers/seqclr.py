@@ -1,0 +1,179 @@
+"""Sequence-to-sequence contrastive learning (SeqCLR; Aberdam et al., CVPR 2021)."""
+from typing import Dict, List, Optional, Sequence, Tuple
+
+import torch
+from mmocr.models.textrecog.decoders import CRNNDecoder
+from mmocr.models.textrecog.recognizers import EncoderDecoderRecognizer
+from mmocr.structures import TextRecogDataSample
+from torch import Tensor, nn
+
+from mmocr_da.registry import MODELS
+
+from ..decoders.character_features import shown_steps
+from ..encoders.bilstm_encoder import BiLSTMEncoder
+
+REPRESENTATIONS = ('V', 'H', 'HV')
+
+
+@MODELS.register_module()
+class SeqCLR(EncoderDecoderRecognizer):
+    """The encoder of any MMOCR recognizer, trained on images without labels (section 4).
+
+    It takes the config of a recognizer whose ``type`` is changed to this. Preprocessor, backbone
+    and encoder keep their names, so the recognizer takes over its checkpoints by ``load_from``, and
+    it those of the recognizer; a decoder is not built. Exception: of a ``CRNNDecoder``, which
+    holds the sequence model of CRNN, the BiLSTMs are trained if ``representation`` asks for H.
+
+    A batch holds two views of each image (:class:`MultiView`). Both pass the encoder together; what
+    comes out is a sequence of frames, the columns of the feature map, of which the projection head
+    and the instance mapping make the instances that the loss compares. Columns of padding make no
+    instance.
+
+    Args:
+        representation: R, what is contrasted: ``'V'``, the feature map of the backbone, ``'H'``,
+            the sequence of the encoder, or ``'HV'``, both concatenated, for decoders that read both.
+            A map higher than 1 is averaged over its height.
+        projection: Config of the projection head; None is none.
+        mapping: Config of the instance mapping.
+        loss: Config of the contrastive loss.
+        channels_last: As in :class:`AdaptiveRecognizer`.
+        preprocessor, backbone, encoder, decoder, data_preprocessor, init_cfg: The recognizer's.
+    """
+
+    def __init__(self,
+                 representation: str = 'H',
+                 projection: Optional[dict] = None,
+                 mapping: Optional[dict] = None,
+                 loss: Optional[dict] = None,
+                 channels_last: bool = False,
+                 preprocessor: Optional[dict] = None,
+                 backbone: Optional[dict] = None,
+                 encoder: Optional[dict] = None,
+                 decoder: Optional[dict] = None,
+                 data_preprocessor: Optional[dict] = None,
+                 init_cfg: Optional[dict] = None) -> None:
+        if (data_preprocessor or {}).get('type') in (
+                None, 'TextRecogDataPreprocessor', 'mmocr_da.BatchedTextRecogDataPreprocessor'):
+            data_preprocessor = {
+                **(data_preprocessor or {}), 'type': 'mmocr_da.MultiViewTextRecogDataPreprocessor'
+            }
+        # Past the host's own constructor, which wants a decoder.
+        super(EncoderDecoderRecognizer, self).__init__(
+            data_preprocessor=data_preprocessor, init_cfg=init_cfg)
+        if representation not in REPRESENTATIONS:
+            raise ValueError(f'representation must be one of {", ".join(REPRESENTATIONS)}, got '
+                             f'{representation!r}')
+        self.representation = representation
+        for name, cfg in dict(preprocessor=preprocessor, backbone=backbone,
+                              encoder=encoder).items():
+            if cfg is not None:
+                setattr(self, name, MODELS.build(cfg))
+        if 'V' in representation and not self.with_backbone:
+            raise ValueError("representation='V' needs a backbone, got none; set "
+                             "representation='H', the output of the encoder")
+        if 'H' in representation and not self.with_encoder:
+            self.decoder = _sequence_model(decoder)
+        mapping = mapping or dict(type='mmocr_da.WindowToInstance')
+        self.projection = None if projection is None else MODELS.build(projection)
+        self.mapping = MODELS.build(mapping)
+        self.contrastive_loss = MODELS.build({'type': 'mmocr_da.NTXentLoss', **(loss or {})})
+        #: Whether `loss` leaves the instances of its last batch in `latest_instances`.
+        self.keep_instances = False
+        self.latest_instances: Optional[Tuple[Tensor, Tensor]] = None
+        if channels_last:
+            self.to(memory_format=torch.channels_last)
+
+    @property
+    def encoder_modules(self) -> Tuple[str, ...]:
+        """Names of the parts that a recognizer takes over."""
+        parts = [name for name in ('preprocessor', 'backbone', 'encoder') if hasattr(self, name)]
+        if self.with_decoder:
+            parts += ['decoder.decoder.0', 'decoder.decoder.1.rnn']
+        return tuple(parts)
+
+    def represent(self, inputs: Tensor, data_samples: Sequence[TextRecogDataSample]
+                  ) -> Tuple[Tensor, Tensor]:
+        """R of images ``(N, C, H, W)``: frames ``(N, T, F)`` and how many are no padding ``(N,)``.
+
+        The numbers of frames are on the CPU.
+        """
+        feature_map = self.extract_feat(inputs)
+        parts = []
+        if 'H' in self.representation:
+            if self.with_encoder:
+                sequence = self.encoder(feature_map, data_samples)
+            else:
+                sequence = self.decoder.forward_train(feature_map)
+            parts.append(self._frames(sequence, feature_map))
+        if 'V' in self.representation:
+            parts.append(feature_map.mean(2).transpose(1, 2))
+        if len({part.size(1) for part in parts}) > 1:
+            raise ValueError(
+                f"representation='HV' needs as many frames of H as of V, got {parts[0].size(1)} and "
+                f'{parts[1].size(1)}; choose one of them')
+        frames = torch.cat(parts, -1)
+        ratio = torch.tensor([float(s.get('valid_ratio', 1)) for s in data_samples])
+        return frames, shown_steps(ratio, frames.size(1))
+
+    def _frames(self, sequence: Tensor, feature_map: Tensor) -> Tensor:
+        """What an encoder makes of a feature map, as one frame per column, ``(N, T, F)``."""
+        if sequence.dim() == 4:
+            return sequence.mean(2).transpose(1, 2)
+        height, width = feature_map.shape[-2:]
+        if sequence.dim() != 3 or sequence.size(1) not in (width, height * width):
+            raise ValueError(
+                f"representation={self.representation!r} needs an encoder that makes a map "
+                f'(N, F, H, W) or a sequence (N, T, F) of the {height} x {width} feature map, got '
+                f'{tuple(sequence.shape)} from {type(self.encoder).__name__}; set '
+                "representation='V'")
+        if sequence.size(1) == width:
+            return sequence
+        if isinstance(self.encoder, BiLSTMEncoder):  # column by column; MMOCR's go row by row
+            return sequence.unflatten(1, (width, height)).mean(2)
+        return sequence.unflatten(1, (height, width)).mean(1)
+
+    def loss(self, inputs: Tensor, data_samples: List[TextRecogDataSample],
+             **kwargs) -> Dict[str, Tensor]:
+        """The contrastive loss of two views of the same images, one after the other.
+
+        Args:
+            inputs: ``(2 N, C, H, W)``; image ``N + i`` is the other view of image ``i``.
+            data_samples: One each.
+        """
+        frames, lengths = self.represent(inputs, data_samples)
+        if self.projection is not None:
+            width = self.projection.in_channels
+            if frames.size(-1) != width:
+                raise ValueError(
+                    f'projection needs in_channels={frames.size(-1)}, the width of the '
+                    f'representation {self.representation!r}, got in_channels={width}')
+            frames = self.projection(frames, lengths)
+        instances, exists = self.mapping(frames, lengths)
+        half = len(inputs) // 2
+        # On the CPU, so that a GPU is not waited for.
+        rows = (exists[:half] & exists[half:]).flatten().nonzero().flatten().to(inputs.device)
+        za, zb = (x.flatten(0, 1)[rows] for x in (instances[:half], instances[half:]))
+        if self.keep_instances:
+            self.latest_instances = (za.detach().float(), zb.detach().float())
+        return dict(loss_contrastive=self.contrastive_loss(za, zb))
+
+    def predict(self, inputs: Tensor, data_samples: List[TextRecogDataSample], **kwargs):
+        """Raise: an encoder reads nothing."""
+        raise ValueError('SeqCLR trains an encoder and reads nothing, so it cannot be validated or '
+                         'tested: train a decoder on it, with load_from=<its checkpoint>')
+
+    def _forward(self, inputs: Tensor, data_samples: Optional[list] = None, **kwargs) -> Tensor:
+        """R, ``(N, T, F)``."""
+        samples = data_samples or [TextRecogDataSample() for _ in inputs]
+        return self.represent(inputs, samples)[0]
+
+
+def _sequence_model(decoder: Optional[dict]) -> nn.Module:
+    """The BiLSTMs of a ``CRNNDecoder`` without its classifier."""
+    built = None if decoder is None else MODELS.build(decoder)
+    if not isinstance(built, CRNNDecoder) or not built.rnn_flag:
+        raise ValueError("representation='H' needs an encoder, or a CRNNDecoder with "
+                         f'rnn_flag=True, got none; set representation=\'V\', the feature map of '
+                         'the backbone')
+    built.decoder[1].embedding = nn.Identity()
+    return built
