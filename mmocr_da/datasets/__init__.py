@@ -1,6 +1,23 @@
-"""Data: image files and their annotations go in, items of two domains in fixed batches come out."""
+"""Data: image files and their annotations go in, items in batches of a fixed make-up come out."""
+from .label_fraction import LabelFraction
+from .multi_view import MultiView, check_column_order
+from .seeded_dataset import SeededDataset
+from .seeded_sampler import SeededSampler
 from .two_domain_dataset import TwoDomainDataset
 from .two_domain_sampler import TwoDomainSampler
 from .unlabelled_dataset import UnlabelledDataset
+from .view_transforms import (
+    CropAndResize,
+    GaussianBlur,
+    LinearContrast,
+    PerspectiveJitter,
+    PiecewiseAffine,
+    Sharpen,
+    SomeOf,
+)
 
-__all__ = ['TwoDomainDataset', 'TwoDomainSampler', 'UnlabelledDataset']
+__all__ = [
+    'CropAndResize', 'GaussianBlur', 'LabelFraction', 'LinearContrast', 'MultiView',
+    'PerspectiveJitter', 'PiecewiseAffine', 'SeededDataset', 'SeededSampler', 'Sharpen', 'SomeOf',
+    'TwoDomainDataset', 'TwoDomainSampler', 'UnlabelledDataset', 'check_column_order'
+]

@@ -194,8 +194,8 @@ def build_datasets(datasets: Union[dict, BaseDataset, Sequence]) -> List[BaseDat
 
 def set_pipeline(dataset: BaseDataset, pipeline: Optional[Sequence], name: str) -> None:
     if not hasattr(dataset, 'pipeline'):
-        raise ValueError(f'plain datasets are needed, got a {type(dataset).__name__}; give a list of '
-                         'datasets instead')
+        raise ValueError(f'plain datasets are needed, got a {type(dataset).__name__}; give a list '
+                         'of datasets instead')
     own = bool(dataset.pipeline.transforms)
     if own and pipeline:
         raise ValueError(f'a {type(dataset).__name__} has a pipeline and {name} is given too: '

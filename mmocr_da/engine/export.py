@@ -42,6 +42,10 @@ def strip_adaptation(cfg: Config, state_dict: Dict[str, Tensor]
     the result needs ``mmocr_da`` only if a part of the model does, see :func:`remaining_parts`.
     Of SymNet's two classifiers, the stock one gets the weights of that which predicts.
     """
+    if str(cfg.model.get('type')).removeprefix('mmocr_da.') == 'SeqCLR':
+        raise ValueError('SeqCLR has no decoder, so there is no recognizer to export; its encoder '
+                         'is in the encoder_*.pth beside the checkpoint (EncoderExportHook), '
+                         'which a recognizer takes by load_from')
     if cfg.get('test_dataloader') is None:
         raise ValueError('an export needs a test_dataloader in the config, whose pipeline becomes '
                          'that of the exported model, got none; add one, its images may be missing')

@@ -337,3 +337,11 @@ def test_metrics_of_the_single_classifiers_give_way(with_twins):
     plain, _ = export.strip_adaptation(cfg, weights)
     assert [m.type for m in plain.test_evaluator.metrics] == ['WordMetric', 'CharMetric',
                                                               'OneMinusNEDMetric']
+
+
+@pytest.mark.parametrize('name', ['mmocr_da.SeqCLR', 'SeqCLR'])
+def test_an_encoder_without_a_decoder_cannot_be_exported(adapted, name):
+    cfg, weights = adapted
+    cfg.model.type = name
+    with pytest.raises(ValueError, match='SeqCLR has no decoder.*load_from'):
+        export.strip_adaptation(cfg, weights)

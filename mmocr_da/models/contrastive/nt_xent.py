@@ -12,7 +12,7 @@ where ``w`` is the weight of an instance in the loss. The second term in the fir
 does as a negative of others. It needs the others' ``logsumexp``, also those on other ranks, and
 nothing else of their backward pass.
 """
-from typing import Optional, Tuple
+from typing import Tuple
 
 import torch
 import torch.nn.functional as F

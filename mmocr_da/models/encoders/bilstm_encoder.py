@@ -21,8 +21,8 @@ class BiLSTMEncoder(BaseEncoder):
         as_map: Return the sequence as a map of height 1, which MMOCR's ``SVTRDecoder`` takes: with
             it, the encoder feeds a CTC classifier.
 
-    Shape: ``(N, in_channels, H, W) -> (N, W * H, out_channels)``, or as a map ``(N, out_channels, 1,
-    W * H)``.
+    Shape: ``(N, in_channels, H, W) -> (N, W * H, out_channels)``, or as a map
+    ``(N, out_channels, 1, W * H)``.
     """
 
     def __init__(self,

@@ -31,8 +31,8 @@ class SeqCLR(EncoderDecoderRecognizer):
 
     Args:
         representation: R, what is contrasted: ``'V'``, the feature map of the backbone, ``'H'``,
-            the sequence of the encoder, or ``'HV'``, both concatenated, for decoders that read both.
-            A map higher than 1 is averaged over its height.
+            the sequence of the encoder, or ``'HV'``, both concatenated, for decoders that read
+            both. A map higher than 1 is averaged over its height.
         projection: Config of the projection head; None is none.
         mapping: Config of the instance mapping.
         loss: Config of the contrastive loss.
@@ -109,8 +109,8 @@ class SeqCLR(EncoderDecoderRecognizer):
             parts.append(feature_map.mean(2).transpose(1, 2))
         if len({part.size(1) for part in parts}) > 1:
             raise ValueError(
-                f"representation='HV' needs as many frames of H as of V, got {parts[0].size(1)} and "
-                f'{parts[1].size(1)}; choose one of them')
+                f"representation='HV' needs as many frames of H as of V, got {parts[0].size(1)} "
+                f'and {parts[1].size(1)}; choose one of them')
         frames = torch.cat(parts, -1)
         ratio = torch.tensor([float(s.get('valid_ratio', 1)) for s in data_samples])
         return frames, shown_steps(ratio, frames.size(1))
@@ -173,7 +173,7 @@ def _sequence_model(decoder: Optional[dict]) -> nn.Module:
     built = None if decoder is None else MODELS.build(decoder)
     if not isinstance(built, CRNNDecoder) or not built.rnn_flag:
         raise ValueError("representation='H' needs an encoder, or a CRNNDecoder with "
-                         f'rnn_flag=True, got none; set representation=\'V\', the feature map of '
+                         "rnn_flag=True, got none; set representation='V', the feature map of "
                          'the backbone')
     built.decoder[1].embedding = nn.Identity()
     return built

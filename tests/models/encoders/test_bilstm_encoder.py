@@ -23,3 +23,13 @@ def test_each_position_sees_the_whole_image():
     feat = torch.randn(1, 3, 1, 6, requires_grad=True)
     grad, = torch.autograd.grad(encoder(feat)[0, 2].sum(), feat)
     assert (grad.abs().sum((0, 1, 2)) > 0).all()
+
+
+def test_as_a_map_of_height_one_it_is_the_same():
+    encoder = BiLSTMEncoder(3, 4, 5)
+    as_map = BiLSTMEncoder(3, 4, 5, as_map=True)
+    as_map.load_state_dict(encoder.state_dict(), strict=True)
+    feat = torch.randn(2, 3, 2, 6)
+    out = as_map(feat)
+    assert out.shape == (2, 5, 1, 12)
+    torch.testing.assert_close(out[:, :, 0].transpose(1, 2), encoder(feat))

@@ -1,0 +1,110 @@
+"""A fixed part of a labelled dataset, as if the rest had never been labelled."""
+import copy
+from typing import List, Optional, Sequence, Tuple, Union
+
+import numpy as np
+from mmengine.dataset import BaseDataset, Compose
+from mmengine.registry import DATASETS as ALL_DATASETS
+
+from mmocr_da.registry import DATASETS
+
+from .unlabelled_dataset import UnlabelledDataset
+
+
+@DATASETS.register_module()
+class LabelFraction(BaseDataset):
+    """A random subset of a labelled dataset, the same in every run (semi-supervised protocols).
+
+    ``round(fraction * n)`` of its ``n`` items, at least one, in their order. The subsets of one
+    ``seed`` are nested: what is in 5 % is in 10 %. The run's own seed changes nothing.
+
+    Args:
+        dataset: Config of any labelled dataset, or one that is built, which is left as it is.
+        fraction: From above 0 to 1.
+        seed: Of the drawing.
+        pipeline: If the dataset has none of its own.
+        lazy_init: As in MMEngine.
+    """
+
+    def __init__(self,
+                 dataset: Union[dict, BaseDataset],
+                 fraction: float = 1.0,
+                 seed: int = 0,
+                 pipeline: Optional[Sequence] = None,
+                 lazy_init: bool = False) -> None:
+        if not isinstance(fraction, (int, float)) or not 0 < fraction <= 1:
+            raise ValueError(f'fraction must be above 0 and at most 1, such as 0.05 for 5 %, got '
+                             f'{fraction!r}')
+        if not isinstance(seed, int) or not 0 <= seed < 2**32:
+            raise ValueError(f'seed must be an integer from 0 to 2**32 - 1, got {seed!r}')
+        if isinstance(dataset, dict):
+            dataset = ALL_DATASETS.build(dataset)
+        if not isinstance(dataset, BaseDataset) or isinstance(
+                dataset, (LabelFraction, UnlabelledDataset)):
+            raise ValueError(f'dataset must be one plain labelled dataset, got a '
+                             f'{type(dataset).__name__}; of several, wrap each on its own')
+        if pipeline and dataset.pipeline.transforms:
+            raise ValueError(f'the {type(dataset).__name__} has a pipeline and pipeline is given '
+                             'too: set one of them to None')
+        self.fraction = fraction
+        self.seed = seed
+        # The caller's own may be in use elsewhere. Its annotations are shared, not copied.
+        self.dataset = copy.copy(dataset)
+        super().__init__(pipeline=pipeline, lazy_init=True, serialize_data=False,
+                         test_mode=dataset.test_mode, max_refetch=dataset.max_refetch)
+        # Here, where wrappers look for it and exchange it.
+        if not pipeline:
+            self.pipeline = dataset.pipeline
+        self.dataset.pipeline = Compose([])
+        if not lazy_init:
+            self.full_init()
+
+    @property
+    def metainfo(self) -> dict:
+        """That of the whole dataset."""
+        return self.dataset.metainfo
+
+    def full_init(self) -> None:
+        """Load the annotations and keep those of the subset."""
+        if self._fully_initialized:
+            return
+        self.dataset.full_init()
+        self.total = len(self.dataset)
+        if not self.total:
+            raise ValueError(f'dataset must hold labelled images, got an empty '
+                             f'{type(self.dataset).__name__}; check its ann_file')
+        # Not a Generator: only the numbers of RandomState are promised to stay the same.
+        order = np.random.RandomState(self.seed).permutation(self.total)
+        self._indexes = np.sort(order[:max(1, round(self.fraction * self.total))])
+        self.dataset.get_subset_(self._indexes.tolist())
+        self._fully_initialized = True
+
+    @property
+    def selected(self) -> List[Tuple[int, str]]:
+        """Index in the whole dataset, and path or key, of each item."""
+        out = []
+        for i in range(len(self)):
+            data = self.get_data_info(i)
+            out.append((int(self._indexes[i]), str(data.get('img_path') or data.get('img_key'))))
+        return out
+
+    def __len__(self) -> int:
+        self.full_init()
+        return len(self.dataset)
+
+    def get_data_info(self, idx: int) -> dict:
+        """Annotation of the item ``idx`` of the subset."""
+        self.full_init()
+        return self.dataset.get_data_info(idx)
+
+    def prepare_data(self, idx: int) -> Optional[dict]:
+        """The item ``idx`` of the subset after the pipeline."""
+        # By the dataset's own method: one that keeps its images in a database loads them there.
+        data = self.dataset.prepare_data(idx)
+        return None if data is None else self.pipeline(data)
+
+    def get_subset_(self, indices: Union[Sequence[int], int]) -> None:
+        """Not supported: the record of what was selected would no longer hold."""
+        raise NotImplementedError('LabelFraction is a subset already; take another fraction')
+
+    get_subset = get_subset_

@@ -1,0 +1,238 @@
+"""Several augmented views of one image, whose columns correspond (SeqCLR, section 4, Fig. 2)."""
+import contextlib
+import copy
+import sys
+from typing import Callable, Iterator, Optional, Sequence, Union
+
+import numpy as np
+from mmcv.transforms import BaseTransform, Compose
+
+from mmocr_da.registry import TRANSFORMS
+
+from .seeded_dataset import seeded
+
+# A transform that acts on every second image goes unnoticed once in 10 ** 12 checks.
+NUM_DRAWS = 40
+#: Height and width of the images that a transform is tried on, what words are usually resized to.
+PROBE_SIZE = (32, 100)
+# Grey values: no threshold or inversion that is usual for 8 bits gives them the same value.
+BLANK, BAR = 80, 200
+#: Columns whose way is followed, as parts of the width.
+COLUMNS = np.array([0.1, 0.3, 0.5, 0.7, 0.9])
+MIDDLE = slice(1, 4)
+
+
+@TRANSFORMS.register_module()
+class MultiView(BaseTransform):
+    """Runs a pipeline on copies of a loaded image and returns all its results as one item.
+
+    The item is ``dict(inputs=[image_1, ..., image_V], data_samples=[sample_1, ..., sample_V])``,
+    or None if the pipeline returned None for one of the views.
+
+    Args:
+        transforms: The pipeline of a view, with ``PackTextRecogInputs`` at its end. What all views
+            share, such as loading, stands before ``MultiView``.
+        num_views: V, at least 2.
+        keep_order: Whether to refuse transforms that move columns, as
+            :func:`check_column_order` does. Set it to False only where nothing compares parts of
+            images, but whole ones.
+        max_shift: How far a transform may move a column, as a part of the width.
+    """
+
+    def __init__(self,
+                 transforms: Sequence,
+                 num_views: int = 2,
+                 keep_order: bool = True,
+                 max_shift: float = 0.1) -> None:
+        if not isinstance(num_views, int) or num_views < 2:
+            raise ValueError(f'num_views must be an integer of at least 2, got {num_views!r}')
+        self.transforms = Compose(transforms)
+        self.num_views = num_views
+        if keep_order:
+            check_column_order(self.transforms, max_shift)
+
+    def __iter__(self):
+        return iter(self.transforms)
+
+    def transform(self, results: dict) -> Optional[dict]:
+        """Return the views of ``results['img']``."""
+        if results.get('img') is None:
+            raise ValueError(f"MultiView needs a loaded image 'img', got {sorted(results)}: put "
+                             'LoadImageFromFile before it, not into its transforms')
+        views = []
+        for _ in range(self.num_views):
+            view = self.transforms({key: copy.copy(value) for key, value in results.items()})
+            if view is None:
+                return None
+            if not {'inputs', 'data_samples'} <= view.keys():
+                raise ValueError("the transforms of MultiView must end with PackTextRecogInputs or "
+                                 "another that packs 'inputs' and 'data_samples', got an item with "
+                                 f'{sorted(view)}')
+            views.append(view)
+        return {key: [view[key] for view in views] for key in ('inputs', 'data_samples')}
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(transforms={self.transforms}, num_views={self.num_views})'
+
+
+def check_column_order(transforms: Union[Callable, Sequence], max_shift: float = 0.1) -> None:
+    """Raise a ValueError if a transform moves columns of an image or swaps them.
+
+    Flips, translations, large rotations and horizontal crops do. Contrastive learning on
+    frames would then take frames that show different characters for a positive pair.
+
+    Each transform is tried alone, and as if it were always applied where it is one of a container
+    (``SomeOf``, ``RandomApply``, ``RandomChoice``, ``Compose``): on an empty image and on the same
+    with one bright bar, with the same random numbers. The difference shows where the bar went,
+    row by row; photometric changes cancel out. Width that ``Pad`` or ``PadToWidth`` appended does
+    not count. What happens only once in many images, or only to larger ones, can go unnoticed,
+    and the shifts of several transforms add up. What loads or packs is not tried.
+
+    Args:
+        transforms: Transforms or their configs.
+        max_shift: How far a transform may move a column, as a part of the width.
+    """
+    if not isinstance(max_shift, (int, float)) or not 0 < max_shift < 1:
+        raise ValueError('max_shift must be a part of the width, above 0 and below 1, got '
+                         f'{max_shift!r}')
+    with _imgaug_unchanged():
+        for transform in _leaves(Compose(transforms)):
+            fault = _fault_of(transform, max_shift)
+            if fault:
+                raise ValueError(
+                    f'the transforms of the views must keep the order of columns, but '
+                    f'{_name(transform)} {fault} (max_shift={max_shift}): remove it or make it '
+                    'weaker, or set keep_order=False for a baseline that takes the whole image as '
+                    'one instance')
+
+
+def _leaves(transform: Callable) -> Iterator[Callable]:
+    """What a transform consists of, and what can be tried."""
+    if hasattr(transform, 'true_transforms'):  # MMOCR's ConditionApply cannot be iterated
+        parts = [transform.true_transforms, transform.false_transforms]
+    elif hasattr(transform, '__iter__'):
+        parts = transform
+    elif type(transform).__name__.startswith(('Load', 'Pack')):
+        parts = []
+    else:
+        yield transform
+        return
+    for part in parts:
+        yield from _leaves(part)
+
+
+def _name(transform: Callable) -> str:
+    """Type of a transform, and what a wrapper wraps."""
+    name = getattr(transform, '__name__', type(transform).__name__)
+    for key in ('op', 'args'):
+        if hasattr(transform, key):
+            name += f'({key}={getattr(transform, key)!r})'
+    return name
+
+
+def _fault_of(transform: Callable, max_shift: float) -> Optional[str]:
+    """What a transform does to columns that it must not do; None if nothing."""
+    # A copy, for those that remember their last draw. Not a deep one: what shares imgaug's global
+    # random numbers would then have its own.
+    transform = copy.copy(transform)
+    images = np.full((1 + len(COLUMNS), *PROBE_SIZE), BLANK, np.uint8)
+    for image, column in zip(images[1:], COLUMNS):
+        middle = round(column * PROBE_SIZE[1])
+        image[:, middle - 2:middle + 2] = BAR
+    try:
+        return _try_on(transform, np.repeat(images[..., None], 3, axis=-1), max_shift)
+    except Exception:
+        # Perhaps it is for images of one channel. If not, its error is as good as the first.
+        return _try_on(transform, images, max_shift)
+
+
+def _try_on(transform: Callable, images: np.ndarray, max_shift: float) -> Optional[str]:
+    """As :func:`_fault_of`, on an empty image and on one with a bar per column."""
+    unseen = 0
+    for seed in range(NUM_DRAWS):
+        places = _follow(transform, images, seed)
+        if places is None:  # nothing of the image is left, or it gave none
+            unseen += 1
+            continue
+        lost = np.isnan(places).all(axis=1)
+        if lost[MIDDLE].sum() > 1:
+            return f'removes the columns at {_percent(COLUMNS[lost])} of the width'
+        shifts = np.nan_to_num(np.abs(places - COLUMNS[:, None]))
+        i, row = np.unravel_index(shifts.argmax(), shifts.shape)
+        if shifts[i, row] > max_shift:
+            return (f'moves the column at {_percent(COLUMNS[[i]])} of the width to '
+                    f'{_percent(places[[i], row])}')
+        # Turned around its middle, an image loses above and below what is at its sides.
+        seen = (~np.isnan(places)).sum(axis=1)
+        kept = seen[[0, -1]].max() / seen.max()
+        if kept < 0.5:
+            return (f'leaves at most {kept:.0%} of the columns at {_percent(COLUMNS[[0, -1]])} of '
+                    'the width, as a large rotation does')
+        means = np.nanmean(places[~lost], axis=1)
+        swapped = np.flatnonzero(np.diff(means) <= 0)
+        if len(swapped):
+            return f'swaps the columns at {_percent(COLUMNS[~lost][swapped[0]:][:2])} of the width'
+    if unseen > NUM_DRAWS // 2:
+        return f'leaves nothing of the image in {unseen} of {NUM_DRAWS} draws'
+    return None
+
+
+def _percent(parts: np.ndarray) -> str:
+    return ' and '.join(f'{100 * part:.0f} %' for part in parts)
+
+
+def _follow(transform: Callable, images: np.ndarray, seed: int) -> Optional[np.ndarray]:
+    """Where the bar of each image is in each row of the result, as a part of the width.
+
+    ``(columns, rows)``, NaN where there is nothing of it. None if no bar is left.
+    """
+    outputs = []
+    for image in images:
+        results = dict(img=image.copy(), img_shape=PROBE_SIZE, ori_shape=PROBE_SIZE)
+        with seeded(seed):
+            results = transform(results)
+        if results is None or results.get('img') is None:
+            return None
+        outputs.append(results['img'])
+    images = np.stack(outputs).astype(np.float32)
+    images = images.reshape(*images.shape[:3], -1)
+    changes = images[1:] - images[0]
+    # A bar may change the contrast, and so the background: its median is what must not count.
+    sample = changes[:, ::4, ::3]
+    changes -= np.median(sample, axis=(1, 2), keepdims=True)
+    changes = np.abs(changes) @ np.ones(changes.shape[-1], np.float32)
+    peaks = changes.max((1, 2), keepdims=True)
+    if peaks.max() < 1e-3 * max(1, np.abs(images).max()):
+        return None
+    # What is below half the height of the peak is noise, or the echo of a filter.
+    changes[changes < np.maximum(peaks / 2, 0.05 * peaks.max())] = 0
+    height, width = changes.shape[1:]
+    sums = changes @ np.stack([np.ones(width), np.arange(width) + 0.5], 1).astype(np.float32)
+    with np.errstate(invalid='ignore', divide='ignore'):
+        places = sums[..., 1] / sums[..., 0]
+    return places / _valid_width(results, width)
+
+
+def _valid_width(results: dict, width: int) -> float:
+    """Width of a result without what was appended on the right."""
+    if 'valid_ratio' in results:
+        return results['valid_ratio'] * width
+    # Pad does not tell how much it appended, but it does not resize either.
+    return PROBE_SIZE[1] if 'pad_shape' in results else width
+
+
+@contextlib.contextmanager
+def _imgaug_unchanged() -> Iterator[None]:
+    """Restore imgaug's random state behind it, which :func:`seeded` does not."""
+    imgaug = sys.modules.get('imgaug')
+    if imgaug is None:
+        yield
+        return
+    numpy_state = np.random.get_state()
+    generator = imgaug.random.get_global_rng()  # draws from NumPy when it makes its generator
+    np.random.set_state(numpy_state)
+    state = generator.state
+    try:
+        yield
+    finally:
+        generator.state = state

@@ -1,0 +1,251 @@
+"""Hooks around a pre-trained encoder: write it to a file of its own, hold it still."""
+import os
+import os.path as osp
+import re
+from collections import OrderedDict
+from fnmatch import fnmatchcase
+from typing import Dict, List, Optional, Sequence, Union
+
+import torch
+from mmengine.dist import master_only
+from mmengine.hooks import CheckpointHook, Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import BaseLoop
+from mmocr.models.textrecog.decoders import BaseDecoder
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from mmocr_da.registry import HOOKS
+from mmocr_da.version import __version__
+
+
+@HOOKS.register_module()
+class EncoderExportHook(Hook):
+    """Write the encoder alone with each checkpoint, as a checkpoint of a recognizer.
+
+    ``<work_dir>/encoder_iter_<N>.pth``, or ``encoder_epoch_<N>.pth`` where the checkpoints count
+    epochs, holds the weights of ``modules`` under their own names. A recognizer whose parts have
+    these names takes it by ``load_from``; :class:`FreezeHook` checks that it did. With ``EMAHook``
+    the weights are the averaged ones, as in the checkpoint itself.
+
+    Args:
+        modules: Names of modules, or patterns such as ``decoder.*``. By default the model's
+            ``encoder_modules``.
+        max_keep: How many of these files to keep; with each new one, older ones in the work
+            directory beyond that many are deleted. None keeps all.
+    """
+
+    # Behind EMAHook, wherever a config puts it.
+    priority = 'LOWEST'
+
+    def __init__(self, modules: Union[str, Sequence[str], None] = None,
+                 max_keep: Optional[int] = None) -> None:
+        if max_keep is not None and (not isinstance(max_keep, int) or max_keep < 1):
+            raise ValueError(f'max_keep must be a number of files of at least 1, or None to keep '
+                             f'all, got {max_keep!r}')
+        self.modules = None if modules is None else _as_names(modules)
+        self.max_keep = max_keep
+        self._names: List[str] = []
+        self._written = None
+
+    def before_train(self, runner) -> None:
+        model = _unwrapped(runner.model)
+        modules = self.modules
+        if modules is None:
+            modules = getattr(model, 'encoder_modules', None)
+            if modules is None:
+                raise ValueError(f'EncoderExportHook needs modules for a {type(model).__name__}, '
+                                 'which has no encoder_modules, got None; name its parts, such as '
+                                 "modules=['backbone', 'encoder']")
+            modules = _as_names(modules)
+        self._names = _outermost(model, modules)
+
+    @master_only
+    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+        by_epoch = any(isinstance(hook, CheckpointHook) and hook.by_epoch for hook in runner.hooks)
+        unit = 'epoch' if by_epoch else 'iter'
+        meta = checkpoint['meta']
+        name = f'encoder_{unit}_{meta[unit]}.pth'
+        # The best checkpoint comes behind a regular one of the same weights.
+        if name == self._written:
+            return
+        weights = checkpoint['state_dict']
+        state = OrderedDict((key, value.detach().cpu().clone()) for key, value in weights.items()
+                            if _is_within(key, self._names))
+        # Versions of the layers: without them, some would convert their keys as if they were old.
+        state._metadata = OrderedDict(
+            (key, value) for key, value in getattr(weights, '_metadata', {}).items()
+            if _is_within(key, self._names))
+        kept = ('epoch', 'iter', 'time', 'seed', 'experiment_name', 'mmengine_version')
+        meta = {key: meta[key] for key in kept if key in meta}
+        meta.update(mmocr_da_version=__version__, modules=list(self._names))
+        path = osp.join(runner.work_dir, name)
+        # A run that is killed here leaves no half file under the name.
+        torch.save(dict(meta=meta, state_dict=state), f'{path}.tmp')
+        os.replace(f'{path}.tmp', path)
+        self._written = name
+        if self.max_keep is not None:
+            self._delete_old(runner.work_dir, unit, meta[unit])
+
+    def _delete_old(self, folder: str, unit: str, latest: int) -> None:
+        found = [re.fullmatch(rf'encoder_{unit}_(\d+)\.pth', name) for name in os.listdir(folder)]
+        steps = sorted(int(match[1]) for match in found if match)
+        # What is newer is of a run that went further: a resumed one will write it anew.
+        steps = [step for step in steps if step <= latest]
+        for step in steps[:-self.max_keep]:
+            os.remove(osp.join(folder, f'encoder_{unit}_{step}.pth'))
+
+
+@HOOKS.register_module()
+class FreezeHook(Hook):
+    """Train the rest of a model on top of modules that stand still (decoder evaluation).
+
+    Their parameters get no gradient, so the optimizer and its weight decay leave them alone, and
+    they are in evaluation mode, so batch norm keeps its statistics and dropout is off. Two kinds
+    of modules stay in training mode, where it moves nothing: a decoder, which chooses teacher
+    forcing by it (its parts do stand still), and an RNN without dropout, as cuDNN wants it there
+    for a gradient that passes through.
+
+    ``load_from`` skips in silence what does not fit, and then random weights would be frozen. So
+    a checkpoint must have all weights of the frozen modules, and a run without one gets a warning.
+
+    Args:
+        modules: Names of modules, or patterns such as ``backbone.stage?``.
+        check_loaded: Whether a checkpoint that lacks weights of the modules is an error.
+    """
+
+    # The model may be wrapped anew, before other hooks take it.
+    priority = 'VERY_HIGH'
+
+    def __init__(self, modules: Union[str, Sequence[str]], check_loaded: bool = True) -> None:
+        self.modules = _as_names(modules)
+        self.check_loaded = check_loaded
+        self._names: List[str] = []
+        self._still: List[nn.Module] = []
+        self._loaded = False
+
+    def before_run(self, runner) -> None:
+        # Validation and testing come here too; there is nothing to freeze.
+        if not isinstance(runner._train_loop, BaseLoop):
+            return
+        model = _unwrapped(runner.model)
+        self._names = _outermost(model, self.modules)
+        for name in self._names:
+            # Gone, not zero: an optimizer skips it only then.
+            for parameter in model.get_submodule(name).parameters():
+                parameter.requires_grad_(False).grad = None
+        if not any(parameter.requires_grad for parameter in model.parameters()):
+            raise ValueError(f'modules must leave something to train, got {list(self.modules)}, '
+                             f'which is all that a {type(model).__name__} has to learn')
+        self._wrap_anew(runner)
+        # Of the model as it is now: the wrapping may exchange its batch norm layers.
+        model = _unwrapped(runner.model)
+        self._still = [part for name in self._names for part in model.get_submodule(name).modules()
+                       if not _may_stay_in_training(part)]
+
+    @staticmethod
+    def _wrap_anew(runner) -> None:
+        """DDP would wait for the gradients of all that could be trained when it was made."""
+        if not is_model_wrapper(runner.model):
+            return
+        if not isinstance(runner.model, DistributedDataParallel):
+            raise ValueError(f'FreezeHook needs a model in MMDistributedDataParallel or none, got '
+                             f'a {type(runner.model).__name__}; change model_wrapper_cfg')
+        runner.model = runner.wrap_model(runner.cfg.get('model_wrapper_cfg'), runner.model.module)
+
+    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+        if not self._names:
+            return
+        self._loaded = True
+        if not self.check_loaded:
+            return
+        model = _unwrapped(runner.model)
+        # As the runner does it: a bare state_dict is a checkpoint, too.
+        weights = checkpoint.get('state_dict', checkpoint)
+        weights = {re.sub(r'^module\.', '', key): value for key, value in weights.items()}
+        missing, found = [], 0
+        for name in self._names:
+            lacking, present = _missing(model.get_submodule(name), name, weights)
+            missing += lacking
+            found += present
+        if not missing:
+            return
+        what = 'some' if found else 'none'
+        raise ValueError(
+            f'load_from must have the weights of the frozen modules {self._names}, got a '
+            f'checkpoint with {what} of them: it lacks {_some(missing)}, and has '
+            f'{_some(list(weights))}; give the checkpoint of a model with the same modules, such '
+            'as encoder_iter_<N>.pth of EncoderExportHook')
+
+    def before_train(self, runner) -> None:
+        if not self._loaded:
+            runner.logger.warning(
+                f'FreezeHook holds {self._names} at RANDOM weights: nothing was loaded, as there '
+                'is no load_from. Unless their init_cfg loads them, set load_from to the '
+                'checkpoint of a pre-trained encoder')
+
+    def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
+        # Here, since loops put the whole model in training mode for each iteration or epoch.
+        for part in self._still:
+            part.training = False
+
+
+def _unwrapped(model: nn.Module) -> nn.Module:
+    return model.module if is_model_wrapper(model) else model
+
+
+def _as_names(modules: Union[str, Sequence[str]]) -> tuple:
+    names = (modules, ) if isinstance(modules, str) else tuple(modules or ())
+    if not names or not all(isinstance(name, str) and name for name in names):
+        raise ValueError(f"modules must be names of modules such as ['backbone', 'encoder'], got "
+                         f'{modules!r}')
+    return names
+
+
+def _outermost(model: nn.Module, patterns: Sequence[str]) -> List[str]:
+    """Names of the modules that match, without those inside one of them.
+
+    >>> net = nn.Sequential(nn.Sequential(nn.ReLU(), nn.ReLU()), nn.ReLU())
+    >>> _outermost(net, ['0.*']), _outermost(net, ['0', '0.1'])
+    (['0.0', '0.1'], ['0'])
+    """
+    # None is a module that is not there: it has a place in `_modules`, but not here.
+    names = [name for name, _ in model.named_modules(remove_duplicate=False) if name]
+    chosen = set()
+    for pattern in patterns:
+        matches = [name for name in names if fnmatchcase(name, pattern)]
+        if not matches:
+            parts = ', '.join(name for name, _ in model.named_children())
+            raise ValueError(f'modules must be names of modules of the {type(model).__name__}, got '
+                             f'{pattern!r}, which matches none; its parts are {parts}')
+        chosen.update(matches)
+    return [name for name in names if name in chosen
+            and not any(name.startswith(f'{other}.') for other in chosen)]
+
+
+def _is_within(key: str, names: Sequence[str]) -> bool:
+    return any(f'{key}.'.startswith(f'{name}.') for name in names)
+
+
+def _may_stay_in_training(part: nn.Module) -> bool:
+    return isinstance(part, BaseDecoder) or (isinstance(part, nn.RNNBase) and not part.dropout)
+
+
+def _missing(module: nn.Module, name: str, weights: Dict[str, Tensor]) -> tuple:
+    """The keys that ``weights`` lack or have in another shape, and how many they do have."""
+    start = len(name) + 1
+    part = {key[start:]: value for key, value in weights.items() if key.startswith(f'{name}.')}
+    ours = module.state_dict()
+    misfits = [key for key in part if key in ours and part[key].shape != ours[key].shape]
+    fitting = {key: value for key, value in part.items() if key not in misfits}
+    # The runner will load the same in a moment. Only loading tells which keys a module can do
+    # without, as older checkpoints have no counter of batches, and those of batch norm no gates.
+    lacking = module.load_state_dict(fitting, strict=False).missing_keys
+    lacking = [f'{name}.{key}' + (f' {tuple(ours[key].shape)}' if key in misfits else '')
+               for key in lacking]
+    return lacking, sum(key in ours for key in fitting)
+
+
+def _some(keys: Sequence[str], shown: int = 5) -> str:
+    more = f' and {len(keys) - shown} more' if len(keys) > shown else ''
+    return (', '.join(map(str, keys[:shown])) or 'nothing') + more

@@ -1,0 +1,66 @@
+"""Keep a record of which labels a run has seen."""
+import os.path as osp
+from typing import Iterator
+
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+
+from mmocr_da.datasets.label_fraction import LabelFraction
+from mmocr_da.registry import HOOKS
+
+
+@HOOKS.register_module()
+class LabelSubsetHook(Hook):
+    """Write the images of each :class:`LabelFraction` of the training data to the work directory.
+
+    ``labelled_subset.txt``, or ``labelled_subset_<k>.txt`` if there are several, has a comment line
+    with fraction, seed and sizes, then one image path per line (its key, if it is in an LMDB). A
+    resumed run whose subset differs from the file is an error.
+    """
+
+    @master_only
+    def before_train(self, runner) -> None:
+        found = list(_label_fractions(runner.train_loop.dataloader.dataset))
+        if not found:
+            runner.logger.warning('LabelSubsetHook has nothing to record: the training data have '
+                                  'no LabelFraction')
+        for i, dataset in enumerate(found):
+            name = f'labelled_subset_{i}.txt' if len(found) > 1 else 'labelled_subset.txt'
+            path = osp.join(runner.work_dir, name)
+            text = _describe(dataset)
+            if runner.iter > 0 and osp.isfile(path):
+                _check_same(path, text)
+                continue
+            with open(path, 'w', encoding='utf-8', newline='\n') as file:
+                file.write(text)
+
+
+def _label_fractions(dataset) -> Iterator[LabelFraction]:
+    """All in a dataset, at any depth of wrappers."""
+    if isinstance(dataset, LabelFraction):
+        yield dataset
+        return
+    inner = [*getattr(dataset, 'datasets', ()), getattr(dataset, 'dataset', None)]
+    for part in inner:
+        if part is not None:
+            yield from _label_fractions(part)
+
+
+def _describe(dataset: LabelFraction) -> str:
+    selected = dataset.selected
+    header = (f'# fraction={dataset.fraction}, seed={dataset.seed}: {len(selected)} of '
+              f'{dataset.total} images')
+    return '\n'.join([header, *(path for _, path in selected), ''])
+
+
+def _check_same(path: str, text: str) -> None:
+    with open(path, encoding='utf-8', newline='') as file:
+        before = file.read()
+    if before == text:
+        return
+    pairs = zip(before.splitlines(), text.splitlines())
+    there, here = next((pair for pair in pairs if pair[0] != pair[1]), ('another end', 'this one'))
+    raise ValueError(
+        f'a resumed run must have the labels that it started with, got others than {path} lists: '
+        f'{there!r} there and {here!r} here. Set fraction, seed and dataset of LabelFraction back, '
+        'or use another work_dir; if only the folder of the images has moved, delete the file')

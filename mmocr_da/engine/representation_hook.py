@@ -1,0 +1,125 @@
+"""Watch a representation while it is trained: collapse is reported, not discovered later."""
+from typing import Dict, Optional
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from torch import Tensor, nn
+
+from mmocr_da.evaluation.representation import (
+    agreement,
+    alignment,
+    effective_rank,
+    spread,
+    uniformity,
+    unit,
+)
+from mmocr_da.registry import HOOKS
+
+#: With fewer instances, hits by chance are too large a share to judge.
+MIN_JUDGED = 32
+#: So many hits happen where nothing was learnt; by chance there is one.
+CHANCE_HITS = 3
+#: In an ongoing collapse, every so many measurements are a warning.
+WARN_EVERY = 10
+
+
+@HOOKS.register_module()
+class RepresentationHook(Hook):
+    """Show in the log whether the instances that a contrastive loss compares are good ones.
+
+    ``alignment``, ``uniformity``, ``spread``, ``effective_rank`` and ``agreement`` of
+    :mod:`mmocr_da.evaluation.representation`, on the first rank's own batch. A warning says that
+    the representation has collapsed: the spread is below ``min_spread``, or twice in a row the
+    views do not find each other better than by chance.
+
+    Args:
+        interval: The numbers are measured every so many iterations; the log shows the last ones.
+        max_instances: On so many of the batch's instances at most, evenly distributed over it.
+        min_spread: Spread below which a warning is given, from 0 (never) to 1.
+    """
+
+    def __init__(self, interval: int = 50, max_instances: int = 1024,
+                 min_spread: float = 0.1) -> None:
+        if not isinstance(interval, int) or interval < 1:
+            raise ValueError(f'interval must be a number of iterations of at least 1, got '
+                             f'{interval!r}')
+        if not isinstance(max_instances, int) or max_instances < 2:
+            raise ValueError(f'max_instances must be at least 2, got {max_instances!r}')
+        if not 0 <= min_spread <= 1:
+            raise ValueError(f'min_spread must be from 0 (no warning) to 1, got {min_spread!r}')
+        self.interval = interval
+        self.max_instances = max_instances
+        self.min_spread = min_spread
+        self._model: Optional[nn.Module] = None
+        self._misses = 0
+        self._collapsed = 0
+
+    def before_train(self, runner) -> None:
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        if not hasattr(model, 'keep_instances'):
+            raise ValueError('RepresentationHook needs a model that keeps the instances of its '
+                             f'loss, such as mmocr_da.SeqCLR, got a {type(model).__name__}; remove '
+                             'the hook')
+        self._model = model
+
+    def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
+        self._model.keep_instances = self.every_n_train_iters(runner, self.interval)
+
+    def after_train_iter(self, runner, batch_idx: int, data_batch=None,
+                         outputs: Optional[dict] = None) -> None:
+        if not self._model.keep_instances:
+            return
+        za, zb = self._model.latest_instances
+        # Not held longer than needed.
+        self._model.keep_instances, self._model.latest_instances = False, None
+        if len(za) < 2:
+            return
+        measured = measure(*(subset(z, self.max_instances) for z in (za, zb)))
+        # One transfer from the device for all.
+        measured = dict(zip(measured, torch.stack([*measured.values()]).tolist()))
+        for name, value in measured.items():
+            runner.message_hub.update_scalar(f'train/{name}', value)
+        self._judge(runner, measured, min(len(za), self.max_instances))
+
+    def _judge(self, runner, measured: Dict[str, float], count: int) -> None:
+        by_chance = count >= MIN_JUDGED and measured['agreement'] * count <= CHANCE_HITS + 0.5
+        self._misses = self._misses + 1 if by_chance else 0
+        # Not `<`: NaN, of a model that has diverged, is no spread either.
+        if not measured['spread'] >= self.min_spread:
+            what = (f'the spread of the instances is {measured["spread"]:.2g}, below '
+                    f'{self.min_spread}: all become the same')
+        elif self._misses >= 2:
+            what = (f'only {measured["agreement"]:.2g} of {count} instances find their other view, '
+                    'as by chance')
+        else:
+            self._collapsed = 0
+            return
+        self._collapsed += 1
+        if self._collapsed % WARN_EVERY == 1:
+            runner.logger.warning(
+                f'The representation has collapsed at iteration {runner.iter + 1}: {what}. The '
+                'learning rate may be too high (try a tenth, or clip gradients), the temperature '
+                'of the loss too far from 0.1, the augmentation too strong for the views to have '
+                'anything in common, or the projection head too small or missing')
+
+
+def subset(z: Tensor, count: int) -> Tensor:
+    """At most ``count`` rows, evenly distributed.
+
+    >>> subset(torch.arange(10), 4)
+    tensor([0, 2, 5, 7])
+    """
+    if len(z) <= count:
+        return z
+    return z[torch.arange(count, device=z.device) * len(z) // count]
+
+
+@torch.no_grad()
+def measure(za: Tensor, zb: Tensor) -> Dict[str, Tensor]:
+    """All measures of instances ``(M, D)`` of two views, of any length."""
+    za, zb = unit(za), unit(zb)
+    both = torch.cat([za, zb])
+    return dict(alignment=alignment(za, zb), uniformity=(uniformity(za) + uniformity(zb)) / 2,
+                spread=spread(both), effective_rank=effective_rank(both),
+                agreement=agreement(za, zb))

@@ -1,0 +1,107 @@
+"""Items of one kind of images; what it shares with two domains is tested there."""
+import json
+import random
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.dataset import pseudo_collate
+from mmengine.registry import DATASETS
+from torch.utils.data import DataLoader
+
+import mmocr_da.datasets  # noqa: F401
+from mmocr_da.datasets import SeededSampler, seeded_dataset
+from mmocr_da.datasets.seeded_sampler import Draw
+
+LOAD = dict(type='mmocr.LoadImageFromFile', color_type='grayscale')
+PACK = dict(type='mmocr.PackTextRecogInputs', meta_keys=('img_path', 'img_shape', 'valid_ratio'))
+
+
+class Noise:
+
+    def __call__(self, results):
+        noise = [random.random(), np.random.rand(), torch.rand(()).item()]
+        results['img'] = results['img'].astype(np.float32)
+        results['img'][0, :3] += np.float32(noise)
+        results['valid_ratio'] = 1
+        return results
+
+
+VIEWS = dict(type='mmocr_da.MultiView', transforms=[Noise(), PACK], keep_order=False)
+
+
+@pytest.fixture
+def root(tmp_path):
+    for i in range(7):
+        cv2.imwrite(str(tmp_path / f'{i}.png'), np.full((4, 6, 3), 30 * i, np.uint8))
+    (tmp_path / 'words.json').write_text(json.dumps(dict(metainfo=dict(), data_list=[
+        dict(img_path=f'{i}.png', instances=[dict(text=str(i))]) for i in range(7)])))
+    return tmp_path
+
+
+def make(root, pipeline=(LOAD, VIEWS), **kwargs):
+    kwargs.setdefault('datasets', dict(type='mmocr_da.UnlabelledDataset', img_dir=str(root)))
+    return DATASETS.build(
+        dict(type='mmocr_da.SeededDataset', pipeline=list(pipeline), **kwargs))
+
+
+def test_views_of_an_item_are_drawn_by_its_seed_alone(root):
+    dataset = make(root)
+    first, again, other = (dataset[Draw(3, seed)] for seed in (5, 5, 6))
+    assert len(first['inputs']) == len(first['data_samples']) == 2
+    assert all(map(torch.equal, first['inputs'], again['inputs']))
+    assert not any(map(torch.equal, first['inputs'], other['inputs']))
+    assert not torch.equal(*first['inputs'])  # the views differ
+    state = random.getstate()
+    dataset[Draw(3, 5)]
+    assert random.getstate() == state
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_the_loader_hands_on_the_same_whatever_the_workers(root, workers):
+    dataset = make(root)
+    expected = [dataset[d]['inputs'] for d in SeededSampler(dataset, 4, seed=1)]
+    loader = DataLoader(dataset, 4, sampler=SeededSampler(dataset, 4, seed=1),
+                        num_workers=workers, collate_fn=pseudo_collate)
+    seen = [pair for batch in loader for pair in zip(*batch['inputs'])]
+    assert len(seen) == len(expected) == 8
+    assert all(torch.equal(a, b) for x, y in zip(seen, expected) for a, b in zip(x, y))
+
+
+def test_a_broken_image_is_replaced_counted_and_named_once(root, monkeypatch):
+    lines = []
+    monkeypatch.setattr(seeded_dataset, 'print_log', lambda text, **_: lines.append(text))
+    (root / '3.png').write_bytes(b'no image')
+    dataset = make(root)
+    for _ in range(2):
+        item = dataset[Draw(3, 5)]
+        for view, expected in zip(item['inputs'], dataset[Draw(4, 5)]['inputs']):
+            assert torch.equal(view, expected)
+        for sample in item['data_samples']:
+            assert sample.skipped_images == [str(root / '3.png')]
+    assert len(lines) == 1 and 'The image' in lines[0] and '3.png' in lines[0]
+    # From the last on, it goes on with the first.
+    (root / '6.png').write_bytes(b'no image')
+    assert dataset[6]['data_samples'][0].img_path == str(root / '0.png')
+
+
+def test_labels_stay_and_several_datasets_are_one(root):
+    labelled = dict(type='mmocr.OCRDataset', data_root=str(root), ann_file='words.json',
+                    pipeline=None)
+    text = dict(type='mmocr.LoadOCRAnnotations', with_text=True)
+    dataset = make(root, [LOAD, text, Noise(), PACK], datasets=[labelled, dict(labelled)])
+    assert len(dataset) == 14
+    assert [dataset[i]['data_samples'].gt_text.item for i in (2, 9)] == ['2', '2']
+    assert 'domain' not in dataset[0]['data_samples']
+
+
+def test_bad_input(root):
+    with pytest.raises(ValueError, match='at least one dataset'):
+        make(root, datasets=[])
+    with pytest.raises(ValueError, match='has no pipeline'):
+        make(root, pipeline=[])
+    for i in range(7):
+        (root / f'{i}.png').write_bytes(b'')
+    with pytest.raises(RuntimeError, match='7 of 7 images were tried and none can be used'):
+        make(root)[0]

@@ -1,0 +1,105 @@
+from unittest.mock import patch
+
+import cv2
+import numpy as np
+import pytest
+from mmengine.config import Config
+
+PACK = dict(type='PackTextRecogInputs', meta_keys=('img_path', 'ori_shape', 'img_shape'))
+PIPELINE = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(40, 16)),
+    dict(type='mmocr_da.MultiView', transforms=[
+        dict(type='mmocr_da.SomeOf', num=(2, 3), transforms=[
+            dict(type='mmocr_da.CropAndResize', top=(0, 0.4)),
+            dict(type='mmocr_da.LinearContrast'),
+            dict(type='mmocr_da.PiecewiseAffine')]), PACK]),
+]
+
+
+@pytest.fixture
+def browse(load_tool):
+    return load_tool('analysis_tools/browse_views')
+
+
+@pytest.fixture
+def config(tmp_path):
+    """The config of a folder of four blue images with noise in their upper half."""
+    folder = tmp_path / 'images'
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(4):
+        image = np.zeros((32, 80, 3), np.uint8)
+        image[..., 0] = 60 * i + 40
+        image[:16] = rng.integers(0, 256, (16, 80, 3))
+        cv2.imwrite(str(folder / f'{i}.png'), image)
+
+    def make(pipeline=PIPELINE, plain=False):
+        dataset = dict(type='mmocr_da.UnlabelledDataset', img_dir=str(folder))
+        if plain:
+            dataset.update(pipeline=pipeline)
+        else:
+            dataset = dict(type='mmocr_da.SeededDataset', datasets=dataset, pipeline=pipeline)
+        return Config(dict(train_dataloader=dict(batch_size=2, dataset=dataset)))
+
+    return make
+
+
+def flat(rows):
+    return [image for row in rows for image in (row.image, *(v for p in row.views for v in p))]
+
+
+@pytest.mark.parametrize('plain', [False, True])
+def test_the_seed_decides_about_images_and_views(browse, config, plain):
+    first, same, other = (flat(browse.draw_views(config(plain=plain), 4, 2, seed))
+                          for seed in (1, 1, 2))
+    assert len(first) == 4 * (1 + 2 * 2)
+    assert all(image.shape == (16, 40, 3) for image in first)
+    assert all(np.array_equal(x, y) for x, y in zip(first, same))
+    assert any(not np.array_equal(x, y) for x, y in zip(first, other))
+
+
+def test_every_row_has_another_image_and_every_view_is_another(browse, config):
+    rows = browse.draw_views(config(), 99, 3)
+    assert sorted(int(row.image[-1, 0, 2]) for row in rows) == [40, 100, 160, 220]
+    for row in rows:
+        views = [view for pair in row.views for view in pair]
+        assert [len(pair) for pair in row.views] == [2, 2, 2]
+        assert len({view.tobytes() for view in views}) == 6
+
+
+@pytest.mark.parametrize('color_type', ['color', 'grayscale'])
+def test_without_augmentation_views_are_the_image_in_its_colours(browse, config, color_type):
+    pipeline = [dict(type='LoadImageFromFile', color_type=color_type),
+                dict(type='mmocr_da.MultiView', num_views=3, transforms=[PACK])]
+    for row in browse.draw_views(config(pipeline), 2, 1):
+        red, green, blue = row.image[-1, 0]
+        assert (red == green == 0 < blue) if color_type == 'color' else (red == green == blue)
+        assert len(row.views[0]) == 3
+        assert all(np.array_equal(view, row.image) for view in row.views[0])
+
+
+def test_the_command_line_draws_the_sheet_and_the_same_again(browse, config, tmp_path, capsys):
+    config().dump(tmp_path / 'config.py')
+    pictures = []
+    for name, seed in (('a', 3), ('b', 3), ('c', 4)):
+        out = tmp_path / f'{name}.png'
+        with patch('sys.argv', ['browse_views.py', str(tmp_path / 'config.py'), '--num', '2',
+                                '--pairs', '1', '--seed', str(seed), '--out', str(out)]):
+            browse.main()
+        assert str(out) in capsys.readouterr().out
+        pictures.append(cv2.imread(str(out)))
+    assert pictures[0].std() > 1
+    np.testing.assert_array_equal(pictures[0], pictures[1])
+    assert pictures[0].shape != pictures[2].shape or (pictures[0] != pictures[2]).any()
+
+
+def test_a_config_without_views_is_an_error_that_names_what_it_has(browse, config):
+    with pytest.raises(ValueError, match='mmocr_da.MultiView .* got LoadImageFromFile, Pack'):
+        browse.draw_views(config([PIPELINE[0], PACK]), 2)
+
+
+@pytest.mark.parametrize('kwargs', [dict(num=0), dict(num=1, pairs=0)])
+def test_nothing_to_draw_is_an_error(browse, config, kwargs):
+    with pytest.raises(ValueError, match='must be at least 1, got 0'):
+        browse.draw_views(config(), **kwargs)
