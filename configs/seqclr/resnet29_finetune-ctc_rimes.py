@@ -4,5 +4,5 @@ _base_ = [
 ]
 
 load_from = 'work_dirs/resnet29_window_rimes/encoder_iter_200000.pth'
-french = '{{ fileDirname }}/../_base_/dicts/french_95_accents.txt'
+french = '{{ fileDirname }}/../_base_/dicts/french.txt'
 model = dict(decoder=dict(dictionary=dict(dict_file=french)))

@@ -93,6 +93,11 @@ def use_toy_data(loader, root):
                 node['img_dir'] = str(root / 'images')
 
 
+def full_size(cfg):
+    """Whether a checkpoint takes hundreds of megabytes, and there are many such configs."""
+    return 'Adadelta' in str(cfg.optim_wrapper)
+
+
 def shrink(cfg, root, work_dir):
     """One step of four images, no workers, nothing to evaluate or to start from."""
     use_toy_data(cfg.train_dataloader, root)
@@ -115,6 +120,8 @@ def shrink(cfg, root, work_dir):
     if 'max_iters' in cfg.train_cfg:
         cfg.train_cfg.max_iters = 1
         cfg.default_hooks.checkpoint.save_optimizer = False  # hundreds of megabytes
+        if full_size(cfg):
+            cfg.default_hooks.checkpoint = None
     else:
         cfg.train_cfg.max_epochs = 1
         cfg.default_hooks.checkpoint = None
@@ -129,6 +136,7 @@ def shrink(cfg, root, work_dir):
 @pytest.mark.parametrize('path', CONFIGS, ids=name_of)
 def test_config_takes_a_training_step(path, toy, tmp_path):
     runner = Runner.from_cfg(shrink(Config.fromfile(path), toy, tmp_path))
+    runner._init_model_weights()  # not when training begins: frozen parts must not seem to learn
     before = {k: v.clone() for k, v in runner.model.named_parameters()}
     runner.train()
     assert runner.iter == 1
@@ -190,7 +198,8 @@ def test_there_are_configs():
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize('readme', ['README.md', 'configs/bin/README.md'])
+@pytest.mark.parametrize('readme', ['README.md', 'configs/bin/README.md',
+                                    'configs/seqclr/README.md'])
 def test_the_recipe_of_a_readme_takes_a_training_step(readme, toy, tmp_path):
     recipe = (ROOT.parent / readme).read_text().split('```python\n')[1].split('```')[0]
     config = tmp_path / 'my_config.py'
@@ -203,7 +212,8 @@ def test_config_can_be_exported_and_its_learning_rate_scaled(path):
     cfg = Config.fromfile(path)
     if path.stem != 'svtr_bin_tiny_20e_st_mj':  # MMOCR's SVTR has no base batch size
         assert cfg.auto_scale_lr.base_batch_size >= cfg.train_dataloader.batch_size
-    inference_pipeline(cfg)
+    if cfg.model.type != 'mmocr_da.SeqCLR':  # which cannot read
+        inference_pipeline(cfg)
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=name_of)

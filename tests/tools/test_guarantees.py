@@ -1,6 +1,7 @@
 """What the package promises of a whole run: no target labels, and nothing lost by a kill."""
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 
 TOOLS = Path(__file__).parents[2] / 'tools'
 OBJECTIVES = """dict(type='mmocr_da.GlobalAlignment', in_channels=16),
@@ -75,6 +77,10 @@ def test_a_killed_run_resumes_to_the_same_weights(variant, run_tool, tmp_path, m
     augment = "dict(type='TorchVisionWrapper', op='ColorJitter', brightness=0.5), "
     config = variant(f'{method}_killed', objectives=METHODS[method],
                      augmentation=("dict(type='Resize'", augment + "dict(type='Resize'"))
+    kill_and_resume(config, run_tool, tmp_path)
+
+
+def kill_and_resume(config, run_tool, tmp_path):
     options = ['--cfg-options', 'train_cfg.max_iters=50', 'train_cfg.val_interval=1000',
                'default_hooks.checkpoint.interval=10', 'default_hooks.checkpoint.max_keep_ckpts=9']
     run_tool('train', config, '--work-dir', tmp_path / 'whole', *options)
@@ -96,3 +102,44 @@ def test_a_killed_run_resumes_to_the_same_weights(variant, run_tool, tmp_path, m
 
     run_tool('train', config, '--work-dir', killed, '--resume', *options)
     assert equal(weights(tmp_path / 'whole'), weights(killed))
+
+
+@pytest.fixture
+def pretraining(toy, tmp_path):
+    """The toy's encoder, pre-trained on two views of its images, of which one is broken."""
+    cfg = Config.fromfile(toy)
+    cfg.model.type = 'mmocr_da.SeqCLR'
+    del cfg.model['objectives']
+    root = tmp_path / 'images'
+    shutil.copytree(toy.parent, root)
+    (root / 'source_3.png').write_bytes(b'no image')
+    ops = [dict(type='mmocr_da.CropAndResize', top=(0, 0.4), bottom=(0, 0.4)),
+           dict(type='mmocr_da.PiecewiseAffine'), dict(type='mmocr_da.LinearContrast'),
+           dict(type='TorchVisionWrapper', op='ColorJitter', brightness=0.5)]
+    load, _, resize, pack = cfg.train_pipeline
+    views = dict(type='mmocr_da.MultiView', transforms=[
+        dict(type='mmocr_da.SomeOf', transforms=ops, num=(1, 3)), resize, pack])
+    # Labels would be an error here if they were read.
+    unlabelled = dict(type='mmocr_da.UnlabelledDataset', img_dir=str(root))
+    cfg.train_dataloader = dict(
+        batch_size=4, num_workers=1, persistent_workers=True,
+        sampler=dict(type='mmocr_da.SeededSampler', batch_size=4),
+        dataset=dict(type='mmocr_da.SeededDataset', datasets=unlabelled, pipeline=[load, views]))
+    cfg.custom_hooks = [dict(type='mmocr_da.EncoderExportHook'),
+                        dict(type='mmocr_da.RepresentationHook', interval=5)]
+    for key in ('val', 'test'):
+        for end in ('dataloader', 'cfg', 'evaluator'):
+            cfg[f'{key}_{end}'] = None
+    path = tmp_path / 'pretraining.py'
+    cfg.dump(path)
+    return path
+
+
+def test_a_killed_pretraining_resumes_to_the_same_weights(pretraining, run_tool, tmp_path):
+    kill_and_resume(pretraining, run_tool, tmp_path)
+    for name in ('whole', 'cut'):
+        assert torch.load(tmp_path / name / 'encoder_iter_50.pth')['state_dict']
+        assert 'source_3.png' in next((tmp_path / name).glob('*/*.log')).read_text()
+    encoders = [torch.load(tmp_path / name / 'encoder_iter_50.pth')['state_dict']
+                for name in ('whole', 'cut')]
+    assert equal(*encoders)

@@ -21,8 +21,9 @@ class SeqCLR(EncoderDecoderRecognizer):
 
     It takes the config of a recognizer whose ``type`` is changed to this. Preprocessor, backbone
     and encoder keep their names, so the recognizer takes over its checkpoints by ``load_from``, and
-    it those of the recognizer; a decoder is not built. Exception: of a ``CRNNDecoder``, which
-    holds the sequence model of CRNN, the BiLSTMs are trained if ``representation`` asks for H.
+    it those of the recognizer. The decoder is not built, nor is the encoder if ``representation``
+    is V. Exception: of a ``CRNNDecoder``, which holds the sequence model of CRNN, the BiLSTMs are
+    trained if ``representation`` asks for H.
 
     A batch holds two views of each image (:class:`MultiView`). Both pass the encoder together; what
     comes out is a sequence of frames, the columns of the feature map, of which the projection head
@@ -64,8 +65,10 @@ class SeqCLR(EncoderDecoderRecognizer):
             raise ValueError(f'representation must be one of {", ".join(REPRESENTATIONS)}, got '
                              f'{representation!r}')
         self.representation = representation
-        for name, cfg in dict(preprocessor=preprocessor, backbone=backbone,
-                              encoder=encoder).items():
+        # What the loss does not reach is not built: it would learn nothing, and DDP wait for it.
+        parts = dict(preprocessor=preprocessor, backbone=backbone,
+                     encoder=encoder if 'H' in representation else None)
+        for name, cfg in parts.items():
             if cfg is not None:
                 setattr(self, name, MODELS.build(cfg))
         if 'V' in representation and not self.with_backbone:
