@@ -6,3 +6,5 @@ custom_hooks = [
     *_base_.custom_hooks,
     dict(type='mmocr_da.FreezeHook', modules=['backbone', 'encoder'])
 ]
+# A linear layer from random weights, on features that do not come to meet it.
+optim_wrapper = dict(optimizer=dict(lr=0.1))

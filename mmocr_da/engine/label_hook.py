@@ -14,8 +14,8 @@ class LabelSubsetHook(Hook):
     """Write the images of each :class:`LabelFraction` of the training data to the work directory.
 
     ``labelled_subset.txt``, or ``labelled_subset_<k>.txt`` if there are several, has a comment line
-    with fraction, seed and sizes, then one image path per line (its key, if it is in an LMDB). A
-    resumed run whose subset differs from the file is an error.
+    with fraction, seed and sizes, then one image path per line (its key, if it is in an LMDB),
+    unless the subset is all. A resumed run whose subset differs from the file is an error.
     """
 
     @master_only
@@ -47,9 +47,10 @@ def _label_fractions(dataset) -> Iterator[LabelFraction]:
 
 
 def _describe(dataset: LabelFraction) -> str:
-    selected = dataset.selected
-    header = (f'# fraction={dataset.fraction}, seed={dataset.seed}: {len(selected)} of '
-              f'{dataset.total} images')
+    count, total = len(dataset), dataset.total
+    header = f'# fraction={dataset.fraction}, seed={dataset.seed}: {count} of {total} images'
+    # All is not worth millions of lines.
+    selected = dataset.selected if count < total else []
     return '\n'.join([header, *(path for _, path in selected), ''])
 
 

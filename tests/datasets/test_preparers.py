@@ -123,7 +123,7 @@ def test_an_interruption_while_unpacking_leaves_no_target(tmp_path, monkeypatch)
     ('words.tgz', {'l1/line1.png': b'1', 'l1/line2.png': b''}, 'must hold files like w1/a.png, '
      'got l1/line1.png, l1/line2.png, which looks like lines.tgz; get the right file from '
      'https://data.example'),
-    ('words.zip', {'lines/line1.png': b'1'}, 'which looks like lines.tgz'),
+    ('words.zip', {'lines/line1.png': b'1', 'readme': b''}, 'which looks like lines.tgz'),
     ('words.zip', {'a': b'', 'b': b'', 'c': b'', 'd': b''}, 'got a, b, c; get the right file'),
     ('words.tgz', {}, 'got no file'),
     ('words.tgz', LOGIN, 'got a web page'),

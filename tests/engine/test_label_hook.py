@@ -45,6 +45,11 @@ def test_each_image_is_a_line(part, record):
     assert record(part('a', fraction=0.2)) == ({'labelled_subset.txt': TEXT}, [])
 
 
+def test_all_images_are_not_listed(part, record):
+    assert record(part('a')) == (
+        {'labelled_subset.txt': '# fraction=1.0, seed=0: 10 of 10 images\n'}, [])
+
+
 @pytest.mark.parametrize('wrap', [
     lambda dataset, other: SeededDataset([other, dataset]),
     lambda dataset, other: TwoDomainDataset(source=dataset, target=other),
