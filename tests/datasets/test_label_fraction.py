@@ -41,7 +41,8 @@ def texts(dataset):
     return [dataset[i]['data_samples'].gt_text.item for i in range(len(dataset))]
 
 
-@pytest.mark.parametrize('fraction, count', [(0.05, 2), (0.06, 2), (0.07, 3), (0.1, 4), (0.5, 20), (1.0, 40), (1e-9, 1)])
+@pytest.mark.parametrize('fraction, count', [
+    (0.05, 2), (0.06, 2), (0.07, 3), (0.1, 4), (0.5, 20), (1.0, 40), (1e-9, 1)])
 def test_so_many_in_their_order(root, fraction, count):
     dataset = make(root, fraction=fraction)
     numbers = [int(t) for t in texts(dataset)]
