@@ -1,4 +1,4 @@
-"""CNN, BiLSTM encoder and a CTC classifier for 32 x 100 grey images, 1.2 M parameters.
+"""CNN, BiLSTM encoder and a CTC classifier for 32 x 100 grey images, 0.9 M parameters.
 
 The encoder and its names are those of ``bilstm_attention_small.py``: what is trained with one is
 loaded by the other.
