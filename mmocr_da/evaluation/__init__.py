@@ -1,12 +1,12 @@
 """Evaluation: readings and truths, or representations, in; rates, accuracies and measures out."""
 from .functional import (
-                         accuracy_within_one_edit,
-                         character_error_rate,
-                         normalize,
-                         normalized_edit_distance,
-                         total_edit_distance,
-                         word_accuracy,
-                         word_error_rate,
+    accuracy_within_one_edit,
+    character_error_rate,
+    normalize,
+    normalized_edit_distance,
+    total_edit_distance,
+    word_accuracy,
+    word_error_rate,
 )
 from .metrics import DumpPredictions, TextErrorMetric
 from .representation import agreement, alignment, effective_rank, spread, uniformity
