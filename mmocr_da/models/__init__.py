@@ -7,3 +7,4 @@ from .decoders import *  # noqa: F401,F403
 from .encoders import *  # noqa: F401,F403
 from .layers import *  # noqa: F401,F403
 from .recognizers import *  # noqa: F401,F403
+from .surrogates import *  # noqa: F401,F403

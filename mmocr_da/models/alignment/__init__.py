@@ -5,9 +5,10 @@ from .domain_features import DomainFeatures
 from .entropy_minimization import EntropyMinimization
 from .global_alignment import GlobalAlignment
 from .local_alignment import LocalAlignment
+from .objective import Objective
 from .symnet_head import SymNetHead
 
 __all__ = [
     'DomainConfusion', 'DomainDiscriminator', 'DomainFeatures', 'EntropyMinimization',
-    'GlobalAlignment', 'LocalAlignment', 'PublishedDomainDiscriminator', 'SymNetHead'
+    'GlobalAlignment', 'LocalAlignment', 'Objective', 'PublishedDomainDiscriminator', 'SymNetHead'
 ]

@@ -4,7 +4,6 @@ from typing import Dict, List, Optional, Tuple
 import torch
 import torch.nn.functional as F
 from mmengine.dist import all_reduce, get_world_size
-from mmengine.model import BaseModule
 from torch import Tensor
 
 from mmocr_da.engine.schedules import Schedule
@@ -12,9 +11,10 @@ from mmocr_da.registry import MODELS
 
 from ..layers import reverse_gradient
 from .domain_features import DomainFeatures
+from .objective import Objective
 
 
-class DomainAdversary(BaseModule):
+class DomainAdversary(Objective):
     """A discriminator that tells the domains apart and features that make it fail.
 
     ``L = (L_source + L_target) / 2`` is added to the training loss with weight 1. The discriminator
@@ -31,12 +31,6 @@ class DomainAdversary(BaseModule):
             falling one, renewed every 2000 iterations. ``weight``, ``schedule`` and
             ``discriminator`` are then not used.
     """
-
-    #: Prefix of the names in the log.
-    name = ''
-    #: Whether the recognizer must tap characters, and run the decoder to its last step for it.
-    needs_characters = False
-    needs_all_steps = False
 
     def __init__(self,
                  in_channels: int,

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ..decoders.character_features import CharacterFeatures, shown_steps
+from ..decoders.free_reading import FreeReading
 
 
 @dataclass
@@ -14,13 +15,14 @@ class DomainFeatures:
 
     Shape: ``feature_map (N, C, H, W)``, ``sequence (N, L, D)`` or whatever the encoder returns
     (None without an encoder), ``valid_ratio (N,)``: the share of columns that is not padding.
-    ``characters`` is there when an objective asks for it.
+    ``characters``, and of the source ``reading``, are there when an objective asks for them.
     """
 
     feature_map: Tensor
     sequence: Optional[Tensor]
     valid_ratio: Tensor
     characters: Optional[CharacterFeatures] = None
+    reading: Optional[FreeReading] = None
 
     def valid_columns(self) -> Tensor:
         """Columns of the feature map that show image, ``(N, W)`` bool; at least one each.

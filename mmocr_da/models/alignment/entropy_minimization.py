@@ -1,7 +1,6 @@
 """Entropy minimization (Grandvalet & Bengio, 2005) on the characters of the target."""
 from typing import Dict
 
-from mmengine.model import BaseModule
 from torch import Tensor
 
 from mmocr_da.engine.schedules import Schedule
@@ -10,10 +9,11 @@ from mmocr_da.registry import MODELS
 from ..decoders.character_features import classify, without_class
 from .domain_adversary import mean_over_ranks
 from .domain_features import DomainFeatures
+from .objective import Objective
 
 
 @MODELS.register_module()
-class EntropyMinimization(BaseModule):
+class EntropyMinimization(Objective):
     """Makes the recognizer sure of the target's characters: "Adding Em" in table 4 of SymNets.
 
     The mean entropy of its answers, ``-sum_k p_k log p_k`` in nats, over characters and end tokens
@@ -27,7 +27,6 @@ class EntropyMinimization(BaseModule):
 
     name = 'entropy'
     needs_characters = True
-    needs_all_steps = False
 
     def __init__(self, weight: float = 1.0, schedule: str = 'rising') -> None:
         super().__init__()

@@ -4,7 +4,6 @@ from typing import Dict, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
-from mmengine.model import BaseModule
 from mmocr.models.textrecog.decoders.base import BaseDecoder
 from torch import Tensor, nn
 
@@ -15,13 +14,14 @@ from ..decoders.character_features import classifier_path, classify, without_cla
 from ..layers import reverse_gradient
 from .domain_adversary import mean_over_ranks
 from .domain_features import DomainFeatures
+from .objective import Objective
 
 # Logits of C^s and of C^t for the same steps, (M, K) each.
 Pair = Tuple[Tensor, Tensor]
 
 
 @MODELS.register_module()
-class SymNetHead(BaseModule):
+class SymNetHead(Objective):
     """Two classifiers of characters, C^s and C^t, that share everything but the domain.
 
     C^s is the recognizer's own final classifier, C^t a twin of it that lives here. A softmax over
@@ -64,10 +64,8 @@ class SymNetHead(BaseModule):
             ``pred_text_source``.
     """
 
-    #: Prefix of the names in the log.
     name = 'symnet'
     needs_characters = True
-    needs_all_steps = False
 
     def __init__(self,
                  weight: float = 1.0,
@@ -101,7 +99,7 @@ class SymNetHead(BaseModule):
         self.task_source_weight = 1.0
 
     def attach(self, decoder: BaseDecoder, supervised_weight: float) -> None:
-        """Make C^t for a recognizer's decoder; called once, before there is an optimizer."""
+        """Make C^t for a recognizer's decoder."""
         self.classifier = copy.deepcopy(decoder.get_submodule(classifier_path(decoder)))
         self.task_source_weight = max(0.0, 1.0 - supervised_weight)
 

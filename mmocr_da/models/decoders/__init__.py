@@ -2,8 +2,9 @@
 from .attention_decoder import AttentionDecoder
 from .character_decoder import CharacterDecoder
 from .character_features import CharacterFeatures, CharacterTap, supported_decoders
+from .free_reading import FreeReading, read_freely
 
 __all__ = [
     'AttentionDecoder', 'CharacterDecoder', 'CharacterFeatures', 'CharacterTap',
-    'supported_decoders'
+    'FreeReading', 'read_freely', 'supported_decoders'
 ]

@@ -233,7 +233,7 @@ def _steps(decoder, feature_map, sequence, samples, all_steps) -> CharacterFeatu
     steps = int(lengths.max()) + 1 if ignored and not all_steps else decoder.max_seq_len
     forced = torch.tensor([is_labelled(s) for s in samples], device=device)
     tokens, lengths = tokens.to(device), lengths.to(device)
-    contexts, logits = _recurrent(decoder, feature_map, sequence, tokens, forced, steps)
+    contexts, logits = read_steps(decoder, feature_map, sequence, tokens, forced, steps)
     targets = tokens[:, 1:logits.size(1) + 1]
     position = torch.arange(logits.size(1), device=device)
     by_label = position < lengths[:, None]
@@ -247,7 +247,12 @@ def _steps(decoder, feature_map, sequence, samples, all_steps) -> CharacterFeatu
     return CharacterFeatures(contexts, logits, valid, answered, targets)
 
 
-def _recurrent(decoder, feature_map, sequence, tokens, forced, steps) -> Tuple[Tensor, Tensor]:
+def read_steps(decoder, feature_map, sequence, tokens, forced, steps) -> Tuple[Tensor, Tensor]:
+    """Contexts ``(N, T, D)`` and logits ``(N, T, K)`` of a decoder in ``_steps``.
+
+    ``forced (N,)`` rows are told ``tokens (N, T)``, others go by what they have read. The loop ends
+    after ``steps``, once all other rows have ended.
+    """
     if isinstance(decoder, AttentionDecoder):
         memory, step = decoder.memory(feature_map, sequence), decoder.step
         state = decoder.initial_state(memory)

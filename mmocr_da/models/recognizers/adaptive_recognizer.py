@@ -1,11 +1,12 @@
 """A recognizer that learns from labelled source and unlabelled target images together."""
 import copy
-from contextlib import nullcontext
-from typing import ContextManager, Dict, List, Optional, Sequence, Union
+from contextlib import contextmanager, nullcontext
+from typing import ContextManager, Dict, Iterator, List, Optional, Sequence, Union
 
 import torch
 from mmengine.dist import get_world_size
 from mmengine.logging import print_log
+from mmengine.model import ModuleList
 from mmocr.models.textrecog.recognizers import EncoderDecoderRecognizer
 from mmocr.structures import TextRecogDataSample
 from torch import Tensor, nn
@@ -22,6 +23,7 @@ from ..decoders.character_features import (
     classifier_replaced,
     pad_steps,
 )
+from ..decoders.free_reading import FreeReading, read_freely
 from ..layers import domains_of_images, keep_statistics_per_domain
 
 
@@ -37,9 +39,9 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
     one that has the weights of the predicting classifier.
 
     Args:
-        objectives: Configs of modules called with ``(source, target)``, two
-            :class:`~mmocr_da.models.alignment.DomainFeatures`, which return losses and log values
-            by name. An empty list trains on the source alone.
+        objectives: Configs of :class:`~mmocr_da.models.alignment.Objective` modules, called with
+            ``(source, target)``, two :class:`~mmocr_da.models.alignment.DomainFeatures`. An empty
+            list trains on the source alone.
         supervised_weight: Weight of the source's supervised loss.
         hook_point: Which vector is a character's feature, see
             :class:`~mmocr_da.models.decoders.CharacterTap`.
@@ -65,7 +67,7 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
                 **data_preprocessor, 'type': 'mmocr_da.BatchedTextRecogDataPreprocessor'
             }
         super().__init__(data_preprocessor=data_preprocessor, **kwargs)
-        self.objectives = nn.ModuleList(MODELS.build(cfg) for cfg in objectives)
+        self.objectives = ModuleList(MODELS.build(cfg) for cfg in objectives)
         names = [o.name for o in self.objectives]
         if len(set(names)) < len(names):
             raise ValueError(f'objectives must be of different kinds, got {names}: their losses '
@@ -85,8 +87,9 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
         if norm_statistics == 'per_domain':
             # A decoder does not always see all rows of a batch.
             keep_statistics_per_domain(self, without=('decoder', 'objectives'))
+        for objective in self.objectives:
+            objective.attach(self.decoder, supervised_weight)
         if self.symnet is not None:
-            self.symnet.attach(self.decoder, supervised_weight)
             self._register_load_state_dict_pre_hook(self._complete_classifiers)
         if channels_last:
             self.to(memory_format=torch.channels_last)
@@ -117,28 +120,48 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
         is_source = [self._is_source(sample) for sample in data_samples]
         source_samples = [s for s, x in zip(data_samples, is_source) if x]
         self._encode_texts(source_samples)
-        with self._norms_told(data_samples, inputs.device):
-            feature_map = self.extract_feat(inputs)
-            sequence = self.encoder(feature_map, data_samples) if self.with_encoder else None
-
+        holding = [o for o in self.objectives if o.holds_recognizer]
+        asked = holding or self.objectives
         rows = torch.tensor(is_source, device=inputs.device)
         halves = (rows.nonzero().flatten(), (~rows).nonzero().flatten())
-        characters = None
-        if self.aligns_characters:
-            characters = self.tap(self.decoder, feature_map, sequence, data_samples,
-                                  all_steps=any(o.needs_all_steps for o in self.objectives))
-            losses = self._module_loss(characters.logits[halves[0]], source_samples)
-        else:
-            losses = self._supervised(feature_map, sequence, halves[0], source_samples)
-        weight = self.supervised_weight * self._share_of_tokens(source_samples, inputs.device)
-        losses = {k: v * weight if 'loss' in k else v for k, v in losses.items()}
-        if self.objectives:
+        losses, characters, reading = {}, None, None
+        with self._held() if holding else nullcontext():
+            with self._norms_told(data_samples, inputs.device):
+                feature_map = self.extract_feat(inputs)
+                sequence = self.encoder(feature_map, data_samples) if self.with_encoder else None
+            if any(o.needs_characters for o in asked):
+                characters = self.tap(self.decoder, feature_map, sequence, data_samples,
+                                      all_steps=any(o.needs_all_steps for o in asked))
+            if any(o.needs_reading for o in asked):
+                logits = read_freely(self.decoder, feature_map[halves[0]],
+                                     self._rows(sequence, halves[0]), source_samples)
+                reading = FreeReading(logits, [s.gt_text.indexes for s in source_samples])
+        if not holding:
+            if characters is not None:
+                losses = self._module_loss(characters.logits[halves[0]], source_samples)
+            else:
+                losses = self._supervised(feature_map, sequence, halves[0], source_samples)
+            weight = self.supervised_weight * self._share_of_tokens(source_samples, inputs.device)
+            losses = {k: v * weight if 'loss' in k else v for k, v in losses.items()}
+        if asked:
             ratio = inputs.new_tensor([s.get('valid_ratio', 1) for s in data_samples])
             source, target = (
                 self._half(index, feature_map, sequence, ratio, characters) for index in halves)
-            for objective in self.objectives:
+            source.reading = reading
+            for objective in asked:
                 losses.update(objective(source, target))
         return losses
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """Within it the recognizer learns nothing, also not the statistics of its norms."""
+        kept = {k: v.clone() for k, v in self.named_buffers() if not k.startswith('objectives.')}
+        try:
+            with torch.no_grad():
+                yield
+        finally:
+            for name, value in kept.items():
+                self.get_buffer(name).copy_(value)
 
     def predict(self, inputs: Tensor, data_samples: List[TextRecogDataSample],
                 **kwargs) -> List[TextRecogDataSample]:
@@ -208,7 +231,7 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
 
     def _is_source(self, sample: TextRecogDataSample) -> bool:
         domain = sample.get('domain')
-        if domain is None and not self.objectives:
+        if domain is None and not any(o.needs_target for o in self.objectives):
             return True
         if domain not in ('source', 'target'):
             raise ValueError(
@@ -240,12 +263,11 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
 
     def _supervised(self, feature_map, sequence, index, samples) -> Dict[str, Tensor]:
         """The supervised loss where no objective looks at characters: only the source is read."""
-        if not samples:
+        if not samples or self.supervised_weight == 0:
             reached = [feature_map, *self.decoder.parameters()]
             reached += [sequence] if isinstance(sequence, Tensor) else []
             return dict(loss_ce=sum(x.sum() for x in reached) * 0)
-        feature_map = feature_map[index]
-        sequence = None if sequence is None else sequence[index]
+        feature_map, sequence = feature_map[index], self._rows(sequence, index)
         if self.tap is not None and self.tap.stops_early:
             logits = self.tap(self.decoder, feature_map, sequence, samples).logits
         else:
@@ -279,5 +301,9 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
     def _half(index: Tensor, feature_map: Tensor, sequence: Optional[Tensor], ratio: Tensor,
               characters: Optional[CharacterFeatures]) -> DomainFeatures:
         characters = None if characters is None else characters.of_images(index)
-        sequence = sequence[index] if isinstance(sequence, Tensor) else None
+        sequence = AdaptiveRecognizer._rows(sequence, index)
         return DomainFeatures(feature_map[index], sequence, ratio[index], characters)
+
+    @staticmethod
+    def _rows(sequence: Optional[Tensor], index: Tensor) -> Optional[Tensor]:
+        return sequence[index] if isinstance(sequence, Tensor) else None

@@ -1,0 +1,36 @@
+"""How well a learned surrogate stands for its metric: lists of estimates and values in."""
+from typing import Dict, Optional, Sequence
+
+import numpy as np
+from scipy.stats import spearmanr
+
+
+def rank_correlation(estimates: Sequence[float], values: Sequence[float]) -> Optional[float]:
+    """Spearman's: 1 if estimates are in the order of the values; None if either never differs.
+
+    >>> rank_correlation([0.1, 0.9, 2.5], [0, 1, 2])
+    1.0
+    """
+    if len(set(estimates)) < 2 or len(set(values)) < 2:
+        return None
+    return round(float(spearmanr(estimates, values)[0]), 12)
+
+
+def approximation_error(estimates: Sequence[float], values: Sequence[float]) -> float:
+    """Mean of ``|e_hat - e|`` (fig. 2 of Patel et al.), in the metric's unit.
+
+    >>> approximation_error([0.1, 0.9], [0, 1])
+    0.1
+    """
+    return round(float(np.abs(np.subtract(estimates, values)).mean()), 12)
+
+
+def error_by_value(estimates: Sequence[float], values: Sequence[float]) -> Dict[float, float]:
+    """:func:`approximation_error` of the pairs at each value.
+
+    >>> error_by_value([0.1, 0.5, 0.9], [0, 1, 1])
+    {0: 0.1, 1: 0.3}
+    """
+    estimates, values = np.asarray(estimates), np.asarray(values)
+    return {value.item(): approximation_error(estimates[values == value], values[values == value])
+            for value in np.unique(values)}

@@ -1,0 +1,222 @@
+"""LS-ED: the edit distance of texts as a loss (Patel et al., ECCV 2020, section 4.2)."""
+import logging
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+import editdistance
+import numpy as np
+import torch
+import torch.nn.functional as F
+from mmengine.fileio import get_text
+from mmengine.logging import print_log
+from mmocr.models.common.dictionary import Dictionary
+from mmocr.models.textrecog.decoders.base import BaseDecoder
+from torch import Tensor, nn
+
+from mmocr_da.registry import MODELS, TASK_UTILS
+
+from ..alignment.domain_adversary import mean_over_ranks
+from ..alignment.domain_features import DomainFeatures
+from ..alignment.objective import Objective
+from ..decoders.free_reading import FreeReading, check_readable
+from .learned_surrogate import LearnedSurrogate
+from .word_pairs import Word, WordPairGenerator
+
+
+class CharCNN(nn.Module):
+    """Embedding of texts: 1D convolutions and 2 fully connected layers (Zhang et al., 2015).
+
+    The paper fixes five convolutions with LeakyReLU and 1024 numbers out; kernels, widths and slope
+    are ours.
+
+    Shape: ``(N, L, K) -> (N, out_channels)``, ``L`` steps of ``K`` classes.
+    """
+
+    def __init__(self, num_classes: int, max_length: int, channels: Sequence[int],
+                 hidden_channels: int, out_channels: int, kernel_size: int = 3,
+                 negative_slope: float = 0.1) -> None:
+        super().__init__()
+        layers = []
+        for c_in, c_out in zip((num_classes, *channels), channels):
+            layers += [nn.Conv1d(c_in, c_out, kernel_size, padding=kernel_size // 2),
+                       nn.LeakyReLU(negative_slope)]
+        self.convs = nn.Sequential(*layers)
+        self.fcs = nn.Sequential(
+            nn.Linear(channels[-1] * max_length, hidden_channels), nn.LeakyReLU(negative_slope),
+            nn.Linear(hidden_channels, out_channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fcs(self.convs(x.transpose(1, 2)).flatten(1))
+
+
+@MODELS.register_module()
+class EditDistanceSurrogate(LearnedSurrogate):
+    """The edit distance between a reading and a text.
+
+    A text is ``L`` steps of ``K`` classes: one-hot rows for its letters and the end token, zeros
+    behind it. Of a reading, the rows are its probabilities, up to its first end token. Both are in
+    the classes of the recognizer's dictionary, so letter case counts if it does there.
+
+    Args:
+        dictionary: Of the recognizer.
+        max_length: L, steps of its decoder.
+        lexicon: File of words for the generator, one per line. By default it distorts the labels
+            of the batch at hand, all of the training labels in turn.
+        letter_case: Of the lexicon, as in the recognizer's loss.
+        max_distance: b, the largest distance of generated pairs.
+        channels: Widths of the convolutions.
+        hidden_channels: Width between the fully connected layers.
+        out_channels: Dimension of the embedding.
+        kwargs: See :class:`LearnedSurrogate`.
+    """
+
+    def __init__(self,
+                 dictionary: Dictionary,
+                 max_length: int,
+                 lexicon: Optional[str] = None,
+                 letter_case: str = 'unchanged',
+                 max_distance: int = 10,
+                 channels: Sequence[int] = (256, ) * 5,
+                 hidden_channels: int = 1024,
+                 out_channels: int = 1024,
+                 **kwargs) -> None:
+        super().__init__(**kwargs)
+        if not isinstance(dictionary, Dictionary):
+            dictionary = TASK_UTILS.build(dictionary)
+        self.dictionary = dictionary
+        self.num_classes, self.max_length = dictionary.num_classes, max_length
+        self._no_letters = {dictionary.start_idx, dictionary.end_idx, dictionary.padding_idx}
+        unknown = {dictionary.unknown_idx}
+        letters = [i for i in range(self.num_classes) if i not in self._no_letters | unknown]
+        # The last step is the end token's.
+        self.generator = WordPairGenerator(letters, max_length - 1, max_distance)
+        self.words = None if lexicon is None else self._read(lexicon, letter_case)
+        self.architecture = dict(channels=list(channels), hidden_channels=hidden_channels,
+                                 out_channels=out_channels)
+        self.embedding = CharCNN(self.num_classes, max_length, **self.architecture)
+
+    @property
+    def spec(self) -> Dict[str, Any]:
+        return dict(super().spec, classes=list(self.dictionary.dict), max_length=self.max_length,
+                    **self.architecture)
+
+    def _read(self, lexicon: str, letter_case: str) -> List[Word]:
+        words, passed_over = [], 0
+        for line in get_text(lexicon).splitlines():
+            text = line.strip()
+            text = text if letter_case == 'unchanged' else getattr(text, letter_case)()
+            indexes = [self.dictionary.char2idx(c, strict=False) for c in text]
+            if text and len(text) < self.max_length and set(indexes) <= set(self.generator.letters):
+                words.append(tuple(indexes))
+            else:
+                passed_over += bool(text)
+        if not words:
+            raise ValueError(f'lexicon must have words of the dictionary, of fewer than '
+                             f'{self.max_length} letters, one per line; got none in {lexicon}, '
+                             f'{passed_over} were passed over')
+        if passed_over:
+            print_log(f'{passed_over} of {passed_over + len(words)} words in {lexicon} are passed '
+                      'over: too long, or of other characters than the dictionary has',
+                      logger='current', level=logging.WARNING)
+        return words
+
+    def encode(self, texts: Sequence[Sequence[int]]) -> Tensor:
+        """One-hot steps of class indexes, ``(N, L, K)``; what is longer than ``L`` is cut off."""
+        out = torch.zeros(len(texts), self.max_length, self.num_classes)
+        for row, text in enumerate(texts):
+            steps = [*map(int, text), self.dictionary.end_idx][:self.max_length]
+            out[row, range(len(steps)), steps] = 1
+        return out
+
+    def encode_reading(self, probabilities: Tensor) -> Tensor:
+        """``(N, T, K) -> (N, L, K)``: zeros behind the first end token, with the gradient of z."""
+        is_end = probabilities.argmax(-1) == self.dictionary.end_idx
+        shown = is_end.cumsum(1) - is_end.long() == 0
+        z = probabilities * shown[..., None]
+        return F.pad(z, (0, 0, 0, self.max_length - z.size(1)))
+
+    def decode(self, steps: Tensor) -> List[Word]:
+        """What is read there, ``(N, L, K) ->`` class indexes; special tokens are no letters."""
+        best = steps.argmax(-1).masked_fill(~steps.any(-1), self.dictionary.end_idx)
+        words = []
+        for row in best.tolist():
+            row.append(self.dictionary.end_idx)
+            text = row[:row.index(self.dictionary.end_idx)]
+            words.append(tuple(i for i in text if i not in self._no_letters))
+        return words
+
+    def metric(self, z: Tensor, y: Tensor) -> Tensor:
+        """Levenshtein distance of what is read in ``z`` and in ``y``, ``(N,)``."""
+        pairs = zip(self.decode(z), self.decode(y))
+        return torch.tensor([float(editdistance.eval(*p)) for p in pairs], device=z.device)
+
+    def generate(self, y: Tensor, rng: np.random.Generator) -> Tuple[Tensor, Tensor, Tensor]:
+        words = self.words or self.decode(y)
+        pairs = self.generator(words, len(y), rng)
+        z, y_r, e = zip(*pairs) if pairs else ((), (), ())
+        return self.encode(z).to(y), self.encode(y_r).to(y), torch.tensor(e).to(y)
+
+
+@MODELS.register_module()
+class LSEDLoss(Objective):
+    """Tunes a recognizer to make fewer edits: the learned edit distance of what it reads.
+
+    For post-tuning: start from a trained recognizer (``load_from``), with the recognizer's
+    ``supervised_weight=0``, as in the paper, or mixed with the supervised loss. It looks at the
+    labelled images alone, and reads them as in testing. Iterations train the surrogate and the
+    recognizer in turns; one that trains the surrogate trains nothing else, and leaves the running
+    statistics of the recognizer as they are. In several processes DDP needs
+    ``find_unused_parameters=True`` in the config.
+
+    Works with every decoder that has one step per character: attention and parallel ones. A CTC
+    decoder is refused.
+
+    The log shows ``error_model`` and ``error_generated``, the mean of ``|e_hat - e|`` on readings
+    and on generated pairs; ``loss_gradient``, the gradient term of eq. 6; ``rank_correlation`` of
+    ``e_hat`` and ``e`` on both together; ``ted``, the true total edit distance of the batch.
+
+    Args:
+        weight: Weight of the mean of ``e_hat``.
+        surrogate: Config of an :class:`EditDistanceSurrogate`; dictionary, length and letter case
+            are filled in.
+    """
+
+    name = 'lsed'
+    needs_reading = True
+    needs_target = False
+
+    def __init__(self, weight: float = 1.0, surrogate: Optional[dict] = None) -> None:
+        super().__init__()
+        if not weight > 0:
+            raise ValueError(f'weight must be above 0, got {weight!r}')
+        self.weight = weight
+        self.surrogate_cfg = dict(type='mmocr_da.EditDistanceSurrogate', **(surrogate or {}))
+        self.surrogate: Optional[EditDistanceSurrogate] = None
+
+    def attach(self, decoder: BaseDecoder, supervised_weight: float) -> None:
+        """Make the surrogate for a recognizer's dictionary and length."""
+        check_readable(decoder, 'LSEDLoss')
+        letter_case = getattr(decoder.module_loss, 'letter_case', 'unchanged')
+        self.surrogate = MODELS.build({
+            'letter_case': letter_case, **self.surrogate_cfg, 'dictionary': decoder.dictionary,
+            'max_length': decoder.max_seq_len})
+
+    @property
+    def holds_recognizer(self) -> bool:
+        return self.surrogate.learns
+
+    def forward(self, source: DomainFeatures, target: DomainFeatures) -> Dict[str, Tensor]:
+        reading: FreeReading = source.reading
+        z = self.surrogate.encode_reading(reading.probabilities)
+        y = self.surrogate.encode(reading.texts).to(z)
+        if self.surrogate.learns:
+            out = self.surrogate.fit(z, y)
+            return {f'loss_{self.name}_{k[5:]}' if k.startswith('loss_') else f'{self.name}_{k}': v
+                    for k, v in out.items()}
+        estimate = self.surrogate.frozen_distance(z, y)
+        e = self.surrogate.metric(z, y)
+        out = {f'loss_{self.name}': self.weight * mean_over_ranks(estimate),
+               f'{self.name}_ted': e.sum()}
+        if len(e):
+            out[f'{self.name}_estimated_ted'] = estimate.detach().sum()
+            out[f'{self.name}_error_model'] = (estimate.detach() - e).abs().mean()
+        return out

@@ -1,0 +1,217 @@
+"""Learned surrogates (Patel, Hodan & Matas, ECCV 2020): a metric, made differentiable by learning.
+
+What a metric has to say is its embedding ``h``, its value ``e`` and a generator ``R`` of pairs. The
+rest is here: eq. 3 and 6, the three sources of training data, the alternation of Algorithm 1.
+"""
+from numbers import Real
+from typing import Any, Dict, Optional, Tuple
+
+import numpy as np
+import torch
+from mmengine.dist import get_rank
+from mmengine.model import BaseModule
+from mmengine.runner.checkpoint import CheckpointLoader
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from mmocr_da.engine.schedules import current_iteration
+from mmocr_da.evaluation.surrogate import rank_correlation
+
+from ..alignment.domain_adversary import mean_over_ranks
+
+SOURCES = ('global', 'local', 'local-global')
+#: Under a root, so that it has a derivative at 0, and that one has a derivative, too.
+EPS = 1e-8
+
+
+class LearnedSurrogate(BaseModule):
+    """A metric ``e(z, y)``, approximated by ``e_hat(z, y) = ||h(z) - h(y)||_2`` (eq. 3).
+
+    The embedding ``h`` learns, by eq. 6 and from the metric's value alone, that distances are the
+    metric; then ``e_hat`` is a loss for a model whose predictions are ``z``. Both learn in turns:
+    an iteration trains either the surrogate or the model (Algorithm 1).
+
+    A metric of your own is a subclass with :attr:`embedding`, :meth:`metric` and :meth:`generate`.
+    Predictions ``z`` and labels ``y`` are float tensors ``(N, ...)`` of the same shape; their rows
+    must not influence each other in the embedding (no batch norm).
+
+    Args:
+        source: What the surrogate learns from: ``'global'``, pairs of the generator; ``'local'``,
+            predictions of the model; ``'local-global'``, both (the paper's choice).
+        gradient_weight: lambda in eq. 6. The paper names none; 10 is that of WGAN-GP, which it
+            takes the term from.
+        surrogate_steps: I_a, so many iterations train the surrogate, and then
+        model_steps: I_b, so many train the model. The paper names neither.
+        warmup: So many iterations in the beginning train the surrogate alone.
+        seed: Of the generator. Its pairs are a function of seed, iteration and rank, so a resumed
+            run draws what an uninterrupted one would.
+        checkpoint: File of a surrogate to start from, which ``SurrogateExportHook`` wrote.
+    """
+
+    #: h, ``(N, ...) -> (N, D)``.
+    embedding: nn.Module
+
+    def __init__(self,
+                 source: str = 'local-global',
+                 gradient_weight: float = 10.0,
+                 surrogate_steps: int = 1,
+                 model_steps: int = 1,
+                 warmup: int = 0,
+                 seed: int = 0,
+                 checkpoint: Optional[str] = None) -> None:
+        super().__init__()
+        if source not in SOURCES:
+            raise ValueError(f'source must be one of {", ".join(SOURCES)}, got {source!r}')
+        if not isinstance(gradient_weight, Real) or not gradient_weight >= 0:
+            raise ValueError(f'gradient_weight must not be negative, got {gradient_weight!r}')
+        for name, value, least in (('surrogate_steps', surrogate_steps, 0),
+                                   ('model_steps', model_steps, 0), ('warmup', warmup, 0)):
+            if not isinstance(value, int) or value < least:
+                raise ValueError(f'{name} must be a number of iterations of at least {least}, got '
+                                 f'{value!r}')
+        if not surrogate_steps + model_steps:
+            raise ValueError('surrogate_steps and model_steps must not both be 0: nothing would be '
+                             'trained')
+        if not surrogate_steps + warmup and checkpoint is None:
+            raise ValueError('surrogate_steps=0 and warmup=0 need the checkpoint of a surrogate, '
+                             'got None: the model would be trained by a random one')
+        self.source = source
+        self.gradient_weight = gradient_weight
+        self.surrogate_steps = surrogate_steps
+        self.model_steps = model_steps
+        self.warmup = warmup
+        self.seed = seed
+        self.checkpoint = checkpoint
+
+    # What a metric defines.
+
+    def metric(self, z: Tensor, y: Tensor) -> Tensor:
+        """e, the true value for each row, ``(N,)``, without a gradient."""
+        raise NotImplementedError
+
+    def generate(self, y: Tensor, rng: np.random.Generator) -> Tuple[Tensor, Tensor, Tensor]:
+        """Pairs ``(z_r, y_r)`` and their ``e``, uniform over its range, as many as ``y`` has rows.
+
+        Args:
+            y: The labels at hand; a generator may start from them.
+            rng: All that is drawn is drawn from it.
+        """
+        raise NotImplementedError
+
+    @property
+    def spec(self) -> Dict[str, Any]:
+        """What two surrogates must have in common for one to take the other's weights."""
+        return dict(kind=type(self).__name__)
+
+    # What all have in common.
+
+    def learns_at(self, iteration: int) -> bool:
+        """Whether an iteration trains the surrogate, or else the model."""
+        if iteration < self.warmup:
+            return True
+        cycle = self.surrogate_steps + self.model_steps
+        return (iteration - self.warmup) % cycle < self.surrogate_steps
+
+    @property
+    def learns(self) -> bool:
+        """Whether the current iteration of the running MMEngine runner trains the surrogate."""
+        return self.learns_at(current_iteration()[0])
+
+    def init_weights(self) -> None:
+        """Load the checkpoint, if there is one."""
+        if self.checkpoint is not None and not self.is_init:
+            self.load(self.checkpoint)
+        super().init_weights()
+
+    def load(self, file: str) -> None:
+        """Take the weights of a surrogate's own checkpoint, if it is for the same inputs."""
+        checkpoint = CheckpointLoader.load_checkpoint(file, map_location='cpu')
+        found = checkpoint.get('meta', {}).get('surrogate')
+        if found is None:
+            raise ValueError(f'checkpoint must be a file that SurrogateExportHook wrote '
+                             f'(surrogate_*.pth), got {file}; a whole model is for load_from')
+        wrong = [f'{k}={found.get(k)!r} instead of {v!r}' for k, v in self.spec.items()
+                 if found.get(k) != v]
+        if wrong:
+            raise ValueError(f'the surrogate in {file} is for other inputs: {"; ".join(wrong)}; '
+                             'use one that was trained with this dictionary and length, or train '
+                             'one: checkpoint=None')
+        self.load_state_dict(checkpoint['state_dict'])
+
+    def distance(self, z: Tensor, y: Tensor) -> Tensor:
+        """e_hat (eq. 3), ``(N,)``, in float32 at least, and with AMP, too."""
+        return self._distance(z, y, self.embedding)
+
+    def frozen_distance(self, z: Tensor, y: Tensor) -> Tensor:
+        """e_hat for the model: the same numbers, of which the surrogate learns nothing."""
+        frozen = {k: p.detach() for k, p in self.embedding.named_parameters()}
+        return self._distance(z, y, lambda x: functional_call(self.embedding, frozen, (x, )))
+
+    @staticmethod
+    def _distance(z: Tensor, y: Tensor, h) -> Tensor:
+        if z.shape != y.shape:
+            raise ValueError('predictions and labels must have the same shape, got '
+                             f'{tuple(z.shape)} and {tuple(y.shape)}')
+        dtype = torch.promote_types(z.dtype, torch.float32)
+        with torch.autocast(z.device.type, enabled=False):
+            return safe_norm(h(z.to(dtype)) - h(y.to(dtype)))
+
+    def terms(self, z: Tensor, y: Tensor, e: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+        """Both terms of eq. 6 for each row, ``(e_hat, (e_hat - e)^2, (||de_hat/dz|| - 1)^2)``.
+
+        The second term is 0 for rows with ``z = y``: every embedding has the gradient 0 there.
+        """
+        with torch.enable_grad():
+            z = z.detach().requires_grad_()
+            estimate = self.distance(z, y)
+            # Rows do not influence each other, so the gradient of the sum is that of each.
+            gradient, = torch.autograd.grad(estimate.sum(), z, create_graph=True)
+            differ = (z != y).flatten(1).any(1)
+            penalty = (safe_norm(gradient) - 1).square() * differ
+        return estimate, (estimate - e).square(), penalty
+
+    def fit(self, z: Tensor, y: Tensor) -> Dict[str, Tensor]:
+        """The loss of the surrogate (Algorithm 1, line 6), and how good it is.
+
+        Args:
+            z: Predictions of the model.
+            y: Their labels.
+        """
+        z, y = z.detach(), y.detach()
+        samples = dict(model=(z, y, self.metric(z, y).to(z)))
+        if self.source != 'local':
+            samples['generated'] = self.generate(y, self._rng())
+        zero = sum(p.sum() for p in self.parameters()) * 0
+        loss, penalty, log, pairs = zero, zero, {}, []
+        for name, (z, y, e) in samples.items():
+            if name == 'model' and self.source == 'global':
+                with torch.no_grad():
+                    estimate = self.distance(z, y)
+            else:
+                estimate, square, gradient = self.terms(z, y, e)
+                loss = loss + mean_over_ranks(square)
+                differ = (z != y).flatten(1).any(1)
+                penalty = penalty + mean_over_ranks(gradient[differ])
+            estimate = estimate.detach()
+            pairs.append((estimate, e))
+            if len(e):
+                log[f'error_{name}'] = (estimate - e).abs().mean()
+        estimates, values = (torch.cat(column).tolist() for column in zip(*pairs))
+        correlation = rank_correlation(estimates, values)
+        if correlation is not None:
+            log['rank_correlation'] = zero.new_tensor(correlation)
+        return dict(loss_fit=loss, loss_gradient=self.gradient_weight * penalty, **log)
+
+    def _rng(self) -> np.random.Generator:
+        return np.random.default_rng([self.seed, current_iteration()[0], get_rank()])
+
+
+def safe_norm(x: Tensor) -> Tensor:
+    """Euclidean norm of each row, ``(N, ...) -> (N,)``, with first and second derivatives at 0.
+
+    >>> x = torch.zeros(1, 3, requires_grad=True)
+    >>> g, = torch.autograd.grad(safe_norm(x).sum(), x, create_graph=True)
+    >>> torch.autograd.grad(safe_norm(g).sum(), x)[0].isfinite().all()
+    tensor(True)
+    """
+    return (x.square().flatten(1).sum(1) + EPS).sqrt()
