@@ -52,7 +52,8 @@ def read_freely(decoder: BaseDecoder, feature_map: Tensor, sequence: Tensor,
     A recurrent decoder runs once, and stops when all readings have ended. Other decoders that read
     one character after the other run twice: MMOCR's greedy search cannot be differentiated, so
     its reading is put in the place of the label of a second, parallel pass, which has the same
-    logits. (With dropout the two passes may differ, as any two do.)
+    logits. (With dropout the two passes may differ, as any two do.) Without gradients, one is
+    enough. RobustScanner has gradients in training mode alone.
     """
     if isinstance(decoder, (ABIFuser, ABIVisionDecoder)):
         out = decoder.forward_train(feature_map, sequence, samples)
@@ -65,7 +66,10 @@ def read_freely(decoder: BaseDecoder, feature_map: Tensor, sequence: Tensor,
         forced = torch.zeros(count, dtype=torch.bool, device=device)
         return read_steps(decoder, feature_map, sequence, start, forced, steps=0)[1]
     with torch.no_grad():
-        tokens = decoder.forward_test(feature_map, sequence, samples).argmax(-1)
+        probabilities = decoder.forward_test(feature_map, sequence, samples)
+    if not torch.is_grad_enabled():
+        return probabilities.log()
+    tokens = probabilities.argmax(-1)
     tokens = torch.cat([torch.full_like(tokens[:, :1], decoder.dictionary.start_idx),
                         tokens[:, :-1]], 1)
     read = [TextRecogDataSample(gt_text=LabelData(padded_indexes=row),

@@ -161,7 +161,8 @@ class LearnedSurrogate(BaseModule):
 
         The second term is 0 for rows with ``z = y``: every embedding has the gradient 0 there.
         """
-        with torch.enable_grad():
+        # A gradient is computed in the precision of the caller, not of the forward pass.
+        with torch.enable_grad(), torch.autocast(z.device.type, enabled=False):
             z = z.detach().requires_grad_()
             estimate = self.distance(z, y)
             # Rows do not influence each other, so the gradient of the sum is that of each.

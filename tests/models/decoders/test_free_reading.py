@@ -1,0 +1,112 @@
+"""A free reading is the reading of testing, and gradients reach what it was read from."""
+import copy
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmocr.structures import TextRecogDataSample
+
+from mmocr_da.models.decoders.free_reading import FreeReading, check_readable, read_freely
+from mmocr_da.registry import MODELS
+
+MMOCR = {  # one config for each decoder of MMOCR with a step per character
+    'aster/aster_resnet45_6e_st_mj': 'ASTERDecoder',
+    'nrtr/nrtr_resnet31-1by8-1by4_6e_st_mj': 'NRTRDecoder',
+    'satrn/satrn_shallow-small_5e_st_mj': 'NRTRDecoder',
+    'master/master_resnet31_12e_st_mj_sa': 'MasterDecoder',
+    'robust_scanner/robustscanner_resnet31_5e_st-sub_mj-sub_sa_real': 'RobustScannerFuser',
+    'sar/sar_resnet31_parallel-decoder_5e_st-sub_mj-sub_sa_real': 'ParallelSARDecoder',
+    'sar/sar_resnet31_sequential-decoder_5e_st-sub_mj-sub_sa_real': 'SequentialSARDecoder',
+    'abinet/abinet-vision_20e_st-an_mj': 'ABIFuser',
+    'abinet/abinet_20e_st-an_mj': 'ABIFuser',
+}
+
+
+def model_cfg(name, tmp_path):
+    (tmp_path / 'config.py').write_text(f"_base_ = 'mmocr::textrecog/{name}.py'\n")
+    return Config.fromfile(tmp_path / 'config.py').model
+
+
+@pytest.mark.parametrize('name', MMOCR)
+def test_it_is_the_reading_of_testing(name, tmp_path):
+    model = MODELS.build(model_cfg(name, tmp_path)).eval()
+    decoder = model.decoder
+    assert type(decoder).__name__ == MMOCR[name]
+    check_readable(decoder, 'a test')
+    samples = [TextRecogDataSample(metainfo=dict(valid_ratio=r)) for r in (1., 0.6)]
+    images = torch.randn(2, 3, 32, 128)
+    with torch.no_grad():
+        feature_map = model.extract_feat(images)
+        sequence = model.encoder(feature_map, samples) if model.with_encoder else None
+        for parameter in decoder.parameters():  # or a fresh one repeats one letter
+            if parameter.dim() > 1:
+                parameter.mul_(1.5)
+        wanted = decoder.forward_test(feature_map, sequence, samples)
+        without_gradient = read_freely(decoder, feature_map, sequence, samples).softmax(-1)
+    torch.testing.assert_close(without_gradient, wanted[:, :without_gradient.size(1)])
+    decoder.train('robust' in name)  # its parts ask for the mode, and have no dropout
+    feature_map = feature_map.requires_grad_()
+    sequence = None if sequence is None else sequence.requires_grad_()
+    logits = read_freely(decoder, feature_map, sequence, samples)
+    found = FreeReading(logits, []).probabilities
+    torch.testing.assert_close(found, wanted[:, :found.size(1)], rtol=1e-3, atol=1e-5)
+    # MMOCR's own samples are as they were.
+    assert not any('gt_text' in s for s in samples)
+    found.square().sum().backward()
+    memory = [x for x in (feature_map, sequence) if x is not None]
+    assert any(x.grad is not None and x.grad.any() for x in memory)
+
+
+@pytest.mark.parametrize('kind', ['ASTERDecoder', 'mmocr_da.AttentionDecoder'])
+def test_recurrent_decoders_stop_when_all_have_ended(adaptive, batch, kind):
+    model = adaptive(decoder=kind).eval()
+    decoder = model.decoder
+    data = batch(targets=0)
+    feature_map = model.extract_feat(data['inputs'])
+    sequence = model.encoder(feature_map, data['data_samples'])
+    classifier = decoder.fc
+    torch.nn.init.zeros_(classifier.weight)
+    classifier.bias.data[decoder.dictionary.end_idx] = 9.
+    assert read_freely(decoder, feature_map, sequence, data['data_samples']).size(1) == 1
+    classifier.bias.data[0] = 99.
+    assert read_freely(decoder, feature_map, sequence, data['data_samples']).size(1) == 8
+
+
+def test_labels_do_not_steer_it(adaptive, batch):
+    model = adaptive().eval()
+    readings = []
+    for texts in (('12', '345'), ('9', '')):
+        data = batch(texts, targets=0)
+        model.decoder.module_loss.get_targets(data['data_samples'])
+        feature_map = model.extract_feat(data['inputs'])
+        sequence = model.encoder(feature_map, data['data_samples'])
+        readings.append(read_freely(model.decoder, feature_map, sequence, data['data_samples']))
+    assert torch.equal(*readings)
+
+
+def test_an_empty_batch(adaptive):
+    model = adaptive()
+    logits = read_freely(model.decoder, torch.zeros(0, 16, 1, 8), torch.zeros(0, 8, 16), [])
+    assert len(logits) == 0 and logits.size(2) == model.decoder.dictionary.num_classes
+
+
+def test_probabilities_are_float32_with_amp():
+    reading = FreeReading(torch.randn(1, 2, 3).bfloat16(), [])
+    assert reading.probabilities.dtype == torch.float32
+    torch.testing.assert_close(reading.probabilities.sum(-1), torch.ones(1, 2))
+
+
+@pytest.mark.parametrize('name', ['crnn/crnn_mini-vgg_5e_mj', 'svtr/svtr-tiny_20e_st_mj'])
+def test_ctc_is_refused(name, tmp_path):
+    decoder = MODELS.build(model_cfg(name, tmp_path)).decoder
+    with pytest.raises(ValueError, match='LSEDLoss needs one step per character, got (CRNN|SVTR)'
+                                         'Decoder with CTCModuleLoss.*use a recognizer with att'):
+        check_readable(decoder, 'LSEDLoss')
+
+
+def test_a_dictionary_without_an_end_is_refused(recognizer_cfg):
+    decoder = MODELS.build(recognizer_cfg()).decoder
+    decoder.dictionary = copy.copy(decoder.dictionary)
+    decoder.dictionary.end_idx = None
+    with pytest.raises(ValueError, match='end token.*got ASTERDecoder.*set with_end=True'):
+        check_readable(decoder, 'LSEDLoss')
