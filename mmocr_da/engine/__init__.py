@@ -6,9 +6,10 @@ from .loops import ResumableIterBasedTrainLoop
 from .optim import GateOptimWrapperConstructor
 from .param_schedulers import InverseDecayLR, InverseDecayParamScheduler
 from .representation_hook import RepresentationHook
+from .surrogate_hooks import SurrogateExportHook, SurrogateWatchHook
 
 __all__ = [
     'EncoderExportHook', 'FreezeHook', 'GateHook', 'GateOptimWrapperConstructor', 'InverseDecayLR',
     'InverseDecayParamScheduler', 'LabelSubsetHook', 'RepresentationHook',
-    'ResumableIterBasedTrainLoop'
+    'ResumableIterBasedTrainLoop', 'SurrogateExportHook', 'SurrogateWatchHook'
 ]

@@ -19,37 +19,103 @@ from mmocr_da.registry import HOOKS
 from mmocr_da.version import __version__
 
 
-@HOOKS.register_module()
-class EncoderExportHook(Hook):
-    """Write the encoder alone with each checkpoint, as a checkpoint of a recognizer.
+class PartExportHook(Hook):
+    """Write a part of the model with each checkpoint, to a file of its own in the work directory.
 
-    ``<work_dir>/encoder_iter_<N>.pth``, or ``encoder_epoch_<N>.pth`` where the checkpoints count
-    epochs, holds the weights of ``modules`` under their own names. A recognizer whose parts have
-    these names takes it by ``load_from``; :class:`FreezeHook` checks that it did. With ``EMAHook``
-    the weights are the averaged ones, as in the checkpoint itself.
+    It is named ``<part>_iter_<N>.pth``, or ``<part>_epoch_<N>.pth`` where the checkpoints count
+    epochs. With ``EMAHook`` the weights are the averaged ones, as in the checkpoint itself.
 
     Args:
-        modules: Names of modules, or patterns such as ``decoder.*``. By default the model's
-            ``encoder_modules``.
         max_keep: How many of these files to keep; with each new one, older ones in the work
             directory beyond that many are deleted. None keeps all.
     """
 
+    #: What the files are named after.
+    part = ''
     # Behind EMAHook, wherever a config puts it.
     priority = 'LOWEST'
 
-    def __init__(self, modules: Union[str, Sequence[str], None] = None,
-                 max_keep: Optional[int] = None) -> None:
+    def __init__(self, max_keep: Optional[int] = None) -> None:
         if max_keep is not None and (not isinstance(max_keep, int) or max_keep < 1):
             raise ValueError(f'max_keep must be a number of files of at least 1, or None to keep '
                              f'all, got {max_keep!r}')
-        self.modules = None if modules is None else _as_names(modules)
         self.max_keep = max_keep
-        self._names: List[str] = []
         self._written = None
 
+    def find_part(self, model: nn.Module) -> None:
+        """Called when training begins; an error if the model has no such part."""
+        raise NotImplementedError
+
+    def key_of(self, key: str) -> Optional[str]:
+        """The key that a weight, or a layer, of the model has in the file; None if it has none."""
+        raise NotImplementedError
+
+    def meta(self) -> dict:
+        """What the file says of itself."""
+        raise NotImplementedError
+
     def before_train(self, runner) -> None:
-        model = _unwrapped(runner.model)
+        self.find_part(unwrapped(runner.model))
+
+    @master_only
+    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+        by_epoch = any(isinstance(hook, CheckpointHook) and hook.by_epoch for hook in runner.hooks)
+        unit = 'epoch' if by_epoch else 'iter'
+        meta = checkpoint['meta']
+        name = f'{self.part}_{unit}_{meta[unit]}.pth'
+        # The best checkpoint comes behind a regular one of the same weights.
+        if name == self._written:
+            return
+        weights = checkpoint['state_dict']
+        state = OrderedDict((self.key_of(key), value.detach().cpu().clone())
+                            for key, value in weights.items() if self.key_of(key) is not None)
+        # Versions of the layers: without them, some would convert their keys as if they were old.
+        state._metadata = OrderedDict(
+            (self.key_of(key), value) for key, value in getattr(weights, '_metadata', {}).items()
+            if self.key_of(key) is not None)
+        kept = ('epoch', 'iter', 'time', 'seed', 'experiment_name', 'mmengine_version')
+        meta = {key: meta[key] for key in kept if key in meta}
+        meta.update(mmocr_da_version=__version__, **self.meta())
+        path = osp.join(runner.work_dir, name)
+        # A run that is killed here leaves no half file under the name.
+        torch.save(dict(meta=meta, state_dict=state), f'{path}.tmp')
+        os.replace(f'{path}.tmp', path)
+        self._written = name
+        if self.max_keep is not None:
+            self._delete_old(runner.work_dir, unit, meta[unit])
+
+    def _delete_old(self, folder: str, unit: str, latest: int) -> None:
+        pattern = rf'{self.part}_{unit}_(\d+)\.pth'
+        found = [re.fullmatch(pattern, name) for name in os.listdir(folder)]
+        steps = sorted(int(match[1]) for match in found if match)
+        # What is newer is of a run that went further: a resumed one will write it anew.
+        steps = [step for step in steps if step <= latest]
+        for step in steps[:-self.max_keep]:
+            os.remove(osp.join(folder, f'{self.part}_{unit}_{step}.pth'))
+
+
+@HOOKS.register_module()
+class EncoderExportHook(PartExportHook):
+    """Write the encoder alone with each checkpoint, as a checkpoint of a recognizer.
+
+    The weights of ``modules`` keep their names. A recognizer whose parts have these names takes
+    the file by ``load_from``; :class:`FreezeHook` checks that it did.
+
+    Args:
+        modules: Names of modules, or patterns such as ``decoder.*``. By default the model's
+            ``encoder_modules``.
+        max_keep: See :class:`PartExportHook`.
+    """
+
+    part = 'encoder'
+
+    def __init__(self, modules: Union[str, Sequence[str], None] = None,
+                 max_keep: Optional[int] = None) -> None:
+        super().__init__(max_keep)
+        self.modules = None if modules is None else _as_names(modules)
+        self._names: List[str] = []
+
+    def find_part(self, model: nn.Module) -> None:
         modules = self.modules
         if modules is None:
             modules = getattr(model, 'encoder_modules', None)
@@ -60,40 +126,11 @@ class EncoderExportHook(Hook):
             modules = _as_names(modules)
         self._names = _outermost(model, modules)
 
-    @master_only
-    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
-        by_epoch = any(isinstance(hook, CheckpointHook) and hook.by_epoch for hook in runner.hooks)
-        unit = 'epoch' if by_epoch else 'iter'
-        meta = checkpoint['meta']
-        name = f'encoder_{unit}_{meta[unit]}.pth'
-        # The best checkpoint comes behind a regular one of the same weights.
-        if name == self._written:
-            return
-        weights = checkpoint['state_dict']
-        state = OrderedDict((key, value.detach().cpu().clone()) for key, value in weights.items()
-                            if _is_within(key, self._names))
-        # Versions of the layers: without them, some would convert their keys as if they were old.
-        state._metadata = OrderedDict(
-            (key, value) for key, value in getattr(weights, '_metadata', {}).items()
-            if _is_within(key, self._names))
-        kept = ('epoch', 'iter', 'time', 'seed', 'experiment_name', 'mmengine_version')
-        meta = {key: meta[key] for key in kept if key in meta}
-        meta.update(mmocr_da_version=__version__, modules=list(self._names))
-        path = osp.join(runner.work_dir, name)
-        # A run that is killed here leaves no half file under the name.
-        torch.save(dict(meta=meta, state_dict=state), f'{path}.tmp')
-        os.replace(f'{path}.tmp', path)
-        self._written = name
-        if self.max_keep is not None:
-            self._delete_old(runner.work_dir, unit, meta[unit])
+    def key_of(self, key: str) -> Optional[str]:
+        return key if _is_within(key, self._names) else None
 
-    def _delete_old(self, folder: str, unit: str, latest: int) -> None:
-        found = [re.fullmatch(rf'encoder_{unit}_(\d+)\.pth', name) for name in os.listdir(folder)]
-        steps = sorted(int(match[1]) for match in found if match)
-        # What is newer is of a run that went further: a resumed one will write it anew.
-        steps = [step for step in steps if step <= latest]
-        for step in steps[:-self.max_keep]:
-            os.remove(osp.join(folder, f'encoder_{unit}_{step}.pth'))
+    def meta(self) -> dict:
+        return dict(modules=list(self._names))
 
 
 @HOOKS.register_module()
@@ -128,7 +165,7 @@ class FreezeHook(Hook):
         # Validation and testing come here too; there is nothing to freeze.
         if not isinstance(runner._train_loop, BaseLoop):
             return
-        model = _unwrapped(runner.model)
+        model = unwrapped(runner.model)
         self._names = _outermost(model, self.modules)
         for name in self._names:
             # Gone, not zero: an optimizer skips it only then.
@@ -139,7 +176,7 @@ class FreezeHook(Hook):
                              f'which is all that a {type(model).__name__} has to learn')
         self._wrap_anew(runner)
         # Of the model as it is now: the wrapping may exchange its batch norm layers.
-        model = _unwrapped(runner.model)
+        model = unwrapped(runner.model)
         self._still = [part for name in self._names for part in model.get_submodule(name).modules()
                        if not _may_stay_in_training(part)]
 
@@ -159,7 +196,7 @@ class FreezeHook(Hook):
         self._loaded = True
         if not self.check_loaded:
             return
-        model = _unwrapped(runner.model)
+        model = unwrapped(runner.model)
         # As the runner does it: a bare state_dict is a checkpoint, too.
         weights = checkpoint.get('state_dict', checkpoint)
         weights = {re.sub(r'^module\.', '', key): value for key, value in weights.items()}
@@ -190,7 +227,7 @@ class FreezeHook(Hook):
             part.training = False
 
 
-def _unwrapped(model: nn.Module) -> nn.Module:
+def unwrapped(model: nn.Module) -> nn.Module:
     return model.module if is_model_wrapper(model) else model
 
 

@@ -217,6 +217,8 @@ class LSEDLoss(Objective):
         out = {f'loss_{self.name}': self.weight * mean_over_ranks(estimate),
                f'{self.name}_ted': e.sum()}
         if len(e):
-            out[f'{self.name}_estimated_ted'] = estimate.detach().sum()
-            out[f'{self.name}_error_model'] = (estimate.detach() - e).abs().mean()
+            estimate = estimate.detach()
+            self.surrogate.latest = estimate.mean(), e.mean()
+            out[f'{self.name}_estimated_ted'] = estimate.sum()
+            out[f'{self.name}_error_model'] = (estimate - e).abs().mean()
         return out

@@ -82,6 +82,8 @@ class LearnedSurrogate(BaseModule):
         self.warmup = warmup
         self.seed = seed
         self.checkpoint = checkpoint
+        #: Means of ``e_hat`` and ``e`` in the last step of the model, for ``SurrogateWatchHook``.
+        self.latest: Optional[Tuple[Tensor, Tensor]] = None
 
     # What a metric defines.
 

@@ -1,0 +1,405 @@
+"""LS-ED on texts, and as an objective of a recognizer."""
+import copy
+import socket
+
+import editdistance
+import numpy as np
+import pytest
+import torch
+import torch.multiprocessing as mp
+from mmengine.registry import init_default_scope
+from mmocr.models.common.dictionary import Dictionary
+from mmocr.structures import TextRecogDataSample
+from torch import distributed as dist
+from torch.nn.parallel import DistributedDataParallel
+
+from mmocr_da.models.surrogates import CharCNN, EditDistanceSurrogate
+from mmocr_da.registry import MODELS
+
+SMALL = dict(channels=(8, ) * 5, hidden_channels=16, out_channels=8, max_distance=4)
+
+
+@pytest.fixture
+def dictionary(digits_dictionary):
+    return Dictionary(**{k: v for k, v in digits_dictionary.items() if k != 'type'})
+
+
+@pytest.fixture
+def surrogate(dictionary):
+    return EditDistanceSurrogate(dictionary, 8, **SMALL)
+
+
+def lsed(weight=1., **surrogate):
+    return dict(type='mmocr_da.LSEDLoss', weight=weight, surrogate={**SMALL, **surrogate})
+
+
+def soft(texts, surrogate, sharpness=4.):
+    """Probabilities of a reading whose best classes are the texts', and go on behind the end."""
+    rng = torch.Generator().manual_seed(0)
+    logits = torch.rand(len(texts), 8, surrogate.num_classes, generator=rng)
+    for row, text in enumerate(texts):
+        for step, index in enumerate([*text, surrogate.dictionary.end_idx]):
+            logits[row, step, index] = sharpness
+        logits[row, len(text) + 1:, 3] = sharpness
+    return logits.softmax(-1)
+
+
+# --------------------------------------------------------------------------- texts
+
+
+def test_the_embedding_has_the_papers_layers():
+    """Five convolutions with LeakyReLU, two fully connected layers, 1024 numbers."""
+    dictionary = Dictionary('configs/_base_/dicts/digits.txt', with_end=True)
+    net = EditDistanceSurrogate(dictionary, 26).embedding
+    kinds = [type(m).__name__ for m in net.modules()]
+    assert kinds.count('Conv1d') == 5 and kinds.count('Linear') == 2
+    assert kinds.count('LeakyReLU') == 6
+    assert net(torch.zeros(3, 26, dictionary.num_classes)).shape == (3, 1024)
+
+
+def test_the_embedding_sees_order_and_every_step():
+    net = CharCNN(5, 6, (8, ) * 5, 16, 8)
+    x = torch.rand(1, 6, 5, requires_grad=True)
+    assert not torch.allclose(net(x), net(x.flip(1)))
+    net(x).sum().backward()
+    assert x.grad.any(-1).all()
+
+
+def test_what_is_encoded_is_decoded(surrogate):
+    texts = [(), (1, ), (1, 2, 3), (9, ) * 7]
+    steps = surrogate.encode(texts)
+    assert steps.shape == (4, 8, surrogate.num_classes) and surrogate.decode(steps) == texts
+    # One row per letter and one for the end token; nothing behind.
+    assert steps.sum((1, 2)).tolist() == [1, 2, 4, 8]
+    assert steps[2, 3, surrogate.dictionary.end_idx] == 1
+    assert surrogate.decode(surrogate.encode([(1, ) * 12])) == [(1, ) * 8]
+
+
+def test_nothing_behind_the_first_end_token_counts(surrogate):
+    probabilities = soft([(1, 2), ()], surrogate)
+    z = surrogate.encode_reading(probabilities)
+    assert torch.equal(z[0, :3], probabilities[0, :3]) and not z[0, 3:].any()
+    assert torch.equal(z[1, :1], probabilities[1, :1]) and not z[1, 1:].any()
+    assert surrogate.decode(z) == [(1, 2), ()]
+    cut = surrogate.encode_reading(probabilities[:, :3])  # a decoder that stopped early
+    assert torch.equal(cut, z)
+
+
+def test_gradients_reach_the_steps_that_are_read_and_no_others(surrogate):
+    probabilities = soft([(1, 2, 3)], surrogate).requires_grad_()
+    y = surrogate.encode([(1, 2, 4)])
+    surrogate.frozen_distance(surrogate.encode_reading(probabilities), y).sum().backward()
+    assert probabilities.grad[0].any(-1).tolist() == [True] * 4 + [False] * 4
+
+
+def test_the_metric_is_the_edit_distance_of_the_strings(surrogate, recognizer_cfg):
+    """Of what MMOCR's postprocessor makes of the same probabilities."""
+    decoder = MODELS.build(recognizer_cfg()).decoder
+    rng = np.random.default_rng(0)
+    readings, texts = ([tuple(rng.integers(0, 10, rng.integers(0, 7))) for _ in range(20)]
+                       for _ in range(2))
+    probabilities = soft(readings, surrogate)
+    samples = decoder.postprocessor(probabilities, [TextRecogDataSample() for _ in readings])
+    strings = [s.pred_text.item for s in samples]
+    wanted = [editdistance.eval(s, ''.join(map(str, t))) for s, t in zip(strings, texts)]
+    found = surrogate.metric(surrogate.encode_reading(probabilities), surrogate.encode(texts))
+    assert found.tolist() == wanted and len(set(wanted)) > 3
+
+
+def test_special_tokens_are_no_letters(surrogate):
+    padding = surrogate.dictionary.padding_idx
+    z = surrogate.encode_reading(soft([(1, padding, 2)], surrogate))
+    assert surrogate.decode(z) == [(1, 2)]
+    unknown = surrogate.dictionary.unknown_idx
+    assert surrogate.decode(surrogate.encode([(1, unknown)])) == [(1, unknown)]
+    assert surrogate.generator.letters == list(range(10))
+
+
+def test_generated_pairs_have_the_distance_they_say(surrogate):
+    y = surrogate.encode([(1, 2, 3), (4, 5), ()] * 20)
+    z, y_r, e = surrogate.generate(y, np.random.default_rng(0))
+    assert len(z) == len(y) and torch.equal(surrogate.metric(z, y_r), e)
+    assert set(e.tolist()) == {0, 1, 2, 3, 4}
+    assert set(surrogate.decode(y_r)) == {(1, 2, 3), (4, 5), ()}
+
+
+def test_a_lexicon_takes_the_place_of_the_labels(dictionary, tmp_path, caplog):
+    path = tmp_path / 'words.txt'
+    path.write_text('12\n\n345\n1a\n12345678\n')
+    surrogate = EditDistanceSurrogate(dictionary, 8, lexicon=str(path), **SMALL)
+    _, y, _ = surrogate.generate(surrogate.encode([(9, )] * 30), np.random.default_rng(0))
+    assert set(surrogate.decode(y)) == {(1, 2), (3, 4, 5)}
+
+
+def test_a_lexicon_of_other_letters_is_refused(dictionary, tmp_path):
+    (tmp_path / 'words.txt').write_text('abc\nde\n')
+    with pytest.raises(ValueError, match='lexicon must have words of the dictionary, of fewer than '
+                                         '8 letters.*2 were passed over'):
+        EditDistanceSurrogate(dictionary, 8, lexicon=str(tmp_path / 'words.txt'), **SMALL)
+
+
+def test_a_lexicon_is_read_in_the_case_of_the_recognizer(tmp_path):
+    (tmp_path / 'dict.txt').write_text('a\nb\n')
+    (tmp_path / 'words.txt').write_text('AB\nba\n')
+    dictionary = Dictionary(str(tmp_path / 'dict.txt'), with_end=True)
+    words = [EditDistanceSurrogate(dictionary, 4, lexicon=str(tmp_path / 'words.txt'),
+                                   letter_case=case, **{**SMALL, 'max_distance': 3}).words
+             for case in ('lower', 'unchanged')]
+    assert words == [[(0, 1), (1, 0)], [(1, 0)]]
+
+
+def test_another_dictionary_is_another_surrogate(surrogate, dictionary, tmp_path):
+    path = tmp_path / 's.pth'
+    torch.save(dict(meta=dict(surrogate=surrogate.spec), state_dict=surrogate.state_dict()), path)
+    EditDistanceSurrogate(dictionary, 8, checkpoint=str(path), **SMALL).init_weights()
+    (tmp_path / 'dict.txt').write_text('\n'.join('1023456789'))
+    other = Dictionary(str(tmp_path / 'dict.txt'), with_start=True, with_end=True,
+                       same_start_end=True, with_padding=True, with_unknown=True)
+    with pytest.raises(ValueError, match="classes=.*'0', '1'.*instead of.*'1', '0'"):
+        EditDistanceSurrogate(other, 8, checkpoint=str(path), **SMALL).init_weights()
+    with pytest.raises(ValueError, match='max_length=8 instead of 9'):
+        EditDistanceSurrogate(dictionary, 9, checkpoint=str(path), **SMALL).init_weights()
+
+
+def test_it_learns_the_edit_distance(dictionary, progress):
+    """Of short words, in half a minute: order and value."""
+    torch.manual_seed(0)
+    surrogate = EditDistanceSurrogate(dictionary, 6, max_distance=3, channels=(32, ) * 5,
+                                      hidden_channels=64, out_channels=64, gradient_weight=0.1)
+    optimizer = torch.optim.Adam(surrogate.parameters(), 2e-3)
+    rng = np.random.default_rng(0)
+    words = [tuple(rng.integers(0, 10, rng.integers(2, 5))) for _ in range(50)]
+    history = []
+    for _ in range(250):
+        y = surrogate.encode([words[i] for i in rng.integers(0, 50, 64)])
+        z, y, e = surrogate.generate(y, rng)
+        estimate, square, penalty = surrogate.terms(z, y, e)
+        optimizer.zero_grad()
+        (square.mean() + 0.1 * penalty.mean()).backward()
+        optimizer.step()
+        history.append((estimate - e).abs().mean().item())
+    assert np.mean(history[-20:]) < 0.6 and history[0] > 1.2
+    means = [estimate[e == d].mean().item() for d in range(4)]
+    assert means == sorted(means)
+
+
+# --------------------------------------------------------------------------- as an objective
+
+
+def states(model):
+    """Everything that is saved, of the recognizer and of the surrogate."""
+    parts = ({}, {})
+    for key, value in model.state_dict().items():
+        parts[key.startswith('objectives.')][key] = value.clone()
+    return parts
+
+
+def equal(a, b):
+    return all(torch.equal(a[k], b[k]) for k in a)
+
+
+def step(model, data, optimizer):
+    losses = model(**copy.deepcopy(data), mode='loss')
+    total, log = model.parse_losses(losses)
+    optimizer.zero_grad()
+    total.backward()
+    optimizer.step()
+    return log
+
+
+@pytest.mark.parametrize('decoder', ['ASTERDecoder', 'mmocr_da.AttentionDecoder'])
+@pytest.mark.parametrize('supervised_weight', [0, 1])
+def test_each_iteration_trains_one_of_both(adaptive, batch, progress, decoder, supervised_weight):
+    """Adam has momentum: a gradient of 0 would still move what it must not."""
+    model = adaptive(lsed(), decoder=decoder, supervised_weight=supervised_weight)
+    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+    data = batch(targets=0)
+    for iteration in range(6):
+        progress(iteration, 10)
+        before = states(model)
+        log = step(model, data, optimizer)
+        after = states(model)
+        of_surrogate = iteration % 2 == 0
+        assert equal(before[0], after[0]) == of_surrogate  # running statistics, too
+        assert equal(before[1], after[1]) != of_surrogate
+        shown = {k for k in log if 'loss_' in k}
+        assert shown == ({'loss_lsed_fit', 'loss_lsed_gradient'} if of_surrogate
+                         else {'loss_ce', 'loss_lsed'})
+        assert (log.get('loss_ce', 0) > 0) == (supervised_weight > 0 and not of_surrogate)
+
+
+def test_the_log_tells_what_the_surrogate_is_worth(adaptive, batch, progress):
+    model = adaptive(lsed(), supervised_weight=0)
+    data = batch(('12', '345', '6'), targets=0)
+    progress(0, 10)
+    log = model(**data, mode='loss')
+    assert {'lsed_error_model', 'lsed_error_generated', 'lsed_rank_correlation'} <= set(log)
+    progress(1, 10)
+    model.eval()  # the same reading again
+    log = model(**data, mode='loss')
+    readings = model(data['inputs'], data['data_samples'], mode='predict')
+    ted = sum(editdistance.eval(s.pred_text.item, s.gt_text.item) for s in readings)
+    assert log['lsed_ted'] == ted > 0
+    latest = [x.item() for x in model.objectives[0].surrogate.latest]
+    assert latest == pytest.approx([log['lsed_estimated_ted'].item() / 3, ted / 3])
+    assert log['loss_lsed'].item() == pytest.approx(latest[0])
+
+
+def test_the_weight_is_a_factor(adaptive, batch, progress):
+    progress(1, 10)
+    losses = []
+    for weight in (1., 3.):
+        torch.manual_seed(0)
+        model = adaptive(lsed(weight), supervised_weight=0)
+        losses.append(model(**batch(targets=0), mode='loss')['loss_lsed'].item())
+    assert losses[1] == pytest.approx(3 * losses[0])
+
+
+def test_images_need_no_domain(adaptive, batch, progress):
+    """Post-tuning on labelled images is MMOCR's ordinary training."""
+    progress(1, 10)
+    data = batch(targets=0)
+    for sample in data['data_samples']:
+        del sample.domain
+    model = adaptive(lsed(), supervised_weight=0)
+    assert model(**data, mode='loss')['loss_lsed'].requires_grad
+
+
+def test_it_mixes_with_alignment(adaptive, batch, progress):
+    align = dict(type='mmocr_da.LocalAlignment', in_channels=16, threshold=0.)
+    model = adaptive(lsed(), align)
+    progress(0, 10)
+    assert 'loss_local' not in model(**batch(), mode='loss')
+    progress(1, 10)
+    losses = model(**batch(), mode='loss')
+    assert {'loss_ce', 'loss_lsed', 'loss_local'} <= set(losses)
+    data = batch()
+    del data['data_samples'][0].domain  # alignment does need it
+    with pytest.raises(ValueError, match="needs domain='source' or 'target'"):
+        model(**data, mode='loss')
+
+
+def test_the_target_is_not_looked_at(adaptive, batch, progress):
+    progress(1, 10)
+    model = adaptive(lsed(), supervised_weight=0).eval()
+    with_target, without = (model(**batch(targets=n), mode='loss') for n in (3, 0))
+    torch.testing.assert_close(with_target['loss_lsed'], without['loss_lsed'])
+
+
+@pytest.mark.parametrize('iteration', [0, 1])
+def test_a_batch_without_labels_is_a_connected_zero(adaptive, batch, progress, iteration):
+    progress(iteration, 10)
+    model = adaptive(lsed(), supervised_weight=0)
+    total, log = model.parse_losses(model(**batch((), targets=2), mode='loss'))
+    total.backward()
+    assert log['loss'] == 0
+    assert all(p.grad is None or not p.grad.any() for p in model.parameters())
+
+
+def test_descending_it_makes_fewer_edits(adaptive, batch, progress):
+    """The whole way: labels are read better with LS-ED alone, no cross-entropy."""
+    torch.manual_seed(1)
+    model = adaptive(lsed(channels=(32, ) * 5, hidden_channels=64, out_channels=64,
+                          gradient_weight=1., warmup=60))
+    data = batch(('12', '34', '5', '678'), targets=0)
+    supervised = torch.optim.Adam(model.parameters(), 1e-2)
+    model.objectives, kept = torch.nn.ModuleList(), model.objectives
+    for _ in range(12):  # a beginning, as in post-tuning
+        step(model, data, supervised)
+    model.objectives, model.supervised_weight = kept, 0
+    optimizer = torch.optim.Adam(model.parameters(), 5e-3)
+    teds = []
+    for iteration in range(200):
+        progress(iteration, 200)
+        log = step(model, data, optimizer)
+        if 'lsed_ted' in log:
+            teds.append(log['lsed_ted'])
+    assert teds[0] >= 4 and min(teds[-10:]) <= teds[0] / 2
+
+
+@pytest.mark.parametrize('iteration', [0, 1])
+def test_amp(adaptive, batch, progress, iteration):
+    progress(iteration, 10)
+    model = adaptive(lsed(), supervised_weight=0)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        losses = model(**batch(targets=0), mode='loss')
+    values = {k: v for k, v in losses.items() if 'lsed' in k}
+    assert all(v.dtype == torch.float32 and v.isfinite() for v in values.values())
+    sum(v for k, v in losses.items() if 'loss' in k).backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_ctc_is_refused(adaptive, digits_dictionary):
+    ctc = dict(type='CRNNDecoder', in_channels=16, module_loss=dict(type='CTCModuleLoss'),
+               postprocessor=dict(type='CTCPostProcessor'),
+               dictionary=dict(digits_dictionary, with_start=False, with_end=False,
+                               same_start_end=False))
+    with pytest.raises(ValueError, match='LSEDLoss needs one step per character, got CRNNDecoder'):
+        adaptive(lsed(), decoder=ctc)
+
+
+@pytest.mark.parametrize('weight', [0, -1, float('nan')])
+def test_a_weight_is_above_zero(weight):
+    with pytest.raises(ValueError, match='weight must be above 0'):
+        MODELS.build(lsed(weight))
+
+
+def test_it_falls_away_at_export(adaptive, recognizer_cfg):
+    model = adaptive(lsed())
+    stock = MODELS.build(recognizer_cfg())
+    assert {k for k in model.state_dict() if not k.startswith('objectives.0.surrogate.')} \
+        == set(stock.state_dict())
+
+
+# --------------------------------------------------------------------------- several processes
+
+
+def gradients(cfg, data, iteration, wrap):
+    from mmengine.logging import MessageHub
+    MessageHub.get_current_instance().update_info('iter', iteration)
+    MessageHub.get_current_instance().update_info('max_iters', 10)
+    torch.manual_seed(0)
+    model = MODELS.build(cfg).train()
+    for m in model.modules():
+        if isinstance(m, torch.nn.BatchNorm2d):
+            m.eval()
+    forward = model
+    if wrap:
+        forward = DistributedDataParallel(model, find_unused_parameters=True)
+    total, _ = model.parse_losses(forward(**data, mode='loss'))
+    total.backward()
+    return {k: p.grad for k, p in model.named_parameters()}
+
+
+def worker(rank, port, cfg, shares, out):
+    init_default_scope('mmocr')
+    dist.init_process_group('gloo', f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
+    grads = [gradients(cfg, shares[rank], iteration, wrap=True) for iteration in (0, 1)]
+    if rank == 0:
+        torch.save(grads, out)
+    dist.destroy_process_group()
+
+
+def test_two_ranks_equal_one(recognizer_cfg, batch, tmp_path):
+    """Of unequal shares; generated pairs differ by rank, so the surrogate learns locally here."""
+    cfg = recognizer_cfg()
+    cfg.update(type='mmocr_da.AdaptiveRecognizer', objectives=[lsed(source='local')],
+               supervised_weight=0)
+    data = batch(('1', '23', '456789', '01234'), targets=0)
+    rows = [[0], [1, 2, 3]]
+    shares = [dict(inputs=data['inputs'][r], data_samples=[data['data_samples'][i] for i in r])
+              for r in rows]
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        port = s.getsockname()[1]
+    out = tmp_path / 'grads.pt'
+    mp.start_processes(worker, (port, cfg, shares, out), nprocs=2, start_method='spawn')
+    for iteration, two in enumerate(torch.load(out)):
+        one = gradients(cfg, data, iteration, wrap=False)
+        for name, grad in one.items():
+            # None, not 0: the other part must not move.
+            of_surrogate = name.startswith('objectives.')
+            if of_surrogate != (iteration == 0):
+                assert grad is None and two[name] is None, name
+            else:
+                torch.testing.assert_close(two[name], grad, rtol=1e-4, atol=1e-6, msg=name)
