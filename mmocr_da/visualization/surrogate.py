@@ -1,0 +1,57 @@
+"""How well a learned surrogate stands for its metric (Patel et al., ECCV 2020, fig. 2)."""
+from typing import Dict, Mapping, Sequence, Tuple
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from mmocr_da.evaluation.surrogate import approximation_error, rank_correlation
+
+# Estimates and values of pairs of one kind.
+Pairs = Tuple[Sequence[float], Sequence[float]]
+
+
+def plot_quality(kinds: Mapping[str, Pairs], out_file: str, unit: str = 'edits'
+                 ) -> Dict[str, Dict[str, float]]:
+    """Draw ``e_hat`` against ``e``, one panel per kind of pairs, into a picture.
+
+    A box is the middle half of the estimates at a value, its line their median; whiskers reach
+    from 5 to 95 %. The number beneath says how many pairs there are.
+
+    Args:
+        kinds: ``(estimates, values)`` by what they are of, such as ``'readings'``.
+        out_file: PNG, or another format that matplotlib writes.
+        unit: Of the metric.
+
+    Returns:
+        Of each kind ``num``, ``error`` (the mean of ``|e_hat - e|``) and ``rank_correlation``.
+    """
+    kinds = {name: pairs for name, pairs in kinds.items() if len(pairs[1])}
+    if not kinds:
+        raise ValueError('kinds must hold pairs of estimates and values, got none')
+    # Not by pyplot, which would choose a backend for the whole process.
+    figure = Figure(figsize=(4.2 * len(kinds), 4), layout='constrained')
+    axes = figure.subplots(1, len(kinds), squeeze=False)[0]
+    drawn = {}
+    for ax, (name, (estimates, values)) in zip(axes, kinds.items()):
+        estimates, values = np.asarray(estimates), np.asarray(values)
+        steps = np.unique(values)
+        error = approximation_error(estimates, values)
+        correlation = rank_correlation(estimates.tolist(), values.tolist())
+        drawn[name] = dict(num=len(values), error=error, rank_correlation=correlation)
+        top = max(estimates.max(), values.max()) * 1.05 + 0.1
+        ax.plot([0, top], [0, top], color='0.6', linewidth=1, label='e_hat = e')
+        ax.boxplot([estimates[values == step] for step in steps], positions=steps,
+                   widths=0.6 * (np.diff(steps).min() if len(steps) > 1 else 1),
+                   whis=(5, 95), sym='', manage_ticks=False)
+        for step in steps:
+            ax.annotate(f'{(values == step).sum()}', (step, 0), (0, -22), fontsize=7, ha='center',
+                        textcoords='offset points', annotation_clip=False, color='0.4')
+        correlated = '' if correlation is None else f', rank correlation {correlation:.2f}'
+        ax.set_title(f'{len(values)} {name}\nmean error {error:.3f} {unit}{correlated}',
+                     fontsize=9)
+        ax.set_ylim(0, top)
+        ax.grid(alpha=0.3)
+    figure.supxlabel(f'e, true {unit}', fontsize=9)
+    figure.supylabel('e_hat, estimated', fontsize=9)
+    figure.savefig(out_file, dpi=120)
+    return drawn

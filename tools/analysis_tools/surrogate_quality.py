@@ -1,0 +1,98 @@
+"""Report how good a learned edit distance is on images it was not trained with.
+
+    python tools/analysis_tools/surrogate_quality.py CONFIG CHECKPOINT --out quality.png
+
+A recognizer with ``LSEDLoss`` reads the images of the config's ``val_dataloader``; the surrogate's
+estimates are drawn against the true edit distances, those of as many generated pairs beside them.
+With ``--surrogate`` another surrogate judges the same readings.
+"""
+import argparse
+
+import mmocr_da  # noqa: F401  before anything of MMOCR: it settles which versions may meet
+
+# isort: split
+import numpy as np
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.device import get_device
+from mmengine.runner import Runner, load_checkpoint
+from mmengine.utils import ProgressBar
+from mmocr.registry import MODELS
+from mmocr.utils import register_all_modules
+
+from mmocr_da.engine.launch import check_checkpoint, load_config
+from mmocr_da.engine.surrogate_hooks import find_surrogate
+from mmocr_da.evaluation.surrogate import error_by_value
+from mmocr_da.models.decoders import FreeReading, read_freely
+from mmocr_da.models.surrogates import EditDistanceSurrogate
+from mmocr_da.visualization import plot_quality
+
+
+@torch.no_grad()
+def compare(model: torch.nn.Module, surrogate: EditDistanceSurrogate, loader, split: str,
+            seed: int = 0) -> dict:
+    """``(estimates, values)`` of the readings of a dataloader, and of generated pairs."""
+    kinds = {f'{split} readings': ([], []), 'generated pairs': ([], [])}
+    rng = np.random.default_rng(seed)
+    bar = ProgressBar(len(loader))
+    for data in loader:
+        data = model.data_preprocessor(data, False)
+        samples = model.decoder.module_loss.get_targets(data['data_samples'])
+        feature_map = model.extract_feat(data['inputs'])
+        sequence = model.encoder(feature_map, samples) if model.with_encoder else None
+        reading = FreeReading(read_freely(model.decoder, feature_map, sequence, samples),
+                              [s.gt_text.indexes for s in samples])
+        z = surrogate.encode_reading(reading.probabilities)
+        y = surrogate.encode(reading.texts).to(z)
+        for pairs, sample in zip(kinds.values(), ((z, y, surrogate.metric(z, y)),
+                                                  surrogate.generate(y, rng))):
+            z, y, e = sample
+            pairs[0].extend(surrogate.distance(z, y).tolist())
+            pairs[1].extend(e.tolist())
+        bar.update()
+    print()
+    return kinds
+
+
+def load_model(cfg: Config, checkpoint: str) -> torch.nn.Module:
+    register_all_modules(init_default_scope=True)
+    model = MODELS.build(cfg.model)
+    find_surrogate(model)
+    load_checkpoint(model, checkpoint, map_location='cpu')
+    return model.to(get_device()).eval()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('config', help='Config whose recognizer has LSEDLoss')
+    parser.add_argument('checkpoint', help='Its checkpoint')
+    parser.add_argument('--surrogate', metavar='FILE',
+                        help='surrogate_*.pth to judge, instead of the one in the checkpoint')
+    parser.add_argument('--split', choices=['val', 'test'], default='val',
+                        help='Which dataloader of the config the images come from')
+    parser.add_argument('--out', default='surrogate_quality.png', help='PNG file to write')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction,
+                        help='Override settings of the config: key=value pairs')
+    args = parser.parse_args()
+    check_checkpoint(args.checkpoint, 'checkpoint')
+    cfg = load_config(args.config, cfg_options=args.cfg_options)
+    if cfg.get(f'{args.split}_dataloader') is None:
+        parser.error(f'the config has no {args.split}_dataloader')
+    model = load_model(cfg, args.checkpoint)
+    _, surrogate = find_surrogate(model)
+    if args.surrogate:
+        surrogate.load(args.surrogate)
+    loader = Runner.build_dataloader(cfg[f'{args.split}_dataloader'], seed=0)
+    kinds = compare(model, surrogate, loader, args.split)
+    for name, quality in plot_quality(kinds, args.out).items():
+        correlation = quality['rank_correlation']
+        correlation = 'undefined' if correlation is None else f'{correlation:.3f}'
+        print(f'{quality["num"]} {name}: mean error {quality["error"]:.3f} edits, rank correlation '
+              f'{correlation}')
+        print('  at a distance of ' + ', '.join(
+            f'{value:g}: {error:.2f}' for value, error in error_by_value(*kinds[name]).items()))
+    print(args.out)
+
+
+if __name__ == '__main__':
+    main()
