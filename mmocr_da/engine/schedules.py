@@ -59,7 +59,7 @@ def current_iteration():
     iteration, total = hub.get_info('iter'), hub.get_info('max_iters')
     if iteration is None or not total:
         raise RuntimeError(
-            'a schedule that follows the progress of training needs a running MMEngine Runner '
-            "(its RuntimeInfoHook sets 'iter' and 'max_iters'); outside of one use "
-            "schedule='constant'")
+            'a schedule or an alternation that follows the progress of training needs a running '
+            "MMEngine Runner (its RuntimeInfoHook sets 'iter' and 'max_iters'); outside of one use "
+            "schedule='constant', or set both in MMEngine's MessageHub")
     return iteration, total

@@ -5,6 +5,7 @@ import pytest
 from mmengine.config import Config
 
 from mmocr_da.models.recognizers import AdaptiveRecognizer
+from mmocr_da.models.surrogates import LearnedSurrogate
 
 CTC = dict(type='CRNNDecoder', in_channels=16, rnn_flag=False,
            module_loss=dict(type='CTCModuleLoss'),
@@ -119,3 +120,40 @@ def test_each_config_has_its_own_checkpoint(toy, trained, load_tool):
 def test_options_that_do_not_go_together_are_an_error(run, options):
     with pytest.raises(SystemExit):
         run('config.py', *options)
+
+
+@pytest.fixture
+def tuning(toy, tmp_path):
+    """A config that tunes the toy's recognizer on the learned edit distance."""
+
+    def make(**surrogate):
+        cfg = Config.fromfile(toy)
+        cfg.model.objectives = [dict(type='mmocr_da.LSEDLoss', surrogate=dict(
+            channels=[4] * 5, hidden_channels=8, out_channels=4, max_distance=3, **surrogate))]
+        cfg.model.supervised_weight = 0
+        cfg.dump(tmp_path / 'tuning.py')
+        return tmp_path / 'tuning.py'
+
+    return make
+
+
+def test_steps_of_a_surrogate_and_of_the_model_it_tunes(run, seen, tuning, monkeypatch):
+    learns, supervised = [], []
+    fit, module_loss = LearnedSurrogate.fit, AdaptiveRecognizer._module_loss
+    monkeypatch.setattr(LearnedSurrogate, 'fit',
+                        lambda *args: learns.append(len(seen)) or fit(*args))
+    monkeypatch.setattr(AdaptiveRecognizer, '_module_loss',
+                        lambda *args: supervised.append(len(seen)) or module_loss(*args))
+    out = run(tuning(warmup=2))
+    for name in ('surrogate step', 'model step', 'supervised'):
+        assert re.search(rf'^{name} +\d+\.\d ms / step$', out, re.M)
+    assert re.findall(r'^ratio (.*?) +[\d.]+$', out, re.M) == ['surrogate step', 'model step']
+    # In turns, on the same images, all of them labelled; the last is trained by cross-entropy.
+    assert learns == [*range(1, 19, 3)] and supervised == [*range(3, 19, 3)]
+    assert len(seen) == 18 and all(domains == ['source'] * 4 for *_, domains in seen)
+    assert all(a[0] is not b[0] and [x.tolist() for x in a[0]] == [x.tolist() for x in b[0]]
+               for a, b in zip(seen[::3], seen[1::3]))
+
+
+def test_a_surrogate_that_only_learns_has_no_model_step(run, tuning):
+    assert re.findall('^ratio (.*?) +[0-9]', run(tuning(model_steps=0)), re.M) == ['surrogate step']

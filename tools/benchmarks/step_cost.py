@@ -7,16 +7,20 @@ With ``--against OTHER_CONFIG`` the second step is that config's own, on the sam
 labelled if its model is no ``AdaptiveRecognizer``). Images have the size that ``--size`` says, the
 same for both, and as many channels as a model takes.
 
+Of a model that is trained by a learned surrogate, the steps of both kinds are measured, each
+against a supervised one, on labelled images alone.
+
 The steps alternate within one run, so that whatever else the machine does hits both; the ratio is
-that of the medians, first over second. A trained recognizer ends its readings, a fresh one reads to
-the last step: pass ``--checkpoint`` (and ``--against-checkpoint``) for the cost within a real run.
+that of the medians, over the last one's. A trained recognizer ends its readings, a fresh one reads
+to the last step: pass ``--checkpoint`` (and ``--against-checkpoint``) for the cost within a real
+run.
 """
 import argparse
 import itertools
 import statistics
 import time
 from pathlib import Path
-from typing import Optional
+from typing import Dict, Optional
 
 import mmocr_da  # noqa: F401  before anything of MMOCR: it settles which versions may meet
 
@@ -33,6 +37,7 @@ from mmocr.utils import register_all_modules
 from torch import nn
 
 from mmocr_da.models.recognizers import AdaptiveRecognizer
+from mmocr_da.models.surrogates import LearnedSurrogate
 
 
 def parse_args():
@@ -60,7 +65,7 @@ def parse_args():
 def build(cfg: Config, adaptive: bool, checkpoint: Optional[str], stock: bool = False) -> tuple:
     model_cfg = cfg.model.copy()
     if not adaptive:
-        model_cfg.objectives = []
+        model_cfg.update(objectives=[], supervised_weight=1.0)
         if stock:
             for key in ('objectives', 'channels_last', 'hook_point', 'supervised_weight',
                         'norm_statistics', 'of', 'include', 'exclude'):
@@ -90,6 +95,18 @@ def make_batch(model: nn.Module, images: torch.Tensor, domains, length: int) -> 
     return dict(inputs=list(images.repeat(1, channels, 1, 1)), data_samples=samples)
 
 
+def surrogate_turns(model: nn.Module) -> Dict[str, int]:
+    """An iteration of each kind, of a model with a learned surrogate."""
+    surrogate = next((m for m in model.modules() if isinstance(m, LearnedSurrogate)), None)
+    if surrogate is None:
+        return {}
+    last = surrogate.warmup + surrogate.surrogate_steps + surrogate.model_steps
+    kinds = {'surrogate step': True, 'model step': False}
+    return {name: next(i for i in range(last) if surrogate.learns_at(i) == learns)
+            for name, learns in kinds.items()
+            if any(surrogate.learns_at(i) == learns for i in range(last))}
+
+
 def main() -> None:
     args = parse_args()
     if args.threads:
@@ -101,18 +118,26 @@ def main() -> None:
     hub.update_info('max_iters', 2)
     torch.manual_seed(0)
     mixed = ['source', 'target'] * args.half
-    adaptation = (*build(cfg, True, args.checkpoint), mixed)
+    labelled = ['source'] * len(mixed)
+    adaptation = build(cfg, True, args.checkpoint)
+    turns = surrogate_turns(adaptation[0])
+    if turns:
+        cases = [(name, *adaptation, labelled, iteration) for name, iteration in turns.items()]
+    else:
+        name = Path(args.config).stem if args.against else 'adaptation'
+        cases = [(name, *adaptation, mixed, 1)]
     if args.against:
         other = build(Config.fromfile(args.against), True, args.against_checkpoint)
-        cases = [(Path(args.config).stem, *adaptation), (Path(args.against).stem, *other, mixed)]
+        cases.append((Path(args.against).stem, *other, labelled if turns else mixed, 1))
     else:
         supervised = build(cfg, False, args.checkpoint, args.stock)
-        cases = [('adaptation', *adaptation), ('supervised', *supervised, ['source'] * len(mixed))]
-    times = ([], [])
+        cases.append(('supervised', *supervised, labelled, 1))
+    times = [[] for _ in cases]
     for step in range(args.steps + 3):
         images = torch.randint(0, 256, (len(mixed), 1, *args.size), dtype=torch.uint8)
-        for (_, model, optim_wrapper, domains), seconds in zip(cases, times):
+        for (_, model, optim_wrapper, domains, iteration), seconds in zip(cases, times):
             data = make_batch(model, images, domains, args.length)
+            hub.update_info('iter', iteration)
             if torch.cuda.is_available():
                 torch.cuda.synchronize()
             start = time.perf_counter()
@@ -124,11 +149,13 @@ def main() -> None:
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else \
         f'CPU, {torch.get_num_threads()} threads'
     print(f'{device}, torch {torch.__version__}, {args.config}, {args.half} + {args.half} images')
-    first, second = (statistics.median(seconds) for seconds in times)
-    width = max(12, *(len(name) for name, *_ in cases))
-    for (name, *_), seconds in zip(cases, (first, second)):
+    medians = [statistics.median(seconds) for seconds in times]
+    width = max(12, *(len(name) for name, *_ in cases)) + len('ratio ') * bool(turns)
+    for (name, *_), seconds in zip(cases, medians):
         print(f'{name:{width}s} {1000 * seconds:8.1f} ms / step')
-    print(f'{"ratio":{width}s} {first / second:8.3f}')
+    for (name, *_), seconds in zip(cases[:-1], medians):
+        name = f'ratio {name}' if turns else 'ratio'
+        print(f'{name:{width}s} {seconds / medians[-1]:8.3f}')
 
 
 if __name__ == '__main__':

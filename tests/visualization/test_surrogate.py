@@ -1,0 +1,45 @@
+"""The picture of a surrogate's quality, and what it returns."""
+import cv2
+import numpy as np
+import pytest
+
+from mmocr_da.evaluation.surrogate import approximation_error, rank_correlation
+from mmocr_da.visualization import plot_quality
+
+
+@pytest.fixture
+def pairs():
+    rng = np.random.default_rng(0)
+    values = rng.integers(0, 5, 200)
+    return (values + rng.normal(0, 0.2, 200)).tolist(), values.tolist()
+
+
+def test_numbers_are_those_of_the_measures(pairs, tmp_path):
+    out = plot_quality({'readings': pairs, 'pairs': ([0., 2.], [0, 1]), 'none': ([], [])},
+                       str(tmp_path / 'q.png'))
+    assert list(out) == ['readings', 'pairs']
+    assert out['readings'] == dict(num=200, error=approximation_error(*pairs),
+                                   rank_correlation=rank_correlation(*pairs))
+    assert out['pairs'] == dict(num=2, error=0.5, rank_correlation=1.0)
+
+
+def drawn(pairs, path):
+    plot_quality({'readings': pairs}, str(path))
+    return cv2.imread(str(path))
+
+
+def test_a_better_surrogate_is_another_picture(pairs, tmp_path):
+    images = [drawn(p, tmp_path / f'{i}.png')
+              for i, p in enumerate((pairs, (pairs[1], pairs[1]), pairs))]
+    assert images[0].std() > 10 and images[0].shape[1] > 400
+    assert np.array_equal(images[0], images[2]) and not np.array_equal(images[0], images[1])
+
+
+def test_one_value_alone_can_be_drawn(tmp_path):
+    out = plot_quality({'readings': ([0.1, 0.2], [0, 0])}, str(tmp_path / 'q.png'))
+    assert out['readings']['rank_correlation'] is None
+
+
+def test_nothing_is_refused(tmp_path):
+    with pytest.raises(ValueError, match='must hold pairs of estimates and values, got none'):
+        plot_quality({'readings': ([], [])}, str(tmp_path / 'q.png'))
