@@ -12,12 +12,12 @@ train_dataloader = dict(
     batch_size=64,
     num_workers=1,
     persistent_workers=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
+    sampler=dict(type='mmocr_da.SeededSampler', batch_size=64),
     # Without augmentation all training images are read right soon: no error is left to learn from.
-    dataset={
-        **_base_.p2h_source_train,
-        'pipeline': [load_image, load_text, resize, _base_.seqclr_augmentation, pack]
-    })
+    dataset=dict(
+        type='mmocr_da.SeededDataset',
+        datasets=_base_.p2h_source_train,
+        pipeline=[load_image, load_text, resize, _base_.seqclr_augmentation, pack]))
 # Printed first, then handwritten: the order of the evaluator's dataset_prefixes.
 val_dataloader = dict(
     batch_size=250,

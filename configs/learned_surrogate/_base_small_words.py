@@ -18,11 +18,11 @@ train_dataloader = dict(
     batch_size=64,
     num_workers=1,
     persistent_workers=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
-    dataset={
-        **_base_.words_train,
-        'pipeline': [load_image, load_text, resize, _base_.light_augmentation, pack]
-    })
+    sampler=dict(type='mmocr_da.SeededSampler', batch_size=64),
+    dataset=dict(
+        type='mmocr_da.SeededDataset',
+        datasets=_base_.words_train,
+        pipeline=[load_image, load_text, resize, _base_.light_augmentation, pack]))
 test_steps = [load_test_image, load_text, resize, pack]
 val_dataloader = dict(
     batch_size=250,
