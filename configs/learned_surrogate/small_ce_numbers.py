@@ -2,7 +2,7 @@
 _base_ = './small_supervised_numbers.py'
 
 load_from = 'work_dirs/small_supervised_numbers/iter_2500.pth'
-max_iters = 600
+max_iters = 500
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
 optim_wrapper = dict(optimizer=dict(lr=1e-4))
 param_scheduler = [
