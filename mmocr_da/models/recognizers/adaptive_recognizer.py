@@ -38,6 +38,9 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
     ``objectives`` and falls away at export. In testing it is the plain recognizer, with SymNet the
     one that has the weights of the predicting classifier.
 
+    Where no objective looks at the target, images need no domain: MMOCR's own datasets and samplers
+    will do.
+
     Args:
         objectives: Configs of :class:`~mmocr_da.models.alignment.Objective` modules, called with
             ``(source, target)``, two :class:`~mmocr_da.models.alignment.DomainFeatures`. An empty

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import torch
 import torch.multiprocessing as mp
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from mmengine.structures import LabelData
 from mmocr.models.common.dictionary import Dictionary
 from mmocr.structures import TextRecogDataSample
 from torch import distributed as dist
@@ -412,3 +414,30 @@ def test_two_ranks_equal_one(recognizer_cfg, batch, tmp_path):
                 assert grad is None and two[name] is None, name
             else:
                 torch.testing.assert_close(two[name], grad, rtol=1e-4, atol=1e-6, msg=name)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize('name', [
+    'aster/aster_resnet45_6e_st_mj', 'nrtr/nrtr_modality-transform_6e_st_mj',
+    'master/master_resnet31_12e_st_mj_sa', 'abinet/abinet-vision_20e_st-an_mj',
+    'abinet/abinet_20e_st-an_mj', 'robust_scanner/robustscanner_resnet31_5e_st-sub_mj-sub_sa_real',
+    'sar/sar_resnet31_parallel-decoder_5e_st-sub_mj-sub_sa_real',
+    'sar/sar_resnet31_sequential-decoder_5e_st-sub_mj-sub_sa_real'])
+def test_it_tunes_every_recognizer_of_mmocr_with_a_step_per_character(name, tmp_path, progress):
+    (tmp_path / 'config.py').write_text(f"_base_ = 'mmocr::textrecog/{name}.py'\n")
+    cfg = Config.fromfile(tmp_path / 'config.py').model
+    cfg.update(type='mmocr_da.AdaptiveRecognizer', objectives=[lsed()])
+    model = MODELS.build(cfg).train()
+    samples = [TextRecogDataSample(gt_text=LabelData(item=text), metainfo=dict(valid_ratio=1.0))
+               for text in ('word', '7')]
+    height, width = (32, 100) if 'nrtr' in name else (48, 160) if 'sar' in name else (32, 128)
+    data = dict(inputs=torch.randn(2, 3, height, width), data_samples=samples)
+    for iteration in (0, 1):
+        progress(iteration, 10)
+        losses = model(**data, mode='loss')
+        assert all(v.isfinite().all() for v in losses.values() if v is not None)
+        assert ('loss_lsed' in losses) == (iteration == 1)
+    losses['loss_lsed'].backward()
+    own = [p.grad for k, p in model.named_parameters() if k.startswith('decoder.')]
+    assert any(g is not None and g.any() for g in own)
+    assert all(p.grad is None for p in model.objectives.parameters())
