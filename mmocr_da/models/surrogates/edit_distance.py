@@ -62,7 +62,8 @@ class EditDistanceSurrogate(LearnedSurrogate):
         lexicon: File of words for the generator, one per line. By default it distorts the labels
             of the batch at hand, all of the training labels in turn.
         letter_case: Of the lexicon, as in the recognizer's loss.
-        max_distance: b, the largest distance of generated pairs.
+        max_distance: b, the largest distance of generated pairs. By default 10, or the longest text
+            if that is shorter.
         channels: Widths of the convolutions.
         hidden_channels: Width between the fully connected layers.
         out_channels: Dimension of the embedding.
@@ -74,7 +75,7 @@ class EditDistanceSurrogate(LearnedSurrogate):
                  max_length: int,
                  lexicon: Optional[str] = None,
                  letter_case: str = 'unchanged',
-                 max_distance: int = 10,
+                 max_distance: Optional[int] = None,
                  channels: Sequence[int] = (256, ) * 5,
                  hidden_channels: int = 1024,
                  out_channels: int = 1024,
@@ -88,6 +89,8 @@ class EditDistanceSurrogate(LearnedSurrogate):
         unknown = {dictionary.unknown_idx}
         letters = [i for i in range(self.num_classes) if i not in self._no_letters | unknown]
         # The last step is the end token's.
+        if max_distance is None:
+            max_distance = min(10, max_length - 1)
         self.generator = WordPairGenerator(letters, max_length - 1, max_distance)
         self.words = None if lexicon is None else self._read(lexicon, letter_case)
         self.architecture = dict(channels=list(channels), hidden_channels=hidden_channels,

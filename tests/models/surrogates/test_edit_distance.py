@@ -125,6 +125,12 @@ def test_generated_pairs_have_the_distance_they_say(surrogate):
     assert set(surrogate.decode(y_r)) == {(1, 2, 3), (4, 5), ()}
 
 
+@pytest.mark.parametrize('length, largest', [(8, 7), (26, 10)])
+def test_the_largest_distance_fits_the_longest_text(dictionary, length, largest):
+    small = {k: v for k, v in SMALL.items() if k != 'max_distance'}
+    assert EditDistanceSurrogate(dictionary, length, **small).generator.max_distance == largest
+
+
 def test_a_lexicon_takes_the_place_of_the_labels(dictionary, tmp_path, caplog):
     path = tmp_path / 'words.txt'
     path.write_text('12\n\n345\n1a\n12345678\n')
