@@ -43,9 +43,10 @@ def plot_quality(kinds: Mapping[str, Pairs], out_file: str, unit: str = 'edits'
         ax.boxplot([estimates[values == step] for step in steps], positions=steps,
                    widths=0.6 * (np.diff(steps).min() if len(steps) > 1 else 1),
                    whis=(5, 95), sym='', manage_ticks=False)
-        for step in steps:
-            ax.annotate(f'{(values == step).sum()}', (step, 0), (0, -22), fontsize=7, ha='center',
-                        textcoords='offset points', annotation_clip=False, color='0.4')
+        for i, step in enumerate(steps):  # in two rows: large numbers are wider than a step
+            ax.annotate(f'{(values == step).sum()}', (step, 0), (0, -22 - 8 * (i % 2)),
+                        textcoords='offset points', annotation_clip=False, ha='center',
+                        fontsize=7, color='0.4')
         correlated = '' if correlation is None else f', rank correlation {correlation:.2f}'
         ax.set_title(f'{len(values)} {name}\nmean error {error:.3f} {unit}{correlated}',
                      fontsize=9)

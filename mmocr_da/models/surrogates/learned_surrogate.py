@@ -64,10 +64,10 @@ class LearnedSurrogate(BaseModule):
             raise ValueError(f'source must be one of {", ".join(SOURCES)}, got {source!r}')
         if not isinstance(gradient_weight, Real) or not gradient_weight >= 0:
             raise ValueError(f'gradient_weight must not be negative, got {gradient_weight!r}')
-        for name, value, least in (('surrogate_steps', surrogate_steps, 0),
-                                   ('model_steps', model_steps, 0), ('warmup', warmup, 0)):
-            if not isinstance(value, int) or value < least:
-                raise ValueError(f'{name} must be a number of iterations of at least {least}, got '
+        for name, value in (('surrogate_steps', surrogate_steps), ('model_steps', model_steps),
+                            ('warmup', warmup)):
+            if not isinstance(value, int) or value < 0:
+                raise ValueError(f'{name} must be a number of iterations of at least 0, got '
                                  f'{value!r}')
         if not surrogate_steps + model_steps:
             raise ValueError('surrogate_steps and model_steps must not both be 0: nothing would be '

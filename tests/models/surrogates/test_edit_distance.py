@@ -85,6 +85,8 @@ def test_nothing_behind_the_first_end_token_counts(surrogate):
     assert surrogate.decode(z) == [(1, 2), ()]
     cut = surrogate.encode_reading(probabilities[:, :3])  # a decoder that stopped early
     assert torch.equal(cut, z)
+    unended = surrogate.encode_reading(soft([(1, 2, 5, 6)], surrogate)[:, :3])
+    assert surrogate.decode(unended) == [(1, 2, 5)]
 
 
 def test_gradients_reach_the_steps_that_are_read_and_no_others(surrogate):

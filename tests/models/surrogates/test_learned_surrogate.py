@@ -156,6 +156,8 @@ def test_equal_rows_are_not_asked_for_a_gradient():
     assert surrogate.fit(z, y)['loss_gradient'].item() == pytest.approx(0, abs=1e-6)
     surrogate = linear([[3., 0.], [0., 3.]], source='local')
     assert surrogate.fit(z, y)['loss_gradient'].item() == pytest.approx(10 * 4, abs=1e-4)
+    assert surrogate.terms(z, y, surrogate.metric(z, y))[2].tolist() == pytest.approx(
+        [0, 0, 4, 4], abs=1e-5)
 
 
 def test_half_precision_does_not_reach_it(surrogate):
