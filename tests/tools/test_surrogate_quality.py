@@ -69,6 +69,37 @@ def test_distances_are_those_of_the_readings(report, config, checkpoint, trained
     assert {int(x) for x in re.findall(r'(\d+): ', shown)} == distances
 
 
+def test_where_the_gradient_goes(load_tool, monkeypatch, capsys, tmp_path):
+    """Lengths 1 and 1 at right readings, 3 and 1 at misread ones: 4 of 6 go there."""
+    module = load_tool('analysis_tools/surrogate_quality')
+    kinds = {'val readings': ([0., 0., 1., 1.], [0, 0, 1, 2]), 'generated pairs': ([], [])}
+    for name, value in dict(check_checkpoint=None, load_model=None, find_surrogate=(None, None),
+                            load_config=dict(val_dataloader={}),
+                            compare=(kinds, [1., 1., 3., 1.])).items():
+        monkeypatch.setattr(module, name, lambda *args, value=value, **kwargs: value)
+    monkeypatch.setattr(module.Runner, 'build_dataloader', lambda *args, **kwargs: None)
+    monkeypatch.setattr('sys.argv', ['surrogate_quality.py', 'c', 'm', '--out',
+                                     str(tmp_path / 'q.png')])
+    module.main()
+    assert ('gradient at the logits: 1.000 long where the reading is right, 2.000 where it is not; '
+            'the 50% that are misread get 67% of it') in capsys.readouterr().out
+
+
+def test_gradients_are_those_of_the_estimates(load_tool, config, checkpoint):
+    module = load_tool('analysis_tools/surrogate_quality')
+    cfg = Config.fromfile(config)
+    model = module.load_model(cfg, str(checkpoint))
+    surrogate = model.objectives[0].surrogate
+    surrogate.embedding.fcs[-1].weight.data *= 1e4  # far above the epsilon under the root
+    loader = module.Runner.build_dataloader(cfg.val_dataloader, seed=0)
+    _, lengths = module.compare(model, surrogate, loader, 'val')
+    surrogate.embedding.fcs[-1].weight.data *= 2  # twice as far apart, twice as steep
+    _, others = module.compare(model, surrogate, loader, 'val')
+    assert len(lengths) == 12 and min(lengths) > 0
+    assert others == pytest.approx([2 * x for x in lengths], rel=0.05)
+    assert all(p.grad is None for p in model.parameters())
+
+
 def test_another_surrogate_judges_the_same_readings(report, checkpoint, tmp_path):
     model_surrogate = {k.removeprefix('objectives.0.surrogate.'): v * 9
                        for k, v in torch.load(checkpoint)['state_dict'].items()

@@ -4,9 +4,11 @@
 
 A recognizer with ``LSEDLoss`` reads the images of the config's ``val_dataloader``; the surrogate's
 estimates are drawn against the true edit distances, those of as many generated pairs beside them.
+How long the gradient of an estimate is, at the recognizer's logits, says what it pulls at.
 With ``--surrogate`` another surrogate judges the same readings.
 """
 import argparse
+from typing import List, Tuple
 
 import mmocr_da  # noqa: F401  before anything of MMOCR: it settles which versions may meet
 
@@ -30,8 +32,12 @@ from mmocr_da.visualization import plot_quality
 
 @torch.no_grad()
 def compare(model: torch.nn.Module, surrogate: EditDistanceSurrogate, loader, split: str,
-            seed: int = 0) -> dict:
-    """``(estimates, values)`` of the readings of a dataloader, and of generated pairs."""
+            seed: int = 0) -> Tuple[dict, List[float]]:
+    """``(estimates, values)`` of the readings of a dataloader, and of generated pairs.
+
+    And lengths of the gradients of the first ones' estimates, at the recognizer's logits.
+    """
+    lengths = []
     kinds = {f'{split} readings': ([], []), 'generated pairs': ([], [])}
     rng = np.random.default_rng(seed)
     bar = ProgressBar(len(loader))
@@ -40,10 +46,13 @@ def compare(model: torch.nn.Module, surrogate: EditDistanceSurrogate, loader, sp
         samples = model.decoder.module_loss.get_targets(data['data_samples'])
         feature_map = model.extract_feat(data['inputs'])
         sequence = model.encoder(feature_map, samples) if model.with_encoder else None
-        reading = FreeReading(read_freely(model.decoder, feature_map, sequence, samples),
-                              [s.gt_text.indexes for s in samples])
-        z = surrogate.encode_reading(reading.probabilities)
-        y = surrogate.encode(reading.texts).to(z)
+        logits = read_freely(model.decoder, feature_map, sequence, samples).requires_grad_()
+        with torch.enable_grad():
+            reading = FreeReading(logits, [s.gt_text.indexes for s in samples])
+            z = surrogate.encode_reading(reading.probabilities)
+            y = surrogate.encode(reading.texts).to(z)
+            gradient, = torch.autograd.grad(surrogate.frozen_distance(z, y).sum(), logits)
+        lengths.extend(gradient.flatten(1).norm(dim=1).tolist())
         for pairs, sample in zip(kinds.values(), ((z, y, surrogate.metric(z, y)),
                                                   surrogate.generate(y, rng))):
             z, y, e = sample
@@ -51,7 +60,7 @@ def compare(model: torch.nn.Module, surrogate: EditDistanceSurrogate, loader, sp
             pairs[1].extend(e.tolist())
         bar.update()
     print()
-    return kinds
+    return kinds, lengths
 
 
 def load_model(cfg: Config, checkpoint: str) -> torch.nn.Module:
@@ -83,7 +92,7 @@ def main():
     if args.surrogate:
         surrogate.load(args.surrogate)
     loader = Runner.build_dataloader(cfg[f'{args.split}_dataloader'], seed=0)
-    kinds = compare(model, surrogate, loader, args.split)
+    kinds, lengths = compare(model, surrogate, loader, args.split)
     for name, quality in plot_quality(kinds, args.out).items():
         correlation = quality['rank_correlation']
         correlation = 'undefined' if correlation is None else f'{correlation:.3f}'
@@ -91,6 +100,12 @@ def main():
               f'{correlation}')
         print('  at a distance of ' + ', '.join(
             f'{value:g}: {error:.2f}' for value, error in error_by_value(*kinds[name]).items()))
+    lengths, values = np.array(lengths), np.array(kinds[f'{args.split} readings'][1])
+    misread = values > 0
+    if misread.any() and not misread.all():
+        print(f'gradient at the logits: {lengths[~misread].mean():.3f} long where the reading is '
+              f'right, {lengths[misread].mean():.3f} where it is not; the {misread.mean():.0%} '
+              f'that are misread get {lengths[misread].sum() / lengths.sum():.0%} of it')
     print(args.out)
 
 
