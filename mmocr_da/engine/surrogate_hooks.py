@@ -2,9 +2,10 @@
 from typing import TYPE_CHECKING, List, Optional, Tuple
 
 import numpy as np
+import torch
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
-from torch import nn
+from torch import Tensor, nn
 
 from mmocr_da.registry import HOOKS
 
@@ -67,7 +68,7 @@ class SurrogateWatchHook(Hook):
         if not isinstance(window, int) or window < 2:
             raise ValueError(f'window must be a number of steps of at least 2, got {window!r}')
         self.window = window
-        self._steps: List[Tuple[float, float]] = []
+        self._steps: List[Tensor] = []
         self._before: Optional[np.ndarray] = None
 
     def before_train(self, runner) -> None:
@@ -85,10 +86,11 @@ class SurrogateWatchHook(Hook):
         latest, self._surrogate.latest = self._surrogate.latest, None
         if latest is None:
             return
-        self._steps.append(tuple(x.item() for x in latest))
+        self._steps.append(torch.stack(latest))
         if len(self._steps) < self.window:
             return
-        now, self._steps = np.array(self._steps), []
+        # Fetched from the device once in a window.
+        now, self._steps = torch.stack(self._steps).double().cpu().numpy(), []
         before, self._before = self._before, now
         if before is None:
             return

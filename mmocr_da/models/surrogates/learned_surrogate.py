@@ -169,8 +169,7 @@ class LearnedSurrogate(BaseModule):
             estimate = self.distance(z, y)
             # Rows do not influence each other, so the gradient of the sum is that of each.
             gradient, = torch.autograd.grad(estimate.sum(), z, create_graph=True)
-            differ = (z != y).flatten(1).any(1)
-            penalty = (safe_norm(gradient) - 1).square() * differ
+            penalty = (safe_norm(gradient) - 1).square() * rows_differ(z, y)
         return estimate, (estimate - e).square(), penalty
 
     def fit(self, z: Tensor, y: Tensor) -> Dict[str, Tensor]:
@@ -193,8 +192,7 @@ class LearnedSurrogate(BaseModule):
             else:
                 estimate, square, gradient = self.terms(z, y, e)
                 loss = loss + mean_over_ranks(square)
-                differ = (z != y).flatten(1).any(1)
-                penalty = penalty + mean_over_ranks(gradient[differ])
+                penalty = penalty + mean_over_ranks(gradient[rows_differ(z, y)])
             estimate = estimate.detach()
             pairs.append((estimate, e))
             if len(e):
@@ -207,6 +205,11 @@ class LearnedSurrogate(BaseModule):
 
     def _rng(self) -> np.random.Generator:
         return np.random.default_rng([self.seed, current_iteration()[0], get_rank()])
+
+
+def rows_differ(z: Tensor, y: Tensor) -> Tensor:
+    """Rows in which two tensors are not equal, ``(N, ...), (N, ...) -> (N,)`` bool."""
+    return (z != y).flatten(1).any(1)
 
 
 def safe_norm(x: Tensor) -> Tensor:

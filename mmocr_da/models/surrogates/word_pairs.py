@@ -18,7 +18,7 @@ def distort(word: Sequence[int], distance: int, letters: Sequence[int], max_leng
     others, until it is. A move that leads back towards the word is not made.
 
     Args:
-        word: Class indexes of letters.
+        word: Class indexes of letters, ``max_length`` at most.
         distance: Of at most ``max_length``.
         letters: What is inserted, two different ones at least.
         max_length: Longest result.
@@ -27,9 +27,10 @@ def distort(word: Sequence[int], distance: int, letters: Sequence[int], max_leng
     >>> editdistance.eval((1, 2, 3), distort((1, 2, 3), 2, range(10), 8, rng))
     2
     """
-    if distance > max_length or len(set(letters)) < 2:
-        raise ValueError(f'a distance of {distance} needs a max_length of as much and two letters '
-                         f'at least, got {max_length} and {len(set(letters))} letters')
+    if max(distance, len(word)) > max_length or len(set(letters)) < 2:
+        raise ValueError(f'a distance of {distance} from a word of {len(word)} letters needs a '
+                         'max_length of as much and two letters at least, got '
+                         f'{max_length} and {len(set(letters))} letters')
     letters = list(letters)
     while True:
         reached, current = 0, list(word)

@@ -133,12 +133,16 @@ def test_the_largest_distance_fits_the_longest_text(dictionary, length, largest)
     assert EditDistanceSurrogate(dictionary, length, **small).generator.max_distance == largest
 
 
-def test_a_lexicon_takes_the_place_of_the_labels(dictionary, tmp_path, caplog):
+def test_a_lexicon_takes_the_place_of_the_labels(dictionary, tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr('mmocr_da.models.surrogates.edit_distance.print_log',
+                        lambda message, **_: said.append(message))
     path = tmp_path / 'words.txt'
     path.write_text('12\n\n345\n1a\n12345678\n')
     surrogate = EditDistanceSurrogate(dictionary, 8, lexicon=str(path), **SMALL)
     _, y, _ = surrogate.generate(surrogate.encode([(9, )] * 30), np.random.default_rng(0))
     assert set(surrogate.decode(y)) == {(1, 2), (3, 4, 5)}
+    assert len(said) == 1 and said[0].startswith('2 of 4 words in')
 
 
 def test_a_lexicon_of_other_letters_is_refused(dictionary, tmp_path):

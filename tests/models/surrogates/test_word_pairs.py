@@ -27,8 +27,10 @@ def test_two_letters_are_enough_and_one_is_not():
     assert distort((0, 0), 4, (0, 1), 4, np.random.default_rng(0)).count(1) >= 2
     with pytest.raises(ValueError, match='two letters at least, got 8 and 1 letters'):
         distort((0, 0), 4, (0, 0), 8, np.random.default_rng(0))
-    with pytest.raises(ValueError, match='distance of 9 needs a max_length of as much'):
+    with pytest.raises(ValueError, match='distance of 9 from a word of 2 letters needs'):
         distort((0, 0), 9, LETTERS, 8, np.random.default_rng(0))
+    with pytest.raises(ValueError, match='from a word of 9 letters needs a max_length'):
+        distort((0, ) * 9, 1, LETTERS, 8, np.random.default_rng(0))
 
 
 def test_all_three_edits_happen():
