@@ -54,9 +54,9 @@ HOOKS = _child(MMENGINE_HOOKS, 'engine')
 LOOPS = _child(MMENGINE_LOOPS, 'engine')
 OPTIM_WRAPPER_CONSTRUCTORS = _child(MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS, 'engine')
 PARAM_SCHEDULERS = _child(MMENGINE_PARAM_SCHEDULERS, 'engine')
+TASK_UTILS = _child(MMENGINE_TASK_UTILS, 'models')
 # Nothing of ours so far; they are here to answer for MMOCR. An empty list of locations would make
 # MMEngine look for one.
 EVALUATOR = _child(MMENGINE_EVALUATOR, 'registry')
 OPTIM_WRAPPERS = _child(MMENGINE_OPTIM_WRAPPERS, 'registry')
-TASK_UTILS = _child(MMENGINE_TASK_UTILS, 'registry')
 VISUALIZERS = _child(MMENGINE_VISUALIZERS, 'registry')

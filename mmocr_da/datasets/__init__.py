@@ -1,6 +1,7 @@
 """Data: image files and their annotations go in, items in batches of a fixed make-up come out."""
 from .label_fraction import LabelFraction
 from .multi_view import MultiView, check_column_order
+from .polygons_to_rotated_boxes import PolygonsToRotatedBoxes
 from .seeded_dataset import SeededDataset
 from .seeded_sampler import SeededSampler
 from .two_domain_dataset import TwoDomainDataset
@@ -18,6 +19,7 @@ from .view_transforms import (
 
 __all__ = [
     'CropAndResize', 'GaussianBlur', 'LabelFraction', 'LinearContrast', 'MultiView',
-    'PerspectiveJitter', 'PiecewiseAffine', 'SeededDataset', 'SeededSampler', 'Sharpen', 'SomeOf',
-    'TwoDomainDataset', 'TwoDomainSampler', 'UnlabelledDataset', 'check_column_order'
+    'PerspectiveJitter', 'PiecewiseAffine', 'PolygonsToRotatedBoxes', 'SeededDataset',
+    'SeededSampler', 'Sharpen', 'SomeOf', 'TwoDomainDataset', 'TwoDomainSampler',
+    'UnlabelledDataset', 'check_column_order'
 ]

@@ -4,6 +4,7 @@ from .backbones import *  # noqa: F401,F403
 from .contrastive import *  # noqa: F401,F403
 from .data_preprocessors import *  # noqa: F401,F403
 from .decoders import *  # noqa: F401,F403
+from .detectors import *  # noqa: F401,F403
 from .encoders import *  # noqa: F401,F403
 from .layers import *  # noqa: F401,F403
 from .recognizers import *  # noqa: F401,F403

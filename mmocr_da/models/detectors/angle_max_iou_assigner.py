@@ -1,0 +1,68 @@
+"""Which anchors are text, in RRPN (Ma et al., arXiv:1703.01086, section III-C)."""
+import math
+from typing import Optional
+
+import torch
+from mmdet.models.task_modules.assigners import AssignResult, MaxIoUAssigner
+from mmdet.structures.bbox import get_box_tensor
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from mmocr_da.registry import TASK_UTILS
+
+
+@TASK_UTILS.register_module()
+class AngleMaxIoUAssigner(MaxIoUAssigner):
+    """MMDetection's ``MaxIoUAssigner``, with a condition on the angle.
+
+    A box and a label can match only if their angles differ by less than ``max_angle``. Then the
+    overlap decides as it always does. A box that overlaps with a label by ``pos_iou_thr`` or more
+    at a wrong angle is background, and one that does so by less, but at least ``neg_iou_thr``, is
+    neither.
+
+    Args:
+        pos_iou_thr: See ``MaxIoUAssigner``, as for all that is not named here.
+        neg_iou_thr: One number.
+        max_angle: In degrees, 15 in RRPN.
+    """
+
+    def __init__(self, pos_iou_thr: float, neg_iou_thr: float, max_angle: float = 15.,
+                 **kwargs) -> None:
+        if not isinstance(neg_iou_thr, float):
+            raise ValueError(f'neg_iou_thr must be one float, got {neg_iou_thr!r}')
+        kwargs.setdefault('iou_calculator', dict(type='mmocr_da.RotatedOverlaps'))
+        super().__init__(pos_iou_thr, neg_iou_thr, **kwargs)
+        self.max_angle = math.radians(max_angle)
+
+    def assign(self, pred_instances: InstanceData, gt_instances: InstanceData,
+               gt_instances_ignore: Optional[InstanceData] = None, **kwargs) -> AssignResult:
+        """See ``MaxIoUAssigner``; ``priors`` and ``bboxes`` are rotated boxes."""
+        # The host's own assignment keeps the overlaps to itself, so the angles meet them in
+        # `assign_wrt_overlaps`, which it calls in the end.
+        angles = [get_box_tensor(boxes)[:, 4]
+                  for boxes in (gt_instances.bboxes, pred_instances.priors)]
+        self._fits = angle_difference(angles[0][:, None], angles[1][None]) < self.max_angle
+        try:
+            return super().assign(pred_instances, gt_instances, gt_instances_ignore, **kwargs)
+        finally:
+            del self._fits
+
+    def assign_wrt_overlaps(self, overlaps: Tensor, gt_labels: Tensor) -> AssignResult:
+        fits = self._fits.to(overlaps.device)
+        ignored = overlaps < 0
+        result = super().assign_wrt_overlaps(
+            torch.where(fits | ignored, overlaps, 0.), gt_labels)
+        if len(overlaps):
+            # At a wrong angle: too much text for background, too little for a clear mistake.
+            unclear = (~fits & (overlaps >= self.neg_iou_thr) & (overlaps < self.pos_iou_thr)).any(0)
+            result.gt_inds[unclear & (result.gt_inds == 0)] = -1
+        return result
+
+
+def angle_difference(a: Tensor, b: Tensor) -> Tensor:
+    """Angle between two directions without an arrow, in radians, from 0 to pi/2.
+
+    >>> angle_difference(torch.tensor(-1.5), torch.tensor(1.5)).item() < 0.15
+    True
+    """
+    return ((a - b + math.pi / 2) % math.pi - math.pi / 2).abs()

@@ -1,0 +1,92 @@
+"""Rotated boxes as differences to other ones (RRPN, arXiv:1703.01086, eq. 3 to 5)."""
+import math
+from typing import Optional, Sequence, Union
+
+import numpy as np
+import torch
+from mmdet.models.task_modules.coders import BaseBBoxCoder
+from mmdet.structures.bbox import BaseBoxes, get_box_tensor
+from torch import Tensor
+
+from mmocr_da.registry import TASK_UTILS
+from mmocr_da.structures import RotatedBoxes, regularize
+
+
+@TASK_UTILS.register_module()
+class DeltaXYWHTBBoxCoder(BaseBBoxCoder):
+    """Boxes ``(..., 5)`` as ``(dx, dy, dw, dh, dangle)`` of others.
+
+    Centres are differences in units of the other's width and height, sizes logarithms of ratios,
+    angles differences modulo pi, in radians.
+
+    Args:
+        target_means: Subtracted from what is encoded, 5 numbers.
+        target_stds: And divided by, 5 numbers.
+        proj_xy: Measure the centres along the sides of the other box. RRPN measures them along the
+            image, where a shift by the height of an upright line would be a small one.
+        use_box_type: Decode to :class:`~mmocr_da.structures.RotatedBoxes`; or else plain tensors.
+    """
+
+    encode_size = 5
+
+    def __init__(self,
+                 target_means: Sequence[float] = (0., 0., 0., 0., 0.),
+                 target_stds: Sequence[float] = (1., 1., 1., 1., 1.),
+                 proj_xy: bool = True,
+                 use_box_type: bool = True) -> None:
+        super().__init__(use_box_type)
+        for name, value in (('target_means', target_means), ('target_stds', target_stds)):
+            if len(value) != 5:
+                raise ValueError(f'{name} must be 5 numbers, for x, y, w, h and the angle, got '
+                                 f'{list(value)}')
+        self.means = target_means
+        self.stds = target_stds
+        self.proj_xy = proj_xy
+
+    def encode(self, bboxes: Union[Tensor, BaseBoxes],
+               gt_bboxes: Union[Tensor, BaseBoxes]) -> Tensor:
+        """``(N, 5), (N, 5) -> (N, 5)``. Sizes under 1e-3 px count as that."""
+        box, gt = get_box_tensor(bboxes), get_box_tensor(gt_bboxes)
+        size, gt_size = box[:, 2:4].clamp(min=1e-3), gt[:, 2:4].clamp(min=1e-3)
+        shift = gt[:, :2] - box[:, :2]
+        if self.proj_xy:
+            shift = _turn(shift, -box[:, 4])
+        turn = (gt[:, 4:] - box[:, 4:] + math.pi / 2) % math.pi - math.pi / 2
+        deltas = torch.cat([shift / size, (gt_size / size).log(), turn], 1)
+        return (deltas - deltas.new_tensor(self.means)) / deltas.new_tensor(self.stds)
+
+    def decode(self, bboxes: Union[Tensor, BaseBoxes], pred_bboxes: Tensor,
+               max_shape: Optional[Sequence[int]] = None,
+               wh_ratio_clip: float = 16 / 1000) -> Union[Tensor, RotatedBoxes]:
+        """The inverse of :meth:`encode`.
+
+        Args:
+            bboxes: ``(N, 5)``.
+            pred_bboxes: ``(N, C * 5)``, of ``C`` classes.
+            max_shape: Not used, as rotated boxes are not clipped; part of the interface.
+            wh_ratio_clip: Sizes change by this factor at most.
+
+        Returns:
+            ``(N, C * 5)``; box types only for one class.
+        """
+        box = get_box_tensor(bboxes)
+        classes = pred_bboxes.size(1) // 5
+        box = box.repeat_interleave(classes, 0)
+        # In half precision a pixel at 1,000 is lost.
+        deltas = pred_bboxes.reshape(-1, 5).to(torch.promote_types(box.dtype, torch.float32))
+        deltas = deltas * deltas.new_tensor(self.stds) + deltas.new_tensor(self.means)
+        size = box[:, 2:4]
+        shift = deltas[:, :2] * size
+        if self.proj_xy:
+            shift = _turn(shift, box[:, 4])
+        limit = abs(np.log(wh_ratio_clip))
+        decoded = regularize(torch.cat([
+            box[:, :2] + shift, size * deltas[:, 2:4].clamp(-limit, limit).exp(),
+            box[:, 4:] + deltas[:, 4:]], 1)).reshape(len(pred_bboxes), -1)
+        return RotatedBoxes(decoded) if self.use_box_type and classes == 1 else decoded
+
+
+def _turn(vectors: Tensor, angle: Tensor) -> Tensor:
+    cos, sin = angle.cos(), angle.sin()
+    x, y = vectors.unbind(1)
+    return torch.stack([cos * x - sin * y, sin * x + cos * y], 1)

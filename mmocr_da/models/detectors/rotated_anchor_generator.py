@@ -1,0 +1,70 @@
+"""Rotated anchors of RRPN (Ma et al., IEEE TMM 2018, arXiv:1703.01086, section III-B)."""
+import math
+from typing import Optional, Sequence, Tuple, Union
+
+import torch
+from mmdet.models.task_modules.prior_generators import AnchorGenerator
+from torch import Tensor
+
+from mmocr_da.registry import TASK_UTILS
+from mmocr_da.structures import RotatedBoxes, regularize
+
+
+@TASK_UTILS.register_module()
+class RotatedAnchorGenerator(AnchorGenerator):
+    """Anchors of several scales, ratios and angles at each location.
+
+    Args:
+        strides: See ``AnchorGenerator``, as for all that is not named here.
+        ratios: Height by width, as in ``AnchorGenerator``. Text is wide: 0.5, 0.2, 0.125 in RRPN.
+        angles: In degrees, clockwise. The default are the six of RRPN, in our range of angles.
+        use_box_type: Return :class:`~mmocr_da.structures.RotatedBoxes`; or else plain tensors.
+    """
+
+    def __init__(self,
+                 strides: Sequence[Union[int, Tuple[int, int]]],
+                 ratios: Sequence[float],
+                 angles: Sequence[float] = (-90, -60, -30, 0, 30, 60),
+                 use_box_type: bool = True,
+                 **kwargs) -> None:
+        if not angles:
+            raise ValueError('angles must have one entry at least, got none')
+        self.angles = tuple(math.radians(angle) for angle in angles)
+        super().__init__(strides, ratios, use_box_type=use_box_type, **kwargs)
+
+    def gen_single_level_base_anchors(self, base_size: Union[int, float], scales: Tensor,
+                                      ratios: Tensor,
+                                      center: Optional[Tuple[float]] = None) -> Tensor:
+        """``(A, 5)`` around the origin; the angle changes fastest."""
+        flat = super().gen_single_level_base_anchors(base_size, scales, ratios, center)
+        centre, size = (flat[:, :2] + flat[:, 2:]) / 2, flat[:, 2:] - flat[:, :2]
+        flat = torch.cat([centre, size], 1)
+        angles = flat.new_tensor(self.angles).repeat(len(flat))
+        return regularize(torch.cat(
+            [flat.repeat_interleave(len(self.angles), 0), angles[:, None]], 1))
+
+    def single_level_grid_priors(self, featmap_size: Tuple[int, int], level_idx: int,
+                                 dtype: torch.dtype = torch.float32,
+                                 device: Union[str, torch.device] = 'cuda'
+                                 ) -> Union[Tensor, RotatedBoxes]:
+        """``(H * W * A, 5)``, anchors of one location side by side."""
+        height, width = featmap_size
+        location = torch.arange(height * width, device=device)
+        anchors = self._at(location, width, level_idx, dtype)
+        anchors = (anchors[:, None] + self.base_anchors[level_idx].to(anchors)).flatten(0, 1)
+        return RotatedBoxes(anchors) if self.use_box_type else anchors
+
+    def sparse_priors(self, prior_idxs: Tensor, featmap_size: Tuple[int, int], level_idx: int,
+                      dtype: torch.dtype = torch.float32,
+                      device: Union[str, torch.device] = 'cuda') -> Tensor:
+        """Rows ``prior_idxs`` of :meth:`single_level_grid_priors`, as a tensor."""
+        prior_idxs = prior_idxs.to(device)
+        base = self.base_anchors[level_idx].to(device, dtype)
+        location = self._at(prior_idxs // len(base), featmap_size[1], level_idx, dtype)
+        return location + base[prior_idxs % len(base)]
+
+    def _at(self, location: Tensor, width: int, level_idx: int, dtype: torch.dtype) -> Tensor:
+        """What is added to the base anchors at locations that are counted row by row."""
+        stride_w, stride_h = self.strides[level_idx]
+        shift = torch.stack([location % width * stride_w, location // width * stride_h], 1)
+        return torch.nn.functional.pad(shift.to(dtype), (0, 3))

@@ -1,0 +1,21 @@
+"""Overlaps of rotated boxes, for MMDetection's assigners."""
+from typing import Union
+
+from mmdet.structures.bbox import BaseBoxes, get_box_tensor
+from torch import Tensor
+
+from mmocr_da.registry import TASK_UTILS
+from mmocr_da.structures import rotated_overlaps
+
+
+@TASK_UTILS.register_module()
+class RotatedOverlaps:
+    """An assigner's ``iou_calculator``; see :func:`~mmocr_da.structures.rotated_overlaps`."""
+
+    def __call__(self, bboxes1: Union[Tensor, BaseBoxes], bboxes2: Union[Tensor, BaseBoxes],
+                 mode: str = 'iou', is_aligned: bool = False) -> Tensor:
+        """``(M, 5), (N, 5) -> (M, N)``, or with ``is_aligned`` ``(M,)``."""
+        return rotated_overlaps(get_box_tensor(bboxes1), get_box_tensor(bboxes2), mode, is_aligned)
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}()'
