@@ -21,12 +21,12 @@ train_dataloader = dict(
                 min_size=2),
             load_boxes,
             dict(
-                type='RandomResize',
-                scale=(1152, 1152),
-                ratio_range=(0.7, 1.2),
-                keep_ratio=True),
+                type='RandomChoice',
+                transforms=[[dict(type='Resize', scale_factor=factor)]
+                            for factor in (0.7, 0.85, 1.0, 1.2)]),
             dict(type='RandomRotate', max_angle=15, use_canvas=True),
-            dict(type='TextDetRandomCrop', target_size=(384, 384)),
+            dict(type='TextDetRandomCrop', target_size=(384, 384),
+                 positive_sample_ratio=0.9),
             dict(
                 type='TorchVisionWrapper',
                 op='ColorJitter',
@@ -46,7 +46,7 @@ val_dataloader = dict(
     dataset={
         **_base_.detection_test, 'pipeline': [
             dict(type='LoadImageFromFile', color_type='color_ignore_orientation'),
-            dict(type='Resize', scale=(1152, 1152), keep_ratio=True), load_boxes,
+            dict(type='Resize', scale_factor=1.0), load_boxes,
             dict(
                 type='PackTextDetInputs',
                 meta_keys=('img_path', 'ori_shape', 'img_shape', 'scale_factor'))

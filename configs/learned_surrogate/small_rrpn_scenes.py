@@ -1,7 +1,7 @@
 """The detector that is post-tuned: trained by smooth-L1."""
 _base_ = './_base_small_rrpn.py'
 
-max_iters = 2000
+max_iters = 1000
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
 param_scheduler = [
     dict(type='LinearLR', by_epoch=False, start_factor=0.1, end=100),

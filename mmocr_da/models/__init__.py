@@ -7,5 +7,6 @@ from .decoders import *  # noqa: F401,F403
 from .detectors import *  # noqa: F401,F403
 from .encoders import *  # noqa: F401,F403
 from .layers import *  # noqa: F401,F403
+from .losses import *  # noqa: F401,F403
 from .recognizers import *  # noqa: F401,F403
 from .surrogates import *  # noqa: F401,F403

@@ -5,10 +5,12 @@ from mmocr.models.textdet.detectors import MMDetWrapper
 from mmocr.structures import TextDetDataSample
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
+from torch import Tensor
 
 from mmocr_da.registry import MODELS
 from mmocr_da.structures import corners_of
 
+from ..surrogates import LearnedSurrogate, held
 from .rotated_nms import nms_rotated
 
 
@@ -18,6 +20,9 @@ class RotatedMMDetWrapper(MMDetWrapper):
 
     They leave it as polygons of four points with their scores, so that MMOCR's metric, visualizer
     and inferencer take them as any other.
+
+    If a loss of the detector is a learned surrogate (``LSIoULoss``), iterations that train it train
+    nothing else: the detector only says what it finds, and keeps its running statistics.
 
     Args:
         cfg: The detector, as for ``MMDetWrapper``. Its ``data_preprocessor`` needs
@@ -31,6 +36,20 @@ class RotatedMMDetWrapper(MMDetWrapper):
         for part in ('train_cfg', 'test_cfg'):
             _use_our_nms(cfg.get(part))
         super().__init__(cfg, **kwargs)
+
+    def forward(self, inputs: Tensor, data_samples: Optional[list] = None, mode: str = 'tensor',
+                **kwargs):
+        """See ``MMDetWrapper``."""
+        learning = []
+        if mode == 'loss' and self.training:
+            learning = [m for m in self.modules() if isinstance(m, LearnedSurrogate) and m.learns]
+        if not learning:
+            return super().forward(inputs, data_samples, mode, **kwargs)
+        with held(self, but=learning):
+            losses = super().forward(inputs, data_samples, mode, **kwargs)
+        # Without a box to learn from, the head does not ask the loss.
+        losses['loss_nothing'] = sum(p.sum() for m in learning for p in m.parameters()) * 0
+        return losses
 
     def adapt_predictions(self, data: List[DetDataSample],
                           data_samples: List[TextDetDataSample]) -> List[TextDetDataSample]:

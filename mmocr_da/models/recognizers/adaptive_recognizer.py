@@ -1,7 +1,7 @@
 """A recognizer that learns from labelled source and unlabelled target images together."""
 import copy
-from contextlib import contextmanager, nullcontext
-from typing import ContextManager, Dict, Iterator, List, Optional, Sequence, Union
+from contextlib import nullcontext
+from typing import ContextManager, Dict, List, Optional, Sequence, Union
 
 import torch
 from mmengine.dist import get_world_size
@@ -25,6 +25,7 @@ from ..decoders.character_features import (
 )
 from ..decoders.free_reading import FreeReading, read_freely
 from ..layers import domains_of_images, keep_statistics_per_domain
+from ..surrogates import held
 
 
 @MODELS.register_module()
@@ -128,7 +129,7 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
         rows = torch.tensor(is_source, device=inputs.device)
         halves = (rows.nonzero().flatten(), (~rows).nonzero().flatten())
         losses, characters, reading = {}, None, None
-        with self._held() if holding else nullcontext():
+        with held(self, but=self.objectives) if holding else nullcontext():
             with self._norms_told(data_samples, inputs.device):
                 feature_map = self.extract_feat(inputs)
                 sequence = self.encoder(feature_map, data_samples) if self.with_encoder else None
@@ -154,17 +155,6 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
             for objective in asked:
                 losses.update(objective(source, target))
         return losses
-
-    @contextmanager
-    def _held(self) -> Iterator[None]:
-        """Within it the recognizer learns nothing, also not the statistics of its norms."""
-        kept = {k: v.clone() for k, v in self.named_buffers() if not k.startswith('objectives.')}
-        try:
-            with torch.no_grad():
-                yield
-        finally:
-            for name, value in kept.items():
-                self.get_buffer(name).copy_(value)
 
     def predict(self, inputs: Tensor, data_samples: List[TextRecogDataSample],
                 **kwargs) -> List[TextRecogDataSample]:

@@ -3,8 +3,9 @@
 What a metric has to say is its embedding ``h``, its value ``e`` and a generator ``R`` of pairs. The
 rest is here: eq. 3 and 6, the three sources of training data, the alternation of Algorithm 1.
 """
+from contextlib import contextmanager
 from numbers import Real
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, Iterable, Iterator, Optional, Tuple
 
 import numpy as np
 import torch
@@ -205,6 +206,19 @@ class LearnedSurrogate(BaseModule):
 
     def _rng(self) -> np.random.Generator:
         return np.random.default_rng([self.seed, current_iteration()[0], get_rank()])
+
+
+@contextmanager
+def held(model: nn.Module, but: Iterable[nn.Module]) -> Iterator[None]:
+    """Within it a model learns nothing, also no running statistics, except the parts named."""
+    learning = {id(buffer) for part in but for buffer in part.buffers()}
+    kept = [(b, b.clone()) for b in model.buffers() if id(b) not in learning]
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for buffer, value in kept:
+            buffer.copy_(value)
 
 
 def rows_differ(z: Tensor, y: Tensor) -> Tensor:

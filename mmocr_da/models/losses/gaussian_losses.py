@@ -1,0 +1,90 @@
+"""Losses that compare rotated boxes as Gaussians: mean the centre, two standard deviations a side.
+
+All in units of the label's size, so that small text counts as much as large.
+"""
+from typing import Tuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mmocr_da.registry import MODELS
+
+from .rotated_box_loss import RotatedBoxLoss
+
+EPS = 1e-7
+
+
+def as_gaussian(boxes: Tensor) -> Tuple[Tensor, Tensor]:
+    """``(N, 5) -> `` centres ``(N, 2)`` and covariances ``(N, 2, 2)``, which have the sides' squares
+    over 4 as eigenvalues."""
+    cos, sin = boxes[:, 4].cos(), boxes[:, 4].sin()
+    turn = torch.stack([torch.stack([cos, -sin], -1), torch.stack([sin, cos], -1)], -2)
+    return boxes[:, :2], turn @ torch.diag_embed(boxes[:, 2:4].square() / 4) @ turn.mT
+
+
+def in_units_of_label(pred: Tensor, target: Tensor) -> Tuple[Tensor, Tensor]:
+    """Both boxes around the label's centre, in units of the root of its area."""
+    unit = (target[:, 2] * target[:, 3]).clamp(min=0).sqrt().clamp(min=EPS)[:, None]
+    return tuple(torch.cat([(b[:, :2] - target[:, :2]) / unit, b[:, 2:4] / unit, b[:, 4:]], 1)
+                 for b in (pred, target))
+
+
+def root_of_det(covariance: Tensor) -> Tensor:
+    """``(N, 2, 2) -> (N,)``, with a derivative at 0."""
+    det = covariance[:, 0, 0] * covariance[:, 1, 1] - covariance[:, 0, 1] * covariance[:, 1, 0]
+    return (det.clamp(min=0) + EPS**2).sqrt()
+
+
+@MODELS.register_module()
+class KFIoULoss(RotatedBoxLoss):
+    """KFIoU: the overlap of two Gaussians by a Kalman filter (Yang et al., ICLR 2023).
+
+    ``1 - 3 KFIoU``, as KFIoU is 1/3 for equal boxes, plus smooth-L1 of the centre's distance in
+    units of the label's sides, since KFIoU itself does not see the centres (arXiv:2201.12558, eq. 6
+    to 8; there the centre is compared as encoded).
+
+    Args:
+        beta: Of smooth-L1.
+        kwargs: See :class:`RotatedBoxLoss`.
+    """
+
+    def __init__(self, beta: float = 1 / 9, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.beta = beta
+
+    def rows(self, pred: Tensor, target: Tensor) -> Tensor:
+        pred, target = in_units_of_label(pred, target)
+        (_, sigma1), (_, sigma2) = as_gaussian(pred), as_gaussian(target)
+        v1, v2 = (4 * root_of_det(sigma) for sigma in (sigma1, sigma2))
+        # det(S1 (S1 + S2)^-1 S2), what the filter leaves of both.
+        v = v1 * v2 / (4 * root_of_det(sigma1 + sigma2)).clamp(min=EPS)
+        kfiou = v / (v1 + v2 - v).clamp(min=EPS)
+        cos, sin = target[:, 4].cos(), target[:, 4].sin()
+        x, y = pred[:, 0], pred[:, 1]
+        offset = torch.stack([cos * x + sin * y, cos * y - sin * x], 1)
+        offset = offset / target[:, 2:4].clamp(min=EPS)
+        centre = F.smooth_l1_loss(offset, torch.zeros_like(offset), beta=self.beta,
+                                  reduction='none').sum(1)
+        return 1 - 3 * kfiou + centre
+
+
+@MODELS.register_module()
+class GWDLoss(RotatedBoxLoss):
+    """Gaussian Wasserstein distance (Yang et al., ICML 2021, arXiv:2101.11952, eq. 3 and 7).
+
+    ``1 - 1 / (1 + ln(1 + W^2))``, with ``W^2`` in units of the label's area.
+
+    Args:
+        kwargs: See :class:`RotatedBoxLoss`.
+    """
+
+    def rows(self, pred: Tensor, target: Tensor) -> Tensor:
+        pred, target = in_units_of_label(pred, target)
+        (mean1, sigma1), (mean2, sigma2) = as_gaussian(pred), as_gaussian(target)
+        # The trace of a root of a matrix of 2 x 2, by its trace and determinant.
+        trace = (sigma1 * sigma2).sum((1, 2)) + 2 * root_of_det(sigma1) * root_of_det(sigma2)
+        distance = ((mean1 - mean2).square().sum(1)
+                    + (sigma1 + sigma2).diagonal(dim1=1, dim2=2).sum(1)
+                    - 2 * (trace.clamp(min=0) + EPS**2).sqrt())
+        return 1 - 1 / (1 + torch.log1p(distance.clamp(min=0)))

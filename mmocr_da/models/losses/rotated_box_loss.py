@@ -1,0 +1,82 @@
+"""What losses of decoded rotated boxes have in common: the interface of MMDetection's losses."""
+from typing import Optional, Tuple
+
+import torch
+from mmdet.models.losses.utils import weight_reduce_loss
+from mmengine.model import BaseModule
+from torch import Tensor
+
+
+
+class RotatedBoxLoss(BaseModule):
+    """A loss for heads with ``reg_decoded_bbox=True``.
+
+    A loss of your own is a subclass with :meth:`rows`.
+
+    Args:
+        reduction: ``'mean'``, ``'sum'`` or ``'none'``.
+        loss_weight: Factor of the loss.
+    """
+
+    def __init__(self, reduction: str = 'mean', loss_weight: float = 1.0) -> None:
+        super().__init__()
+        _check_reduction(reduction)
+        self.reduction = reduction
+        self.loss_weight = loss_weight
+
+    def rows(self, pred: Tensor, target: Tensor) -> Tensor:
+        """The loss of each pair, ``(N, 5), (N, 5) -> (N,)``, in the precision of ``pred``."""
+        raise NotImplementedError
+
+    def forward(self, pred: Tensor, target: Tensor, weight: Optional[Tensor] = None,
+                avg_factor: Optional[float] = None,
+                reduction_override: Optional[str] = None) -> Tensor:
+        """The loss of a head's boxes, computed in float32 at least, and with AMP, too.
+
+        Args:
+            pred: ``(N, 5)``, or ``(N, 4)`` of x1, y1, x2, y2.
+            target: Their labels, in the same form.
+            weight: ``(N,)``, or ``(N, 5)`` as heads have it. Pairs of weight 0 are not looked at.
+            avg_factor: What the sum is divided by, instead of ``N``.
+            reduction_override: Instead of ``reduction``.
+        """
+        reduction = reduction_override or self.reduction
+        _check_reduction(reduction)
+        used, boxes, labels = self.pairs(pred, target, weight)
+        if weight is not None and weight.dim() > 1:
+            weight = weight.mean(-1)
+        with torch.autocast(pred.device.type, enabled=False):
+            loss = self.rows(boxes, labels)
+            loss = loss.new_zeros(len(pred)).index_put((used, ), loss)
+            return self.loss_weight * weight_reduce_loss(loss, weight, reduction, avg_factor)
+
+    @staticmethod
+    def pairs(pred: Tensor, target: Tensor, weight: Optional[Tensor]
+              ) -> Tuple[Tensor, Tensor, Tensor]:
+        """Rows with a weight above 0 ``(M,)``; their boxes and labels, rotated, ``(M, 5)``."""
+        if pred.shape != target.shape or pred.size(-1) not in (4, 5):
+            raise ValueError('pred and target must be boxes of 5 numbers, or of 4, of one shape, '
+                             f'got {tuple(pred.shape)} and {tuple(target.shape)}; a head needs '
+                             'reg_decoded_bbox=True')
+        used = torch.arange(len(pred), device=pred.device)
+        if weight is not None:
+            used = used[(weight if weight.dim() == 1 else weight.mean(-1)) > 0]
+        dtype = torch.promote_types(pred.dtype, torch.float32)
+        return used, as_rotated(pred[used].to(dtype)), as_rotated(target[used].to(dtype))
+
+
+def _check_reduction(reduction: str) -> None:
+    if reduction not in ('mean', 'sum', 'none'):
+        raise ValueError(f'reduction must be one of mean, sum, none, got {reduction!r}')
+
+
+def as_rotated(boxes: Tensor) -> Tensor:
+    """``(N, 5) -> (N, 5)``, and ``(N, 4)`` of x1, y1, x2, y2 ``-> (N, 5)`` at an angle of 0.
+
+    >>> as_rotated(torch.tensor([[0., 0., 2., 4.]])).tolist()
+    [[1.0, 2.0, 2.0, 4.0, 0.0]]
+    """
+    if boxes.size(-1) == 5:
+        return boxes
+    return torch.cat([(boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2],
+                      torch.zeros_like(boxes[:, :1])], 1)

@@ -1,0 +1,146 @@
+"""Pairs of rotated boxes with their IoU: the generator of LS-IoU (Patel et al., section 4.3)."""
+import hashlib
+import json
+import logging
+import os
+from pathlib import Path
+from typing import Optional, Sequence, Tuple, Union
+
+import numpy as np
+import torch
+from mmengine.dist import barrier, get_local_rank
+from mmengine.fileio import load
+from mmengine.logging import print_log
+
+from mmocr_da.structures import polygons_to_rotated, regularize, rotated_overlaps
+
+#: Pairs whose IoU is computed at once.
+CHUNK = 1 << 18
+VERSION = 1
+
+
+class BoxPairs:
+    """Labels and distorted variants of them, stored once with their IoU and drawn uniformly over it.
+
+    The variants are within bounds of their labels: the centre moves by ``max_shift`` times the
+    label's sides, a side changes by the factor ``max_scale``, the angle by ``max_angle``. How much
+    of that a variant takes is drawn first, so that there are close ones, too. A box at a random
+    place would hardly touch another one, and a uniform IoU cannot be drawn directly, therefore the
+    collection; it is the same for the same labels, bounds and seed.
+
+    Args:
+        ann_files: Files of labels in MMOCR's format for text detection, one or several. Ignored
+            instances, and those without an area, are left out.
+        num_pairs: Size of the collection; 44 bytes each.
+        max_shift: In sides of the label.
+        max_scale: A factor above 1.
+        max_angle: In degrees.
+        seed: Of the collection.
+        cache_dir: Folder of the collection. Its name there is made of all the above.
+    """
+
+    def __init__(self,
+                 ann_files: Union[str, Sequence[str]],
+                 num_pairs: int = 3_000_000,
+                 max_shift: float = 1.0,
+                 max_scale: float = 2.0,
+                 max_angle: float = 45.0,
+                 seed: int = 0,
+                 cache_dir: str = 'work_dirs/box_pairs') -> None:
+        for name, value, wanted, fits in (
+                ('num_pairs', num_pairs, 'a number of pairs of at least 1', num_pairs >= 1),
+                ('max_shift', max_shift, 'at least 0', max_shift >= 0),
+                ('max_scale', max_scale, 'at least 1', max_scale >= 1),
+                ('max_angle', max_angle, 'from 0 to 90 degrees', 0 <= max_angle <= 90)):
+            if not fits:
+                raise ValueError(f'{name} must be {wanted}, got {value!r}')
+        self.labels = read_labels([ann_files] if isinstance(ann_files, str) else ann_files)
+        self.num_pairs, self.seed = num_pairs, seed
+        self.bounds = dict(max_shift=max_shift, max_scale=max_scale, max_angle=max_angle)
+        self.file = Path(cache_dir) / f'{self._fingerprint()}.npy'
+        if get_local_rank() == 0 and not self.file.exists():
+            self._store()
+        barrier()
+        self.pairs = np.load(self.file, mmap_mode='r')
+        self.starts = np.searchsorted(self.pairs[:, 10], np.linspace(0, 1, 101)[:-1])
+
+    def _fingerprint(self) -> str:
+        what = json.dumps([VERSION, self.num_pairs, self.seed, self.bounds], sort_keys=True)
+        return hashlib.sha256(what.encode() + self.labels.tobytes()).hexdigest()[:16]
+
+    def _store(self) -> None:
+        print_log(f'Storing {self.num_pairs} pairs of boxes in {self.file}', 'current')
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        pairs = np.empty((self.num_pairs, 11), np.float32)
+        rng = np.random.default_rng(self.seed)
+        for start in range(0, self.num_pairs, CHUNK):
+            chunk = pairs[start:start + CHUNK]
+            labels = torch.from_numpy(self.labels[rng.integers(len(self.labels), size=len(chunk))])
+            boxes = distort(labels, rng, **self.bounds)
+            chunk[:, :5], chunk[:, 5:10] = boxes, labels
+            chunk[:, 10] = rotated_overlaps(boxes, labels, is_aligned=True)
+        pairs = pairs[np.argsort(pairs[:, 10], kind='stable')]
+        # Another process of this machine may be doing the same; a killed one leaves no half file.
+        part = self.file.with_suffix(f'.{os.getpid()}.tmp')
+        with open(part, 'wb') as f:
+            np.save(f, pairs)
+        os.replace(part, self.file)
+
+    def draw(self, count: int, rng: np.random.Generator
+             ) -> Tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Boxes ``(count, 5)``, their labels ``(count, 5)``, and the IoU ``(count,)``.
+
+        The hundredth part of the range from 0 to 1 is drawn first, then a pair there, or in the
+        next higher part that has one.
+        """
+        parts = rng.integers(len(self.starts), size=count)
+        # A part without pairs ends where it starts.
+        ends = np.append(self.starts[1:], len(self.pairs))
+        first = np.minimum(self.starts[parts], len(self.pairs) - 1)
+        last = np.maximum(ends[parts], first + 1)
+        rows = np.asarray(self.pairs[np.sort(rng.integers(first, last))])
+        rows = torch.from_numpy(rng.permutation(rows))
+        return rows[:, :5], rows[:, 5:10], rows[:, 10]
+
+
+def read_labels(ann_files: Sequence[str]) -> np.ndarray:
+    """Rotated boxes of all labels with an area that are not ignored, ``(N, 5)`` float32."""
+    polygons, passed_over = [], 0
+    for file in ann_files:
+        annotations = load(file)
+        if not isinstance(annotations, dict) or 'data_list' not in annotations:
+            raise ValueError(f"ann_files must be in MMOCR's format, with a data_list, got {file}")
+        for image in annotations['data_list']:
+            for instance in image['instances']:
+                polygon = np.asarray(instance.get('polygon', ()), np.float32)
+                if instance.get('ignore'):
+                    continue
+                if len(polygon) < 6 or not np.isfinite(polygon).all():
+                    passed_over += 1
+                    continue
+                polygons.append(polygon)
+    boxes = polygons_to_rotated(polygons).numpy()
+    has_area = boxes[:, 2:4].min(1, initial=np.inf) > 0
+    passed_over += int((~has_area).sum())
+    if not has_area.any():
+        raise ValueError('ann_files must have labelled polygons with an area, got none in '
+                         f'{", ".join(map(str, ann_files))}')
+    if passed_over:
+        print_log(f'{passed_over} labels without an area are passed over in '
+                  f'{", ".join(map(str, ann_files))}', 'current', logging.WARNING)
+    return boxes[has_area]
+
+
+def distort(labels: torch.Tensor, rng: np.random.Generator, max_shift: float, max_scale: float,
+            max_angle: float) -> torch.Tensor:
+    """A variant of each label within the bounds, ``(N, 5) -> (N, 5)``."""
+    count = len(labels)
+    much = rng.uniform(size=(count, 1))**2
+    x, y, w, h, turn = torch.from_numpy(
+        (much * rng.uniform(-1, 1, (count, 5))).astype(np.float32)).unbind(1)
+    x, y = max_shift * x * labels[:, 2], max_shift * y * labels[:, 3]
+    cos, sin = labels[:, 4].cos(), labels[:, 4].sin()
+    return regularize(torch.stack([
+        labels[:, 0] + cos * x - sin * y, labels[:, 1] + sin * x + cos * y,
+        labels[:, 2] * max_scale**w, labels[:, 3] * max_scale**h,
+        labels[:, 4] + np.radians(max_angle) * turn], 1))

@@ -1,0 +1,168 @@
+#!/usr/bin/env python
+"""Write scenes with rotated words for text detection, in MMOCR's own format.
+
+Strings of letters and digits in the fonts of installed packages, in any colour, at any angle, on
+coloured grounds with lights, textures and shapes that are no text. Nothing is downloaded::
+
+    python tools/dataset_converters/rotated_scenes.py --out-dir data/rotated_scenes
+
+It writes OUT/instances_{train,test}.json, whose polygons are the four corners of the words, and
+colour images in OUT/images/.
+"""
+
+import argparse
+import json
+import string
+from pathlib import Path
+
+import cv2
+import numpy as np
+from printed_to_handwritten import check_out_dir, font_files, load_faces, print_glyph, whole_folder
+
+# Raise it when the images of an unchanged command line change: the stamp then tells old data apart.
+VERSION = 1
+ALPHABET = string.digits + string.ascii_letters
+SPLITS = ('train', 'test')
+
+
+def surface(rng, size, grey):
+    """``(size, size, 3)``: a colour of that grey level, under spots of light."""
+    coarse = rng.normal(0, 25, (int(rng.integers(2, 9)), int(rng.integers(2, 9)), 3))
+    light = cv2.resize(coarse.astype(np.float32), (size, size), interpolation=cv2.INTER_CUBIC)
+    tint = rng.normal(0, 25, 3)
+    return grey + tint - tint.mean() + light
+
+
+def add_clutter(image, rng):
+    """Lines and ellipses, which a detector must learn to leave alone."""
+    size = len(image)
+    for _ in range(rng.integers(0, 8)):
+        colour = [float(c) for c in rng.uniform(0, 255, 3)]
+        start, end = rng.integers(0, size, (2, 2))
+        if rng.random() < 0.5:
+            cv2.line(image, start.tolist(), end.tolist(), colour, int(rng.integers(1, 5)))
+        else:
+            axes = (abs(end - start) // 2 + 1).tolist()
+            cv2.ellipse(image, start.tolist(), axes, rng.uniform(0, 180), 0, 360, colour,
+                        int(rng.integers(1, 5)) if rng.random() < 0.5 else -1)
+
+
+def write_word(face, rng):
+    """Ink ``(h, w)`` in [0, 1] of one word, tight."""
+    height, slant = int(rng.integers(14, 41)), rng.normal(0, 0.1)
+    glyphs = [print_glyph(face, ALPHABET[rng.integers(len(ALPHABET))], height, slant, rng)
+              for _ in range(rng.integers(2, 10))]
+    gap = np.zeros((height, max(1, height // 8)), np.float32)
+    ink = np.concatenate([part for glyph in glyphs for part in (glyph, gap)][:-1], 1)
+    rows = np.flatnonzero((ink > 0.05).any(1))
+    return np.clip(ink[rows[0]:rows[-1] + 1], 0, 1)
+
+
+def place(image, taken, ink, rng):
+    """Write ``ink`` at a random angle where nothing is; its polygon, or None without a place."""
+    size = len(image)
+    h, w = ink.shape
+    # Most text is nearly level, some is at any angle.
+    degrees = rng.normal(0, 15) if rng.random() < 0.7 else rng.uniform(-90, 90)
+    turn = cv2.getRotationMatrix2D((w / 2, h / 2), degrees, 1)
+    corners = np.array([[0, 0], [w, 0], [w, h], [0, h]]) @ turn[:, :2].T + turn[:, 2]
+    low, high = corners.min(0), corners.max(0)
+    if (high - low > size - 4).any():
+        return None
+    for _ in range(20):
+        shift = rng.uniform(2 - low, size - 2 - high)
+        polygon = corners + shift
+        mask = cv2.fillPoly(np.zeros((size, size), np.uint8), [np.rint(polygon).astype(int)], 1)
+        if not (cv2.dilate(mask, np.ones((9, 9))) & taken).any():
+            break
+    else:
+        return None
+    taken |= mask
+    turn[:, 2] += shift
+    hidden = cv2.warpAffine(ink, turn, (size, size))[:, :, None]
+    ground = float(image[mask > 0].mean())
+    contrast = rng.uniform(60, 160)
+    grey = ground - contrast if ground > rng.uniform(60, 195) else ground + contrast
+    image += hidden * (surface(rng, size, grey) - image)
+    return polygon
+
+
+def draw(faces, size, rng):
+    """Colour image ``(size, size, 3)`` and the polygons of its words."""
+    image = np.ascontiguousarray(surface(rng, size, rng.uniform(40, 215)), np.float32)
+    add_clutter(image, rng)
+    taken, polygons = np.zeros((size, size), np.uint8), []
+    for _ in range(rng.integers(1, 13)):
+        polygon = place(image, taken, write_word(faces[rng.integers(len(faces))], rng), rng)
+        if polygon is not None:
+            polygons.append(polygon)
+    if rng.random() < 0.5:
+        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 1.2))
+    image += rng.normal(0, rng.uniform(0, 10), image.shape)
+    return np.clip(np.rint(image), 0, 255).astype(np.uint8), polygons
+
+
+# ---------------------------------------------------------------------------- files
+
+
+def write_split(root, split, count, faces, size, seed):
+    """Write ``count`` images of ``split`` and their annotation file."""
+    (root / 'images' / split).mkdir(parents=True)
+    data_list = []
+    for i in range(count):
+        # One stream per image: asking for more images leaves the first ones as they are.
+        rng = np.random.default_rng([seed, SPLITS.index(split), i])
+        image, polygons = draw(faces, size, rng)
+        name = f'images/{split}/{i:05d}.jpg'
+        cv2.imwrite(str(root / name), image)
+        instances = [
+            dict(polygon=polygon.round(1).ravel().tolist(), bbox_label=0, ignore=False,
+                 bbox=[*polygon.min(0).round(1).tolist(), *polygon.max(0).round(1).tolist()])
+            for polygon in polygons]
+        data_list.append(dict(img_path=name, height=size, width=size, instances=instances))
+    metainfo = dict(dataset_type='TextDetDataset', task_name='textdet',
+                    category=[dict(id=0, name='text')])
+    (root / f'instances_{split}.json').write_text(
+        json.dumps(dict(metainfo=metainfo, data_list=data_list)), encoding='utf-8')
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(
+        description=__doc__.split('\n\n')[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument('--out-dir', type=Path, default=Path('data/rotated_scenes'))
+    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--num-train', type=int, default=400)
+    parser.add_argument('--num-test', type=int, default=100)
+    parser.add_argument('--size', type=int, default=512, help='height and width of the images, px')
+    parser.add_argument('--fonts', type=Path, help='folder of fonts to use instead of those in '
+                        'installed packages (matplotlib, font-*)')
+    parser.add_argument('--force', action='store_true',
+                        help='replace data that this converter wrote with other options')
+    return parser.parse_args(argv)
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    if args.size < 64:
+        raise ValueError(f'--size must be at least 64 px, got {args.size}')
+    faces = load_faces(font_files(args.fonts), ALPHABET)
+    if not faces:
+        raise ValueError('no font can print digits and letters; pass --fonts a folder with one '
+                         'that can')
+    options = dict(converter='rotated_scenes', version=VERSION, seed=args.seed,
+                   num_train=args.num_train, num_test=args.num_test, size=args.size,
+                   fonts=[face.name for face in faces])
+    # A trailing slash or a symbolic link must not decide where the partial data goes.
+    out = args.out_dir.resolve()
+    if check_out_dir(out, options, args.force):
+        print(f'{out} is complete, nothing to do.')
+        return
+    with whole_folder(out, options) as folder:
+        for split in SPLITS:
+            write_split(folder, split, options[f'num_{split}'], faces, args.size, args.seed)
+    print(f'Wrote {out}: {args.num_train} scenes to train with, {args.num_test} to test with.')
+
+
+if __name__ == '__main__':
+    main()
