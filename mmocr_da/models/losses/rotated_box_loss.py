@@ -7,11 +7,15 @@ from mmengine.model import BaseModule
 from torch import Tensor
 
 
+#: Labels with a shorter side count as without an area, px.
+MIN_SIDE = 1e-3
+
 
 class RotatedBoxLoss(BaseModule):
     """A loss for heads with ``reg_decoded_bbox=True``.
 
-    A loss of your own is a subclass with :meth:`rows`.
+    A loss of your own is a subclass with :meth:`rows`. Labels without an area cost nothing: there
+    is no box that agrees with them.
 
     Args:
         reduction: ``'mean'``, ``'sum'`` or ``'none'``.
@@ -46,23 +50,25 @@ class RotatedBoxLoss(BaseModule):
         if weight is not None and weight.dim() > 1:
             weight = weight.mean(-1)
         with torch.autocast(pred.device.type, enabled=False):
-            loss = self.rows(boxes, labels)
+            loss = self.rows(boxes, labels).to(boxes.dtype)
             loss = loss.new_zeros(len(pred)).index_put((used, ), loss)
             return self.loss_weight * weight_reduce_loss(loss, weight, reduction, avg_factor)
 
     @staticmethod
     def pairs(pred: Tensor, target: Tensor, weight: Optional[Tensor]
               ) -> Tuple[Tensor, Tensor, Tensor]:
-        """Rows with a weight above 0 ``(M,)``; their boxes and labels, rotated, ``(M, 5)``."""
+        """Rows that count ``(M,)``; their boxes and labels, rotated, ``(M, 5)``."""
         if pred.shape != target.shape or pred.size(-1) not in (4, 5):
             raise ValueError('pred and target must be boxes of 5 numbers, or of 4, of one shape, '
                              f'got {tuple(pred.shape)} and {tuple(target.shape)}; a head needs '
                              'reg_decoded_bbox=True')
-        used = torch.arange(len(pred), device=pred.device)
-        if weight is not None:
-            used = used[(weight if weight.dim() == 1 else weight.mean(-1)) > 0]
         dtype = torch.promote_types(pred.dtype, torch.float32)
-        return used, as_rotated(pred[used].to(dtype)), as_rotated(target[used].to(dtype))
+        labels = as_rotated(target.to(dtype))
+        counts = labels[:, 2:4].amin(1) > MIN_SIDE
+        if weight is not None:
+            counts &= (weight if weight.dim() == 1 else weight.mean(-1)) > 0
+        used, = counts.nonzero(as_tuple=True)
+        return used, as_rotated(pred[used].to(dtype)), labels[used]
 
 
 def _check_reduction(reduction: str) -> None:

@@ -32,8 +32,9 @@ def rotated_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
                                  b[:, 4:]], 1) for b in (boxes1, boxes2))
     a, b = corners_of(boxes1), corners_of(boxes2)
     inside = (_clipped(a, b, SLACK) + _clipped(b, a, -SLACK)).clamp(min=0)
-    areas = boxes1[:, 2:4].prod(1) + boxes2[:, 2:4].prod(1)
-    inside = torch.minimum(inside, areas / 2)
+    area1, area2 = boxes1[:, 2:4].prod(1), boxes2[:, 2:4].prod(1)
+    inside = torch.minimum(inside, torch.minimum(area1, area2))
+    areas = area1 + area2
     return (inside / (areas - inside).clamp(min=1e-12)).to(dtype)
 
 

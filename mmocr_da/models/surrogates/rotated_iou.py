@@ -184,7 +184,8 @@ class LSIoULoss(RotatedBoxLoss):
         return estimate
 
     def _encode(self, boxes: Tensor, labels: Tensor) -> Tuple[Tensor, Tensor]:
-        return self.surrogate.encode(boxes, labels), self.surrogate.encode(labels, labels)
+        dtype = next(self.surrogate.parameters()).dtype
+        return tuple(self.surrogate.encode(b, labels).to(dtype) for b in (boxes, labels))
 
     def _log(self, values: Dict[str, Tensor]) -> None:
         hub = MessageHub.get_current_instance()
