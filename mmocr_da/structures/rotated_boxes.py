@@ -1,8 +1,8 @@
 """Rotated boxes as a box type of MMDetection, which itself has axis-parallel ones only.
 
-One convention, everywhere in this package (``le90``): a box is ``(cx, cy, w, h, angle)``, ``w`` its
-long side, ``angle`` that of the long side in radians, in ``[-pi/2, pi/2)``, clockwise as one sees it
-(x to the right, y down). It is that of MMCV's rotated operators with ``clockwise=True``.
+One convention, everywhere in this package (``le90``): a box is ``(cx, cy, w, h, angle)``, ``w``
+its long side, ``angle`` that of the long side in radians, in ``[-pi/2, pi/2)``, clockwise as one
+sees it (x to the right, y down). It is that of MMCV's rotated operators with ``clockwise=True``.
 """
 import math
 from typing import List, Sequence, Tuple, Union
@@ -126,7 +126,7 @@ def _aligned_overlaps(boxes1: Tensor, boxes2: Tensor, mode: str) -> Tensor:
 
 
 def surrounding(boxes: Tensor) -> Tensor:
-    """Smallest axis-parallel boxes around rotated ones, ``(..., 5) -> (..., 4)``, x1, y1, x2, y2."""
+    """Smallest axis-parallel boxes around, ``(..., 5) -> (..., 4)`` of x1, y1, x2, y2."""
     w, h, angle = boxes[..., 2], boxes[..., 3], boxes[..., 4]
     cos, sin = angle.cos().abs(), angle.sin().abs()
     half = torch.stack([w * cos + h * sin, w * sin + h * cos], -1) / 2

@@ -54,7 +54,8 @@ class AngleMaxIoUAssigner(MaxIoUAssigner):
             torch.where(fits | ignored, overlaps, 0.), gt_labels)
         if len(overlaps):
             # At a wrong angle: too much text for background, too little for a clear mistake.
-            unclear = (~fits & (overlaps >= self.neg_iou_thr) & (overlaps < self.pos_iou_thr)).any(0)
+            between = (overlaps >= self.neg_iou_thr) & (overlaps < self.pos_iou_thr)
+            unclear = (between & ~fits).any(0)
             result.gt_inds[unclear & (result.gt_inds == 0)] = -1
         return result
 

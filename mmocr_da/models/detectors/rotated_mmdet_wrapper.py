@@ -1,10 +1,10 @@
 """MMOCR's wrapper of MMDetection's detectors, for rotated boxes and for learned surrogates."""
 from typing import Dict, List, Optional
 
-from mmocr.models.textdet.detectors import MMDetWrapper
-from mmocr.structures import TextDetDataSample
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
+from mmocr.models.textdet.detectors import MMDetWrapper
+from mmocr.structures import TextDetDataSample
 from torch import Tensor
 
 from mmocr_da.registry import MODELS

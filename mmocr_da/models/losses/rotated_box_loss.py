@@ -6,7 +6,6 @@ from mmdet.models.losses.utils import weight_reduce_loss
 from mmengine.model import BaseModule
 from torch import Tensor
 
-
 #: Labels with a shorter side count as without an area, px.
 MIN_SIDE = 1e-3
 

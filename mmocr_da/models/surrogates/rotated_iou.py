@@ -143,9 +143,9 @@ class LSIoULoss(RotatedBoxLoss):
     another wrapper the detector's other losses go on. In several processes DDP needs
     ``find_unused_parameters=True`` in the config.
 
-    The log shows ``lsiou_error_model`` and ``lsiou_error_generated``, the mean of ``|e_hat - e|`` on
-    predictions and on generated pairs; ``lsiou_loss_fit`` and ``lsiou_loss_gradient``, the terms of
-    eq. 6; ``lsiou_rank_correlation`` of ``e_hat`` and ``e`` on both together; ``lsiou_iou``, the
+    The log shows ``lsiou_error_model`` and ``lsiou_error_generated``, the mean of ``|e_hat - e|``
+    on predictions and on generated pairs; ``lsiou_loss_fit`` and ``lsiou_loss_gradient``, the terms
+    of eq. 6; ``lsiou_rank_correlation`` of ``e_hat`` and ``e`` on both together; ``lsiou_iou``, the
     true mean IoU of the predictions.
 
     Args:
@@ -171,8 +171,8 @@ class LSIoULoss(RotatedBoxLoss):
         # Also where the detector is held.
         with torch.enable_grad(), torch.autocast(pred.device.type, enabled=False):
             out = self.surrogate.fit(*self._encode(boxes, labels))
-        self._log(out)
-        return out['loss_fit'] + out['loss_gradient']
+            self._log(out)
+            return out['loss_fit'] + out['loss_gradient']
 
     def rows(self, pred: Tensor, target: Tensor) -> Tensor:
         z, y = self._encode(pred, target)

@@ -1,0 +1,93 @@
+"""NMS of rotated boxes: laws, a greedy oracle on shapely, and MMCV's operator."""
+import math
+
+import numpy as np
+import pytest
+import shapely
+import torch
+from mmcv.ops import nms_rotated as mmcv_nms_rotated
+
+from mmocr_da.models.detectors.rotated_nms import nms_rotated
+from mmocr_da.structures import corners_of
+
+
+def random_boxes(count, seed=0):
+    """In heaps, as a detector gives them."""
+    rng = np.random.default_rng(seed)
+    heaps = np.stack([*rng.uniform(0, 300, (2, 15)), rng.uniform(30, 90, 15),
+                      rng.uniform(8, 28, 15), rng.uniform(-1.5, 1.5, 15)], 1)
+    boxes = heaps[rng.integers(15, size=count)] + rng.normal(0, [4, 4, 4, 2, 0.15], (count, 5))
+    boxes[:, 2:4] = boxes[:, 2:4].clip(2)
+    return torch.from_numpy(boxes).float(), torch.from_numpy(rng.permutation(count) / count).float()
+
+
+def oracle(boxes, scores, threshold):
+    outlines = shapely.polygons(corners_of(boxes.double()).numpy())
+    both = shapely.area(shapely.intersection(outlines[:, None], outlines[None]))
+    areas = shapely.area(outlines)
+    ious = both / (areas[:, None] + areas[None] - both)
+    keep = []
+    for row in scores.argsort(descending=True).tolist():
+        if all(ious[row, other] < threshold for other in keep):
+            keep.append(row)
+    return keep
+
+
+@pytest.mark.parametrize('threshold', [0.05, 0.1, 0.3, 0.5, 0.7, 0.95])
+def test_it_keeps_what_mmcv_and_the_oracle_keep(threshold):
+    boxes, scores = random_boxes(150)
+    dets, keep = nms_rotated(boxes, scores, threshold)
+    wanted, rows = mmcv_nms_rotated(boxes, scores, threshold)
+    assert 5 < len(keep) < 150
+    assert keep.tolist() == rows.tolist() == oracle(boxes, scores, threshold)
+    assert torch.equal(dets, wanted)
+
+
+def test_the_result():
+    boxes, scores = random_boxes(60)
+    dets, keep = nms_rotated(boxes, scores, 0.3)
+    assert dets.shape == (len(keep), 6)
+    assert torch.equal(dets[:, :5], boxes[keep]) and torch.equal(dets[:, 5], scores[keep])
+    assert (dets[1:, 5] < dets[:-1, 5]).all() and dets[0, 5] == scores.max()
+    # What is left goes through unchanged.
+    again, rows = nms_rotated(dets[:, :5], dets[:, 5], 0.3)
+    assert torch.equal(again, dets) and rows.tolist() == list(range(len(dets)))
+
+
+def test_the_order_of_the_boxes_does_not_matter():
+    boxes, scores = random_boxes(80)
+    order = torch.randperm(80)
+    dets, keep = nms_rotated(boxes, scores, 0.4)
+    other, rows = nms_rotated(boxes[order], scores[order], 0.4)
+    assert torch.equal(other, dets) and torch.equal(order[rows], keep)
+
+
+def test_disjoint_boxes_stay():
+    boxes = torch.tensor([[20. * i, 50 * j, 18, 9, 0.1 * i] for i in range(6) for j in range(4)])
+    dets, keep = nms_rotated(boxes, torch.rand(24), 0.01)
+    assert sorted(keep.tolist()) == list(range(24))
+
+
+def test_one_of_identical_boxes_stays_and_it_is_the_best():
+    boxes = torch.tensor([[50., 50, 40, 10, 0.5]]).repeat(4, 1)
+    boxes[2, 4] += math.pi  # the same rectangle
+    dets, keep = nms_rotated(boxes, torch.tensor([0.2, 0.9, 0.4, 0.3]), 0.9)
+    assert keep.tolist() == [1] and dets[0, 5].item() == pytest.approx(0.9)
+
+
+def test_a_box_that_is_gone_removes_nothing():
+    """A chain: the first overlaps the second by 1/3, the second the third, the first not the third."""
+    boxes = torch.tensor([[0., 0, 40, 10, 0], [20, 0, 40, 10, 0], [40, 0, 40, 10, 0]])
+    scores = torch.tensor([0.9, 0.8, 0.7])
+    for threshold, wanted in ((0.32, [0, 2]), (0.34, [0, 1, 2])):
+        assert nms_rotated(boxes, scores, threshold)[1].tolist() == wanted
+    # From the other end, the middle one is the best.
+    assert nms_rotated(boxes, torch.tensor([0.7, 0.9, 0.8]), 0.32)[1].tolist() == [1]
+
+
+def test_a_crossing_of_two_lines_is_no_double():
+    """Their surrounding boxes are the same one, but their overlap is 100 of 700."""
+    boxes = torch.tensor([[0., 0, 40, 10, math.pi / 4], [0, 0, 40, 10, -math.pi / 4]])
+    scores = torch.tensor([0.5, 0.6])
+    assert nms_rotated(boxes, scores, 0.15)[1].tolist() == [1, 0]
+    assert nms_rotated(boxes, scores, 0.14)[1].tolist() == [1]
