@@ -53,5 +53,10 @@ val_dataloader = dict(
         ]
     })
 test_dataloader = val_dataloader
-val_evaluator = dict(_delete_=True, type='HmeanIOUMetric')
+val_evaluator = [
+    dict(type='HmeanIOUMetric'),
+    dict(type='HmeanIOUMetric', match_iou_thr=0.7, prefix='icdar_iou70')
+]
 test_evaluator = val_evaluator
+
+auto_scale_lr = dict(base_batch_size=4)

@@ -1,12 +1,12 @@
 """Post-tuned by the learned surrogate of rotated IoU, from predictions and generated pairs."""
-_base_ = './_base_small_tuning.py'
+_base_ = ['./_base_small_tuning.py', './_base_surrogate_hooks.py']
 
 surrogate = dict(
     source='local-global',
     pairs=dict(ann_files=f'{_base_.detection_data_root}/instances_train.json'),
     pretrain_steps=2000,
     surrogate_steps=1,
-    model_steps=4)
+    model_steps=9)
 model = dict(
     cfg=dict(
         roi_head=dict(
@@ -14,10 +14,4 @@ model = dict(
                 reg_decoded_bbox=True,
                 loss_bbox=dict(_delete_=True, type='mmocr_da.LSIoULoss', surrogate=surrogate)))))
 # The surrogate learns at the rate at which it was pre-trained.
-optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(surrogate=dict(lr_mult=5))))
-custom_hooks = [
-    dict(type='mmocr_da.SurrogateExportHook'),
-    dict(type='mmocr_da.SurrogateWatchHook')
-]
-# In several processes: an iteration trains either the surrogate or the detector.
-find_unused_parameters = True
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(surrogate=dict(lr_mult=2))))

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmocr_da.models.layers import DomainNorm
+from mmocr_da.models.surrogates import LearnedSurrogate
 
 # Everything MMOCR's `tools/test.py` and inferencers read. Whatever else a config holds (training,
 # helper variables of the user) is not carried over.
@@ -46,6 +47,10 @@ def strip_adaptation(cfg: Config, state_dict: Dict[str, Tensor]
         raise ValueError('SeqCLR has no decoder, so there is no recognizer to export; its encoder '
                          'is in the encoder_*.pth beside the checkpoint (EncoderExportHook), '
                          'which a recognizer takes by load_from')
+    if str(cfg.model.get('type')).removeprefix('mmocr_da.') == 'RotatedMMDetWrapper':
+        raise ValueError('MMOCR has no rotated boxes, so there is no plain model of a rotated '
+                         'detector to export; keep mmocr_da installed and use the config and the '
+                         'checkpoint as they are')
     if cfg.get('test_dataloader') is None:
         raise ValueError('an export needs a test_dataloader in the config, whose pipeline becomes '
                          'that of the exported model, got none; add one, its images may be missing')
@@ -53,6 +58,9 @@ def strip_adaptation(cfg: Config, state_dict: Dict[str, Tensor]
     init_default_scope(cfg.get('default_scope', 'mmocr'))
     plain = Config(dict(default_scope='mmocr', model=plain_model(cfg.model)))
     adapted = MODELS.build(copy.deepcopy(cfg.model))
+    learned = tuple(f'{name}.' for name, part in adapted.named_modules()
+                    if isinstance(part, LearnedSurrogate))
+    state_dict = {k: v for k, v in state_dict.items() if not k.startswith(learned)}
     if hasattr(adapted, 'deployed_state_dict'):
         state_dict = adapted.deployed_state_dict(state_dict)
     for key in KEPT_KEYS:
@@ -88,6 +96,7 @@ def plain_model(model: ConfigDict) -> ConfigDict:
     """Return the stock part of a model config: its type and the keys that type knows."""
     model = copy.deepcopy(model)
     _restore_batch_norms(model)
+    _drop_losses(model)
     plain = _plain_part(model)
     # Ours are host classes with another speed or another loss: in testing the host's do the same.
     if _is_ours(plain.get('data_preprocessor')):
@@ -111,6 +120,18 @@ def _restore_batch_norms(node) -> None:
     if not isinstance(node, (str, bytes)) and hasattr(node, '__iter__'):
         for value in node:
             _restore_batch_norms(value)
+
+
+def _drop_losses(node) -> None:
+    """Put a loss of the host in the place of ours in a detector: in testing there is none."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key.startswith('loss_') and _is_ours(value):
+                node[key] = ConfigDict(type='SmoothL1Loss')
+        node = node.values()
+    if not isinstance(node, (str, bytes)) and hasattr(node, '__iter__'):
+        for value in node:
+            _drop_losses(value)
 
 
 def _plain_part(cfg: ConfigDict) -> ConfigDict:

@@ -25,12 +25,14 @@ def approximation_error(estimates: Sequence[float], values: Sequence[float]) -> 
     return round(float(np.abs(np.subtract(estimates, values)).mean()), 12)
 
 
-def error_by_value(estimates: Sequence[float], values: Sequence[float]) -> Dict[float, float]:
-    """:func:`approximation_error` of the pairs at each value.
+def error_by_value(estimates: Sequence[float], values: Sequence[float], step: float = 0
+                   ) -> Dict[float, float]:
+    """:func:`approximation_error` of the pairs at each value, or up to half a ``step`` from it.
 
     >>> error_by_value([0.1, 0.5, 0.9], [0, 1, 1])
     {0: 0.1, 1: 0.3}
     """
     estimates, values = np.asarray(estimates), np.asarray(values)
-    return {value.item(): approximation_error(estimates[values == value], values[values == value])
-            for value in np.unique(values)}
+    at = (np.rint(values / step) * step).round(6) if step else values
+    return {value.item(): approximation_error(estimates[at == value], values[at == value])
+            for value in np.unique(at)}

@@ -10,7 +10,7 @@ from mmocr_da.evaluation.surrogate import approximation_error, rank_correlation
 Pairs = Tuple[Sequence[float], Sequence[float]]
 
 
-def plot_quality(kinds: Mapping[str, Pairs], out_file: str, unit: str = 'edits'
+def plot_quality(kinds: Mapping[str, Pairs], out_file: str, unit: str = 'edits', step: float = 0
                  ) -> Dict[str, Dict[str, float]]:
     """Draw ``e_hat`` against ``e``, one panel per kind of pairs, into a picture.
 
@@ -21,6 +21,7 @@ def plot_quality(kinds: Mapping[str, Pairs], out_file: str, unit: str = 'edits'
         kinds: ``(estimates, values)`` by what they are of, such as ``'readings'``.
         out_file: PNG, or another format that matplotlib writes.
         unit: Of the metric.
+        step: Of a metric that is no whole number: a box stands for values up to half a step away.
 
     Returns:
         Of each kind ``num``, ``error`` (the mean of ``|e_hat - e|``) and ``rank_correlation``.
@@ -34,17 +35,18 @@ def plot_quality(kinds: Mapping[str, Pairs], out_file: str, unit: str = 'edits'
     drawn = {}
     for ax, (name, (estimates, values)) in zip(axes, kinds.items()):
         estimates, values = np.asarray(estimates), np.asarray(values)
-        steps = np.unique(values)
         error = approximation_error(estimates, values)
         correlation = rank_correlation(estimates.tolist(), values.tolist())
+        values = np.rint(values / step) * step if step else values
+        steps = np.unique(values)
         drawn[name] = dict(num=len(values), error=error, rank_correlation=correlation)
-        top = max(estimates.max(), values.max()) * 1.05 + 0.1
+        top = max(estimates.max(), values.max()) * 1.05 + (step or 0.1)
         ax.plot([0, top], [0, top], color='0.6', linewidth=1, label='e_hat = e')
-        ax.boxplot([estimates[values == step] for step in steps], positions=steps,
+        ax.boxplot([estimates[values == value] for value in steps], positions=steps,
                    widths=0.6 * (np.diff(steps).min() if len(steps) > 1 else 1),
                    whis=(5, 95), sym='', manage_ticks=False)
-        for i, step in enumerate(steps):  # in two rows: large numbers are wider than a step
-            ax.annotate(f'{(values == step).sum()}', (step, 0), (0, -22 - 8 * (i % 2)),
+        for i, value in enumerate(steps):  # in two rows: large numbers are wider than a step
+            ax.annotate(f'{(values == value).sum()}', (value, 0), (0, -22 - 8 * (i % 2)),
                         textcoords='offset points', annotation_clip=False, ha='center',
                         fontsize=7, color='0.4')
         correlated = '' if correlation is None else f', rank correlation {correlation:.2f}'

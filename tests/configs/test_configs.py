@@ -79,7 +79,9 @@ def use_toy_data(loader, root):
     datasets = [node for node in dicts_of(loader)
                 if node.get('type') in ('OCRDataset', 'RecogTextDataset')]
     for node in datasets:
-        kind = next((kind for sign, kind in (('textdet', 'scenes'), ('characters', 'characters'))
+        kind = next((kind for sign, kind in (('textdet', 'scenes'), ('scenes', 'scenes'),
+                                              ('instances', 'scenes'),
+                                              ('characters', 'characters'))
                      if sign in node.data_root + node.ann_file), 'words')
         node.update(data_root=str(root), ann_file=f'{kind}.json', data_prefix=dict(img_path=''))
         if node.type == 'RecogTextDataset':
@@ -112,17 +114,14 @@ def shrink(cfg, root, work_dir):
             node.init_cfg = dict(type='Kaiming', layer='Conv2d')
     for node in dicts_of(cfg.train_dataloader):
         for key in ('scale', 'size', 'target_size'):
-            if node.get(key) == (640, 640):  # a detector's
+            if node.get(key) in ((640, 640), (384, 384)):  # a detector's
                 node[key] = (128, 128)
+    learned = shrink_surrogate(cfg.model, root)
     for key in ('val_dataloader', 'val_evaluator', 'val_cfg', 'test_dataloader', 'test_evaluator',
                 'test_cfg', 'load_from'):
         cfg[key] = None
     if 'max_iters' in cfg.train_cfg:
-        cfg.train_cfg.max_iters = 1
-        for objective in cfg.model.get('objectives', ()):
-            if objective.type == 'mmocr_da.LSEDLoss':  # one of the surrogate, one of the model
-                objective.setdefault('surrogate', {}).update(warmup=0)
-                cfg.train_cfg.max_iters = 2
+        cfg.train_cfg.max_iters = 2 if learned else 1  # one of the surrogate, one of the model
         cfg.default_hooks.checkpoint.save_optimizer = False  # hundreds of megabytes
         if full_size(cfg):
             cfg.default_hooks.checkpoint = None
@@ -134,6 +133,20 @@ def shrink(cfg, root, work_dir):
     cfg.launcher = 'none'
     cfg.visualizer.vis_backends = []
     return cfg
+
+
+def shrink_surrogate(model, root):
+    """Whether there is a learned surrogate, which then takes turns from the start."""
+    losses = [node for node in dicts_of(model)
+              if node.get('type') in ('mmocr_da.LSEDLoss', 'mmocr_da.LSIoULoss')]
+    for loss in losses:
+        surrogate = loss.setdefault('surrogate', {})
+        surrogate.update(warmup=0, surrogate_steps=1, model_steps=1)
+        if 'pairs' in surrogate:
+            surrogate.pairs.update(ann_files=[str(root / 'scenes.json')], num_pairs=200,
+                                   cache_dir=str(root / 'pairs'))
+            surrogate.pretrain_steps = min(2, surrogate.pretrain_steps)
+    return bool(losses)
 
 
 @pytest.mark.timeout(300)

@@ -345,3 +345,29 @@ def test_an_encoder_without_a_decoder_cannot_be_exported(adapted, name):
     cfg.model.type = name
     with pytest.raises(ValueError, match='SeqCLR has no decoder.*load_from'):
         export.strip_adaptation(cfg, weights)
+
+
+def test_a_detector_is_exported_without_its_surrogate(adapted):
+    cfg, _ = adapted
+    detector = Config.fromfile('mmdet::_base_/models/faster-rcnn_r50_fpn.py').model
+    detector.backbone.update(depth=18, base_channels=4, init_cfg=None)
+    detector.neck.update(in_channels=[4, 8, 16, 32], out_channels=8)
+    detector.rpn_head.update(in_channels=8, feat_channels=8)
+    detector.roi_head.bbox_roi_extractor.out_channels = 8
+    head = detector.roi_head.bbox_head
+    head.update(in_channels=8, fc_out_channels=8, num_classes=1, reg_decoded_bbox=True)
+    head['loss_bbox'] = dict(type='mmocr_da.LSIoULoss', surrogate=dict(source='local'))
+    cfg.model = ConfigDict(type='MMDetWrapper', cfg=detector)
+    tuned = MODELS.build(copy.deepcopy(cfg.model)).state_dict()
+    plain, weights = export.strip_adaptation(cfg, tuned)
+    assert plain.model.cfg.roi_head.bbox_head.loss_bbox.type == 'SmoothL1Loss'
+    build(plain, weights)
+    left = {k for k in tuned if 'surrogate' in k}
+    assert left and weights.keys() == tuned.keys() - left
+
+
+def test_a_rotated_detector_has_no_plain_one(adapted):
+    cfg, weights = adapted
+    cfg.model = ConfigDict(type='mmocr_da.RotatedMMDetWrapper')
+    with pytest.raises(ValueError, match='MMOCR has no rotated boxes'):
+        export.strip_adaptation(cfg, weights)

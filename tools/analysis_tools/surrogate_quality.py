@@ -1,11 +1,12 @@
-"""Report how good a learned edit distance is on images it was not trained with.
+"""Report how good a learned surrogate is on images it was not trained with.
 
     python tools/analysis_tools/surrogate_quality.py CONFIG CHECKPOINT --out quality.png
 
 A recognizer with ``LSEDLoss`` reads the images of the config's ``val_dataloader``; the surrogate's
 estimates are drawn against the true edit distances, those of as many generated pairs beside them.
-How long the gradient of an estimate is, at the recognizer's logits, says what it pulls at.
-With ``--surrogate`` another surrogate judges the same readings.
+How long the gradient of an estimate is, at the recognizer's logits, says what it pulls at. Of a
+detector with ``LSIoULoss`` it is the boxes found, each with the label that it overlaps with most.
+With ``--surrogate`` another surrogate judges the same readings or boxes.
 """
 import argparse
 from typing import List, Tuple
@@ -26,7 +27,8 @@ from mmocr_da.engine.launch import check_checkpoint, load_config
 from mmocr_da.engine.surrogate_hooks import find_surrogate
 from mmocr_da.evaluation.surrogate import error_by_value
 from mmocr_da.models.decoders import FreeReading, read_freely
-from mmocr_da.models.surrogates import EditDistanceSurrogate
+from mmocr_da.models.surrogates import EditDistanceSurrogate, RotatedIoUSurrogate
+from mmocr_da.structures import polygons_to_rotated, rotated_overlaps
 from mmocr_da.visualization import plot_quality
 
 
@@ -63,6 +65,37 @@ def compare(model: torch.nn.Module, surrogate: EditDistanceSurrogate, loader, sp
     return kinds, lengths
 
 
+@torch.no_grad()
+def compare_boxes(model: torch.nn.Module, surrogate: RotatedIoUSurrogate, loader, split: str,
+                  seed: int = 0) -> dict:
+    """``(estimates, values)`` of the boxes found, and of as many generated pairs."""
+    found, labels = [], []
+    bar = ProgressBar(len(loader))
+    for data in loader:
+        for sample in model(**model.data_preprocessor(data, False), mode='predict'):
+            label = polygons_to_rotated(sample.gt_instances.polygons)
+            box = polygons_to_rotated(sample.pred_instances.polygons)
+            if len(label) and len(box):
+                overlap, nearest = rotated_overlaps(box, label).max(1)
+                found.append(box[overlap > 0])
+                labels.append(label[nearest[overlap > 0]])
+        bar.update()
+    print()
+    if not sum(map(len, found)):
+        raise ValueError(f'no box that the detector finds in the {split} images overlaps with a '
+                         'label; train it first')
+    device = next(surrogate.parameters()).device
+    pairs = {f'boxes in {split} images': (torch.cat(found), torch.cat(labels))}
+    if surrogate.source != 'local':
+        count = len(pairs[f'boxes in {split} images'][0])
+        pairs['generated pairs'] = surrogate.pairs.draw(count, np.random.default_rng(seed))[:2]
+    kinds = {}
+    for name, (box, label) in pairs.items():
+        z, y = (surrogate.encode(b.to(device), label.to(device)) for b in (box, label))
+        kinds[name] = surrogate.distance(z, y).tolist(), surrogate.metric(z, y).tolist()
+    return kinds
+
+
 def load_model(cfg: Config, checkpoint: str) -> torch.nn.Module:
     register_all_modules(init_default_scope=True)
     model = MODELS.build(cfg.model)
@@ -71,9 +104,22 @@ def load_model(cfg: Config, checkpoint: str) -> torch.nn.Module:
     return model.to(get_device()).eval()
 
 
+def report(kinds: dict, drawn: dict, unit: str, step: float = 0) -> None:
+    """Say what the picture shows."""
+    for name, quality in drawn.items():
+        correlation = quality['rank_correlation']
+        correlation = 'undefined' if correlation is None else f'{correlation:.3f}'
+        print(f'{quality["num"]} {name}: mean error {quality["error"]:.3f} {unit}, rank '
+              f'correlation {correlation}')
+        estimates, values = kinds[name]
+        errors = error_by_value(estimates, values, step)
+        print('  at a distance of ' + ', '.join(
+            f'{value:g}: {error:.2f}' for value, error in errors.items()))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('config', help='Config whose recognizer has LSEDLoss')
+    parser.add_argument('config', help='Config of a model with LSEDLoss or LSIoULoss')
     parser.add_argument('checkpoint', help='Its checkpoint')
     parser.add_argument('--surrogate', metavar='FILE',
                         help='surrogate_*.pth to judge, instead of the one in the checkpoint')
@@ -92,14 +138,13 @@ def main():
     if args.surrogate:
         surrogate.load(args.surrogate)
     loader = Runner.build_dataloader(cfg[f'{args.split}_dataloader'], seed=0)
+    if isinstance(surrogate, RotatedIoUSurrogate):
+        kinds = compare_boxes(model, surrogate, loader, args.split)
+        report(kinds, plot_quality(kinds, args.out, 'of 1 - IoU', step=0.1), 'of 1 - IoU', 0.1)
+        print(args.out)
+        return
     kinds, lengths = compare(model, surrogate, loader, args.split)
-    for name, quality in plot_quality(kinds, args.out).items():
-        correlation = quality['rank_correlation']
-        correlation = 'undefined' if correlation is None else f'{correlation:.3f}'
-        print(f'{quality["num"]} {name}: mean error {quality["error"]:.3f} edits, rank correlation '
-              f'{correlation}')
-        print('  at a distance of ' + ', '.join(
-            f'{value:g}: {error:.2f}' for value, error in error_by_value(*kinds[name]).items()))
+    report(kinds, plot_quality(kinds, args.out), 'edits')
     lengths, values = np.array(lengths), np.array(kinds[f'{args.split} readings'][1])
     misread = values > 0
     if misread.any() and not misread.all():

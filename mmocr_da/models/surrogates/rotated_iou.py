@@ -1,4 +1,5 @@
 """LS-IoU: the IoU of rotated boxes as a loss (Patel et al., ECCV 2020, section 4.3)."""
+from functools import cached_property
 from typing import Any, Dict, Optional, Tuple
 
 import numpy as np
@@ -63,7 +64,7 @@ class RotatedIoUSurrogate(LearnedSurrogate):
         if pretrain_steps and self.source == 'local':
             raise ValueError("pretrain_steps needs a generator, got source='local'; use warmup")
         self.pretrain_steps, self.pretrain_lr = pretrain_steps, pretrain_lr
-        self.pairs = BoxPairs(**pairs) if self.source != 'local' else None
+        self.pairs_cfg = pairs
         self.num_generated = num_generated
         self.image_size = image_size
         self.hidden_channels, self.out_channels = list(hidden_channels), out_channels
@@ -72,13 +73,20 @@ class RotatedIoUSurrogate(LearnedSurrogate):
             layers += [nn.Linear(c_in, c_out), nn.ReLU()]
         self.embedding = nn.Sequential(*layers[:-1])
 
+    @cached_property
+    def pairs(self) -> BoxPairs:
+        """The generator. A detector that is not trained here does without the labels' files."""
+        return BoxPairs(**self.pairs_cfg)
+
     @property
     def spec(self) -> Dict[str, Any]:
         return dict(super().spec, image_size=self.image_size,
                     hidden_channels=self.hidden_channels, out_channels=self.out_channels)
 
     def init_weights(self) -> None:
-        """Load the checkpoint or take the steps on generated pairs, if either is asked for."""
+        """Open the pairs; load the checkpoint or take the steps, if either is asked for."""
+        if self.source != 'local':
+            self.pairs  # stored, or found missing, before the training starts
         if self.pretrain_steps and self.checkpoint is None and not self.is_init:
             self._pretrain()
         super().init_weights()

@@ -194,7 +194,7 @@ def test_boxes_of_float64_are_decoded_in_float64():
 
 
 def test_gradients():
-    """Of the decoded boxes, also where sizes are clipped; and of none for an empty batch."""
+    """Of the decoded boxes, also where sizes are clipped."""
     coder, boxes = DeltaXYWHTBBoxCoder(MEANS, STDS), random_boxes(6)
     deltas = (torch.randn(6, 5, dtype=torch.float64) * 0.2).requires_grad_()
     plain = DeltaXYWHTBBoxCoder(MEANS, STDS, use_box_type=False)
@@ -202,8 +202,13 @@ def test_gradients():
     wild = torch.full((6, 5), 1e3, dtype=torch.float64, requires_grad=True)
     coder.decode(boxes, wild).tensor.sum().backward()
     assert wild.grad.isfinite().all() and not wild.grad[:, 2:4].any() and wild.grad[:, 0].all()
-    assert coder.decode(boxes[:0], deltas[:0]).tensor.shape == (0, 5)
-    assert coder.encode(boxes[:0], boxes[:0]).shape == (0, 5)
+
+
+@pytest.mark.parametrize('classes', [1, 3])
+def test_no_boxes(classes):
+    coder, none = DeltaXYWHTBBoxCoder(), torch.zeros(0, 5)
+    assert coder.encode(none, none).shape == (0, 5)
+    assert coder.decode(none, torch.zeros(0, 5 * classes)).shape == (0, 5 * classes)
 
 
 def test_a_box_without_an_area_has_finite_deltas():

@@ -36,8 +36,8 @@ def test_centres_are_on_the_grid_row_by_row():
 
 def test_areas_and_ratios():
     _, (anchors, ) = anchors_of([(1, 1)])
-    for w, h, angle in {tuple(box.tolist()) for box in anchors.tensor[:, 2:]}:
-        assert w > h and -math.pi / 2 <= angle < math.pi / 2
+    w, h, angle = anchors.tensor[:, 2:].unbind(1)
+    assert ((w > h) & (angle >= -math.pi / 2) & (angle < math.pi / 2)).all()
     found = {(round((w * h) ** 0.5 / 16, 3), round(h / w, 4))
              for w, h in anchors.tensor[:, 2:4].tolist()}
     assert found == {(scale, ratio) for scale in (8, 16, 32) for ratio in (0.5, 0.2, 0.125)}
@@ -88,8 +88,10 @@ def test_sparse_priors_are_rows_of_the_grid(level):
     found = generator.sparse_priors(rows, size, level, device='cpu')
     assert type(found) is torch.Tensor
     assert torch.equal(found, levels[level].tensor[rows])
-    half = generator.sparse_priors(rows, size, level, torch.float64, 'cpu')
-    assert half.dtype == torch.float64 and torch.equal(half.float(), found)
+    for dtype in (torch.float64, torch.float16):
+        other = generator.sparse_priors(rows, size, level, dtype, 'cpu')
+        assert other.dtype == dtype
+        torch.testing.assert_close(other.float(), found, atol=1, rtol=1e-3)
 
 
 def test_plain_tensors():
@@ -100,8 +102,8 @@ def test_plain_tensors():
 
 def test_the_type_that_is_asked_for():
     generator = RotatedAnchorGenerator(**RRPN)
-    anchors = generator.single_level_grid_priors((2, 3), 0, torch.float64, 'cpu')
-    assert anchors.dtype == torch.float64
+    for dtype in (torch.float64, torch.float16):
+        assert generator.single_level_grid_priors((2, 3), 0, dtype, 'cpu').dtype == dtype
 
 
 def test_valid_flags_belong_to_the_same_anchors():

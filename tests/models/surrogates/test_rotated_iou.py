@@ -229,6 +229,14 @@ def test_bad_options_are_named(pairs, kwargs, message):
         RotatedIoUSurrogate(**{'pairs': pairs, **kwargs})
 
 
+def test_the_labels_are_needed_for_training_alone(pairs):
+    """A tuned detector is tested where its training labels are not."""
+    loss = LSIoULoss(dict(pairs=dict(pairs, ann_files='nowhere.json'))).eval()
+    assert loss(BOXES, LABELS).isfinite()
+    with pytest.raises(FileNotFoundError, match='nowhere.json'):
+        loss.init_weights()
+
+
 def test_it_is_one_line_in_a_head(progress, pairs):
     """MMDetection's own head, boxes of four numbers."""
     progress(1, 100)

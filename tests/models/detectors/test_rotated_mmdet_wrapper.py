@@ -1,0 +1,215 @@
+"""The small RRPN of the configs, from its pipeline to MMOCR's metric and inferencer."""
+import copy
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmdet.structures import DetDataSample
+from mmengine.config import Config
+from mmengine.structures import InstanceData
+from mmocr.apis import TextDetInferencer
+from mmocr.evaluation.metrics import HmeanIOUMetric
+from mmocr.structures import TextDetDataSample
+
+from mmocr_da.models.detectors import RotatedMMDetWrapper
+from mmocr_da.registry import MODELS
+from mmocr_da.structures import RotatedBoxes, corners_of
+
+CONFIGS = Path(__file__).parents[3] / 'configs/learned_surrogate'
+BOXES = torch.tensor([[45., 40, 60, 18, 0.3], [85, 90, 50, 16, -0.6]])
+
+
+@pytest.fixture(scope='module')
+def cfg():
+    return Config.fromfile(CONFIGS / 'small_rrpn_scenes.py')
+
+
+@pytest.fixture
+def make(cfg):
+
+    def build(loss_bbox=None):
+        model = copy.deepcopy(cfg.model)
+        if loss_bbox is not None:
+            head = model.cfg.roi_head.bbox_head
+            head.reg_decoded_bbox, head['loss_bbox'] = True, loss_bbox
+        model = MODELS.build(model)
+        model.init_weights()
+        return model
+
+    return build
+
+
+def image():
+    """Two striped boxes on noise, ``(128, 128, 3)``."""
+    out = np.random.default_rng(0).integers(100, 130, (128, 128, 3)).astype(np.uint8)
+    stripes = np.indices((128, 128)).sum(0) // 4 % 2 * 255
+    for polygon in corners_of(BOXES).numpy():
+        mask = cv2.fillPoly(np.zeros((128, 128), np.uint8), [np.rint(polygon).astype(int)], 1)
+        out[mask > 0] = stripes[mask > 0, None]
+    return out
+
+
+def batch(*boxes):
+    """Images of 128 x 128 with these boxes, as the pipeline packs them."""
+    samples = []
+    for b in boxes:
+        sample = DetDataSample(metainfo=dict(img_shape=(128, 128), ori_shape=(128, 128),
+                                             scale_factor=(1., 1.)))
+        sample.gt_instances = InstanceData(bboxes=RotatedBoxes(b),
+                                           labels=torch.zeros(len(b), dtype=torch.long))
+        sample.ignored_instances = InstanceData(bboxes=RotatedBoxes(torch.zeros(0, 5)),
+                                                labels=torch.zeros(0, dtype=torch.long))
+        samples.append(sample)
+    pixels = torch.from_numpy(image()).permute(2, 0, 1)
+    return dict(inputs=[pixels] * len(boxes), data_samples=samples)
+
+
+def losses(model, data):
+    data = model.data_preprocessor(copy.deepcopy(data), True)
+    return model.parse_losses(model(**data, mode='loss'))
+
+
+def test_images_with_and_without_text_give_finite_losses_and_gradients(make):
+    for boxes in ([BOXES, BOXES[:0]], [BOXES[:0], BOXES[:0]]):
+        model = make().train()
+        loss, log = losses(model, batch(*boxes))
+        loss.backward()
+        assert {'loss_rpn_cls', 'loss_rpn_bbox', 'loss_cls', 'loss_bbox'} <= set(log)
+        assert loss.isfinite()
+        assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_ignored_text_is_neither_text_nor_background(make):
+    """Anchors on it are left out: a head that knows nothing of it is not told that it is wrong."""
+    model = make().train()
+    data = batch(BOXES[:1])
+    ignoring = copy.deepcopy(data)
+    ignoring['data_samples'][0].ignored_instances = InstanceData(
+        bboxes=RotatedBoxes(torch.tensor([[64., 64, 128, 128, 0]])),
+        labels=torch.zeros(1, dtype=torch.long))
+    assigned = []
+    assigner = model.wrapped_model.rpn_head.assigner
+    assign = assigner.assign
+
+    def recorded(*args, **kwargs):
+        assigned.append(assign(*args, **kwargs))
+        return assigned[-1]
+
+    assigner.assign = recorded
+    losses(model, data), losses(model, ignoring)
+    background = [(a.gt_inds == 0).sum().item() for a in assigned]
+    assert background[0] > 1000 > background[1]
+
+
+def test_predictions_are_polygons_in_the_original_image(make):
+    model = make().eval()
+    found = DetDataSample()
+    found.pred_instances = InstanceData(bboxes=BOXES.clone(), scores=torch.tensor([0.9, 0.4]),
+                                        labels=torch.zeros(2, dtype=torch.long))
+    sample, = model.adapt_predictions([found], [TextDetDataSample()])
+    np.testing.assert_allclose(sample.pred_instances.polygons, corners_of(BOXES).flatten(1))
+    assert sample.pred_instances.scores.tolist() == pytest.approx([0.9, 0.4])
+    nothing = DetDataSample()
+    nothing.pred_instances = InstanceData(bboxes=torch.zeros(0, 5), scores=torch.zeros(0))
+    sample, = model.adapt_predictions([nothing], [TextDetDataSample()])
+    assert len(sample.pred_instances.polygons) == len(sample.pred_instances.scores) == 0
+
+
+def test_boxes_of_four_numbers_are_left_to_the_host(make):
+    found = DetDataSample()
+    found.pred_instances = InstanceData(bboxes=torch.tensor([[1., 2, 5, 9]]),
+                                        scores=torch.tensor([0.5]))
+    sample, = make().adapt_predictions([found], [TextDetDataSample()])
+    assert sample.pred_instances.polygons[0].tolist() == [1, 2, 5, 2, 5, 9, 1, 9]
+
+
+def test_boxes_must_keep_their_type_in_the_preprocessor(cfg):
+    model = copy.deepcopy(cfg.model)
+    model.cfg.data_preprocessor.boxtype2tensor = True
+    with pytest.raises(ValueError, match='boxtype2tensor=False, got True'):
+        MODELS.build(model)
+
+
+def test_a_step_of_the_surrogate_leaves_every_bit_of_the_detector(make, progress):
+    model = make(dict(type='mmocr_da.LSIoULoss', surrogate=dict(source='local'))).train()
+    optimizer = torch.optim.Adam(model.parameters(), 0.01)
+
+    def changed(iteration, data):
+        progress(iteration, 100)
+        before = {k: v.clone() for k, v in model.state_dict().items()}
+        optimizer.zero_grad()
+        losses(model, data)[0].backward()
+        optimizer.step()
+        return {k for k, v in model.state_dict().items() if not torch.equal(v, before[k])}
+
+    surrogate = {k for k in model.state_dict() if 'surrogate' in k}
+    first = changed(0, batch(BOXES))
+    assert first and first <= surrogate
+    second = changed(1, batch(BOXES))
+    assert not second & surrogate
+    assert {'wrapped_model.backbone.bn1.running_mean', 'wrapped_model.rpn_head.rpn_reg.weight',
+            'wrapped_model.roi_head.bbox_head.fc_reg.weight'} <= second
+    # Nothing to learn from; momentum must not move the detector either.
+    assert changed(2, batch(BOXES[:0])) <= surrogate
+
+
+def test_nothing_is_held_in_testing(make, progress):
+    progress(0, 100)
+    model = make(dict(type='mmocr_da.LSIoULoss', surrogate=dict(source='local'))).eval()
+    loss, _ = losses(model, batch(BOXES))
+    loss.backward()
+    assert model.wrapped_model.backbone.conv1.weight.grad is not None
+
+
+@pytest.fixture(scope='module')
+def trained(cfg):
+    """A detector that has seen one image 60 times."""
+    torch.manual_seed(0)
+    model = MODELS.build(copy.deepcopy(cfg.model))
+    model.init_weights()
+    model.train()
+    for layer in model.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.momentum = 0.3  # statistics of 60 steps
+    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
+    for _ in range(60):
+        optimizer.zero_grad()
+        losses(model, batch(BOXES, BOXES))[0].backward()
+        optimizer.step()
+    return model.eval()
+
+
+def test_it_finds_what_it_was_shown_and_mmocr_scores_it(trained):
+    sample = TextDetDataSample(metainfo=dict(img_shape=(128, 128), ori_shape=(64, 64),
+                                             scale_factor=(2., 2.)))
+    sample.gt_instances = InstanceData(polygons=list(corners_of(BOXES).flatten(1).numpy() / 2),
+                                       ignored=np.zeros(2, bool))
+    data = dict(inputs=[torch.from_numpy(image()).permute(2, 0, 1)], data_samples=[sample])
+    data = trained.data_preprocessor(data, False)
+    with torch.no_grad():
+        found = trained(**data, mode='predict')
+    metric = HmeanIOUMetric()
+    metric.process(None, [s.to_dict() for s in found])
+    assert metric.evaluate(1)['icdar/hmean'] > 0.6
+    assert found[0].pred_instances.scores.max() > 0.7
+
+
+def test_mmocrs_inferencer_takes_it(trained, cfg, tmp_path):
+    weights, config = tmp_path / 'weights.pth', tmp_path / 'config.py'
+    torch.save(dict(state_dict=trained.state_dict()), weights)
+    cfg.dump(str(config))
+    inferencer = TextDetInferencer(str(config), str(weights), device='cpu')
+    cv2.imwrite(str(tmp_path / 'image.png'), image()[..., ::-1])
+    out = inferencer(str(tmp_path / 'image.png'), out_dir=str(tmp_path / 'out'), save_vis=True,
+                     pred_score_thr=0.5, progress_bar=False)
+    polygons = np.array(out['predictions'][0]['polygons']).reshape(-1, 4, 2)
+    assert list((tmp_path / 'out').rglob('*.jpg')) or list((tmp_path / 'out').rglob('*.png'))
+    centres = polygons.mean(1)
+    for centre in BOXES[:, :2].numpy():
+        assert np.linalg.norm(centres - centre, axis=1).min() < 8
+
+
+def test_the_wrapper_is_what_the_config_builds(make):
+    assert type(make()) is RotatedMMDetWrapper
