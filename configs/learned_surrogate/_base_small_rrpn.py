@@ -1,7 +1,7 @@
 """A small rotated detector, trained and tested on the photos of a folder."""
 _base_ = [
     '../_base_/datasets/text_detection.py', '../_base_/models/rrpn_small.py',
-    '../_base_/schedules/adam_small.py', '../_base_/default_runtime.py'
+    '../_base_/schedules/adam_small.py', '../_base_/detection_runtime.py'
 ]
 
 load_boxes = dict(type='LoadOCRAnnotations', with_polygon=True, with_bbox=True, with_label=True)
@@ -53,10 +53,5 @@ val_dataloader = dict(
         ]
     })
 test_dataloader = val_dataloader
-val_evaluator = [
-    dict(type='HmeanIOUMetric'),
-    dict(type='HmeanIOUMetric', match_iou_thr=0.7, prefix='icdar_iou70')
-]
-test_evaluator = val_evaluator
 
 auto_scale_lr = dict(base_batch_size=4)

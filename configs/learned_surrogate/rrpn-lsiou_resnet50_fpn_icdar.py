@@ -4,7 +4,7 @@ _base_ = ['./rrpn_resnet50_fpn_icdar.py', './_base_surrogate_hooks.py']
 max_iters = 20000
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters // 4)
 optim_wrapper = dict(
-    optimizer=dict(lr=5e-4), paramwise_cfg=dict(custom_keys=dict(surrogate=dict(lr_mult=2))))
+    optimizer=dict(lr=5e-4), paramwise_cfg=dict(custom_keys=dict(surrogate=dict(lr_mult=0.4))))
 param_scheduler = []
 default_hooks = dict(checkpoint=dict(interval=max_iters // 4))
 

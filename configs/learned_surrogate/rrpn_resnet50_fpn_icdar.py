@@ -1,7 +1,7 @@
 """RRPN at full size on ICDAR 2015 and 2017 (MLT), as in the paper: SGD, 140k images one by one."""
 _base_ = [
     'mmocr::textdet/_base_/datasets/icdar2015.py', 'mmocr::textdet/_base_/datasets/icdar2017.py',
-    '../_base_/models/rrpn_resnet50_fpn.py', '../_base_/default_runtime.py'
+    '../_base_/models/rrpn_resnet50_fpn.py', '../_base_/detection_runtime.py'
 ]
 
 max_iters = 140000
@@ -67,5 +67,3 @@ val_dataloader = dict(
         **_base_.icdar2015_textdet_test, 'pipeline': test_pipeline
     })
 test_dataloader = val_dataloader
-val_evaluator = dict(_delete_=True, type='HmeanIOUMetric')
-test_evaluator = val_evaluator

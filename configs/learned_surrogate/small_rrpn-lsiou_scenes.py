@@ -13,5 +13,5 @@ model = dict(
             bbox_head=dict(
                 reg_decoded_bbox=True,
                 loss_bbox=dict(_delete_=True, type='mmocr_da.LSIoULoss', surrogate=surrogate)))))
-# The surrogate learns at the rate at which it was pre-trained.
-optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(surrogate=dict(lr_mult=2))))
+# The surrogate comes pre-trained.
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(surrogate=dict(lr_mult=0.4))))

@@ -82,7 +82,7 @@ class DeltaXYWHTBBoxCoder(BaseBBoxCoder):
         limit = abs(np.log(wh_ratio_clip))
         decoded = regularize(torch.cat([
             box[:, :2] + shift, size * deltas[:, 2:4].clamp(-limit, limit).exp(),
-            box[:, 4:] + deltas[:, 4:]], 1)).reshape(len(pred_bboxes), -1)
+            box[:, 4:] + deltas[:, 4:]], 1)).reshape(pred_bboxes.shape)
         return RotatedBoxes(decoded) if self.use_box_type and classes == 1 else decoded
 
 

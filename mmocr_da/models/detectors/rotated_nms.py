@@ -1,15 +1,17 @@
-"""Rotated NMS that a CPU can afford."""
+"""Rotated NMS by exact overlaps."""
 from typing import Tuple
 
 import torch
-from mmcv.ops import nms_rotated as mmcv_nms_rotated
 from torch import Tensor
 
 from mmocr_da.structures import may_overlap, rotated_overlaps
 
 
 def nms_rotated(dets: Tensor, scores: Tensor, iou_threshold: float) -> Tuple[Tensor, Tensor]:
-    """MMCV's ``nms_rotated``, which on a CPU computes the overlap of every pair it meets.
+    """What MMCV's ``nms_rotated`` does, by :func:`~mmocr_da.structures.rotated_iou`.
+
+    MMCV's own may keep two boxes that overlap if their sides lie on one line, and on a CPU it
+    compares every pair it meets. Here, only those that can overlap enough are compared.
 
     Args:
         dets: Boxes ``(N, 5)``.
@@ -19,8 +21,6 @@ def nms_rotated(dets: Tensor, scores: Tensor, iou_threshold: float) -> Tuple[Ten
     Returns:
         Boxes that stay, with their scores ``(M, 6)``, the best first, and their rows ``(M,)``.
     """
-    if dets.is_cuda:
-        return mmcv_nms_rotated(dets, scores, iou_threshold)
     order = scores.sort(descending=True)[1]
     boxes = dets[order].float()
     better, worse = may_overlap(boxes, boxes, iou_threshold).triu(1).nonzero(as_tuple=True)
@@ -33,5 +33,5 @@ def nms_rotated(dets: Tensor, scores: Tensor, iou_threshold: float) -> Tuple[Ten
         if alive[i]:
             for j in js:
                 alive[j] = False
-    keep = order[torch.tensor(alive)]
+    keep = order[torch.tensor(alive, device=order.device)]
     return torch.cat([dets[keep], scores[keep, None]], 1), keep

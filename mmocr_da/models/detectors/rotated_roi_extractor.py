@@ -39,7 +39,8 @@ class RotatedRoIExtractor(SingleRoIExtractor):
     def forward(self, feats: Sequence[Tensor], rois: Tensor,
                 roi_scale_factor: Optional[float] = None) -> Tensor:
         """``(N, 6)`` of image, cx, cy, w, h, angle ``-> (N, C, H, W)``."""
-        # The operator has no half precision on a CPU, and coordinates none anywhere.
+        # The operator has no half precision on a CPU, and coordinates none anywhere; and it takes
+        # any memory for contiguous.
         with torch.autocast(rois.device.type, enabled=False):
-            pooled = super().forward([f.float() for f in feats], rois.float(), roi_scale_factor)
+            pooled = super().forward([f.float().contiguous() for f in feats], rois.float(), roi_scale_factor)
         return pooled.to(feats[0].dtype)

@@ -6,8 +6,8 @@ import pytest
 import torch
 from shapely.geometry import Polygon
 
-from mmocr_da.models.losses import RotatedIoULoss, rotated_iou
-from mmocr_da.structures import corners_of
+from mmocr_da.models.losses import RotatedIoULoss
+from mmocr_da.structures import corners_of, rotated_iou
 
 
 def boxes(count, seed=0):

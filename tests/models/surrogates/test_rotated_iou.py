@@ -7,9 +7,10 @@ import pytest
 import torch
 from mmengine.logging import MessageHub
 
-from mmocr_da.models.losses import rotated_iou
+
 from mmocr_da.models.surrogates import LSIoULoss, RotatedIoUSurrogate
 from mmocr_da.registry import MODELS
+from mmocr_da.structures import rotated_iou
 
 LABELS = torch.tensor([[100., 50, 60, 20, 0.4], [30, 200, 40, 40, -1.2], [300, 300, 90, 10, 1.5]])
 BOXES = LABELS + torch.tensor([[8., 2, 5, 3, 0.1], [0, 0, 0, 0, 0], [30, 9, -20, 2, -0.2]])

@@ -1,0 +1,99 @@
+"""Cost of a training step of detectors, against that of the last one named.
+
+    python tools/benchmarks/detector_step_cost.py CONFIG [CONFIG ...] REFERENCE --checkpoint FILE
+
+All take the same batches of the reference's ``train_dataloader``, in turn within one run, so that
+whatever else the machine does hits them alike; the ratio is that of the medians. Of a config with a
+learned surrogate the steps of both kinds are measured. A fresh detector finds other boxes than a
+trained one: pass ``--checkpoint`` for the cost within a real run.
+"""
+import argparse
+import copy
+import statistics
+import time
+from pathlib import Path
+from typing import Dict, Optional, Tuple
+
+import mmocr_da  # noqa: F401  before anything of MMOCR: it settles which versions may meet
+
+# isort: split
+import torch
+from mmengine.config import DictAction
+from mmengine.device import get_device
+from mmengine.logging import MessageHub
+from mmengine.optim import OptimWrapper, build_optim_wrapper
+from mmengine.runner import Runner, load_checkpoint
+from mmocr.registry import MODELS
+from mmocr.utils import register_all_modules
+from step_cost import surrogate_turns
+from torch import nn
+
+from mmocr_da.engine.launch import load_config
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('configs', nargs='+', metavar='CONFIG',
+                        help='Configs of detectors, two or more; the last is the reference')
+    parser.add_argument('--checkpoint', help='Weights that all start from')
+    parser.add_argument('--steps', type=int, default=20)
+    parser.add_argument('--threads', type=int, help='CPU threads')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction,
+                        help='Override settings of all configs: key=value pairs')
+    args = parser.parse_args()
+    if len(args.configs) < 2:
+        parser.error('two configs are needed, the last of which is the reference')
+    return args
+
+
+def build(cfg, checkpoint: Optional[str]) -> Tuple[nn.Module, OptimWrapper]:
+    model = MODELS.build(cfg.model).train()
+    if checkpoint:
+        load_checkpoint(model, checkpoint, map_location='cpu')
+    model.to(get_device())
+    return model, build_optim_wrapper(model, cfg.optim_wrapper)
+
+
+def main() -> None:
+    args = parse_args()
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    register_all_modules(init_default_scope=True)
+    hub = MessageHub.get_current_instance()
+    hub.update_info('iter', 1)
+    hub.update_info('max_iters', 2)
+    cases: Dict[str, tuple] = {}
+    for path in args.configs:
+        cfg = load_config(path, cfg_options=args.cfg_options)
+        model = build(cfg, args.checkpoint)
+        turns = surrogate_turns(model[0]) or {'step': 1}
+        for kind, iteration in turns.items():
+            cases[f'{Path(path).stem}, {kind}'] = (*model, iteration)
+    cfg.train_dataloader.update(num_workers=0, persistent_workers=False)
+    batches = iter(Runner.build_dataloader(cfg.train_dataloader, seed=0))
+    times = {name: [] for name in cases}
+    for step in range(args.steps + 2):
+        batch = next(batches)
+        for name, (model, optim_wrapper, iteration) in cases.items():
+            data = copy.deepcopy(batch)
+            hub.update_info('iter', iteration)
+            torch.manual_seed(step)
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            start = time.perf_counter()
+            model.train_step(data, optim_wrapper)
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            if step >= 2:  # warm-up
+                times[name].append(time.perf_counter() - start)
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else \
+        f'CPU, {torch.get_num_threads()} threads'
+    print(f'{device}, torch {torch.__version__}, {len(batch["inputs"])} images')
+    medians = {name: statistics.median(seconds) for name, seconds in times.items()}
+    last = list(medians.values())[-1]
+    for name, seconds in medians.items():
+        print(f'{name:60s} {1000 * seconds:8.1f} ms / step, ratio {seconds / last:.3f}')
+
+
+if __name__ == '__main__':
+    main()
