@@ -1,4 +1,5 @@
 """The held-out report of a surrogate, as a user makes it."""
+import json
 import re
 from unittest.mock import patch
 
@@ -8,10 +9,13 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.runner import load_checkpoint
+from mmengine.structures import InstanceData
+from mmocr.structures import TextDetDataSample
 
 from mmocr_da.engine.export import inference_pipeline
-from mmocr_da.models.surrogates import EditDistanceSurrogate
+from mmocr_da.models.surrogates import EditDistanceSurrogate, RotatedIoUSurrogate
 from mmocr_da.registry import MODELS
+from mmocr_da.visualization import plot_quality
 
 
 @pytest.fixture(scope='module')
@@ -126,3 +130,65 @@ def test_a_config_without_images_says_so(report, capsys):
     with pytest.raises(SystemExit):
         report('--cfg-options', 'val_dataloader=None')
     assert 'the config has no val_dataloader' in capsys.readouterr().err
+
+
+# --------------------------------------------------------------------------- rotated boxes
+
+LABEL = [10, 10, 90, 10, 90, 30, 10, 30]
+
+
+class Finder:
+    """A detector that finds a box and half of it, each in an image of its own."""
+
+    @staticmethod
+    def data_preprocessor(data, training):
+        return data
+
+    def __call__(self, data_samples, mode):
+        for sample, found in zip(data_samples, (LABEL, [10, 10, 50, 10, 50, 30, 10, 30], None)):
+            sample.gt_instances = InstanceData(polygons=[LABEL, [200, 200, 300, 200, 250, 280]])
+            # What touches no label is not judged.
+            far = [500., 500, 560, 500, 560, 520, 500, 520]
+            sample.pred_instances = InstanceData(polygons=[far] if found is None else [found, far])
+        return data_samples
+
+
+@pytest.fixture
+def of_boxes(tmp_path):
+    instances = [dict(polygon=LABEL, ignore=False)]
+    (tmp_path / 'labels.json').write_text(json.dumps(
+        dict(data_list=[dict(img_path='a.jpg', instances=instances)])))
+    return RotatedIoUSurrogate(pairs=dict(ann_files=str(tmp_path / 'labels.json'), num_pairs=500,
+                                          cache_dir=str(tmp_path / 'cache')))
+
+
+def test_boxes_are_judged_with_the_label_that_they_overlap_with_most(load_tool, of_boxes):
+    tool = load_tool('analysis_tools/surrogate_quality')
+    loader = [dict(data_samples=[TextDetDataSample() for _ in range(3)])]
+    kinds = tool.compare_boxes(Finder(), of_boxes, loader, 'test')
+    estimates, values = kinds['boxes in test images']
+    assert values == pytest.approx([0, 0.5], abs=1e-4)
+    # An equal box is at a distance of 0 from the start.
+    assert estimates[0] < 1e-3 < estimates[1]
+    assert len(kinds['generated pairs'][1]) == 2
+    of_boxes.source = 'local'
+    assert list(tool.compare_boxes(Finder(), of_boxes, loader, 'test')) == ['boxes in test images']
+
+
+def test_a_detector_that_finds_no_label_is_named(load_tool, of_boxes):
+    tool = load_tool('analysis_tools/surrogate_quality')
+    finder = Finder()
+    nothing = [dict(data_samples=[])]
+    with pytest.raises(ValueError, match='no box that the detector finds'):
+        tool.compare_boxes(finder, of_boxes, nothing, 'val')
+
+
+def test_the_report_of_boxes_groups_distances(load_tool, tmp_path, capsys):
+    tool = load_tool('analysis_tools/surrogate_quality')
+    kinds = {'boxes': ([0.1, 0.5, 0.52], [0.04, 0.48, 0.52])}
+    drawn = plot_quality(kinds, str(tmp_path / 'q.png'), 'of 1 - IoU', step=0.1)
+    assert cv2.imread(str(tmp_path / 'q.png')).std() > 10
+    tool.report(kinds, drawn, 'of 1 - IoU', 0.1)
+    out = capsys.readouterr().out
+    assert '3 boxes: mean error 0.027 of 1 - IoU' in out
+    assert 'at a distance of 0: 0.06, 0.5: 0.01' in out

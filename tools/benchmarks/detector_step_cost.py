@@ -9,10 +9,11 @@ trained one: pass ``--checkpoint`` for the cost within a real run.
 """
 import argparse
 import copy
+import itertools
 import statistics
 import time
 from pathlib import Path
-from typing import Dict, Optional, Tuple
+from typing import Dict, Iterator, Optional, Tuple
 
 import mmocr_da  # noqa: F401  before anything of MMOCR: it settles which versions may meet
 
@@ -54,6 +55,14 @@ def build(cfg, checkpoint: Optional[str]) -> Tuple[nn.Module, OptimWrapper]:
     return model, build_optim_wrapper(model, cfg.optim_wrapper)
 
 
+def endless(loader) -> Iterator[dict]:
+    """Batches of epoch after epoch."""
+    for epoch in itertools.count():
+        if hasattr(loader.sampler, 'set_epoch'):
+            loader.sampler.set_epoch(epoch)
+        yield from loader
+
+
 def main() -> None:
     args = parse_args()
     if args.threads:
@@ -70,7 +79,7 @@ def main() -> None:
         for kind, iteration in turns.items():
             cases[f'{Path(path).stem}, {kind}'] = (*model, iteration)
     cfg.train_dataloader.update(num_workers=0, persistent_workers=False)
-    batches = iter(Runner.build_dataloader(cfg.train_dataloader, seed=0))
+    batches = endless(Runner.build_dataloader(cfg.train_dataloader, seed=0))
     times = {name: [] for name in cases}
     for step in range(args.steps + 2):
         batch = next(batches)
