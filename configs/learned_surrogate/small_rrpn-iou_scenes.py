@@ -6,4 +6,5 @@ model = dict(
         roi_head=dict(
             bbox_head=dict(
                 reg_decoded_bbox=True,
-                loss_bbox=dict(_delete_=True, type='mmocr_da.RotatedIoULoss')))))
+                # As MMDetection's Faster R-CNN weighs losses of IoU.
+                loss_bbox=dict(_delete_=True, type='mmocr_da.RotatedIoULoss', loss_weight=10)))))

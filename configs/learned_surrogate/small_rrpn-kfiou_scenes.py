@@ -6,4 +6,5 @@ model = dict(
         roi_head=dict(
             bbox_head=dict(
                 reg_decoded_bbox=True,
-                loss_bbox=dict(_delete_=True, type='mmocr_da.KFIoULoss')))))
+                # As MMRotate weighs it.
+                loss_bbox=dict(_delete_=True, type='mmocr_da.KFIoULoss', loss_weight=5)))))

@@ -6,6 +6,9 @@ from torch import Tensor
 
 from mmocr_da.structures import may_overlap, rotated_overlaps
 
+#: Boxes that are compared with all better ones at once.
+BLOCK = 1024
+
 
 def nms_rotated(dets: Tensor, scores: Tensor, iou_threshold: float) -> Tuple[Tensor, Tensor]:
     """What MMCV's ``nms_rotated`` does, by :func:`~mmocr_da.structures.rotated_iou`.
@@ -23,15 +26,28 @@ def nms_rotated(dets: Tensor, scores: Tensor, iou_threshold: float) -> Tuple[Ten
     """
     order = scores.sort(descending=True)[1]
     boxes = dets[order].float()
-    better, worse = may_overlap(boxes, boxes, iou_threshold).triu(1).nonzero(as_tuple=True)
-    goes = rotated_overlaps(boxes[better], boxes[worse], is_aligned=True) >= iou_threshold
-    rivals = [[] for _ in range(len(boxes))]
-    for i, j in zip(better[goes].tolist(), worse[goes].tolist()):
-        rivals[i].append(j)
-    alive = [True] * len(boxes)
-    for i, js in enumerate(rivals):
-        if alive[i]:
-            for j in js:
-                alive[j] = False
-    keep = order[torch.tensor(alive, device=order.device)]
+
+    def beats(near: Tensor, better: Tensor, worse: Tensor) -> Tuple[Tensor, Tensor]:
+        """Of pairs that may, those that overlap by the threshold or more."""
+        rows, columns = near.nonzero(as_tuple=True)
+        better, worse = better[rows], worse[columns]
+        goes = rotated_overlaps(boxes[better], boxes[worse], is_aligned=True) >= iou_threshold
+        return better[goes], worse[goes]
+
+    kept = order[:0]
+    for start in range(0, len(boxes), BLOCK):
+        block = torch.arange(start, min(start + BLOCK, len(boxes)), device=dets.device)
+        beaten = beats(may_overlap(boxes[kept], boxes[block], iou_threshold), kept, block)
+        block = block[~torch.isin(block, beaten[1])]
+        near = may_overlap(boxes[block], boxes[block], iou_threshold).triu(1)
+        rivals = {i: [] for i in block.tolist()}
+        for i, j in zip(*(rows.tolist() for rows in beats(near, block, block))):
+            rivals[i].append(j)
+        gone = set()
+        for i, js in rivals.items():
+            if i not in gone:
+                gone.update(js)
+        stays = [i for i in rivals if i not in gone]
+        kept = torch.cat([kept, kept.new_tensor(stays)])
+    keep = order[kept]
     return torch.cat([dets[keep], scores[keep, None]], 1), keep

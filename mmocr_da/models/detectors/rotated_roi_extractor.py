@@ -42,5 +42,6 @@ class RotatedRoIExtractor(SingleRoIExtractor):
         # The operator has no half precision on a CPU, and coordinates none anywhere; and it takes
         # any memory for contiguous.
         with torch.autocast(rois.device.type, enabled=False):
-            pooled = super().forward([f.float().contiguous() for f in feats], rois.float(), roi_scale_factor)
+            feats32 = [f.float().contiguous() for f in feats]
+            pooled = super().forward(feats32, rois.float(), roi_scale_factor)
         return pooled.to(feats[0].dtype)

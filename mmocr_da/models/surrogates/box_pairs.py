@@ -20,7 +20,7 @@ VERSION = 1
 
 
 class BoxPairs:
-    """Labels and distorted variants of them, stored once with their IoU and drawn uniformly over it.
+    """Labels and variants of them, stored once with their IoU and drawn uniformly over it.
 
     The variants are within bounds of their labels: the centre moves by ``max_shift`` times the
     label's sides, a side changes by the factor ``max_scale``, the angle by ``max_angle``. How much

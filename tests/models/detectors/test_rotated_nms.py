@@ -91,3 +91,17 @@ def test_a_crossing_of_two_lines_is_no_double():
     scores = torch.tensor([0.5, 0.6])
     assert nms_rotated(boxes, scores, 0.15)[1].tolist() == [1, 0]
     assert nms_rotated(boxes, scores, 0.14)[1].tolist() == [1]
+
+
+def test_blocks_make_no_difference(monkeypatch):
+    """Boxes are beaten by better ones of their own block and of earlier ones."""
+    g = torch.Generator().manual_seed(3)
+    boxes = torch.rand(300, 5, generator=g) * torch.tensor([90., 90, 60, 20, 3])
+    boxes += torch.tensor([0., 0, 10, 5, -1.5])
+    scores = torch.rand(300, generator=g)
+    whole = nms_rotated(boxes, scores, 0.3)
+    for size in (1, 7, 100):
+        monkeypatch.setattr('mmocr_da.models.detectors.rotated_nms.BLOCK', size)
+        found = nms_rotated(boxes, scores, 0.3)
+        assert all(torch.equal(a, b) for a, b in zip(found, whole))
+    assert 10 < len(whole[1]) < 200

@@ -7,7 +7,6 @@ import pytest
 import torch
 from mmengine.logging import MessageHub
 
-
 from mmocr_da.models.surrogates import LSIoULoss, RotatedIoUSurrogate
 from mmocr_da.registry import MODELS
 from mmocr_da.structures import rotated_iou
@@ -242,8 +241,8 @@ def test_it_is_one_line_in_a_head(progress, pairs):
     """MMDetection's own head, boxes of four numbers."""
     progress(1, 100)
     head = MODELS.build(dict(
-        _scope_='mmdet', type='Shared2FCBBoxHead', in_channels=4, fc_out_channels=8, roi_feat_size=2,
-        num_classes=1, reg_decoded_bbox=True,
+        _scope_='mmdet', type='Shared2FCBBoxHead', in_channels=4, fc_out_channels=8,
+        roi_feat_size=2, num_classes=1, reg_decoded_bbox=True,
         loss_bbox=dict(type='mmocr_da.LSIoULoss', surrogate=dict(pairs=pairs))))
     rois = torch.tensor([[0., 10, 10, 60, 30], [0, 100, 20, 140, 50]])
     score, delta = head(torch.randn(2, 4, 2, 2))
