@@ -6,4 +6,4 @@ model = dict(
         roi_head=dict(
             bbox_head=dict(
                 loss_bbox=dict(surrogate=dict(source='local', pretrain_steps=0, warmup=50))))))
-optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(surrogate=dict(lr_mult=2))))
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(surrogate=dict(lr_mult=4))))

@@ -46,11 +46,11 @@ class RotatedIoUSurrogate(LearnedSurrogate):
                  pairs: Optional[dict] = None,
                  num_generated: int = 1024,
                  pretrain_steps: int = 0,
-                 pretrain_lr: float = 1e-3,
+                 pretrain_lr: float = 2e-3,
                  image_size: Optional[Tuple[int, int]] = None,
                  hidden_channels: Tuple[int, int, int, int] = (128, ) * 4,
                  out_channels: int = 16,
-                 gradient_weight: float = 0.01,
+                 gradient_weight: float = 0.001,
                  **kwargs) -> None:
         super().__init__(gradient_weight=gradient_weight, **kwargs)
         if self.source != 'local' and pairs is None:
