@@ -1,4 +1,4 @@
-"""Which anchors are text, in RRPN (Ma et al., arXiv:1703.01086, section III-C)."""
+"""Which anchors are text, in RRPN (Ma et al., arXiv:1703.01086)."""
 import math
 from typing import Optional
 

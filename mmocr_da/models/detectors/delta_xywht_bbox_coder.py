@@ -1,4 +1,4 @@
-"""Rotated boxes as differences to other ones (RRPN, arXiv:1703.01086, eq. 3 to 5)."""
+"""Rotated boxes as differences to other ones (RRPN, Ma et al., arXiv:1703.01086)."""
 import math
 from typing import Optional, Sequence, Union
 

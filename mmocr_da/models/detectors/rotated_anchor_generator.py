@@ -1,4 +1,4 @@
-"""Rotated anchors of RRPN (Ma et al., IEEE TMM 2018, arXiv:1703.01086, section III-B)."""
+"""Rotated anchors of RRPN (Ma et al., IEEE TMM 2018, arXiv:1703.01086)."""
 import math
 from typing import Optional, Sequence, Tuple, Union
 

@@ -1,4 +1,4 @@
-"""Rotated RoI pooling (RRoI, arXiv:1703.01086, section III-D), from the levels of a pyramid."""
+"""Rotated RoI pooling (RRoI, Ma et al., arXiv:1703.01086), from the levels of a pyramid."""
 from typing import Optional, Sequence
 
 import torch

@@ -45,8 +45,8 @@ class KFIoULoss(RotatedBoxLoss):
     """KFIoU: the overlap of two Gaussians by a Kalman filter (Yang et al., ICLR 2023).
 
     ``1 - 3 KFIoU``, as KFIoU is 1/3 for equal boxes, plus smooth-L1 of the centre's distance in
-    units of the label's sides, since KFIoU itself does not see the centres (arXiv:2201.12558, eq. 6
-    to 8; there the centre is compared as encoded).
+    units of the label's sides, since KFIoU itself does not see the centres (arXiv:2201.12558; there
+    the centre is compared as encoded).
 
     Args:
         beta: Of smooth-L1.
@@ -75,7 +75,7 @@ class KFIoULoss(RotatedBoxLoss):
 
 @MODELS.register_module()
 class GWDLoss(RotatedBoxLoss):
-    """Gaussian Wasserstein distance (Yang et al., ICML 2021, arXiv:2101.11952, eq. 3 and 7).
+    """Gaussian Wasserstein distance (Yang et al., ICML 2021, arXiv:2101.11952).
 
     ``1 - 1 / (1 + ln(1 + W^2))``, with ``W^2`` in units of the label's area.
 
