@@ -20,6 +20,5 @@ model = dict(
                 loss_bbox=dict(
                     _delete_=True,
                     type='mmocr_da.LSIoULoss',
-                    loss_weight=10,
                     surrogate=dict(
                         pairs=dict(ann_files=labels), pretrain_steps=2000, model_steps=9))))))

@@ -6,5 +6,5 @@ model = dict(
         roi_head=dict(
             bbox_head=dict(
                 reg_decoded_bbox=True,
-                # As MMRotate weighs it.
+                # By itself its gradient is a seventh of that of smooth-L1.
                 loss_bbox=dict(_delete_=True, type='mmocr_da.GWDLoss', loss_weight=5)))))

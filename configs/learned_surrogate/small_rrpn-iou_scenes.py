@@ -6,5 +6,4 @@ model = dict(
         roi_head=dict(
             bbox_head=dict(
                 reg_decoded_bbox=True,
-                # As MMDetection's Faster R-CNN weighs losses of IoU.
-                loss_bbox=dict(_delete_=True, type='mmocr_da.RotatedIoULoss', loss_weight=10)))))
+                loss_bbox=dict(_delete_=True, type='mmocr_da.RotatedIoULoss')))))

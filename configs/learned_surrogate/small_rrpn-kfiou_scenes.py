@@ -6,5 +6,4 @@ model = dict(
         roi_head=dict(
             bbox_head=dict(
                 reg_decoded_bbox=True,
-                # As MMRotate weighs it.
-                loss_bbox=dict(_delete_=True, type='mmocr_da.KFIoULoss', loss_weight=5)))))
+                loss_bbox=dict(_delete_=True, type='mmocr_da.KFIoULoss')))))

@@ -12,11 +12,6 @@ model = dict(
         roi_head=dict(
             bbox_head=dict(
                 reg_decoded_bbox=True,
-                # As MMDetection's Faster R-CNN weighs losses of IoU.
-                loss_bbox=dict(
-                    _delete_=True,
-                    type='mmocr_da.LSIoULoss',
-                    loss_weight=10,
-                    surrogate=surrogate)))))
+                loss_bbox=dict(_delete_=True, type='mmocr_da.LSIoULoss', surrogate=surrogate)))))
 # The surrogate comes pre-trained.
 optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(surrogate=dict(lr_mult=0.4))))

@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
@@ -143,3 +145,36 @@ def test_a_killed_pretraining_resumes_to_the_same_weights(pretraining, run_tool,
     encoders = [torch.load(tmp_path / name / 'encoder_iter_50.pth')['state_dict']
                 for name in ('whole', 'cut')]
     assert equal(*encoders)
+
+
+@pytest.mark.slow
+def test_a_stopped_tuning_of_a_detector_resumes_to_the_same_weights(run_tool, tmp_path):
+    """With LS-IoU, stopped between a step of the detector and one of the surrogate."""
+    instances = [dict(polygon=[20, 30, 100, 40, 98, 60, 18, 50], bbox=[18, 30, 100, 60],
+                      bbox_label=0, ignore=False)]
+    data_list = []
+    for i in range(6):
+        image = np.random.default_rng(i).integers(0, 255, (160, 160, 3)).astype(np.uint8)
+        cv2.imwrite(str(tmp_path / f'{i}.png'), image)
+        data_list.append(dict(img_path=f'{i}.png', height=160, width=160, instances=instances))
+    for split in ('train', 'test'):
+        (tmp_path / f'instances_{split}.json').write_text(json.dumps(dict(
+            metainfo=dict(dataset_type='TextDetDataset', task_name='textdet'),
+            data_list=data_list)))
+    surrogate = 'model.cfg.roi_head.bbox_head.loss_bbox.surrogate'
+    options = [
+        '--cfg-options', 'train_cfg.val_interval=1000', 'default_hooks.checkpoint.interval=3',
+        'param_scheduler.0.end=6',  # MMEngine ends it with the run, which is cut short here
+        *(f'{loader}.data_root={tmp_path}' for loader in (
+            'train_dataloader.dataset.datasets', 'val_dataloader.dataset')),
+        f'{surrogate}.pairs.ann_files={tmp_path / "instances_train.json"}',
+        f'{surrogate}.pairs.num_pairs=500', f'{surrogate}.pairs.cache_dir={tmp_path / "pairs"}',
+        f'{surrogate}.pretrain_steps=2', f'{surrogate}.model_steps=2']
+    config = TOOLS.parent / 'configs/learned_surrogate/small_rrpn-lsiou_scenes.py'
+    for name, lengths in dict(whole=[6], cut=[3, 6]).items():
+        for length in lengths:
+            resume = ['--resume'] if length != lengths[0] else []
+            run_tool('train', config, '--work-dir', tmp_path / name, *resume, *options,
+                     f'train_cfg.max_iters={length}')
+    assert (tmp_path / 'cut/iter_3.pth').exists()
+    assert equal(weights(tmp_path / 'whole'), weights(tmp_path / 'cut'))

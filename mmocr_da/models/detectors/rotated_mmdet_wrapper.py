@@ -1,7 +1,12 @@
 """MMOCR's wrapper of MMDetection's detectors, for rotated boxes and for learned surrogates."""
-from typing import Dict, List, Optional
+from contextlib import contextmanager
+from typing import Dict, Iterator, List, Optional
 
+import numpy as np
+import torch
 from mmdet.structures import DetDataSample
+from mmengine.dist import get_rank
+from mmengine.logging import MessageHub
 from mmengine.structures import InstanceData
 from mmocr.models.textdet.detectors import MMDetWrapper
 from mmocr.structures import TextDetDataSample
@@ -24,6 +29,9 @@ class RotatedMMDetWrapper(MMDetWrapper):
     If a loss of the detector is a learned surrogate (``LSIoULoss``), iterations that train it train
     nothing else: the detector only says what it finds, and keeps its running statistics.
 
+    Which boxes MMDetection's samplers draw in training depends only on seed, iteration and rank, so
+    that a resumed run draws what an uninterrupted one would.
+
     Args:
         cfg: The detector, as for ``MMDetWrapper``. Its ``data_preprocessor`` needs
             ``boxtype2tensor=False``.
@@ -40,13 +48,18 @@ class RotatedMMDetWrapper(MMDetWrapper):
     def forward(self, inputs: Tensor, data_samples: Optional[list] = None, mode: str = 'tensor',
                 **kwargs):
         """See ``MMDetWrapper``."""
-        learning = []
-        if mode == 'loss' and self.training:
-            learning = [m for m in self.modules() if isinstance(m, LearnedSurrogate) and m.learns]
-        if not learning:
+        if mode != 'loss' or not self.training:
             return super().forward(inputs, data_samples, mode, **kwargs)
+        learning = [m for m in self.modules() if isinstance(m, LearnedSurrogate) and m.learns]
+        with _draws_of_iteration():
+            if learning:
+                return self._surrogate_losses(learning, inputs, data_samples, **kwargs)
+            return super().forward(inputs, data_samples, mode, **kwargs)
+
+    def _surrogate_losses(self, learning: List[LearnedSurrogate], inputs: Tensor,
+                          data_samples: Optional[list], **kwargs) -> Dict[str, Tensor]:
         with held(self, but=learning):
-            losses = super().forward(inputs, data_samples, mode, **kwargs)
+            losses = super().forward(inputs, data_samples, 'loss', **kwargs)
         # Without a box to learn from, the head does not ask the loss.
         losses['loss_nothing'] = sum(p.sum() for m in learning for p in m.parameters()) * 0
         return losses
@@ -62,6 +75,22 @@ class RotatedMMDetWrapper(MMDetWrapper):
                 polygons=list(corners_of(found.bboxes).flatten(1).cpu().numpy()),
                 scores=found.scores.cpu())
         return data_samples
+
+
+@contextmanager
+def _draws_of_iteration() -> Iterator[None]:
+    """Within it, random numbers of the CPU are those of the running MMEngine runner's iteration."""
+    iteration = MessageHub.get_current_instance().get_info('iter')
+    if iteration is None:
+        yield
+        return
+    state, seed = torch.get_rng_state(), torch.initial_seed()
+    draws = np.random.SeedSequence([seed, iteration, get_rank()]).generate_state(1)
+    torch.default_generator.manual_seed(int(draws[0]))
+    try:
+        yield
+    finally:
+        torch.set_rng_state(state)
 
 
 def _use_our_nms(cfg: Optional[dict]) -> None:

@@ -155,6 +155,28 @@ def test_a_step_of_the_surrogate_leaves_every_bit_of_the_detector(make, progress
     assert changed(2, batch(BOXES[:0])) <= surrogate
 
 
+def test_samplers_draw_by_seed_and_iteration(make, progress):
+    """Not by what was drawn before, which a resumed run does not know."""
+    model, drawn = make().train(), []
+    head = model.wrapped_model.rpn_head
+    sample = head.sampler.sample
+
+    def recorded(*args, **kwargs):
+        drawn.append(sample(*args, **kwargs))
+        return drawn[-1]
+
+    head.sampler.sample = recorded
+    for seed, iteration in ((1, 5), (1, 5), (1, 6), (2, 5)):
+        torch.manual_seed(seed)
+        torch.rand(len(drawn) + 3)
+        progress(iteration, 9)
+        before = torch.get_rng_state()
+        losses(model, batch(BOXES))
+        assert torch.equal(torch.get_rng_state(), before) and torch.initial_seed() == seed
+    first, same, later, other = (d.neg_inds.tolist() for d in drawn)
+    assert first == same and later != first != other
+
+
 def test_nothing_is_held_in_testing(make, progress):
     progress(0, 100)
     model = make(dict(type='mmocr_da.LSIoULoss', surrogate=dict(source='local'))).eval()
