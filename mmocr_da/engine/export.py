@@ -102,7 +102,8 @@ def plain_model(model: ConfigDict) -> ConfigDict:
     if _is_ours(plain.get('data_preprocessor')):
         plain.data_preprocessor = _plain_part(plain.data_preprocessor)
     # Weights come from the checkpoint: the exported config must not look for another one.
-    plain.init_cfg = None
+    if 'init_cfg' in inspect.signature(MODELS.get(plain.type).__init__).parameters:
+        plain.init_cfg = None
     return plain
 
 

@@ -347,9 +347,10 @@ def test_an_encoder_without_a_decoder_cannot_be_exported(adapted, name):
         export.strip_adaptation(cfg, weights)
 
 
-def test_a_detector_is_exported_without_its_surrogate(adapted):
+def test_a_detector_is_exported_without_its_surrogate(adapted, tmp_path):
     cfg, _ = adapted
-    detector = Config.fromfile('mmdet::_base_/models/faster-rcnn_r50_fpn.py').model
+    (tmp_path / 'd.py').write_text("_base_ = 'mmdet::_base_/models/faster-rcnn_r50_fpn.py'")
+    detector = Config.fromfile(str(tmp_path / 'd.py')).model
     detector.backbone.update(depth=18, base_channels=4, init_cfg=None)
     detector.neck.update(in_channels=[4, 8, 16, 32], out_channels=8)
     detector.rpn_head.update(in_channels=8, feat_channels=8)

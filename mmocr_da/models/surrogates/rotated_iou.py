@@ -104,6 +104,8 @@ class RotatedIoUSurrogate(LearnedSurrogate):
             loss.backward()
             optimizer.step()
             schedule.step()
+        # The first step of the training adds to what is left.
+        optimizer.zero_grad()
         error = (estimate - e).detach().abs().mean().item()
         print_log(f'The surrogate of IoU has taken {self.pretrain_steps} steps on generated pairs; '
                   f'on the last {len(e)} it errs by {error:.3f}', 'current')

@@ -117,6 +117,8 @@ def test_pretraining_is_a_function_of_the_seed(make):
         s = make(pretrain_steps=3)
         s.init_weights()
         weights.append(s.embedding[0].weight.detach().clone())
+        # Nothing is left that the first step of the training would add to.
+        assert all(p.grad is None for p in s.parameters())
     assert torch.equal(*weights)
 
 
