@@ -8,7 +8,7 @@ from typing import Sequence, Tuple, Union
 
 import numpy as np
 import torch
-from mmengine.dist import barrier, get_local_rank
+from mmengine.dist import barrier
 from mmengine.fileio import load
 from mmengine.logging import print_log
 
@@ -58,7 +58,8 @@ class BoxPairs:
         self.num_pairs, self.seed = num_pairs, seed
         self.bounds = dict(max_shift=max_shift, max_scale=max_scale, max_angle=max_angle)
         self.file = Path(cache_dir) / f'{self._fingerprint()}.npy'
-        if get_local_rank() == 0 and not self.file.exists():
+        # One process of a machine; torchrun and MMEngine's Slurm launcher both number them.
+        if os.environ.get('LOCAL_RANK', '0') == '0' and not self.file.exists():
             self._store()
         barrier()
         self.pairs = np.load(self.file, mmap_mode='r')

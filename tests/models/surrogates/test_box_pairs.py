@@ -138,3 +138,13 @@ def test_files_without_labels_are_named(make, tmp_path):
     (tmp_path / 'list.json').write_text('[]')
     with pytest.raises(ValueError, match="MMOCR's format"):
         make(ann_files=[str(tmp_path / 'list.json')])
+
+
+def test_one_process_of_a_machine_stores_them(make, monkeypatch):
+    monkeypatch.setenv('LOCAL_RANK', '1')
+    with pytest.raises(FileNotFoundError):
+        make(200)
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    assert len(make(200).pairs) == 200
+    monkeypatch.setenv('LOCAL_RANK', '1')
+    assert len(make(200).pairs) == 200
