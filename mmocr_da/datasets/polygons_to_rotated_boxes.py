@@ -3,7 +3,6 @@ import logging
 from typing import Dict, Optional
 
 import numpy as np
-import torch
 from mmcv.transforms import BaseTransform
 from mmengine.logging import print_log
 
@@ -47,33 +46,32 @@ class PolygonsToRotatedBoxes(BaseTransform):
         """See the class."""
         polygons = [np.asarray(p, np.float32).reshape(-1) for p in results.pop('gt_polygons')]
         ignored = np.asarray(results.pop('gt_ignored', np.zeros(len(polygons), bool)), bool)
-        boxes, kept = [], []
-        for i, polygon in enumerate(polygons):
-            box = polygons_to_rotated([polygon]) if self._is_polygon(polygon) else None
-            reason = self._refuse(polygon, box, results['img_shape'])
-            if reason is None:
-                boxes.append(box)
-                kept.append(i)
-            else:
-                self._name(reason, polygon, results.get('img_path'))
-        kept = np.array(kept, int)
-        results['gt_bboxes'] = RotatedBoxes(torch.cat(boxes) if boxes else torch.zeros(0, 5))
+        flaws = [self._flaw(polygon) for polygon in polygons]
+        whole = [i for i, flaw in enumerate(flaws) if flaw is None]
+        boxes = polygons_to_rotated([polygons[i] for i in whole])
+        flat = (boxes[:, 2:4] < self.min_size).any(1)
+        inside = RotatedBoxes(boxes).is_inside(results['img_shape'])
+        for i, is_flat, is_inside in zip(whole, flat.tolist(), inside.tolist()):
+            if is_flat:
+                flaws[i] = f'a side of its box is under {self.min_size:g} px'
+            elif not is_inside:
+                flaws[i] = 'it is outside the image'
+        for polygon, flaw in zip(polygons, flaws):
+            if flaw is not None:
+                self._name(flaw, polygon, results.get('img_path'))
+        kept = np.array([i for i, flaw in enumerate(flaws) if flaw is None], int)
+        results['gt_bboxes'] = RotatedBoxes(boxes[inside & ~flat])
         results['gt_bboxes_labels'] = np.asarray(results['gt_bboxes_labels'])[kept]
         results['gt_ignore_flags'] = ignored[kept]
         return results
 
     @staticmethod
-    def _is_polygon(polygon: np.ndarray) -> bool:
-        return len(polygon) >= 6 and len(polygon) % 2 == 0 and bool(np.isfinite(polygon).all())
-
-    def _refuse(self, polygon: np.ndarray, box: Optional[torch.Tensor], img_shape) -> Optional[str]:
-        if box is None:
-            return ('it has fewer than 3 points' if np.isfinite(polygon).all() else
-                    'a coordinate is not a finite number')
-        if box[0, 2:4].min() < self.min_size:
-            return f'a side of its box is under {self.min_size:g} px'
-        if not RotatedBoxes(box).is_inside(img_shape).item():
-            return 'it is outside the image'
+    def _flaw(polygon: np.ndarray) -> Optional[str]:
+        """Why there is no box around it, if there is none."""
+        if not np.isfinite(polygon).all():
+            return 'a coordinate is not a finite number'
+        if len(polygon) < 6 or len(polygon) % 2:
+            return 'it has fewer than 3 points'
         return None
 
     def _name(self, reason: str, polygon: np.ndarray, img_path: Optional[str]) -> None:

@@ -199,5 +199,7 @@ class LSIoULoss(RotatedBoxLoss):
 
     def _log(self, values: Dict[str, Tensor]) -> None:
         hub = MessageHub.get_current_instance()
-        for name, value in values.items():
-            hub.update_scalar(f'train/lsiou_{name}', float(value.detach()))
+        # Fetched from the device at once.
+        fetched = torch.stack([value.detach() for value in values.values()]).tolist()
+        for name, value in zip(values, fetched):
+            hub.update_scalar(f'train/lsiou_{name}', value)
