@@ -26,6 +26,17 @@ def regularize(boxes: Tensor) -> Tensor:
     return torch.stack([x, y, torch.where(tall, h, w), torch.where(tall, w, h), angle], -1)
 
 
+def turn(vectors: Tensor, angle: Tensor) -> Tensor:
+    """Rotate vectors by angles in radians, clockwise, ``(..., 2), (...) -> (..., 2)``.
+
+    >>> turn(torch.tensor([2., 0.]), torch.tensor(math.pi / 2))
+    tensor([-8.7423e-08,  2.0000e+00])
+    """
+    cos, sin = angle.cos(), angle.sin()
+    x, y = vectors.unbind(-1)
+    return torch.stack([cos * x - sin * y, sin * x + cos * y], -1)
+
+
 def corners_of(boxes: Tensor) -> Tensor:
     """Corners, ``(..., 5) -> (..., 4, 2)``, clockwise from the top left of the unrotated box.
 

@@ -13,7 +13,7 @@ from mmdet.structures.bbox import (
 from mmdet.structures.mask import BitmapMasks, PolygonMasks, bitmap_to_polygon
 from torch import Tensor
 
-from .geometry import corners_of, polygons_to_rotated, regularize, surrounding
+from .geometry import corners_of, polygons_to_rotated, regularize, surrounding, turn
 from .overlaps import rotated_overlaps
 
 
@@ -74,11 +74,8 @@ class RotatedBoxes(BaseBoxes):
     def rotate_(self, center: Tuple[float, float], angle: float) -> None:
         """Rotate around ``center`` by ``angle`` degrees, clockwise."""
         radians = math.radians(angle)
-        cos, sin = math.cos(radians), math.sin(radians)
         centre = self.tensor.new_tensor(center)
-        offset = self.tensor[..., :2] - centre
-        turned = torch.stack([cos * offset[..., 0] - sin * offset[..., 1],
-                              sin * offset[..., 0] + cos * offset[..., 1]], -1) + centre
+        turned = turn(self.tensor[..., :2] - centre, self.tensor.new_tensor(radians)) + centre
         self.tensor = regularize(torch.cat(
             [turned, self.tensor[..., 2:4], self.tensor[..., 4:] + radians], -1))
 
@@ -119,11 +116,8 @@ class RotatedBoxes(BaseBoxes):
             raise ValueError(f'boxes must be of shape (N, 5), got {tuple(boxes.shape)}')
         if not is_aligned:
             boxes, points = boxes[None], points[:, None]
-        offset = points - boxes[..., :2]
-        cos, sin = boxes[..., 4].cos(), boxes[..., 4].sin()
-        along = cos * offset[..., 0] + sin * offset[..., 1]
-        across = cos * offset[..., 1] - sin * offset[..., 0]
-        return (along.abs() <= boxes[..., 2] / 2) & (across.abs() <= boxes[..., 3] / 2)
+        offset = turn(points - boxes[..., :2], -boxes[..., 4])
+        return (offset.abs() <= boxes[..., 2:4] / 2).all(-1)
 
     @staticmethod
     def overlaps(boxes1: BaseBoxes, boxes2: BaseBoxes, mode: str = 'iou',

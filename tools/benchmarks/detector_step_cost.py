@@ -11,7 +11,6 @@ import argparse
 import copy
 import itertools
 import statistics
-import time
 from pathlib import Path
 from typing import Dict, Iterator, Optional, Tuple
 
@@ -26,7 +25,7 @@ from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmengine.runner import Runner, load_checkpoint
 from mmocr.registry import MODELS
 from mmocr.utils import register_all_modules
-from step_cost import surrogate_turns
+from step_cost import device_name, surrogate_turns, time_of_step
 from torch import nn
 
 from mmocr_da.engine.launch import load_config
@@ -87,17 +86,10 @@ def main() -> None:
             data = copy.deepcopy(batch)
             hub.update_info('iter', iteration)
             torch.manual_seed(step)
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
-            start = time.perf_counter()
-            model.train_step(data, optim_wrapper)
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
+            taken = time_of_step(model, data, optim_wrapper)
             if step >= 2:  # warm-up
-                times[name].append(time.perf_counter() - start)
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else \
-        f'CPU, {torch.get_num_threads()} threads'
-    print(f'{device}, torch {torch.__version__}, {len(batch["inputs"])} images')
+                times[name].append(taken)
+    print(f'{device_name()}, torch {torch.__version__}, {len(batch["inputs"])} images')
     medians = {name: statistics.median(seconds) for name, seconds in times.items()}
     last = list(medians.values())[-1]
     for name, seconds in medians.items():

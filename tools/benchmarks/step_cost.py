@@ -28,7 +28,7 @@ import mmocr_da  # noqa: F401  before anything of MMOCR: it settles which versio
 import torch
 from mmengine.config import Config
 from mmengine.logging import MessageHub
-from mmengine.optim import build_optim_wrapper
+from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmengine.runner import load_checkpoint
 from mmengine.structures import LabelData
 from mmocr.registry import MODELS
@@ -107,6 +107,24 @@ def surrogate_turns(model: nn.Module) -> Dict[str, int]:
             if any(surrogate.learns_at(i) == learns for i in range(last))}
 
 
+def time_of_step(model: nn.Module, data: dict, optim_wrapper: OptimWrapper) -> float:
+    """Seconds of a training step, until the device is done with it."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    start = time.perf_counter()
+    model.train_step(data, optim_wrapper)
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def device_name() -> str:
+    """What the steps ran on, in words."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f'CPU, {torch.get_num_threads()} threads'
+
+
 def main() -> None:
     args = parse_args()
     if args.threads:
@@ -138,17 +156,11 @@ def main() -> None:
         for (_, model, optim_wrapper, domains, iteration), seconds in zip(cases, times):
             data = make_batch(model, images, domains, args.length)
             hub.update_info('iter', iteration)
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
-            start = time.perf_counter()
-            model.train_step(data, optim_wrapper)
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
+            taken = time_of_step(model, data, optim_wrapper)
             if step >= 3:  # warm-up
-                seconds.append(time.perf_counter() - start)
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else \
-        f'CPU, {torch.get_num_threads()} threads'
-    print(f'{device}, torch {torch.__version__}, {args.config}, {args.half} + {args.half} images')
+                seconds.append(taken)
+    print(f'{device_name()}, torch {torch.__version__}, {args.config}, {args.half} + {args.half} '
+          'images')
     medians = [statistics.median(seconds) for seconds in times]
     width = max(12, *(len(name) for name, *_ in cases)) + len('ratio ') * bool(turns)
     for (name, *_), seconds in zip(cases, medians):

@@ -9,7 +9,7 @@ from mmdet.structures.bbox import BaseBoxes, get_box_tensor
 from torch import Tensor
 
 from mmocr_da.registry import TASK_UTILS
-from mmocr_da.structures import RotatedBoxes, regularize
+from mmocr_da.structures import RotatedBoxes, regularize, turn
 
 
 @TASK_UTILS.register_module()
@@ -50,9 +50,9 @@ class DeltaXYWHTBBoxCoder(BaseBBoxCoder):
         size, gt_size = box[:, 2:4].clamp(min=1e-3), gt[:, 2:4].clamp(min=1e-3)
         shift = gt[:, :2] - box[:, :2]
         if self.proj_xy:
-            shift = _turn(shift, -box[:, 4])
-        turn = (gt[:, 4:] - box[:, 4:] + math.pi / 2) % math.pi - math.pi / 2
-        deltas = torch.cat([shift / size, (gt_size / size).log(), turn], 1)
+            shift = turn(shift, -box[:, 4])
+        angle = (gt[:, 4:] - box[:, 4:] + math.pi / 2) % math.pi - math.pi / 2
+        deltas = torch.cat([shift / size, (gt_size / size).log(), angle], 1)
         return (deltas - deltas.new_tensor(self.means)) / deltas.new_tensor(self.stds)
 
     def decode(self, bboxes: Union[Tensor, BaseBoxes], pred_bboxes: Tensor,
@@ -78,15 +78,9 @@ class DeltaXYWHTBBoxCoder(BaseBBoxCoder):
         size = box[:, 2:4]
         shift = deltas[:, :2] * size
         if self.proj_xy:
-            shift = _turn(shift, box[:, 4])
+            shift = turn(shift, box[:, 4])
         limit = abs(np.log(wh_ratio_clip))
         decoded = regularize(torch.cat([
             box[:, :2] + shift, size * deltas[:, 2:4].clamp(-limit, limit).exp(),
             box[:, 4:] + deltas[:, 4:]], 1)).reshape(pred_bboxes.shape)
         return RotatedBoxes(decoded) if self.use_box_type and classes == 1 else decoded
-
-
-def _turn(vectors: Tensor, angle: Tensor) -> Tensor:
-    cos, sin = angle.cos(), angle.sin()
-    x, y = vectors.unbind(1)
-    return torch.stack([cos * x - sin * y, sin * x + cos * y], 1)

@@ -4,6 +4,7 @@ from typing import Optional, Sequence, Tuple, Union
 
 import torch
 from mmdet.models.task_modules.prior_generators import AnchorGenerator
+from mmdet.structures.bbox import bbox_xyxy_to_cxcywh
 from torch import Tensor
 
 from mmocr_da.registry import TASK_UTILS
@@ -37,8 +38,7 @@ class RotatedAnchorGenerator(AnchorGenerator):
                                       center: Optional[Tuple[float]] = None) -> Tensor:
         """``(A, 5)`` around the origin; the angle changes fastest."""
         flat = super().gen_single_level_base_anchors(base_size, scales, ratios, center)
-        centre, size = (flat[:, :2] + flat[:, 2:]) / 2, flat[:, 2:] - flat[:, :2]
-        flat = torch.cat([centre, size], 1)
+        flat = bbox_xyxy_to_cxcywh(flat)
         angles = flat.new_tensor(self.angles).repeat(len(flat))
         return regularize(torch.cat(
             [flat.repeat_interleave(len(self.angles), 0), angles[:, None]], 1))

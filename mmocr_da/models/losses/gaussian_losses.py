@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmocr_da.registry import MODELS
+from mmocr_da.structures import turn
 
 from .rotated_box_loss import RotatedBoxLoss
 
@@ -64,10 +65,7 @@ class KFIoULoss(RotatedBoxLoss):
         # det(S1 (S1 + S2)^-1 S2), what the filter leaves of both.
         v = v1 * v2 / (4 * root_of_det(sigma1 + sigma2)).clamp(min=EPS)
         kfiou = v / (v1 + v2 - v).clamp(min=EPS)
-        cos, sin = target[:, 4].cos(), target[:, 4].sin()
-        x, y = pred[:, 0], pred[:, 1]
-        offset = torch.stack([cos * x + sin * y, cos * y - sin * x], 1)
-        offset = offset / target[:, 2:4].clamp(min=EPS)
+        offset = turn(pred[:, :2], -target[:, 4]) / target[:, 2:4].clamp(min=EPS)
         centre = F.smooth_l1_loss(offset, torch.zeros_like(offset), beta=self.beta,
                                   reduction='none').sum(1)
         return 1 - 3 * kfiou + centre

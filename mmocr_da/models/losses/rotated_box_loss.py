@@ -2,7 +2,9 @@
 from typing import Optional, Tuple
 
 import torch
+import torch.nn.functional as F
 from mmdet.models.losses.utils import weight_reduce_loss
+from mmdet.structures.bbox import bbox_xyxy_to_cxcywh
 from mmengine.model import BaseModule
 from torch import Tensor
 
@@ -83,5 +85,4 @@ def as_rotated(boxes: Tensor) -> Tensor:
     """
     if boxes.size(-1) == 5:
         return boxes
-    return torch.cat([(boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2],
-                      torch.zeros_like(boxes[:, :1])], 1)
+    return F.pad(bbox_xyxy_to_cxcywh(boxes), (0, 1))

@@ -12,7 +12,7 @@ from mmengine.dist import barrier
 from mmengine.fileio import load
 from mmengine.logging import print_log
 
-from mmocr_da.structures import polygons_to_rotated, regularize, rotated_overlaps
+from mmocr_da.structures import polygons_to_rotated, regularize, rotated_overlaps, turn
 
 #: Pairs whose IoU is computed at once.
 CHUNK = 1 << 18
@@ -137,11 +137,9 @@ def distort(labels: torch.Tensor, rng: np.random.Generator, max_shift: float, ma
     """A variant of each label within the bounds, ``(N, 5) -> (N, 5)``."""
     count = len(labels)
     much = rng.uniform(size=(count, 1))**2
-    x, y, w, h, turn = torch.from_numpy(
-        (much * rng.uniform(-1, 1, (count, 5))).astype(np.float32)).unbind(1)
-    x, y = max_shift * x * labels[:, 2], max_shift * y * labels[:, 3]
-    cos, sin = labels[:, 4].cos(), labels[:, 4].sin()
-    return regularize(torch.stack([
-        labels[:, 0] + cos * x - sin * y, labels[:, 1] + sin * x + cos * y,
-        labels[:, 2] * max_scale**w, labels[:, 3] * max_scale**h,
-        labels[:, 4] + np.radians(max_angle) * turn], 1))
+    shift, size, angle = torch.from_numpy(
+        (much * rng.uniform(-1, 1, (count, 5))).astype(np.float32)).split((2, 2, 1), 1)
+    return regularize(torch.cat([
+        labels[:, :2] + turn(max_shift * shift * labels[:, 2:4], labels[:, 4]),
+        labels[:, 2:4] * max_scale**size,
+        labels[:, 4:] + np.radians(max_angle) * angle], 1))
