@@ -1,10 +1,10 @@
 """A small rotated detector, trained and tested on the photos of a folder."""
 _base_ = [
-    '../_base_/datasets/text_detection.py', '../_base_/models/rrpn_small.py',
-    '../_base_/schedules/adam_small.py', '../_base_/detection_runtime.py'
+    '../_base_/datasets/text_detection.py', '../_base_/datasets/rotated_boxes.py',
+    '../_base_/models/rrpn_small.py', '../_base_/schedules/adam_small.py',
+    '../_base_/detection_runtime.py'
 ]
 
-load_boxes = dict(type='LoadOCRAnnotations', with_polygon=True, with_bbox=True, with_label=True)
 train_dataloader = dict(
     batch_size=4,
     num_workers=1,
@@ -14,29 +14,15 @@ train_dataloader = dict(
         type='mmocr_da.SeededDataset',
         datasets=_base_.detection_train,
         pipeline=[
-            dict(
-                type='LoadImageFromFile',
-                color_type='color_ignore_orientation',
-                ignore_empty=True,
-                min_size=2),
-            load_boxes,
+            _base_.load_photo, _base_.load_boxes,
             dict(
                 type='RandomChoice',
                 transforms=[[dict(type='Resize', scale_factor=factor)]
                             for factor in (0.7, 0.85, 1.0, 1.2)]),
             dict(type='RandomRotate', max_angle=15, use_canvas=True),
-            dict(type='TextDetRandomCrop', target_size=(384, 384),
-                 positive_sample_ratio=0.9),
             dict(
-                type='TorchVisionWrapper',
-                op='ColorJitter',
-                brightness=32.0 / 255,
-                saturation=0.5,
-                contrast=0.5),
-            dict(type='mmocr_da.PolygonsToRotatedBoxes', min_size=2),
-            dict(
-                type='mmdet.PackDetInputs',
-                meta_keys=('img_path', 'ori_shape', 'img_shape', 'scale_factor'))
+                type='TextDetRandomCrop', target_size=(384, 384), positive_sample_ratio=0.9),
+            _base_.jitter, *_base_.pack_boxes
         ]))
 val_dataloader = dict(
     batch_size=1,
@@ -45,11 +31,8 @@ val_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset={
         **_base_.detection_test, 'pipeline': [
-            dict(type='LoadImageFromFile', color_type='color_ignore_orientation'),
-            dict(type='Resize', scale_factor=1.0), load_boxes,
-            dict(
-                type='PackTextDetInputs',
-                meta_keys=('img_path', 'ori_shape', 'img_shape', 'scale_factor'))
+            _base_.load_test_photo,
+            dict(type='Resize', scale_factor=1.0), _base_.load_boxes, _base_.pack_polygons
         ]
     })
 test_dataloader = val_dataloader

@@ -1,7 +1,8 @@
 """RRPN at full size on ICDAR 2015 and 2017 (MLT), as in the paper: SGD, 140k images one by one."""
 _base_ = [
     'mmocr::textdet/_base_/datasets/icdar2015.py', 'mmocr::textdet/_base_/datasets/icdar2017.py',
-    '../_base_/models/rrpn_resnet50_fpn.py', '../_base_/detection_runtime.py'
+    '../_base_/datasets/rotated_boxes.py', '../_base_/models/rrpn_resnet50_fpn.py',
+    '../_base_/detection_runtime.py'
 ]
 
 max_iters = 140000
@@ -19,33 +20,16 @@ param_scheduler = [
 ]
 default_hooks = dict(checkpoint=dict(interval=10000))
 
-load_boxes = dict(type='LoadOCRAnnotations', with_polygon=True, with_bbox=True, with_label=True)
 train_pipeline = [
-    dict(
-        type='LoadImageFromFile',
-        color_type='color_ignore_orientation',
-        ignore_empty=True,
-        min_size=2), load_boxes,
-    dict(
-        type='TorchVisionWrapper',
-        op='ColorJitter',
-        brightness=32.0 / 255,
-        saturation=0.5,
-        contrast=0.5),
+    _base_.load_photo, _base_.load_boxes, _base_.jitter,
     dict(type='RandomResize', scale=(640, 640), ratio_range=(1.0, 4.125), keep_ratio=True),
     dict(type='RandomRotate', max_angle=180, use_canvas=True),
-    dict(type='TextDetRandomCrop', target_size=(640, 640)),
-    dict(type='mmocr_da.PolygonsToRotatedBoxes', min_size=2),
-    dict(
-        type='mmdet.PackDetInputs',
-        meta_keys=('img_path', 'ori_shape', 'img_shape', 'scale_factor'))
+    dict(type='TextDetRandomCrop', target_size=(640, 640)), *_base_.pack_boxes
 ]
 test_pipeline = [
-    dict(type='LoadImageFromFile', color_type='color_ignore_orientation'),
-    dict(type='Resize', scale=(1920, 1920), keep_ratio=True), load_boxes,
-    dict(
-        type='PackTextDetInputs',
-        meta_keys=('img_path', 'ori_shape', 'img_shape', 'scale_factor'))
+    _base_.load_test_photo,
+    dict(type='Resize', scale=(1920, 1920), keep_ratio=True), _base_.load_boxes,
+    _base_.pack_polygons
 ]
 
 auto_scale_lr = dict(base_batch_size=1)
