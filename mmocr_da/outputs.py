@@ -1,0 +1,244 @@
+"""Files that this package writes: whole or not at all, and never over something that was given.
+
+Every folder with such files has a list of them, ``.mmocr_da.json``: who wrote each, and its hash.
+Only a file that is on the list, of the same writer and unchanged since, is replaced.
+"""
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import signal
+import sys
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Iterable, Iterator, List, Union
+
+PathLike = Union[str, os.PathLike]
+
+LEDGER = '.mmocr_da.json'
+LOCK = '.lock'
+
+
+def check_outputs(targets: Iterable[PathLike], by: str, inputs: Iterable[PathLike] = ()) -> None:
+    """Raise a ValueError if writing one of ``targets`` would destroy something.
+
+    Args:
+        targets: Files to be written.
+        by: The writer. Its own earlier outputs may be replaced.
+        inputs: Files that it reads.
+    """
+    inputs = [path for path in inputs if path and os.path.exists(path)]
+    for target in map(Path, targets):
+        if any(target.exists() and os.path.samefile(target, path) for path in inputs):
+            raise ValueError(f'{target} is an input of this command and cannot be its output, too; '
+                             'write to another place, nothing was touched')
+        if target.is_dir():
+            raise ValueError(f'the output must be a file, got {target}, which is a folder; add a '
+                             'file name')
+        if os.path.lexists(target) and not is_own(target, by):
+            raise ValueError(f'{target} exists and was not written by {by}, or was changed since; '
+                             'write to another place or move it away, nothing was touched')
+
+
+def is_own(path: PathLike, by: str) -> bool:
+    """Whether a file is what ``by`` wrote there, unchanged."""
+    path = Path(path)
+    return path.is_file() and _read_ledger(path.parent).get(path.name) == _entry(path, by)
+
+
+@contextmanager
+def output_files(folder: PathLike, names: Iterable[str], by: str, inputs: Iterable[PathLike] = ()
+                 ) -> Iterator[Path]:
+    """Yield an empty folder; the files written there become files of ``folder`` at the end.
+
+    If an error comes or the process is interrupted, nothing is changed. Another process that
+    writes the first of ``names`` at the same time is an error.
+
+    Args:
+        folder: Made if it does not exist.
+        names: Names that are known before; others may be written, too.
+        by: See :func:`check_outputs`, which is called before and after.
+        inputs: See :func:`check_outputs`.
+    """
+    folder, names = Path(folder).resolve(), list(names)
+    check_outputs([folder / name for name in names], by, inputs)
+    with _staging(folder, names[0]) as stage:
+        yield stage
+        written = [path for path in sorted(stage.iterdir()) if path.name != LOCK]
+        # What is already there, such as a dictionary that is both read and written, stays.
+        written = [path for path in written if not _same_content(path, folder / path.name)]
+        with _ledger(folder) as ledger:
+            check_outputs([folder / path.name for path in written], by, inputs)
+            for path in written:
+                ledger[path.name] = _entry(path, by)
+                os.replace(path, folder / path.name)
+
+
+@contextmanager
+def output_file(path: PathLike, by: str, inputs: Iterable[PathLike] = ()) -> Iterator[Path]:
+    """Yield a path to write one file to, as :func:`output_files`."""
+    path = Path(path)
+    with output_files(path.parent, [path.name], by, inputs) as stage:
+        yield stage / path.name
+
+
+@contextmanager
+def output_folder(folder: PathLike, by: str, replace: bool = False) -> Iterator[Path]:
+    """Yield an empty folder that becomes ``folder`` at the end.
+
+    With ``replace`` it takes the place of an earlier one, if ``by`` wrote every file there.
+    """
+    folder = Path(folder).resolve()
+    _check_folder(folder, by, replace)
+    with _staging(folder.parent, folder.name) as stage:
+        yield stage
+        _check_folder(folder, by, replace)
+        entries = {path.relative_to(stage).as_posix(): _entry(path, by) for path in _files(stage)}
+        (stage / LEDGER).write_text(_dumped(entries), encoding='utf-8')
+        if folder.exists():
+            shutil.rmtree(folder)
+        stage.rename(folder)
+        # Not before: without it, another process would take the folder for one that was left.
+        (folder / LOCK).unlink()
+
+
+def _check_folder(folder: Path, by: str, replace: bool) -> None:
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise ValueError(f'the output must be a folder, got {folder}, which is a file')
+    files = _files(folder)
+    if files and not replace:
+        raise ValueError(f'{folder} must be a new folder, got one with files in it; choose another '
+                         'one, nothing was touched')
+    ledger = _read_ledger(folder)
+    foreign = [path for path in files
+               if ledger.get(path.relative_to(folder).as_posix()) != _entry(path, by)]
+    if foreign:
+        raise ValueError(
+            f'{folder} holds files that {by} did not write or that were changed since, such as '
+            f'{foreign[0].relative_to(folder)} ({len(foreign)} in all); choose another folder or '
+            'move them away, nothing was touched')
+
+
+@contextmanager
+def whole_file(path: PathLike) -> Iterator[Path]:
+    """Yield a path beside ``path`` that replaces it at the end: for files of a process's own."""
+    path = Path(path)
+    part = path.with_name(f'.{path.name}.{os.getpid()}.partial')
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _staging(folder: Path, name: str) -> Iterator[Path]:
+    """An empty folder in ``folder`` that is gone afterwards, and so is what was made for it."""
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    stage = folder / f'.{name}.partial'
+    with _terminated_by_exception():
+        try:
+            with _lock(stage, folder / name):
+                # Of a process that was killed.
+                for path in stage.iterdir():
+                    if path.name != LOCK:
+                        shutil.rmtree(path) if path.is_dir() else path.unlink()
+                try:
+                    yield stage
+                finally:
+                    shutil.rmtree(stage, ignore_errors=True)
+        finally:
+            for path in made:
+                if path.is_dir() and not any(path.iterdir()):
+                    path.rmdir()
+
+
+@contextmanager
+def _lock(stage: Path, target: Path) -> Iterator[None]:
+    while True:
+        stage.mkdir(parents=True, exist_ok=True)
+        try:
+            file = open(stage / LOCK, 'a')
+        except FileNotFoundError:  # the other process is just removing its folder
+            continue
+        with file:
+            if not _flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                raise ValueError(f'{target} is being written by another process; wait until it has '
+                                 'finished, or write to another place')
+            # Not of the folder that the other process has just removed.
+            if (stage / LOCK).exists() and os.path.samestat(os.fstat(file.fileno()),
+                                                            os.stat(stage / LOCK)):
+                yield
+                return
+
+
+def _flock(file: IO, how: int) -> bool:
+    """False if another process has the lock."""
+    try:
+        fcntl.flock(file, how)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        pass
+    return True
+
+
+@contextmanager
+def _terminated_by_exception() -> Iterator[None]:
+    """Let a request to terminate clean up, as an interruption by the keyboard does."""
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@contextmanager
+def _ledger(folder: Path) -> Iterator[dict]:
+    """The list of a folder, to be changed; other processes wait."""
+    with open(folder / LEDGER, 'a+', encoding='utf-8') as file:
+        _flock(file, fcntl.LOCK_EX)
+        entries = _read_ledger(folder)
+        try:
+            yield entries
+        finally:
+            if entries:
+                file.truncate(0)
+                file.write(_dumped(entries))
+            else:  # nothing was written
+                (folder / LEDGER).unlink()
+
+
+def _read_ledger(folder: Path) -> dict:
+    try:
+        return json.loads((folder / LEDGER).read_text(encoding='utf-8'))
+    # None yet, or not whole: then nothing in the folder is known to be ours.
+    except (OSError, ValueError):
+        return {}
+
+
+def _dumped(entries: dict) -> str:
+    return json.dumps(entries, indent=0, sort_keys=True, ensure_ascii=False) + '\n'
+
+
+def _entry(path: Path, by: str) -> List[str]:
+    if path.is_symlink():
+        return []  # none of ours: what it points to may be anything
+    with open(path, 'rb') as file:
+        return [by, hashlib.file_digest(file, 'sha256').hexdigest()]
+
+
+def _same_content(path: Path, other: Path) -> bool:
+    return other.is_file() and _entry(path, '') == _entry(other, '')
+
+
+def _files(folder: Path) -> List[Path]:
+    """All files below a folder but the list itself."""
+    return sorted(path for path in folder.rglob('*') if path.name not in (LEDGER, LOCK)
+                  and (path.is_symlink() or path.is_file()))
