@@ -1,0 +1,361 @@
+"""A CUDA device for a machine that has none: it finds mixed devices and waits of the host.
+
+::
+
+    with emulated_cuda() as record:
+        losses = on_cuda(model).loss(on_cuda(inputs), data_samples)
+    assert record.waits() == {'mmocr_da/models/alignment/objective.py:12 nonzero': 1}
+
+Inside, a tensor of the device says ``cuda:0`` and holds its numbers on the CPU. What CUDA refuses
+(tensors of two devices, ``numpy()``) is an error. Every time the host waits for the device is
+recorded with the line that causes it, and kernels are counted. The cases of the package are in
+``tests/test_host_waits.py``.
+
+The host waits where it needs a value or a size from the device (``item``, ``tolist``, ``cpu``,
+``nonzero``, a boolean index), and for each copy to the device that is not both pinned and
+``non_blocking``: ``torch.tensor(1, device='cuda')``, ``x.new_tensor(1)``, ``x.to('cuda')``, an
+index that is on the CPU.
+
+Not seen: numbers, memory and speed of CUDA, its kernels' own checks, autocast, other processes.
+"""
+import sys
+from collections import Counter
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Iterator, NamedTuple, Optional, Sequence
+from unittest.mock import patch
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map
+
+CUDA, CPU = torch.device('cuda:0'), torch.device('cpu')
+#: What torch itself takes tensors of the device for: it runs their backward without a driver, and
+#: whatever it makes beside them is made there, too.
+META = torch.device('meta')
+PACKAGE = Path(__file__).parents[2] / 'mmocr_da'
+
+#: Operators whose result, or its size, the host needs.
+WAITING = {'_local_scalar_dense', 'nonzero', 'masked_select', '_unique2', 'unique_dim', 'equal',
+           'unique_consecutive', 'bincount', '_linalg_svd', '_linalg_eigh'}
+#: Operators that start no kernel, beside views.
+NO_KERNEL = {'empty', 'empty_like', 'empty_strided', 'new_empty', 'new_empty_strided', 'detach',
+             'alias', 'lift_fresh', '_reshape_alias', '_unsafe_view', '_local_scalar_dense'}
+#: Operators that also take a number on the CPU, beside pointwise ones.
+TAKES_NUMBERS = {'where', 'masked_fill', 'masked_fill_', 'fill', 'fill_', 'lerp', 'lerp_',
+                 'index_fill', 'index_fill_', 'index_put', 'index_put_', '_index_put_impl_'}
+#: mmcv's operators that copy boxes to the host.
+MMCV_WAITING = {'nms', 'softnms', 'nms_rotated', 'nms_match'}
+
+
+class Wait(NamedTuple):
+    """``operator`` made the host wait; ``line`` of the package led to it, ``caller`` called it."""
+
+    operator: str
+    line: str
+    caller: str
+
+
+@dataclass
+class Record:
+    """What the device was asked for."""
+
+    events: Counter = field(default_factory=Counter)
+    launches: Counter = field(default_factory=Counter)
+
+    def waits(self, by: str = '') -> dict:
+        """Number of waits by line of the package and operator.
+
+        ``by`` selects those whose caller, the innermost frame outside torch, is in a package:
+        ``'mmocr_da'`` for its own, ``'mmocr'`` or ``'mmdet'`` for a host's.
+        """
+        out = Counter()
+        for wait, count in self.events.items():
+            if wait.caller.startswith(f'{by}/' if by else ''):
+                out[f'{wait.line} {wait.operator}'] += count
+        return dict(out)
+
+    @property
+    def kernels(self) -> int:
+        """Number of kernels; an operator that starts several counts once."""
+        return self.launches.total()
+
+    def clear(self) -> None:
+        self.events.clear()
+        self.launches.clear()
+
+    def wait(self, operator: str) -> None:
+        self.events[Wait(operator, *_lines())] += 1
+
+
+RECORD = Record()
+
+
+def _lines():
+    """The innermost line of the package, and the innermost one outside torch."""
+    caller, frame = '', sys._getframe(2)
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if '/torch/' not in file and not file.startswith('<') and file != __file__:
+            ours = file.startswith(str(PACKAGE))
+            base = str(PACKAGE.parent) if ours else 'site-packages'
+            line = f'{file.rpartition(base)[2].lstrip("/")}:{frame.f_lineno}'
+            caller = caller or line
+            if ours:
+                return line, caller
+        frame = frame.f_back
+    return '-', caller or '-'
+
+
+class EmulatedCuda(Tensor):
+    """A tensor of the emulated device; ``inner`` has its numbers."""
+
+    __torch_function__ = torch._C._disabled_torch_function_impl
+    device = property(lambda self: CUDA)
+    is_cuda = property(lambda self: True)
+    is_meta = property(lambda self: False)
+
+    @staticmethod
+    def __new__(cls, inner: Tensor) -> 'EmulatedCuda':
+        out = Tensor._make_wrapper_subclass(
+            cls, inner.size(), strides=inner.stride(), storage_offset=inner.storage_offset(),
+            dtype=inner.dtype, layout=inner.layout, device=META)
+        out.inner = inner.detach()
+        return out
+
+    @classmethod
+    def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
+        return _emulate(func, args, kwargs or {})
+
+    def tolist(self):
+        return self.cpu().tolist()
+
+    def numpy(self, *args, **kwargs):
+        raise TypeError("can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() to "
+                        'copy the tensor to host memory first.')
+
+    __array__ = numpy
+
+    def __repr__(self, **kwargs):
+        return f'EmulatedCuda({tuple(self.shape)}, {self.dtype})'
+
+
+def is_emulated(x) -> bool:
+    return isinstance(x, EmulatedCuda)
+
+
+def _inner(x):
+    return x.inner if is_emulated(x) else x
+
+
+def on_cuda(x):
+    """A module, in place, or a copy of a tensor on the device, without being recorded."""
+    if isinstance(x, Tensor):
+        return x if is_emulated(x) else EmulatedCuda(x.clone()).requires_grad_(x.requires_grad)
+    moved = {}
+    for module in x.modules():
+        for name, parameter in module._parameters.items():
+            if parameter is not None:  # one that two modules share stays one
+                module._parameters[name] = moved.setdefault(
+                    parameter, nn.Parameter(EmulatedCuda(parameter.data), parameter.requires_grad))
+        for name, buffer in module._buffers.items():
+            if buffer is not None:
+                module._buffers[name] = moved.setdefault(buffer, EmulatedCuda(buffer))
+        if hasattr(module, '_device'):  # MMEngine's data preprocessors
+            module._device = CUDA
+    return x
+
+
+def _emulate(func, args, kwargs):
+    """Run an operator on the CPU, if CUDA would, and record what it means for the host."""
+    name = func._schema.name.split('::')[1]
+    tensors = [x for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)]
+    device = kwargs.get('device')
+    to_device = any(map(is_emulated, tensors)) if device is None else device.type == 'meta'
+    if not to_device and not any(map(is_emulated, tensors)):
+        return func(*args, **kwargs)
+    if device is not None:
+        kwargs = dict(kwargs, device=CPU)
+    if name in ('_to_copy', 'copy_'):
+        _record_copy(name, args, kwargs, to_device)
+    elif name in _INDEXING:
+        _record_indexing(args[0], args[1])
+    else:
+        _check_devices(func, name, tensors)
+        if name in WAITING or (name == 'repeat_interleave' and is_emulated(args[0])
+                               and kwargs.get('output_size') is None):
+            RECORD.wait(name)
+        elif name.startswith('masked_fill') and is_emulated(args[2]):
+            RECORD.wait(f'{name} with a value on the device')
+        elif name == '_ctc_loss':
+            _record_ctc(args)
+    if not func.is_view and name not in NO_KERNEL:
+        RECORD.launches[_lines()[0]] += 1
+    out = func(*tree_map(_inner, args), **tree_map(_inner, kwargs))
+    if torch.Tag.inplace_view in func.tags:  # its shape changes, too
+        with torch._C._DisableTorchDispatch():
+            func(*args, **kwargs)
+    return _wrapped(func, args, kwargs, out, to_device)
+
+
+_INDEXING = {'index', '_unsafe_index', 'index_put', 'index_put_', '_unsafe_index_put',
+             '_index_put_impl_'}
+
+
+def _check_devices(func, name: str, tensors: Sequence[Tensor]) -> None:
+    others = [x for x in tensors if not is_emulated(x)]
+    takes_numbers = torch.Tag.pointwise in func.tags or name in TAKES_NUMBERS
+    if len(others) in (0, len(tensors)) or (takes_numbers and not any(x.dim() for x in others)
+                                            and is_emulated(tensors[0])):
+        return
+    raise RuntimeError('Expected all tensors to be on the same device, but found at least two '
+                       f'devices, cuda:0 and cpu! (when calling {func})')
+
+
+def _record_copy(name, args, kwargs, to_device: bool) -> None:
+    if name == 'copy_':
+        to_device, source = is_emulated(args[0]), args[1]
+        lazy = args[2] if len(args) > 2 else kwargs.get('non_blocking', False)
+    else:
+        source, lazy = args[0], kwargs.get('non_blocking', False)
+    if to_device and not is_emulated(source) and not (lazy and source in _PINNED):
+        RECORD.wait('copy to the device')
+    elif is_emulated(source) and not to_device:
+        if lazy:
+            raise RuntimeError('a copy to the CPU with non_blocking=True: its values may not have '
+                               'come when they are read')
+        RECORD.wait('copy to the CPU')
+
+
+def _record_indexing(owner: Tensor, indices: Sequence[Optional[Tensor]]) -> None:
+    for index in indices:
+        if index is None:
+            continue
+        if is_emulated(index) and not is_emulated(owner):
+            raise RuntimeError('indices should be either on cpu or on the same device as the '
+                               'indexed tensor (cpu)')
+        if index.dtype in (torch.bool, torch.uint8):
+            RECORD.wait('boolean index')
+        elif is_emulated(owner) and not is_emulated(index):
+            RECORD.wait('index on the CPU')
+
+
+def _record_ctc(args) -> None:
+    for lengths in args[2:4]:
+        if is_emulated(lengths):
+            RECORD.wait('lengths for the CTC kernel')
+    RECORD.wait('lengths inside the CTC kernel')
+
+
+def _wrapped(func, args, kwargs, out, to_device: bool):
+    """Results as tensors of the device; what was written to is what was given."""
+    schema, written = func._schema, {}
+    for i, argument in enumerate(schema.arguments):
+        if argument.alias_info is not None and argument.alias_info.is_write:
+            value = args[i] if i < len(args) else kwargs.get(argument.name)
+            written.update(dict.fromkeys(argument.alias_info.before_set, value))
+
+    def wrap(x, spec):
+        if spec is not None and spec.alias_info is not None and spec.alias_info.is_write:
+            return next(written[key] for key in spec.alias_info.before_set)
+        return tree_map(lambda t: EmulatedCuda(t) if isinstance(t, Tensor) else t,
+                        x) if to_device else x
+
+    if isinstance(out, tuple) and len(schema.returns) == len(out):
+        return tuple(map(wrap, out, schema.returns))
+    return wrap(out, schema.returns[0] if schema.returns else None)
+
+
+class _Mode(TorchDispatchMode):
+    """Sees what is made on the device and copied there."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        return _emulate(func, args, kwargs or {})
+
+
+#: Tensors in pinned memory, by identity.
+_PINNED = torch.utils.weak.WeakIdKeyDictionary()
+
+_FACTORIES = ('arange', 'empty', 'eye', 'full', 'linspace', 'ones', 'rand', 'randint', 'randn',
+              'randperm', 'zeros', 'empty_like', 'full_like', 'ones_like', 'rand_like',
+              'randn_like', 'zeros_like')
+_METHODS = ('to', 'new_empty', 'new_full', 'new_ones', 'new_zeros')
+
+
+def _is_cuda(x) -> bool:
+    return (isinstance(x, torch.device) and x.type == 'cuda') or (
+        isinstance(x, str) and x.split(':')[0] == 'cuda')
+
+
+def _with_device(call):
+    """Its device cuda means the emulated one."""
+
+    def wrapper(*args, **kwargs):
+        args = [META if _is_cuda(x) else x for x in args]
+        return call(*args, **{k: META if _is_cuda(x) else x for k, x in kwargs.items()})
+
+    return wrapper
+
+
+def _from_numbers(call):
+    """``torch.tensor`` and its like: made on the CPU, and copied."""
+
+    def wrapper(*args, device=None, **kwargs):
+        given = [x for x in args if is_emulated(x)]
+        out = call(*(_inner(x) for x in args), device=CPU, **kwargs)
+        if (device is None and given) or _is_cuda(device):
+            if not (given and call is torch.as_tensor):
+                RECORD.wait('copy to the device')
+            out = EmulatedCuda(out)
+        return out
+
+    return wrapper
+
+
+def _pin_memory(x: Tensor, device=None) -> Tensor:
+    out = x.clone()
+    _PINNED[out] = True
+    return out
+
+
+def _mmcv_operator(name, call):
+
+    def wrapper(*args, **kwargs):
+        tensors = [x for x in (*args, *kwargs.values()) if isinstance(x, Tensor)]
+        if not any(map(is_emulated, tensors)):
+            return call(*args, **kwargs)
+        if not all(map(is_emulated, tensors)):
+            raise RuntimeError(f'{name}: at least one of the tensors is not on the device')
+        if name in MMCV_WAITING:
+            RECORD.wait(f'mmcv {name}')
+        RECORD.launches[_lines()[0]] += 1
+        out = call(*map(_inner, args), **{k: _inner(x) for k, x in kwargs.items()})
+        return tree_map(lambda x: EmulatedCuda(x) if isinstance(x, Tensor) else x, out)
+
+    return wrapper
+
+
+@contextmanager
+def emulated_cuda() -> Iterator[Record]:
+    """Within it there is a device ``cuda:0``; what the host waits for is recorded."""
+    import mmcv._ext
+    RECORD.clear()
+    with ExitStack() as stack:
+        def replace(owner, name, make):
+            stack.enter_context(patch.object(owner, name, make))
+
+        for name in _FACTORIES:
+            replace(torch, name, _with_device(getattr(torch, name)))
+        for name in _METHODS:
+            replace(Tensor, name, _with_device(getattr(Tensor, name)))
+        for owner, name in ((torch, 'tensor'), (torch, 'as_tensor'), (Tensor, 'new_tensor')):
+            replace(owner, name, _from_numbers(getattr(owner, name)))
+        replace(Tensor, 'pin_memory', _pin_memory)
+        for name in dir(mmcv._ext):
+            call = getattr(mmcv._ext, name)
+            if callable(call) and not name.startswith('_') and name[0].islower():
+                replace(mmcv._ext, name, _mmcv_operator(name, call))
+        stack.enter_context(_Mode())
+        yield RECORD
