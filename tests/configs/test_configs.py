@@ -163,7 +163,7 @@ def test_config_takes_a_training_step(path, toy, tmp_path):
     changed = {k for k, v in after.items() if not torch.equal(v, before[k])}
     parts = {part_of(k) for k in changed}
     assert parts == {part_of(k) for k, v in after.items() if v.requires_grad}
-    objectives = getattr(runner.model, 'objectives', torch.nn.ModuleList())
+    objectives = getattr(runner.model, 'objectives', torch.nn.ModuleDict())
     assert len(objectives) == len(runner.cfg.model.get('objectives', ()))
     assert ('objectives' in parts) == any(True for _ in objectives.parameters())
     check_gates(runner.model, before, changed)

@@ -147,8 +147,8 @@ def test_a_gate_that_is_not_open_cannot_be_exported(adapted):
 
 def test_a_gate_of_what_falls_away_does_not_matter(adapted):
     cfg, weights = adapted
-    weights['objectives.0.bn.rho'] = torch.zeros(8)
-    assert 'objectives.0.bn.rho' not in export.strip_adaptation(cfg, weights)[1]
+    weights['objectives.global.bn.rho'] = torch.zeros(8)
+    assert 'objectives.global.bn.rho' not in export.strip_adaptation(cfg, weights)[1]
 
 
 def test_a_norm_layer_of_a_config_becomes_a_batch_norm():
@@ -275,7 +275,7 @@ def with_twins(toy, request):
                 postprocessor=dict(type='CTCPostProcessor'))
             path = 'decoder.decoder' + '.1.embedding' * (request.param == 'ctc_rnn')
         weights = MODELS.build(copy.deepcopy(cfg.model)).state_dict()
-        paths = dict(source=path, target='objectives.1.classifier')
+        paths = dict(source=path, target='objectives.symnet.classifier')
         for path in paths.values():
             torch.nn.init.normal_(weights[f'{path}.weight'])
         return cfg, weights, paths
@@ -322,7 +322,7 @@ def test_the_check_tells_the_two_classifiers_apart(with_twins):
 def test_without_c_t_in_the_checkpoint_c_s_is_exported(with_twins):
     """As training would start C^t."""
     cfg, weights, _ = with_twins('target')
-    weights = {key: value for key, value in weights.items() if not key.startswith('objectives.1.')}
+    weights = {key: value for key, value in weights.items() if not key.startswith('objectives.symnet.')}
     plain, plain_weights = export.strip_adaptation(cfg, weights)
     assert all(torch.equal(plain_weights[key], weights[key]) for key in plain_weights)
     assert export.same_predictions(build(cfg, weights), build(plain, plain_weights),

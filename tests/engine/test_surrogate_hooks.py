@@ -53,7 +53,7 @@ def saved(path):
 def test_the_surrogate_has_a_file_of_its_own(tuning, run_tool, tmp_path):
     run_tool('train', tuning('tune'), '--work-dir', tmp_path)
     whole, alone = saved(tmp_path / 'iter_4.pth'), saved(tmp_path / 'surrogate_iter_4.pth')
-    prefix = 'objectives.0.surrogate.'
+    prefix = 'objectives.lsed.surrogate.'
     inside = {k[len(prefix):]: v for k, v in whole['state_dict'].items() if k.startswith(prefix)}
     assert inside.keys() == alone['state_dict'].keys() and inside
     assert all(torch.equal(v, alone['state_dict'][k]) for k, v in inside.items())

@@ -93,7 +93,7 @@ def test_gradients_are_those_of_the_estimates(load_tool, config, checkpoint):
     module = load_tool('analysis_tools/surrogate_quality')
     cfg = Config.fromfile(config)
     model = module.load_model(cfg, str(checkpoint))
-    surrogate = model.objectives[0].surrogate
+    surrogate = model.objectives['lsed'].surrogate
     surrogate.embedding.fcs[-1].weight.data *= 1e4  # far above the epsilon under the root
     loader = module.Runner.build_dataloader(cfg.val_dataloader, seed=0)
     _, lengths = module.compare(model, surrogate, loader, 'val')
@@ -105,7 +105,7 @@ def test_gradients_are_those_of_the_estimates(load_tool, config, checkpoint):
 
 
 def test_another_surrogate_judges_the_same_readings(report, checkpoint, tmp_path):
-    model_surrogate = {k.removeprefix('objectives.0.surrogate.'): v * 9
+    model_surrogate = {k.removeprefix('objectives.lsed.surrogate.'): v * 9
                        for k, v in torch.load(checkpoint)['state_dict'].items()
                        if k.startswith('objectives.')}
     spec = []

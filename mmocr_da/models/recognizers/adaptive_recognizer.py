@@ -6,7 +6,7 @@ from typing import ContextManager, Dict, List, Optional, Sequence, Union
 import torch
 from mmengine.dist import get_world_size
 from mmengine.logging import print_log
-from mmengine.model import ModuleList
+from mmengine.model import ModuleDict
 from mmocr.models.textrecog.recognizers import EncoderDecoderRecognizer
 from mmocr.structures import TextRecogDataSample
 from torch import Tensor, nn
@@ -26,6 +26,7 @@ from ..decoders.character_features import (
 from ..decoders.free_reading import FreeReading, read_freely
 from ..layers import domains_of_images, keep_statistics_per_domain
 from ..surrogates import held
+from .objective_keys import name_objectives
 
 
 @MODELS.register_module()
@@ -36,8 +37,8 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
     and encoder run once over all of them; the decoder reads the source with its labels and the
     target freely; the objectives turn the two halves into losses. The base recognizer's parameters
     keep their names: its checkpoints load with ``load_from``. What training adds lives under
-    ``objectives`` and falls away at export. In testing it is the plain recognizer, with SymNet the
-    one that has the weights of the predicting classifier.
+    ``objectives.<name>`` and is dropped at export. In testing it is the plain recognizer, with
+    SymNet the one that has the weights of the predicting classifier.
 
     Where no objective looks at the target, images need no domain: MMOCR's own datasets and samplers
     will do.
@@ -71,14 +72,20 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
                 **data_preprocessor, 'type': 'mmocr_da.BatchedTextRecogDataPreprocessor'
             }
         super().__init__(data_preprocessor=data_preprocessor, **kwargs)
-        self.objectives = ModuleList(MODELS.build(cfg) for cfg in objectives)
-        names = [o.name for o in self.objectives]
+        built = [MODELS.build(cfg) for cfg in objectives]
+        self._listed = names = [o.name for o in built]
+        if any(not name or '.' in name for name in names):
+            raise ValueError(f'each objective needs a name without a dot, got {names}; it is an '
+                             'attribute of its class')
         if len(set(names)) < len(names):
             raise ValueError(f'objectives must be of different kinds, got {names}: their losses '
                              'would overwrite each other in the log')
+        # By name, so that another order in the config changes neither the keys of a checkpoint nor
+        # the order of the parameters, which is that of an optimizer's state.
+        self.objectives = ModuleDict(sorted(zip(names, built), key=lambda pair: pair[0]))
         self.supervised_weight = supervised_weight
         self.tap = None
-        self.aligns_characters = any(o.needs_characters for o in self.objectives)
+        self.aligns_characters = any(o.needs_characters for o in self.objectives.values())
         if CharacterTap.fits(self.decoder) or self.aligns_characters:
             tap = CharacterTap(self.decoder, hook_point)
             # Without such an objective, it may still stop at the longest label; MMOCR does not.
@@ -91,10 +98,9 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
         if norm_statistics == 'per_domain':
             # A decoder does not always see all rows of a batch.
             keep_statistics_per_domain(self, without=('decoder', 'objectives'))
-        for objective in self.objectives:
+        for objective in self.objectives.values():
             objective.attach(self.decoder, supervised_weight)
-        if self.symnet is not None:
-            self._register_load_state_dict_pre_hook(self._complete_classifiers)
+        self._register_load_state_dict_pre_hook(self._before_weights)
         if channels_last:
             self.to(memory_format=torch.channels_last)
 
@@ -111,7 +117,7 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
     @property
     def symnet(self) -> Optional[SymNetHead]:
         """The objective with a second classifier, if there is one."""
-        return next((o for o in self.objectives if isinstance(o, SymNetHead)), None)
+        return next((o for o in self.objectives.values() if isinstance(o, SymNetHead)), None)
 
     def loss(self, inputs: Tensor, data_samples: List[TextRecogDataSample],
              **kwargs) -> Dict[str, Tensor]:
@@ -124,12 +130,12 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
         is_source = [self._is_source(sample) for sample in data_samples]
         source_samples = [s for s, x in zip(data_samples, is_source) if x]
         self._encode_texts(source_samples)
-        holding = [o for o in self.objectives if o.holds_recognizer]
-        asked = holding or self.objectives
+        holding = [o for o in self.objectives.values() if o.holds_recognizer]
+        asked = holding or self.objectives.values()
         rows = torch.tensor(is_source, device=inputs.device)
         halves = (rows.nonzero().flatten(), (~rows).nonzero().flatten())
         losses, characters, reading = {}, None, None
-        with held(self, but=self.objectives) if holding else nullcontext():
+        with held(self, but=self.objectives.values()) if holding else nullcontext():
             with self._norms_told(data_samples, inputs.device):
                 feature_map = self.extract_feat(inputs)
                 sequence = self.encoder(feature_map, data_samples) if self.with_encoder else None
@@ -189,6 +195,7 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
     def deployed_state_dict(self, state_dict: Dict[str, Tensor]) -> Dict[str, Tensor]:
         """The weights with which the plain recognizer reads as this one does in testing."""
         state_dict = dict(state_dict)
+        name_objectives(state_dict, self.objectives, self._listed, strict=True)
         if self.symnet is not None and self.symnet.predict_with == 'target':
             for own, twin in self._classifier_keys().items():
                 if twin in state_dict:  # without one, C^t is a copy of C^s
@@ -198,11 +205,17 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
     def _classifier_keys(self) -> Dict[str, str]:
         """Keys of C^s, and those of its twin."""
         own = f'decoder.{classifier_path(self.decoder)}'
-        twin = f'objectives.{list(self.objectives).index(self.symnet)}.classifier'
+        twin = f'objectives.{self.symnet.name}.classifier'
         return {f'{own}.{key}': f'{twin}.{key}' for key in self.symnet.classifier.state_dict()}
 
-    def _complete_classifiers(self, state_dict: Dict[str, Tensor], prefix: str, *_) -> None:
-        """Before weights are loaded: refuse another alphabet, and start C^t as a copy of C^s."""
+    def _before_weights(self, state_dict: Dict[str, Tensor], prefix: str, *_) -> None:
+        """Before weights are loaded: make them fit, as far as they can."""
+        name_objectives(state_dict, self.objectives, self._listed, prefix)
+        if self.symnet is not None:
+            self._complete_classifiers(state_dict, prefix)
+
+    def _complete_classifiers(self, state_dict: Dict[str, Tensor], prefix: str) -> None:
+        """Refuse another alphabet, and start C^t as a copy of C^s."""
         shapes = {k: v.shape for k, v in self.state_dict().items()}
         for own, twin in self._classifier_keys().items():
             for key in (own, twin):
@@ -224,7 +237,7 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
 
     def _is_source(self, sample: TextRecogDataSample) -> bool:
         domain = sample.get('domain')
-        if domain is None and not any(o.needs_target for o in self.objectives):
+        if domain is None and not any(o.needs_target for o in self.objectives.values()):
             return True
         if domain not in ('source', 'target'):
             raise ValueError(

@@ -37,7 +37,7 @@ def toy(**kwargs):
 
 def test_it_is_attached_once(adaptive):
     model = adaptive(toy(), supervised_weight=0.5)
-    assert model.objectives[0].attached == [('ASTERDecoder', 0.5)]
+    assert model.objectives['toy'].attached == [('ASTERDecoder', 0.5)]
 
 
 @pytest.mark.parametrize('needs', ['characters', 'reading'])
@@ -45,7 +45,7 @@ def test_it_gets_what_it_needs_and_no_more(adaptive, batch, needs):
     for wanted in ((), (needs, )):
         model = adaptive(toy(needs=wanted))
         model(**batch(), mode='loss')
-        source, target = model.objectives[0].seen
+        source, target = model.objectives['toy'].seen
         assert (getattr(source, needs) is not None) == bool(wanted)
         assert target.reading is None  # the target is not read for it
     other = {'characters': 'reading', 'reading': 'characters'}[needs]
@@ -69,9 +69,9 @@ def test_one_that_holds_is_alone_and_the_recognizer_stands_still(adaptive, batch
     losses = model(**batch(), mode='loss')
     assert set(losses) == {'loss_toy'}
     losses['loss_toy'].backward()
-    assert {k for k, p in model.named_parameters() if p.grad is not None} == {'objectives.0.weight'}
+    assert {k for k, p in model.named_parameters() if p.grad is not None} == {'objectives.toy.weight'}
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
-    model.objectives[0].holds = False
+    model.objectives['toy'].holds = False
     losses = model(**batch(), mode='loss')
     assert {'loss_toy', 'loss_global', 'loss_ce'} <= set(losses)
     assert any(not torch.equal(v, before[k]) for k, v in model.state_dict().items())

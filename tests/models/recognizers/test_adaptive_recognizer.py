@@ -203,7 +203,7 @@ def test_each_image_brings_its_own_padding(adaptive, batch, monkeypatch):
         s.set_metainfo(dict(valid_ratio=ratio))
     mixed = [2, 0, 3, 1]
     seen = []
-    model.objectives[0].forward = lambda *halves: seen.extend(halves) or {}
+    model.objectives['global'].forward = lambda *halves: seen.extend(halves) or {}
     model.loss(data['inputs'][mixed], [data['data_samples'][i] for i in mixed])
     assert seen[0].valid_ratio.tolist() == [0.25, 0.5]
     assert seen[1].valid_ratio.tolist() == [0.75, 1.0]
@@ -330,7 +330,7 @@ def own(model):
 
 def twin(model):
     """C^t."""
-    return model.objectives[0].classifier
+    return model.symnet.classifier
 
 
 def same_weights(a, b):
@@ -393,8 +393,8 @@ def test_a_checkpoint_of_another_dictionary_is_refused(symnet, plain, tmp_path, 
     with pytest.raises(ValueError, match='same dictionary'):
         load_checkpoint(model, str(tmp_path / 'other.pth'))
     weights = model.state_dict()
-    weights['objectives.0.classifier.bias'] = torch.zeros(7)
-    with pytest.raises(ValueError, match=r'objectives\.0\.classifier\.bias of shape \(7,\) '
+    weights['objectives.symnet.classifier.bias'] = torch.zeros(7)
+    with pytest.raises(ValueError, match=r'objectives\.symnet\.classifier\.bias of shape \(7,\) '
                                          rf'instead of \({classes},\)'):
         model.load_state_dict(weights)
 
@@ -561,12 +561,12 @@ def test_objectives_do_not_change_each_others_losses(symnet, adaptive, batch, st
     mixed = symnet('attention', LOCAL, GLOBAL, norm_statistics=statistics)
     weights = mixed.state_dict()
     losses = mixed.loss(**batch())
-    for i, objective in enumerate((SYMNET, LOCAL, GLOBAL)):
+    for objective in (SYMNET, LOCAL, GLOBAL):
         alone = adaptive(objective, norm_statistics=statistics)
-        alone.load_state_dict({k.replace(f'objectives.{i}.', 'objectives.0.'): v
-                               for k, v in weights.items()
+        name, = alone.objectives
+        alone.load_state_dict({k: v for k, v in weights.items()
                                if not k.startswith('objectives.')
-                               or k.startswith(f'objectives.{i}.')}, strict=True)
+                               or k.startswith(f'objectives.{name}.')}, strict=True)
         for key, value in alone.loss(**batch()).items():
             torch.testing.assert_close(losses[key], value)
     mixed.parse_losses(losses)[0].backward()
@@ -580,11 +580,11 @@ def test_where_in_the_list_symnet_stands_does_not_matter(adaptive, recognizer_cf
     model = adaptive(*objectives)
     stock = MMOCR_MODELS.build(recognizer_cfg())
     model.load_state_dict(stock.state_dict(), strict=False)
-    assert same_weights(stock.decoder.fc, model.objectives[place].classifier)
+    assert same_weights(stock.decoder.fc, model.symnet.classifier)
     with torch.no_grad():
-        model.objectives[place].classifier.weight.normal_()
+        model.symnet.classifier.weight.normal_()
     deployed = model.deployed_state_dict(model.state_dict())
-    assert torch.equal(deployed['decoder.fc.weight'], model.objectives[place].classifier.weight)
+    assert torch.equal(deployed['decoder.fc.weight'], model.symnet.classifier.weight)
     assert not torch.equal(deployed['decoder.fc.weight'], model.decoder.fc.weight)
 
 

@@ -254,7 +254,7 @@ def test_the_log_tells_what_the_surrogate_is_worth(adaptive, batch, progress):
     readings = model(data['inputs'], data['data_samples'], mode='predict')
     ted = sum(editdistance.eval(s.pred_text.item, s.gt_text.item) for s in readings)
     assert log['lsed_ted'] == ted > 0
-    latest = [x.item() for x in model.objectives[0].surrogate.latest]
+    latest = [x.item() for x in model.objectives['lsed'].surrogate.latest]
     assert latest == pytest.approx([log['lsed_estimated_ted'].item() / 3, ted / 3])
     assert log['loss_lsed'].item() == pytest.approx(latest[0])
 
@@ -370,7 +370,7 @@ def test_a_weight_is_above_zero(weight):
 def test_it_falls_away_at_export(adaptive, recognizer_cfg):
     model = adaptive(lsed())
     stock = MODELS.build(recognizer_cfg())
-    assert {k for k in model.state_dict() if not k.startswith('objectives.0.surrogate.')} \
+    assert {k for k in model.state_dict() if not k.startswith('objectives.lsed.surrogate.')} \
         == set(stock.state_dict())
 
 
