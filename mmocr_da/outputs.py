@@ -224,14 +224,14 @@ def _read_ledger(folder: Path) -> dict:
 
 
 def _dumped(entries: dict) -> str:
-    return json.dumps(entries, indent=0, sort_keys=True, ensure_ascii=False) + '\n'
+    return json.dumps(entries, indent=1, sort_keys=True, ensure_ascii=False) + '\n'
 
 
-def _entry(path: Path, by: str) -> List[str]:
+def _entry(path: Path, by: str) -> str:
     if path.is_symlink():
-        return []  # none of ours: what it points to may be anything
+        return ''  # none of ours: what it points to may be anything
     with open(path, 'rb') as file:
-        return [by, hashlib.file_digest(file, 'sha256').hexdigest()]
+        return f'{by} {hashlib.file_digest(file, "sha256").hexdigest()}'
 
 
 def _same_content(path: Path, other: Path) -> bool:

@@ -6,7 +6,7 @@ writes ``OUT_DIR/<config name>.py``, ``OUT_DIR/<config name>.pth`` and the dicti
 ``tools/test.py`` and ``TextRecInferencer(model=config, weights=checkpoint)`` take them as they are.
 """
 import argparse
-import os
+import copy
 import os.path as osp
 
 import mmocr_da  # noqa: F401  before anything of MMOCR: it settles which versions may meet
@@ -26,7 +26,13 @@ from mmocr_da.engine.export import (
     select_weights,
     strip_adaptation,
 )
-from mmocr_da.engine.launch import check_checkpoint, check_dictionary, load_config
+from mmocr_da.engine.launch import (
+    check_checkpoint,
+    check_dictionary,
+    check_finite,
+    load_config,
+)
+from mmocr_da.outputs import output_files
 
 
 def parse_args():
@@ -44,32 +50,45 @@ def parse_args():
 
 
 def export(cfg: Config, checkpoint: str, out_dir: str, name: str, raw: bool = False) -> tuple:
-    """Write the plain config and checkpoint, verify them, and return their two paths."""
+    """Write the plain config and checkpoint, verify them, and return their two paths.
+
+    If anything fails, nothing is written.
+    """
+    names = [f'{name}.py', f'{name}.pth']
+    with output_files(out_dir, names, 'tools/export.py', [cfg.filename, checkpoint]) as folder:
+        write_plain(cfg, checkpoint, *(str(folder / name) for name in names), raw)
+    return tuple(osp.join(out_dir, name) for name in names)
+
+
+def write_plain(cfg: Config, checkpoint: str, config_file: str, weights_file: str, raw: bool
+                ) -> None:
+    """Write the two files, and the dictionaries beside them; an error if they are not as good."""
     register_all_modules(init_default_scope=True)
     loaded = CheckpointLoader.load_checkpoint(checkpoint, 'cpu')
     weights = select_weights(loaded, raw)
+    adapted = MODELS.build(copy.deepcopy(cfg.model))  # building changes a config
+    check_finite(weights, adapted, checkpoint)
     plain, plain_weights = strip_adaptation(cfg, weights)
 
-    os.makedirs(out_dir, exist_ok=True)
-    bundle_dictionaries(plain, out_dir)
-    config_file, weights_file = (osp.join(out_dir, f'{name}{end}') for end in ('.py', '.pth'))
+    folder = osp.dirname(config_file)
+    bundle_dictionaries(plain, folder)
     plain.dump(config_file)
     meta = {key: value for key, value in loaded.get('meta', {}).items()
             if key in ('dataset_meta', 'epoch', 'iter', 'mmengine_version', 'time', 'seed')}
-    # Without a name, the inferencers read the config from the checkpoint: so it is the plain one.
-    meta['cfg'] = Config.fromfile(config_file).pretty_text
+    # Without a name, the inferencers read the config from the checkpoint: so it is the plain one,
+    # with the dictionary where it will be.
+    text = Config.fromfile(config_file).pretty_text
+    meta['cfg'] = text.replace(folder, osp.dirname(folder))
     torch.save(dict(meta=meta, state_dict=plain_weights), weights_file)
 
     # From here on as a user of the files would: what is checked is what was written.
     plain = Config.fromfile(config_file)
     model = MODELS.build(plain.model)
     model.load_state_dict(torch.load(weights_file)['state_dict'], strict=True)
-    adapted = MODELS.build(cfg.model)
     adapted.load_state_dict(weights, strict=True)
     if not same_predictions(adapted, model, random_batch(plain)):
-        raise RuntimeError(f'the exported model in {out_dir} does not read like {checkpoint}: '
-                           'a part outside the plain model takes part in its predictions')
-    return config_file, weights_file
+        raise RuntimeError(f'the plain model does not read like {checkpoint}, so nothing was '
+                           'written: a part outside of it takes part in the predictions')
 
 
 def main():

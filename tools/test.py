@@ -9,10 +9,13 @@ import mmocr_da  # noqa: F401  before anything of MMOCR: it settles which versio
 from mmengine.config import Config, DictAction
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
+from mmengine.runner.checkpoint import CheckpointLoader
 
+from mmocr_da.engine.export import select_weights
 from mmocr_da.engine.launch import (
     check_checkpoint,
     check_dictionary,
+    check_finite,
     load_config,
     prepare_cpu_launch,
 )
@@ -101,6 +104,8 @@ def main():
         save_predictions(cfg, args.checkpoint)
     prepare_cpu_launch(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    weights = select_weights(CheckpointLoader.load_checkpoint(args.checkpoint, 'cpu'))
+    check_finite(weights, runner.model, args.checkpoint)
     runner.test()
 
 

@@ -29,6 +29,9 @@ KEPT_KEYS = ('default_scope', 'custom_imports', 'env_cfg', 'log_level', 'log_pro
              'default_hooks', 'vis_backends', 'visualizer', 'test_pipeline', 'tta_pipeline',
              'tta_model', 'test_dataloader', 'test_cfg', 'test_evaluator')
 
+#: What a dataset knows of an image and a file does not.
+OF_DATASETS = ('instances', 'sample_idx')
+
 STOCK_METRICS = (dict(type='WordMetric', mode=['exact', 'ignore_case', 'ignore_case_symbol']),
                  dict(type='CharMetric'), dict(type='OneMinusNEDMetric'))
 
@@ -240,8 +243,7 @@ def bundle_dictionaries(cfg: Config, out_dir: str) -> None:
                     if name in copied.values():  # another folder's file of the same name
                         name = f'{len(copied)}_{name}'
                     copied[path] = name
-                    if osp.abspath(path) != osp.abspath(osp.join(out_dir, name)):
-                        shutil.copy(path, osp.join(out_dir, name))
+                    shutil.copyfile(path, osp.join(out_dir, name))
                 node['dict_file'] = '{{ fileDirname }}/' + copied[path]
             for value in node.values():
                 visit(value)
@@ -265,6 +267,9 @@ def inference_pipeline(cfg: Config) -> Compose:
         name = transform['type'].split('.')[-1]
         if name in ('LoadImageFromFile', 'LoadImageFromNDArray'):
             transform['type'] = 'InferencerLoader'
+        if 'meta_keys' in transform:
+            transform['meta_keys'] = [key for key in transform['meta_keys']
+                                      if key not in OF_DATASETS]
         if name != 'LoadOCRAnnotations':
             pipeline.append(transform)
     return Compose(pipeline)

@@ -18,6 +18,7 @@ from mmengine.dist import is_distributed
 from mmengine.logging import print_log
 from mmengine.runner import find_latest_checkpoint
 from mmocr.registry import TASK_UTILS
+from torch import Tensor, nn
 
 
 def load_config(path: str, work_dir: Optional[str] = None, launcher: str = 'none',
@@ -63,6 +64,23 @@ def check_checkpoint(path: Optional[str], name: str = 'load_from') -> None:
             f'{name} must be a whole checkpoint, got {path!r} of {osp.getsize(path)} bytes, which '
             'is cut off or no checkpoint; download or copy it again, or take an earlier one'
         ) from error
+
+
+def check_finite(weights: Dict[str, Tensor], model: nn.Module, path: str) -> None:
+    """Raise a ValueError if weights are NaN or infinite; a constant of ``model`` may be.
+
+    SVTR's masks, for example, are infinite in every checkpoint.
+    """
+    constants = {key.removeprefix('module.'): value for key, value in model.state_dict().items()}
+    broken = [key for key, value in weights.items()
+              if value.is_floating_point() and not value.isfinite().all()
+              and not (key in constants and torch.equal(value, constants[key].to(value)))]
+    if broken:
+        more = f' and {len(broken) - 3} more' if len(broken) > 3 else ''
+        raise ValueError(
+            f'all weights must be finite numbers, got NaN or infinity in {", ".join(broken[:3])}'
+            f'{more} of {path!r}: its training has diverged; take an earlier checkpoint, and train '
+            'with a lower learning rate or with clip_grad')
 
 
 def check_dictionary(cfg: Config, checkpoint: Optional[str], fine_tuning: bool = False) -> None:
