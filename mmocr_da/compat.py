@@ -160,6 +160,24 @@ def _name_broken_checkpoints():
                 f'one; {_whole_checkpoints(path)}') from error
 
 
+def share_lmdb_environments(environment):
+    """Have MMOCR's ``RecogLMDBDataset`` use ``environment(path)``, which can be opened twice.
+
+    Symptom: ``lmdb.Error: The environment '...' is already open in this process`` if one LMDB is
+    the target and a validation set; a bus error if ``data.mdb`` is cut off.
+    Upstream: https://github.com/jnwatson/py-lmdb/issues/230; LMDB itself forbids it.
+    Called by ``mmocr_da.datasets``, as ``mmocr.datasets`` is slow to import.
+    Delete when: RecogLMDBDataset keeps one environment per path and process.
+    """
+    from mmocr.datasets import RecogLMDBDataset
+
+    def make_environment(dataset):
+        if not hasattr(dataset, 'env'):
+            dataset.env = environment(dataset.ann_file)
+
+    RecogLMDBDataset._make_env = make_environment
+
+
 def _is_cut_off(path, error):
     with open(path, 'rb') as file:
         head = file.read(4)

@@ -21,6 +21,8 @@ from mmocr.datasets.preparers.parsers import BaseParser
 from mmocr.registry import DATA_OBTAINERS as MMOCR_DATA_OBTAINERS
 from mmocr.registry import DATA_PARSERS as MMOCR_DATA_PARSERS
 
+from .image_files import read_text
+
 # MMOCR's preparer asks its own registries, which have no parent: hence children of those.
 DATA_OBTAINERS, DATA_PARSERS = (
     Registry(parent.name, parent=parent, scope='mmocr_da', locations=[__name__])
@@ -242,13 +244,14 @@ def _fault(path: str) -> Optional[str]:
 
 
 def read_lines(path: str) -> List[str]:
-    """Lines of a UTF-8 text, with or without byte order mark, or else of a Windows-1252 one."""
-    with open(path, 'rb') as file:
-        content = file.read()
+    """Lines of a text in UTF-8, UTF-16 with a byte order mark, or else Windows-1252."""
     try:
-        text = content.decode('utf-8-sig')
-    except UnicodeDecodeError:
-        text = content.decode('cp1252', errors='replace')
+        text = read_text(path)
+    except ValueError as error:
+        if not isinstance(error.__cause__, UnicodeDecodeError):
+            raise
+        with open(path, encoding='cp1252', errors='replace', newline='') as file:
+            text = file.read()
     # Not splitlines(), which also splits at characters that Windows-1252 may have.
     return unicodedata.normalize('NFC', text).replace('\r\n', '\n').split('\n')
 

@@ -3,16 +3,19 @@ import contextlib
 import logging
 import random
 import sys
-from typing import Any, Iterator, List, Optional, Sequence, Tuple, Union
+from typing import Iterable, Iterator, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
 from mmengine.dataset import BaseDataset, Compose, ConcatDataset
 from mmengine.logging import print_log
-from mmengine.registry import DATASETS as ALL_DATASETS
 from mmengine.structures import BaseDataElement
 
 from mmocr_da.registry import DATASETS
+
+from .loading import load_as_shown
+from .notes import data_samples_of
+from .plain_datasets import NormalizeText, build_datasets, set_pipeline, unique
 
 #: After so many broken images in a row, it is not the images that are wrong.
 MAX_SKIPS = 1000
@@ -28,21 +31,39 @@ class SeededDataset(ConcatDataset):
     What is random in a pipeline (``random``, NumPy, PyTorch, imgaug) depends only on the seed of
     the draw, which :class:`SeededSampler` gives, not on the workers or on what ran before.
 
+    Images are loaded by :func:`mmocr_da.datasets.loading.decode`, from files or LMDBs, whatever of
+    ``LoadImageFromFile`` and ``LoadImageFromNDArray`` the pipeline names.
+
     Args:
         datasets: Config(s) of datasets, labelled or not; several are concatenated.
         pipeline: For all datasets without a pipeline of their own.
+        unicode_form: 'NFC', 'NFD', 'NFKC' or 'NFKD' to have the labels in it; None leaves them.
+        skip_unusable: Whether images with a label that the recognizer cannot learn (unknown
+            characters, too long) are replaced as broken ones are; else they are an error or, if
+            MMOCR cuts the label, a warning, both when training starts.
         lazy_init: As in MMEngine.
     """
 
     def __init__(self,
                  datasets: Union[dict, BaseDataset, Sequence],
                  pipeline: Optional[Sequence] = None,
+                 unicode_form: Optional[str] = None,
+                 skip_unusable: bool = False,
                  lazy_init: bool = False) -> None:
         datasets = build_datasets(datasets)
         if not datasets:
             raise ValueError('datasets needs at least one dataset, got none')
-        for dataset in datasets:
-            set_pipeline(dataset, pipeline, 'pipeline')
+        set_pipeline(datasets, pipeline, 'pipeline')
+        self._set_up(datasets, unicode_form, skip_unusable, lazy_init)
+
+    def _set_up(self, datasets: List[BaseDataset], unicode_form: Optional[str],
+                skip_unusable: bool, lazy_init: bool) -> None:
+        self.unicode_form = unicode_form
+        self.skip_unusable = skip_unusable
+        for dataset in unique(datasets):
+            load_as_shown(dataset)
+            if unicode_form is not None:
+                dataset.pipeline.transforms.insert(0, NormalizeText(unicode_form))
         # They come from different places: their metainfo may differ.
         differing = {key for dataset in datasets for key in dataset.metainfo}
         super().__init__(datasets, lazy_init=lazy_init, ignore_keys=sorted(differing))
@@ -54,6 +75,12 @@ class SeededDataset(ConcatDataset):
         super().full_init()
         # Shared by the workers, so that each broken image is named once, not once per worker.
         self._named = torch.zeros(len(self), dtype=torch.bool).share_memory_()
+        self._left_out = torch.zeros(len(self), dtype=torch.bool).share_memory_()
+
+    def leave_out(self, indexes: Iterable[int]) -> None:
+        """From now on, give the next usable item instead of each of these, also in workers."""
+        self.full_init()
+        self._left_out[list(indexes)] = True
 
     def __getitem__(self, idx: int) -> dict:
         """The item ``idx`` after its pipeline, or the next one of its kind that can be read."""
@@ -64,6 +91,8 @@ class SeededDataset(ConcatDataset):
         broken, error = [], None
         for step in range(min(size, MAX_SKIPS)):
             i = first + (start - first + step) % size
+            if self._left_out[i]:
+                continue
             # Each attempt starts from the seed: what was skipped must not change the rest.
             with seeded(seed):
                 data, error = self._attempt(i)
@@ -125,18 +154,6 @@ class SeededDataset(ConcatDataset):
         return str(data.get('img_path') or data.get('img_key') or f'number {i}')
 
 
-def data_samples_of(data: Any) -> Iterator[BaseDataElement]:
-    """All data samples of an item or a batch, also those of several views."""
-    if isinstance(data, dict):
-        data = data.get('data_samples', data.values())
-        yield from data_samples_of(list(data.values()) if isinstance(data, dict) else data)
-    elif isinstance(data, BaseDataElement):
-        yield data
-    elif not isinstance(data, (str, torch.Tensor, np.ndarray)) and hasattr(data, '__iter__'):
-        for element in data:
-            yield from data_samples_of(element)
-
-
 @contextlib.contextmanager
 def seeded(seed: Optional[int]) -> Iterator[None]:
     """Random numbers within depend on ``seed`` alone, and those behind do not notice.
@@ -184,23 +201,3 @@ def _why_broken(dataset: BaseDataset, idx: int) -> Optional[Exception]:
     if image is None or np.size(image) == 0:
         return OSError('the image is empty or no image')
     return None
-
-
-def build_datasets(datasets: Union[dict, BaseDataset, Sequence]) -> List[BaseDataset]:
-    if not isinstance(datasets, (list, tuple)):
-        datasets = [datasets]
-    return [ALL_DATASETS.build(d) if isinstance(d, dict) else d for d in datasets]
-
-
-def set_pipeline(dataset: BaseDataset, pipeline: Optional[Sequence], name: str) -> None:
-    if not hasattr(dataset, 'pipeline'):
-        raise ValueError(f'plain datasets are needed, got a {type(dataset).__name__}; give a list '
-                         'of datasets instead')
-    own = bool(dataset.pipeline.transforms)
-    if own and pipeline:
-        raise ValueError(f'a {type(dataset).__name__} has a pipeline and {name} is given too: '
-                         'set one of them to None')
-    if not own and not pipeline:
-        raise ValueError(f'a {type(dataset).__name__} has no pipeline; give {name}')
-    if not own:
-        dataset.pipeline = Compose(pipeline)

@@ -6,7 +6,8 @@ from mmengine.structures import BaseDataElement
 
 from mmocr_da.registry import DATASETS
 
-from .seeded_dataset import SeededDataset, build_datasets, set_pipeline
+from .plain_datasets import build_datasets, set_pipeline
+from .seeded_dataset import SeededDataset
 from .unlabelled_dataset import UnlabelledDataset
 
 DOMAINS = ('source', 'target')
@@ -27,6 +28,7 @@ class TwoDomainDataset(SeededDataset):
         target: Config(s) of datasets of which only the images are used.
         pipeline: For all datasets without a pipeline of their own.
         target_pipeline: For the target, if it differs.
+        unicode_form, skip_unusable: Of the source's labels, as in :class:`SeededDataset`.
         lazy_init: As in MMEngine.
     """
 
@@ -35,6 +37,8 @@ class TwoDomainDataset(SeededDataset):
                  target: Union[dict, BaseDataset, Sequence],
                  pipeline: Optional[Sequence] = None,
                  target_pipeline: Optional[Sequence] = None,
+                 unicode_form: Optional[str] = None,
+                 skip_unusable: bool = False,
                  lazy_init: bool = False) -> None:
         sources, targets = build_datasets(source), build_datasets(target)
         for name, datasets in (('source', sources), ('target', targets)):
@@ -46,12 +50,10 @@ class TwoDomainDataset(SeededDataset):
         targets = [_without_labels(dataset) for dataset in targets]
         if target_pipeline is None:
             target_pipeline = pipeline
-        for dataset in sources:
-            set_pipeline(dataset, pipeline, 'pipeline')
-        for dataset in targets:
-            set_pipeline(dataset, target_pipeline, 'pipeline or target_pipeline')
+        set_pipeline(sources, pipeline, 'pipeline')
+        set_pipeline(targets, target_pipeline, 'pipeline or target_pipeline')
         self.num_source_datasets = len(sources)
-        super().__init__(sources + targets, lazy_init=lazy_init)
+        self._set_up(sources + targets, unicode_form, skip_unusable, lazy_init)
 
     @property
     def domain_sizes(self) -> Tuple[int, int]:

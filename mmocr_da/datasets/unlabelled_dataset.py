@@ -1,20 +1,18 @@
 """Images of one domain, without their text."""
 import copy
-import os
 import os.path as osp
 from typing import List, Optional, Sequence, Union
 
-import mmcv
-import numpy as np
-from mmengine.dataset import BaseDataset, Compose
-from mmengine.registry import DATASETS as ALL_DATASETS
-from mmocr.datasets import RecogLMDBDataset
-from mmocr.datasets.transforms import LoadImageFromFile, LoadImageFromNDArray
+from mmengine.dataset import BaseDataset
+from mmengine.logging import print_log
 
 from mmocr_da.registry import DATASETS
 
-#: What OpenCV reads; other files in a folder of images are left alone.
-IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
+from .image_files import IMAGE_SUFFIXES, describe, find_images, read_text
+from .lmdb_files import database_of, open_lmdb
+from .loading import load_as_shown
+from .plain_datasets import build_datasets, unique
+
 #: What may pass from a labelled dataset. Named one by one: a key that is not known to be no
 #: label does not pass.
 KEPT_KEYS = ('img_path', 'img_key', 'height', 'width')
@@ -28,8 +26,10 @@ class UnlabelledDataset(BaseDataset):
     annotation ``dict(text='')``, so MMOCR's ordinary training pipelines run unchanged.
 
     Args:
-        img_dir: Folder of images, searched recursively, in sorted order.
-        img_list: Text file with the path of one image per line.
+        img_dir: Folder of images, or a list of folders, searched recursively, in sorted order;
+            each file is listed once, whatever links there are. The log says what is left out.
+        img_list: Text file with the path of one image per line, in UTF-8, or in UTF-16 with a byte
+            order mark.
         img_prefix: Folder that the paths of ``img_list`` start from.
         lmdb: LMDB with the keys ``num-samples`` and ``image-%09d`` (from 1). Its labels, if any,
             are not read.
@@ -40,7 +40,7 @@ class UnlabelledDataset(BaseDataset):
     """
 
     def __init__(self,
-                 img_dir: Optional[str] = None,
+                 img_dir: Union[str, Sequence[str], None] = None,
                  img_list: Optional[str] = None,
                  img_prefix: str = '',
                  lmdb: Optional[str] = None,
@@ -54,6 +54,10 @@ class UnlabelledDataset(BaseDataset):
             raise ValueError('UnlabelledDataset needs exactly one of img_dir, img_list, lmdb and '
                              f'dataset, got {", ".join(given) or "none of them"}')
         (self._kind, self._origin), = given.items()
+        for name, value in dict(img_list=img_list, lmdb=lmdb).items():
+            if value is not None and not isinstance(value, str):
+                raise ValueError(f'{name} must be one path, got {value!r}; of several, give each '
+                                 'as an UnlabelledDataset of its own, in a list')
         self.img_prefix = img_prefix
         self.instances = [dict(instance) for instance in instances]
         self.lmdb_path = lmdb
@@ -67,24 +71,28 @@ class UnlabelledDataset(BaseDataset):
         self._origin = None
         return [dict(data, instances=copy.deepcopy(self.instances)) for data in data_list]
 
-    def _load_img_dir(self, folder: str) -> List[dict]:
-        if not osp.isdir(folder):
-            raise ValueError(f'img_dir must be an existing folder, got {folder!r}; check the path, '
-                             'relative ones start at the current directory')
-        paths = []
-        for root, _, names in os.walk(folder, followlinks=True):
-            paths += [osp.join(root, n) for n in names if n.lower().endswith(IMAGE_SUFFIXES)]
+    def _load_img_dir(self, folders: Union[str, Sequence[str]]) -> List[dict]:
+        folders = [folders] if isinstance(folders, str) else list(folders)
+        for folder in folders:
+            if not isinstance(folder, str) or not osp.isdir(folder):
+                raise ValueError(f'img_dir must be an existing folder, got {folder!r}; check the '
+                                 'path, relative ones start at the current directory; of several '
+                                 'folders, give a list')
+        paths, left_out = find_images(folders)
+        name = ', '.join(folders)
+        others = f'; left out: {describe(left_out)}' if left_out else ''
         if not paths:
             raise ValueError(f'img_dir must hold images ({", ".join(IMAGE_SUFFIXES)}), got '
-                             f'{folder!r} with none in it or below; is it the right folder?')
-        return [dict(img_path=path) for path in sorted(paths)]
+                             f'{name!r} with none in it or below{others}; is it the right folder?')
+        if left_out:
+            print_log(f'img_dir {name}: {len(paths)} images{others}', logger='current')
+        return [dict(img_path=path) for path in paths]
 
     def _load_img_list(self, path: str) -> List[dict]:
         if not osp.isfile(path):
             raise ValueError(f'img_list must be an existing text file, got {path!r}; check the '
                              'path, relative ones start at the current directory')
-        with open(path, encoding='utf-8') as file:
-            names = [line.strip() for line in file if line.strip()]
+        names = [line.strip() for line in read_text(path).split('\n') if line.strip()]
         if not names:
             raise ValueError(f'img_list must name one image per line, got the empty file {path!r}')
         paths = [osp.join(self.img_prefix, name) for name in names]
@@ -92,20 +100,16 @@ class UnlabelledDataset(BaseDataset):
         some = paths[::max(1, len(paths) // 10)]
         if '://' not in paths[0] and not any(map(osp.isfile, some)):
             raise ValueError(f'img_list must name one image per line and nothing else, got '
-                             f'{path!r}, none of whose images exists ({paths[0]!r}); set '
-                             'img_prefix to the folder that the paths start from')
+                             f'{path!r}: {len(some)} of its {len(paths)} images were looked for, '
+                             f'and none exists ({paths[0]!r}); set img_prefix to the folder that '
+                             'the paths start from')
         return [dict(img_path=path) for path in paths]
 
     def _load_lmdb(self, path: str) -> List[dict]:
         if not osp.exists(path):
             raise ValueError(f'lmdb must be an existing LMDB, got {path!r}; check the path')
-        import lmdb
-        try:
-            with self._begin() as transaction:
-                count = int(transaction.get(b'num-samples', b'0'))
-        except lmdb.Error as error:
-            raise ValueError(f'lmdb must be the folder of an LMDB, got {path!r}, which is none: '
-                             f'{error}') from error
+        with open_lmdb(path).begin() as transaction:
+            count = int(transaction.get(b'num-samples', b'0'))
         if not count:
             raise ValueError(f"lmdb must hold images under 'image-000000001' and so on and their "
                              f"number under 'num-samples', got {path!r} without the number; make "
@@ -114,62 +118,36 @@ class UnlabelledDataset(BaseDataset):
         return [dict(img_path=f'{path}/{key}', img_key=key) for key in keys]
 
     def _load_dataset(self, dataset: Union[BaseDataset, dict]) -> List[dict]:
-        if isinstance(dataset, dict):
-            dataset = ALL_DATASETS.build(copy.deepcopy(dataset))
-        dataset.full_init()
-        if len(dataset) == 0:
-            raise ValueError(f'dataset must hold images, got an empty {type(dataset).__name__}; '
-                             'check its ann_file')
-        for key, value in dataset.metainfo.items():
-            self._metainfo.setdefault(key, value)
-        if isinstance(dataset, RecogLMDBDataset):
-            self.lmdb_path, self.color_type = dataset.ann_file, dataset.color_type
-            dataset.close()
+        plain = build_datasets(dataset)
+        databases = [part for part in map(database_of, plain) if part is not None]
+        if databases and len(unique(plain)) > 1:
+            raise ValueError(f'dataset must be one dataset if it is an LMDB, got {len(plain)}; '
+                             'give each as an UnlabelledDataset of its own, in a list')
+        if databases:
+            self.lmdb_path, self.color_type = databases[0].ann_file, databases[0].color_type
         data_list = []
-        for i in range(len(dataset)):
-            data = dataset.get_data_info(i)
-            data = {key: data[key] for key in KEPT_KEYS if key in data}
-            if 'img_key' in data:
-                data['img_path'] = f'{self.lmdb_path}/{data["img_key"]}'
-            data_list.append(data)
+        for part in plain:
+            part.full_init()
+            for key, value in part.metainfo.items():
+                self._metainfo.setdefault(key, value)
+            data_list += map(self._without_label, map(part.get_data_info, range(len(part))))
+        if not data_list:
+            raise ValueError(f'dataset must hold images, got an empty {type(plain[0]).__name__}; '
+                             'check its ann_file')
         return data_list
+
+    def _without_label(self, data: dict) -> dict:
+        data = {key: data[key] for key in KEPT_KEYS if key in data}
+        if 'img_key' in data:
+            data['img_path'] = f'{self.lmdb_path}/{data["img_key"]}'
+        return data
 
     def prepare_data(self, idx: int) -> Optional[dict]:
         """The item ``idx`` after the pipeline."""
-        if self.lmdb_path is None:
-            return super().prepare_data(idx)
+        load_as_shown(self)
         data = self.get_data_info(idx)
-        with self._begin() as transaction:
-            content = transaction.get(data['img_key'].encode())
-        pipeline, color_type = self.pipeline, self.color_type
-        loader = pipeline.transforms[0] if pipeline.transforms else None
-        if isinstance(loader, LoadImageFromFile) and not isinstance(loader, LoadImageFromNDArray):
+        if self.lmdb_path is not None:
             # One pipeline fits both domains, whether their images are files or in an LMDB.
-            pipeline, color_type = Compose(pipeline.transforms[1:]), loader.color_type
-        image = mmcv.imfrombytes(content, flag=color_type) if content else None
-        if image is None:
-            raise OSError(f'{data["img_path"]} is broken')
-        if pipeline is not self.pipeline and loader.to_float32:
-            image = image.astype(np.float32)
-        data.update(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
-        return pipeline(data)
-
-    def _begin(self):
-        return _open_lmdb(osp.realpath(self.lmdb_path)).begin()
-
-
-def _open_lmdb(path: str):
-    # LMDB forbids to open a path twice in a process, and to use it behind a fork: hence one
-    # environment per path and process, kept here and not in a dataset, which may be pickled.
-    process, environment = _environments.get(path, (None, None))
-    if process != os.getpid():
-        import lmdb
-        if environment is not None:
-            environment.close()  # the parent's, inherited by fork
-        environment = lmdb.open(path, subdir=osp.isdir(path), readonly=True, lock=False,
-                                readahead=False, meminit=False, max_readers=1)
-        _environments[path] = (os.getpid(), environment)
-    return environment
-
-
-_environments = {}
+            with open_lmdb(self.lmdb_path).begin() as transaction:
+                data['content'] = transaction.get(data['img_key'].encode())
+        return self.pipeline(data)

@@ -13,7 +13,7 @@ from mmengine.runner import IterBasedTrainLoop
 from mmengine.runner.loops import _InfiniteDataloaderIterator
 from torch.utils.data import DataLoader
 
-from mmocr_da.datasets.seeded_dataset import data_samples_of
+from mmocr_da.datasets.notes import data_samples_of
 from mmocr_da.registry import LOOPS
 
 

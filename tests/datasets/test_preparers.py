@@ -238,6 +238,7 @@ def write_images(folder, names, content=PNG):
     ('é €…\r\nb'.encode('cp1252'), 'é €…\nb'),  # \x85 would end a line for splitlines()
     ('ça'.encode('latin-1'), 'ça'),
     ('e\u0301'.encode(), 'é'),
+    ('é\r\nb'.encode('utf-16'), 'é\nb'),
 ])
 def test_texts_are_read_whatever_their_encoding(tmp_path, encoded, text):
     (tmp_path / 'a.txt').write_bytes(encoded)

@@ -1,0 +1,172 @@
+"""Pixels of an image file: transparency on white, all of its grey levels in 8 bits."""
+import copy
+import warnings
+from typing import Optional
+
+import cv2
+import mmcv
+import mmengine.fileio as fileio
+import numpy as np
+from mmengine.dataset import Compose
+from mmocr.datasets import RecogLMDBDataset
+from mmocr.datasets import transforms as mmocr_transforms
+
+from .lmdb_files import LMDBImages, database_of
+from .notes import NotingCompose, note
+
+#: Kinds of notes.
+BLANK = 'images have one colour only and show nothing'
+CONVERTED = ('images have transparency or 16 bits of which MMOCR may show nothing; they are loaded '
+             'as on white paper and with all their grey levels, which MMOCR without mmocr_da does '
+             'not do: convert the files to plain 8-bit images')
+
+PNG, JPEG = b'\x89PNG\r\n\x1a\n', b'\xff\xd8'
+GREY_FLAGS = ('grayscale', 'grayscale_ignore_orientation')
+COLOR_FLAGS = ('color', 'color_ignore_orientation')
+
+
+def load_image(path: str, color_type: str = 'color', **kwargs) -> np.ndarray:
+    """The image as training and the test tools see it, BGR or grey; OSError if it is none.
+
+    Args:
+        path: Of a file, or whatever MMEngine's file backends read.
+        color_type: As in MMCV: 'color' or 'grayscale'.
+        **kwargs: Of MMOCR's ``LoadImageFromFile``.
+    """
+    return LoadImageFromFile(color_type=color_type, **kwargs)(dict(img_path=path))['img']
+
+
+def decode(content: bytes, color_type: str = 'color', path: str = 'an image',
+           backend: Optional[str] = 'cv2') -> Optional[np.ndarray]:
+    """The image as uint8, as MMCV decodes it, but for two kinds that it may show as black.
+
+    An image whose alpha varies is put on white, or on black if it is all white itself. One of 16
+    bits whose values would lie within half of the 8-bit range is stretched to all of it.
+    """
+    image = None
+    if color_type in GREY_FLAGS + COLOR_FLAGS and backend == 'cv2' and _may_hold_more(content):
+        image = _shown(content, color_type in GREY_FLAGS)
+    if image is not None:
+        note(CONVERTED, path)
+    else:
+        image = mmcv.imfrombytes(content, flag=color_type, backend=backend)
+    if image is not None and is_blank(image):
+        note(BLANK, path)
+    return image
+
+
+def is_blank(image: np.ndarray) -> bool:
+    """Whether all pixels are equal: there is nothing to read."""
+    first = image[:1, :1]
+    # Nearly every image that shows something is told from a few of its pixels.
+    return bool(image.size) and bool((image[::7, ::7] == first).all()) and bool(
+        (image == first).all())
+
+
+class LoadImageFromFile(mmocr_transforms.LoadImageFromFile):
+    """MMOCR's transform of this name with :func:`decode`; replaces it in training and testing.
+
+    An image of a database comes as ``results['content']``, its bytes.
+    """
+
+    @classmethod
+    def like(cls, loader: mmocr_transforms.LoadImageFromFile) -> 'LoadImageFromFile':
+        """One with the arguments of MMOCR's."""
+        ours = cls.__new__(cls)
+        ours.__dict__.update(loader.__dict__)
+        return ours
+
+    def transform(self, results: dict) -> Optional[dict]:
+        """Add ``img``, ``img_shape`` and ``ori_shape``."""
+        path = results['img_path']
+        try:
+            content = results.pop('content') if 'content' in results else self._read(path)
+            image = content and decode(content, self.color_type, path, self.imdecode_backend)
+            if not content or image is None or min(image.shape[:2]) < self.min_size:
+                raise OSError(f'{path} is broken')
+        except Exception as error:
+            if not self.ignore_empty:
+                raise
+            warnings.warn(f'the image {path} is left out: {error}')
+            return None
+        image = image.astype(np.float32) if self.to_float32 else image
+        results.update(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
+        return results
+
+    def _read(self, path: str) -> bytes:
+        if self.file_client_args is not None:
+            return fileio.FileClient.infer_client(self.file_client_args, path).get(path)
+        return fileio.get(path, backend_args=self.backend_args)
+
+
+def shown_pipeline(pipeline: Compose, color_type: Optional[str] = None) -> NotingCompose:
+    """A pipeline with :class:`LoadImageFromFile` instead of MMOCR's, and notes in its samples.
+
+    Args:
+        pipeline: That of a dataset, or of an inferencer.
+        color_type: As in MMCV, if images come as ``results['content']`` and the pipeline may have
+            no loader.
+    """
+    transforms = [_ours(transform) for transform in pipeline.transforms]
+    if color_type and transforms and not any(isinstance(t, LoadImageFromFile) for t in transforms):
+        transforms.insert(0, LoadImageFromFile(color_type=color_type))
+    return NotingCompose(transforms)
+
+
+def load_as_shown(dataset) -> None:
+    """Have a dataset, and all that it consists of, load its images by :class:`LoadImageFromFile`."""
+    for part in [*getattr(dataset, 'datasets', ()), getattr(dataset, 'dataset', None)]:
+        if part is not None:
+            load_as_shown(part)
+    if type(dataset) is RecogLMDBDataset:
+        # In place: samplers and loaders hold it already.
+        dataset.__class__ = LMDBImages
+    pipeline = getattr(dataset, 'pipeline', None)
+    if pipeline is not None and not isinstance(pipeline, NotingCompose):
+        color_type = getattr(database_of(dataset), 'color_type', None)
+        dataset.pipeline = shown_pipeline(pipeline, color_type)
+
+
+def _ours(transform):
+    if type(transform) is mmocr_transforms.LoadImageFromFile:
+        return LoadImageFromFile.like(transform)
+    if isinstance(transform, mmocr_transforms.InferencerLoader):
+        transform = copy.copy(transform)
+        transform.from_file = _ours(transform.from_file)
+    return transform
+
+
+def _may_hold_more(content: bytes) -> bool:
+    """Whether the file may have an alpha channel or more than 8 bits; quick for PNG and JPEG."""
+    if content.startswith(PNG) and len(content) > 33:
+        bits, color = content[24:26]
+        return bits > 8 or color in (4, 6) or b'tRNS' in content[33:content.find(b'IDAT')]
+    return not content.startswith((JPEG, b'BM'))
+
+
+def _shown(content: bytes, grey: bool) -> Optional[np.ndarray]:
+    """All that an image shows; None if MMCV shows it, too."""
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    if image is None or image.dtype not in (np.uint8, np.uint16):
+        return None
+    full = np.iinfo(image.dtype).max
+    alpha = image[..., 3] if image.ndim == 3 and image.shape[2] == 4 else None
+    image = image if alpha is None else image[..., :3]
+    converted = False
+    if full > 255:
+        low, high = int(image.min()), int(image.max())
+        if 0 < 2 * (high - low) < full:
+            image, full, converted = image - low, high - low, True
+    image = image * (255 / full)
+    # A constant one says nothing; some programs leave it at 0 in images that are not transparent.
+    if alpha is not None and not is_blank(alpha):
+        alpha = alpha[..., None] / np.iinfo(alpha.dtype).max
+        on_white = image * alpha + 255 * (1 - alpha)
+        image = image * alpha if np.ptp(on_white) < 1 else on_white
+        converted = True
+    if not converted:
+        return None
+    image = np.rint(image).astype(np.uint8)
+    if grey:
+        return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+    return image if image.ndim == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)

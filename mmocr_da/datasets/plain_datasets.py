@@ -1,0 +1,81 @@
+"""From the datasets of a config to plain ones, each with a pipeline."""
+import copy
+import unicodedata
+from typing import Iterable, List, Optional, Sequence, Union
+
+from mmengine.dataset import BaseDataset, Compose, ConcatDataset, RepeatDataset
+from mmengine.registry import DATASETS as ALL_DATASETS
+
+UNICODE_FORMS = ('NFC', 'NFD', 'NFKC', 'NFKD')
+
+
+class NormalizeText:
+    """First step of a pipeline: the texts of the labels in one Unicode form."""
+
+    def __init__(self, form: str) -> None:
+        if form not in UNICODE_FORMS:
+            raise ValueError(f'unicode_form must be one of {", ".join(UNICODE_FORMS)} or None, got '
+                             f'{form!r}')
+        self.form = form
+
+    def __call__(self, results: dict) -> dict:
+        for instance in results.get('instances', ()):
+            if isinstance(instance.get('text'), str):
+                instance['text'] = unicodedata.normalize(self.form, instance['text'])
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(form={self.form!r})'
+
+
+def build_datasets(datasets: Union[dict, BaseDataset, Sequence]) -> List[BaseDataset]:
+    """The plain datasets of a config, or of a list of configs and datasets.
+
+    The parts of a ``ConcatDataset`` stand for it, a ``RepeatDataset`` is its dataset several times.
+    """
+    if not isinstance(datasets, (list, tuple)):
+        datasets = [datasets]
+    return [plain for dataset in datasets for plain in flatten(_build(dataset))]
+
+
+def flatten(dataset) -> List[BaseDataset]:
+    """What a dataset consists of."""
+    if type(dataset).__getitem__ is ConcatDataset.__getitem__:  # also MMOCR's
+        return [plain for part in dataset.datasets for plain in flatten(part)]
+    if isinstance(dataset, RepeatDataset):
+        return flatten(dataset.dataset) * dataset.times
+    if not isinstance(dataset, BaseDataset):
+        raise ValueError(f'plain datasets are needed, got a {type(dataset).__name__}; give the '
+                         'datasets in it, as a list')
+    return [dataset]
+
+
+def set_pipeline(datasets: Iterable[BaseDataset], pipeline: Optional[Sequence], name: str) -> None:
+    """Give each dataset the pipeline, unless it has one of its own and there is none to give."""
+    for dataset in unique(datasets):
+        own = bool(dataset.pipeline.transforms)
+        if own and pipeline:
+            raise ValueError(f'a {type(dataset).__name__} has a pipeline and {name} is given too: '
+                             'set one of them to None')
+        if not own and not pipeline:
+            raise ValueError(f'a {type(dataset).__name__} has no pipeline; give {name}')
+        if not own:
+            dataset.pipeline = Compose(pipeline)
+
+
+def unique(datasets: Iterable[BaseDataset]) -> List[BaseDataset]:
+    """Each dataset once, also if it is repeated."""
+    return list({id(dataset): dataset for dataset in datasets}.values())
+
+
+def _build(dataset: Union[dict, BaseDataset]):
+    if not isinstance(dataset, dict):
+        return dataset
+    try:
+        return ALL_DATASETS.build(copy.deepcopy(dataset))
+    except ValueError as error:
+        if 'need at least one array' not in str(error):
+            raise
+        # MMEngine puts the annotations together without a look at their number.
+        raise ValueError(f'a dataset must hold annotations, got an empty {dataset.get("type")} '
+                         f'from {dataset.get("ann_file") or dataset}') from error

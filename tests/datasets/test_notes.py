@@ -1,0 +1,28 @@
+"""Notes are those of one item and end up in its data samples."""
+from mmengine.structures import BaseDataElement
+
+from mmocr_da.datasets.notes import NotingCompose, collect_notes, data_samples_of, note
+
+
+def test_notes_are_collected_within_and_nowhere_else():
+    note('kind', 'before')
+    with collect_notes() as outer:
+        note('kind', 'a')
+        with collect_notes() as inner:
+            note('kind', 'b')
+        note('kind', 'c')
+    assert (outer, inner) == ([('kind', 'a'), ('kind', 'c')], [('kind', 'b')])
+
+
+def test_all_data_samples_of_an_item_carry_its_notes():
+
+    def pack(results):
+        if results['number'] == 1:
+            note('kind', 'one')
+        return dict(inputs=[0, 0], data_samples=[BaseDataElement(), BaseDataElement()])
+
+    pipeline = NotingCompose([pack])
+    first, second = (list(data_samples_of(pipeline(dict(number=i)))) for i in (1, 2))
+    assert [s.notes for s in first] == [[('kind', 'one')]] * 2
+    assert not any('notes' in s for s in second)
+    assert NotingCompose([lambda results: None])(dict()) is None
