@@ -114,7 +114,7 @@ def shown_pipeline(pipeline: Compose, color_type: Optional[str] = None) -> Notin
 
 
 def load_as_shown(dataset) -> None:
-    """Have a dataset, and all that it consists of, load its images by :class:`LoadImageFromFile`."""
+    """Have a dataset, and all that it consists of, load by :class:`LoadImageFromFile`."""
     for part in [*getattr(dataset, 'datasets', ()), getattr(dataset, 'dataset', None)]:
         if part is not None:
             load_as_shown(part)
