@@ -10,6 +10,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.modules.instancenorm import _InstanceNorm
 
+from mmocr_da.device import on_device
+
 from .normalization import Domains, normalize
 
 SOURCE, TARGET = 0, 1
@@ -109,17 +111,19 @@ class DomainNorm(_InstanceNorm):
         if factor is None:  # the plain average of all batches
             factor = 1 / self.num_batches_tracked.to(self.running_mean.dtype)
         rest = count - 1
-        unbiased = var * (count / (rest.clamp(min=1) if isinstance(rest, Tensor) else max(rest, 1)))
+        if isinstance(count, Tensor):
+            factor = (factor * (count > 0)).to(self.running_mean.dtype)  # a domain may be absent
+            rest = rest.clamp(min=1)
+        unbiased = var * (count / (rest if isinstance(rest, Tensor) else max(rest, 1)))
         kept = [(self.running_mean, self.running_var)]
         if self.per_domain:
             kept = [(self.source_mean, self.source_var), *kept]
         # Without domains, the batch is of both.
         for row, buffers in enumerate(kept):
             row = min(row, len(mean) - 1)
+            weight = factor[row] if isinstance(count, Tensor) else factor
             for buffer, new in zip(buffers, (mean[row], unbiased[row])):
-                if isinstance(count, Tensor):  # a domain may be absent from the batch
-                    new = torch.where(count[row] > 0, new, buffer)
-                buffer.lerp_(new.to(buffer.dtype), factor)
+                buffer.lerp_(new.to(buffer.dtype), weight)
 
     def keep_statistics_per_domain(self) -> None:
         """Add statistics of the source, equal to those of the target so far."""
@@ -171,8 +175,7 @@ def domains_of_images(module: nn.Module, is_source: Sequence[bool], device=None)
         yield
         return
     sources = sum(is_source)
-    index = torch.tensor([SOURCE if s else TARGET for s in is_source], dtype=torch.long,
-                         device=device)
+    index = on_device([SOURCE if s else TARGET for s in is_source], device, torch.long)
     domains = Domains(index, (sources, len(is_source) - sources))
     for layer in layers:
         layer.domains = domains

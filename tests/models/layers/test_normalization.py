@@ -44,9 +44,10 @@ def inputs(shape, layout='contiguous', dtype=torch.float64):
     return [t.to(dtype).requires_grad_() for t in (x, rho, weight, bias)]
 
 
-def gradients(y, tensors, seed=5):
+def gradients(y, tensors, seed=5, rounded_to=None):
     generator = torch.Generator().manual_seed(seed)
-    grad = torch.randn(y.shape, generator=generator, dtype=torch.float64).to(y.dtype)
+    grad = torch.randn(y.shape, generator=generator, dtype=torch.float64)
+    grad = grad.to(rounded_to or y.dtype).to(y.dtype)
     found = torch.autograd.grad(y, tensors, grad, allow_unused=True)
     return [torch.zeros_like(t) if g is None else g for t, g in zip(tensors, found)]
 
@@ -147,6 +148,52 @@ def test_half_precision_keeps_statistics_in_float32(dtype, layout):
     exact = x.double().transpose(0, 1).flatten(1)
     torch.testing.assert_close(mean[0].double(), exact.mean(1), rtol=1e-6, atol=0)
     torch.testing.assert_close(var[0].double(), exact.var(1, unbiased=False), rtol=1e-4, atol=0)
+
+
+def planes(kind, layout):
+    """``(4, 3, rows, columns)`` in float32, of which half precision makes something hard."""
+    generator = torch.Generator().manual_seed(2)
+    x = torch.randn(4, 3, *((1, 1) if kind == 'one value' else (5, 6)), generator=generator)
+    if kind == 'constant':
+        x[:2, 0] = 3.  # of two images, and of one channel in all of them
+        x[:, 1] = -300.
+    elif kind == 'tiny':  # a variance of 1e-12, which half precision does not have
+        x *= 1e-6
+    elif kind == 'far':  # steps of half precision are as large as the deviation, or larger
+        x = x * 8 + 20000
+    return x.contiguous(memory_format=LAYOUTS[4]) if layout == 'last' else x
+
+
+@pytest.mark.parametrize('mode', ['batch', 'running', 'domains'])
+@pytest.mark.parametrize('kind', ['one value', 'constant', 'tiny', 'far', 'usual'])
+@pytest.mark.parametrize('layout', ['contiguous', 'last'])
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16, torch.float16])
+def test_half_precision_rounds_only_what_goes_out(dtype, layout, kind, mode):
+    """Against float64, on the same input: the result is off by its rounding and no more."""
+    x = planes(kind, layout).to(dtype).requires_grad_()
+    parameters = [torch.tensor(t).requires_grad_() for t in (
+        [0., .4, 1.], [1., -2., .5], [.1, .2, .3])]
+    kwargs, exact_kwargs = {}, {}
+    if mode == 'running':
+        mean = x.detach().float().mean((0, 2, 3))[None]
+        kwargs = exact_kwargs = dict(mean=mean, var=torch.full_like(mean, 2.))
+    if mode == 'domains':
+        kwargs = dict(domains=Domains(torch.tensor([0, 1, 1, 0]), (2, 2)))
+        exact_kwargs = dict(index=torch.tensor([0, 1, 1, 0]))
+    y, *statistics = normalize(x, *parameters, **kwargs)
+    assert y.dtype == dtype and all(s.dtype == torch.float32 for s in statistics[:2])
+    tensors = x, *parameters
+    exact = [t.detach().double().requires_grad_() for t in tensors]
+    expected = equations(*exact, **exact_kwargs)
+    # Where values are equal the result is a difference of two large numbers, in float32.
+    rounding = torch.finfo(torch.float32).eps * x.detach().double().abs().amax() / 1e-5**0.5
+    torch.testing.assert_close(y.double(), expected, rtol=2 * torch.finfo(dtype).eps,
+                               atol=rounding + torch.finfo(dtype).tiny)
+    for name, got, wanted in zip(('x', 'rho', 'weight', 'bias'), gradients(y, tensors),
+                                 gradients(expected, exact, rounded_to=dtype)):
+        scale = wanted.abs().max().item()
+        torch.testing.assert_close(got.double(), wanted, rtol=0, msg=lambda m: f'{name}: {m}',
+                                   atol=4 * torch.finfo(dtype).eps * scale + 1e-2 * scale + 1e-5)
 
 
 @pytest.mark.parametrize('layout', ['contiguous', 'last'])
