@@ -1,10 +1,12 @@
 """Where the gates of batch-instance norm went (Nam & Kim, NeurIPS 2018, fig. 2 and 4)."""
 from itertools import accumulate
-from typing import Dict, Mapping, Tuple
+from typing import Dict, Mapping, Optional, Tuple
 
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
+
+from .pictures import save_picture
 
 #: Names of up to three groups of layers, in the order of the model's parts.
 DEPTHS = {1: ('all', ), 2: ('lower', 'upper'), 3: ('lower', 'middle', 'upper')}
@@ -74,13 +76,15 @@ def by_stage(gates: Mapping[str, Tensor]) -> Dict[str, Tensor]:
     return {stage: torch.cat(rhos) for stage, rhos in stages.items()}
 
 
-def plot_gates(gates: Mapping[str, Tensor], out_file: str, stages: bool = False
-               ) -> Dict[str, Tuple[int, float, float]]:
+def plot_gates(gates: Mapping[str, Tensor], out_file: str, stages: bool = False,
+               font: Optional[str] = None) -> Dict[str, Tuple[int, float, float]]:
     """Draw one histogram of ``rho`` per depth, or per stage of the model, into a picture.
 
     Args:
         gates: ``rho`` by the layer's name, see :func:`gates_of`.
         out_file: PNG, or another format that matplotlib writes.
+        stages: One histogram per stage instead of per depth.
+        font: For the texts, see :func:`~mmocr_da.visualization.pictures.save_picture`.
 
     Returns:
         Of each histogram the number of gates, and their shares below 0.1 and above 0.9.
@@ -107,5 +111,5 @@ def plot_gates(gates: Mapping[str, Tensor], out_file: str, stages: bool = False
         ax.axis('off')
     figure.supxlabel('rho (0: instance norm, 1: batch norm)', fontsize=9)
     figure.supylabel('share of gates', fontsize=9)
-    figure.savefig(out_file, dpi=120)
+    save_picture(figure, out_file, 'plot_gates', font)
     return drawn

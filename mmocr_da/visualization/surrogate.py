@@ -1,17 +1,19 @@
 """How well a learned surrogate stands for its metric (Patel et al., ECCV 2020, fig. 2)."""
-from typing import Dict, Mapping, Sequence, Tuple
+from typing import Dict, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from mmocr_da.evaluation.surrogate import approximation_error, rank_correlation
 
+from .pictures import save_picture
+
 # Estimates and values of pairs of one kind.
 Pairs = Tuple[Sequence[float], Sequence[float]]
 
 
-def plot_quality(kinds: Mapping[str, Pairs], out_file: str, unit: str = 'edits', step: float = 0
-                 ) -> Dict[str, Dict[str, float]]:
+def plot_quality(kinds: Mapping[str, Pairs], out_file: str, unit: str = 'edits', step: float = 0,
+                 font: Optional[str] = None) -> Dict[str, Dict[str, float]]:
     """Draw ``e_hat`` against ``e``, one panel per kind of pairs, into a picture.
 
     A box is the middle half of the estimates at a value, its line their median; whiskers reach
@@ -22,6 +24,7 @@ def plot_quality(kinds: Mapping[str, Pairs], out_file: str, unit: str = 'edits',
         out_file: PNG, or another format that matplotlib writes.
         unit: Of the metric.
         step: Of a metric that is no whole number: a box stands for values up to half a step away.
+        font: For the texts, see :func:`~mmocr_da.visualization.pictures.save_picture`.
 
     Returns:
         Of each kind ``num``, ``error`` (the mean of ``|e_hat - e|``) and ``rank_correlation``.
@@ -56,5 +59,5 @@ def plot_quality(kinds: Mapping[str, Pairs], out_file: str, unit: str = 'edits',
         ax.grid(alpha=0.3)
     figure.supxlabel(f'e, true {unit}', fontsize=9)
     figure.supylabel('e_hat, estimated', fontsize=9)
-    figure.savefig(out_file, dpi=120)
+    save_picture(figure, out_file, 'plot_quality', font)
     return drawn

@@ -25,6 +25,7 @@ from mmocr_da.datasets import MultiView
 from mmocr_da.datasets.seeded_dataset import seeded
 from mmocr_da.datasets.seeded_sampler import Draw
 from mmocr_da.engine.launch import load_config
+from mmocr_da.visualization import add_picture_arguments, check_picture, save_picture
 
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt  # noqa: E402  the backend comes first
@@ -97,7 +98,7 @@ def _rgb(image) -> np.ndarray:
     return np.broadcast_to(image, (*image.shape[:2], 3))
 
 
-def views_sheet(rows: List[Row], out_file: str) -> None:
+def views_sheet(rows: List[Row], out_file: str, font: str = None) -> None:
     """Draw one row per image: the image, then its views."""
     num_views = len(rows[0].views[0])
     heads = ['image'] + [f'view {v + 1}' for _ in rows[0].views for v in range(num_views)]
@@ -114,8 +115,8 @@ def views_sheet(rows: List[Row], out_file: str) -> None:
             line[i].imshow(image, vmin=0, vmax=255)
     for i, head in zip(filled, heads):
         axes[0, i].set_title(head, fontsize=9)
-    fig.tight_layout(pad=0.3)
-    fig.savefig(out_file, dpi=120)
+    fig.set_layout_engine('tight', pad=0.3)
+    save_picture(fig, out_file, 'views_sheet', font)
     plt.close(fig)
 
 
@@ -125,9 +126,11 @@ def main():
     parser.add_argument('--num', type=int, default=8, help='Number of images')
     parser.add_argument('--pairs', type=int, default=3, help='Draws per image')
     parser.add_argument('--seed', type=int, default=0, help='Which images and views are drawn')
-    parser.add_argument('--out', default='views.png', help='PNG file to write')
+    add_picture_arguments(parser, 'views.png')
     args = parser.parse_args()
-    views_sheet(draw_views(load_config(args.config), args.num, args.pairs, args.seed), args.out)
+    check_picture(args.out, 'views_sheet', [args.config], args.font)
+    rows = draw_views(load_config(args.config), args.num, args.pairs, args.seed)
+    views_sheet(rows, args.out, args.font)
     print(args.out)
 
 

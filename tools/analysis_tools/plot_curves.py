@@ -18,6 +18,8 @@ import matplotlib
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt  # noqa: E402  the backend comes first
 
+from mmocr_da.visualization import add_picture_arguments, check_picture, save_picture  # noqa: E402
+
 #: Title of a panel and what the names of its scalars look like.
 PANELS = {
     'loss': r'^loss',
@@ -79,7 +81,7 @@ def _read_rows(file: str) -> list:
 
 
 def plot_curves(runs: Sequence[str], out_file: str, labels: Sequence[str] = None,
-                only: str = '') -> Dict[str, int]:
+                only: str = '', font: str = None) -> Dict[str, int]:
     """Draw every panel for which some run has scalars, and return its number of curves by title.
 
     With several runs the colour is the run and the line style is the scalar. ``only`` is a regular
@@ -98,7 +100,8 @@ def plot_curves(runs: Sequence[str], out_file: str, labels: Sequence[str] = None
                          f'{", ".join(runs)}')
     columns = min(len(names), 3)
     rows = -(-len(names) // columns)
-    fig, axes = plt.subplots(rows, columns, figsize=(5 * columns, 3.6 * rows), squeeze=False)
+    fig, axes = plt.subplots(rows, columns, figsize=(5 * columns, 3.6 * rows), squeeze=False,
+                             layout='tight')
     styles = ['-', '--', ':', '-.']
     drawn = {}
     for ax, (title, found) in zip(axes.flat, names.items()):
@@ -120,8 +123,7 @@ def plot_curves(runs: Sequence[str], out_file: str, labels: Sequence[str] = None
         drawn[title] = len(ax.lines)
     for ax in axes.flat[len(names):]:
         ax.axis('off')
-    fig.tight_layout()
-    fig.savefig(out_file, dpi=120)
+    save_picture(fig, out_file, 'plot_curves', font)
     plt.close(fig)
     return drawn
 
@@ -135,11 +137,12 @@ def main():
     parser = argparse.ArgumentParser(description='Plot the curves of one or several runs')
     parser.add_argument('runs', nargs='+', metavar='RUN[,RUN...]',
                         help='Work directories, or scalars.json files')
-    parser.add_argument('--out', default='curves.png', help='PNG file to write')
+    add_picture_arguments(parser, 'curves.png')
     parser.add_argument('--labels', nargs='+', help='One name per run; default: folder names')
     parser.add_argument('--only', default='', metavar='REGEX', help='Names of scalars to draw')
     args = parser.parse_args()
-    plot_curves(args.runs, args.out, args.labels, args.only)
+    check_picture(args.out, 'plot_curves', args.runs, args.font)
+    plot_curves(args.runs, args.out, args.labels, args.only, args.font)
     print(args.out)
 
 

@@ -11,26 +11,28 @@ from mmengine.runner.checkpoint import CheckpointLoader
 
 from mmocr_da.engine.export import select_weights
 from mmocr_da.engine.launch import check_checkpoint
-from mmocr_da.visualization import gates_of, plot_gates
+from mmocr_da.visualization import add_picture_arguments, check_picture, gates_of, plot_gates
 
 
 def main():
     parser = argparse.ArgumentParser(description='Plot histograms of the gates of a checkpoint')
     parser.add_argument('checkpoint', help='Checkpoint of a model with batch-instance norm')
-    parser.add_argument('--out', default='gates.png', help='PNG file to write')
+    add_picture_arguments(parser, 'gates.png')
     parser.add_argument('--by-stage', action='store_true',
                         help='One histogram per stage (backbone.layer1) instead of per depth')
     parser.add_argument(
         '--raw', action='store_true',
         help='With EMAHook, plot the trained weights instead of their moving average')
     args = parser.parse_args()
+    check_picture(args.out, 'plot_gates', [args.checkpoint], args.font)
     check_checkpoint(args.checkpoint, 'checkpoint')
     weights = select_weights(CheckpointLoader.load_checkpoint(args.checkpoint, 'cpu'), args.raw)
     gates = gates_of(weights)
     if not gates:
         raise ValueError(f'{args.checkpoint} must be of a model with BatchInstanceNorm, got no '
                          'gates among its weights; which layers it has is in its config')
-    for name, (num, below, above) in plot_gates(gates, args.out, args.by_stage).items():
+    drawn = plot_gates(gates, args.out, args.by_stage, args.font)
+    for name, (num, below, above) in drawn.items():
         print(f'{name}: {num} gates, {below:.1%} below 0.1, {above:.1%} above 0.9')
     print(args.out)
 

@@ -29,7 +29,7 @@ from mmocr_da.evaluation.surrogate import error_by_value
 from mmocr_da.models.decoders import FreeReading, read_freely
 from mmocr_da.models.surrogates import EditDistanceSurrogate, RotatedIoUSurrogate
 from mmocr_da.structures import polygons_to_rotated, rotated_overlaps
-from mmocr_da.visualization import plot_quality
+from mmocr_da.visualization import add_picture_arguments, check_picture, plot_quality
 
 
 @torch.no_grad()
@@ -125,10 +125,12 @@ def main():
                         help='surrogate_*.pth to judge, instead of the one in the checkpoint')
     parser.add_argument('--split', choices=['val', 'test'], default='val',
                         help='Which dataloader of the config the images come from')
-    parser.add_argument('--out', default='surrogate_quality.png', help='PNG file to write')
+    add_picture_arguments(parser, 'surrogate_quality.png')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction,
                         help='Override settings of the config: key=value pairs')
     args = parser.parse_args()
+    check_picture(args.out, 'plot_quality', [args.config, args.checkpoint, args.surrogate],
+                  args.font)
     check_checkpoint(args.checkpoint, 'checkpoint')
     cfg = load_config(args.config, cfg_options=args.cfg_options)
     if cfg.get(f'{args.split}_dataloader') is None:
@@ -140,11 +142,12 @@ def main():
     loader = Runner.build_dataloader(cfg[f'{args.split}_dataloader'], seed=0)
     if isinstance(surrogate, RotatedIoUSurrogate):
         kinds = compare_boxes(model, surrogate, loader, args.split)
-        report(kinds, plot_quality(kinds, args.out, 'of 1 - IoU', step=0.1), 'of 1 - IoU', 0.1)
+        drawn = plot_quality(kinds, args.out, 'of 1 - IoU', 0.1, args.font)
+        report(kinds, drawn, 'of 1 - IoU', 0.1)
         print(args.out)
         return
     kinds, lengths = compare(model, surrogate, loader, args.split)
-    report(kinds, plot_quality(kinds, args.out), 'edits')
+    report(kinds, plot_quality(kinds, args.out, font=args.font), 'edits')
     lengths, values = np.array(lengths), np.array(kinds[f'{args.split} readings'][1])
     misread = values > 0
     if misread.any() and not misread.all():

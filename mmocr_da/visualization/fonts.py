@@ -1,0 +1,108 @@
+"""Fonts that have the characters of a picture: matplotlib's own has no Korean, Hindi or Chinese."""
+import logging
+import os
+import unicodedata
+from typing import Iterable, Iterator, List, Optional, Set
+
+from matplotlib.font_manager import FontProperties, findfont, findSystemFonts, fontManager
+from matplotlib.ft2font import FT2Font
+from mmengine.logging import print_log
+
+DEFAULT = 'DejaVu Sans'
+
+
+def font_families(text: Iterable[str], font: Optional[str] = None) -> List[str]:
+    """Families that together have all characters; where one lacks a character, the next has it.
+
+    ``font`` is the first, matplotlib's own the next, then installed fonts as far as needed. If no
+    font has some character, a warning names it.
+
+    Args:
+        text: What will be drawn.
+        font: A font file, or the name of an installed family.
+
+    >>> font_families('a \u0436')
+    ['DejaVu Sans']
+    """
+    chosen = [check_font(font)] if font else []
+    files = [findfont(FontProperties(family=family)) for family in [*chosen, DEFAULT]]
+    files += _add_fonts(_uncovered(text, files))
+    _warn_of(_uncovered(text, files))
+    return list(dict.fromkeys([*chosen, *(FontProperties(fname=file).get_name()
+                                          for file in files[len(chosen):])]))
+
+
+def best_font(text: Iterable[str]) -> Optional[str]:
+    """The one installed font file with the most of the characters; None if matplotlib's will do."""
+    default = findfont(FontProperties(family=DEFAULT))
+    if not _uncovered(text, [default]):
+        return None
+    # The first of those that are equally good: that is matplotlib's.
+    best = min([default, *_installed_files()], key=lambda file: len(_uncovered(text, [file])))
+    _warn_of(_uncovered(text, [best]))
+    return None if best == default else best
+
+
+def check_font(font: str) -> str:
+    """Return the family of a font file, or of an installed font; a ValueError if it is neither."""
+    if os.path.isfile(font):
+        try:
+            fontManager.addfont(font)
+            return FontProperties(fname=font).get_name()
+        except (OSError, RuntimeError) as error:
+            raise ValueError(f'font must be a TrueType or OpenType file, got {font!r}, which is '
+                             f'none ({error})') from error
+    try:
+        findfont(FontProperties(family=font), fallback_to_default=False)
+    except ValueError as error:
+        raise ValueError(f'font must be a font file or the name of an installed family, got '
+                         f'{font!r}, which is neither') from error
+    return font
+
+
+def _uncovered(text: Iterable[str], files: Iterable[str]) -> Set[str]:
+    """Characters that none of the font files has."""
+    # Separators, control characters and marks of direction need no glyph.
+    wanted = {char for part in text for char in part if unicodedata.category(char)[0] not in 'CZ'}
+    for file in files:
+        if wanted:
+            wanted -= _covered(file, wanted)
+    return wanted
+
+
+def _covered(file: str, characters: Set[str]) -> Set[str]:
+    try:
+        font = FT2Font(file)
+        return {char for char in characters if font.get_char_index(ord(char))}
+    except (OSError, RuntimeError):  # of a format that matplotlib cannot draw
+        return set()
+
+
+def _installed_files() -> Iterator[str]:
+    files = {*(entry.fname for entry in fontManager.ttflist), *findSystemFonts()}
+    # The last resort has a box with the name of the script for every character.
+    return (file for file in sorted(files) if 'LastResort' not in os.path.basename(file))
+
+
+def _add_fonts(missing: Set[str]) -> List[str]:
+    """Installed font files for the characters, each of which has some that those before lack."""
+    if not missing:
+        return []
+    covered = {file: _covered(file, missing) for file in _installed_files()}
+    files = []
+    while missing:
+        best = max(covered, key=lambda file: len(covered[file] & missing), default=None)
+        if best is None or not covered[best] & missing:
+            break
+        files.append(best)
+        missing = missing - covered[best]
+        fontManager.addfont(best)
+    return files
+
+
+def _warn_of(missing: Set[str]) -> None:
+    if missing:
+        names = [f'{char} (U+{ord(char):04X})' for char in sorted(missing)]
+        more = f' and {len(names) - 5} more' if len(names) > 5 else ''
+        print_log(f'No font for {", ".join(names[:5])}{more}: boxes are drawn instead. Install a '
+                  'font of this script, or pass a file by --font', 'current', logging.WARNING)
