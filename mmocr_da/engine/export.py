@@ -254,16 +254,21 @@ def bundle_dictionaries(cfg: Config, out_dir: str) -> None:
     visit(cfg._cfg_dict)
 
 
-def inference_pipeline(cfg: Config) -> Compose:
-    """Return the config's test pipeline for images without labels, given as path or array.
-
-    As in MMOCR's inferencers, and also where each dataset of a ``ConcatDataset`` has its own.
-    """
+def test_pipeline(cfg: Config) -> List[ConfigDict]:
+    """Return the transforms of the test data, or of its first dataset if each has its own."""
     dataset = cfg.test_dataloader.dataset
     while not dataset.get('pipeline'):
         dataset = dataset['datasets'][0] if 'datasets' in dataset else dataset['dataset']
+    return copy.deepcopy(list(dataset.pipeline))
+
+
+def inference_pipeline(cfg: Config) -> Compose:
+    """Return the config's test pipeline for images without labels, given as path or array.
+
+    As in MMOCR's inferencers.
+    """
     pipeline = []
-    for transform in copy.deepcopy(dataset.pipeline):
+    for transform in test_pipeline(cfg):
         name = transform['type'].split('.')[-1]
         if name in ('LoadImageFromFile', 'LoadImageFromNDArray'):
             transform['type'] = 'InferencerLoader'

@@ -2,39 +2,37 @@
 import logging
 import os
 import unicodedata
-from typing import Iterable, Iterator, List, Optional, Set
+from typing import Iterable, Iterator, List, Optional, Sequence, Set
 
 from matplotlib.font_manager import FontProperties, findfont, findSystemFonts, fontManager
 from matplotlib.ft2font import FT2Font
 from mmengine.logging import print_log
 
-DEFAULT = 'DejaVu Sans'
 
-
-def font_families(text: Iterable[str], font: Optional[str] = None) -> List[str]:
+def font_families(text: Sequence[str], font: Optional[str] = None) -> List[str]:
     """Families that together have all characters; where one lacks a character, the next has it.
 
     ``font`` is the first, matplotlib's own the next, then installed fonts as far as needed. If no
     font has some character, a warning names it.
 
     Args:
-        text: What will be drawn.
+        text: What will be drawn, in one part or several.
         font: A font file, or the name of an installed family.
 
     >>> font_families('a \u0436')
     ['DejaVu Sans']
     """
     chosen = [check_font(font)] if font else []
-    files = [findfont(FontProperties(family=family)) for family in [*chosen, DEFAULT]]
+    files = [*(findfont(FontProperties(family=family)) for family in chosen), _default_file()]
     files += _add_fonts(_uncovered(text, files))
     _warn_of(_uncovered(text, files))
     return list(dict.fromkeys([*chosen, *(FontProperties(fname=file).get_name()
                                           for file in files[len(chosen):])]))
 
 
-def best_font(text: Iterable[str]) -> Optional[str]:
+def best_font(text: Sequence[str]) -> Optional[str]:
     """The one installed font file with the most of the characters; None if matplotlib's will do."""
-    default = findfont(FontProperties(family=DEFAULT))
+    default = _default_file()
     if not _uncovered(text, [default]):
         return None
     # The first of those that are equally good: that is matplotlib's.
@@ -60,7 +58,11 @@ def check_font(font: str) -> str:
     return font
 
 
-def _uncovered(text: Iterable[str], files: Iterable[str]) -> Set[str]:
+def _default_file() -> str:
+    return findfont(FontProperties())
+
+
+def _uncovered(text: Iterable[str], files: Sequence[str]) -> Set[str]:
     """Characters that none of the font files has."""
     # Separators, control characters and marks of direction need no glyph.
     wanted = {char for part in text for char in part if unicodedata.category(char)[0] not in 'CZ'}

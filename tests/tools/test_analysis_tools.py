@@ -1,3 +1,4 @@
+import copy
 import json
 import os
 
@@ -6,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmocr.registry import DATASETS, MODELS
 
 from mmocr_da.models.layers.batch_instance_norm import BatchInstanceNorm2d
 
@@ -108,11 +111,8 @@ def test_what_cannot_be_plotted_is_an_error(curves, run, tmp_path):
 
 
 @pytest.fixture
-def images(tmp_path):
-    paths = [str(tmp_path / f'{i}.png') for i in range(3)]
-    for path in paths:
-        cv2.imwrite(path, np.full((16, 40, 3), 128, np.uint8))
-    return paths
+def images():
+    return [np.full((16, 40, 3), 128, np.uint8)] * 3
 
 
 def test_the_sheet_counts_what_is_right(sheet, images, tmp_path):
@@ -147,12 +147,13 @@ def test_a_missing_reading_is_an_error(sheet, images):
 
 def test_samples_are_of_the_last_dataset_and_the_same_for_a_seed(sheet, toy):
     cfg = Config.fromfile(str(toy))
-    paths, texts = sheet.draw_samples(cfg, 4, seed=3)
-    assert (paths, texts) == sheet.draw_samples(cfg, 4, seed=3)
-    assert all(os.path.basename(path).startswith('target_') for path in paths)
-    assert len(set(paths)) == 4
-    all_paths, all_texts = sheet.draw_samples(cfg, 100, dataset=0)
-    assert [os.path.basename(p) for p in all_paths] == [f'source_{i}.png' for i in range(6)]
+    items, texts = sheet.draw_samples(cfg, 4, seed=3)
+    assert (items, texts) == sheet.draw_samples(cfg, 4, seed=3)
+    assert all(os.path.basename(item['img_path']).startswith('target_') for item in items)
+    assert len({item['img_path'] for item in items}) == 4
+    all_items, all_texts = sheet.draw_samples(cfg, 100, dataset=0)
+    assert [os.path.basename(i['img_path']) for i in all_items] == [
+        f'source_{i}.png' for i in range(6)]
     assert all_texts == ['12', '345', '6', '77', '890', '21']
 
 
@@ -163,8 +164,9 @@ def test_readings_are_those_of_the_test_run(sheet, toy, trained, run_tool, tmp_p
              'test_dataloader.batch_size=1')
     predictions = pickle.loads((tmp_path / 'iter_2.pth_predictions.pkl').read_bytes())
     expected = [p['pred_text']['item'] for p in predictions]
-    read = sheet.read_images(Config.fromfile(str(toy)), checkpoint,
-                             [p['img_path'] for p in predictions])
+    cfg = Config.fromfile(str(toy))
+    items = [item for dataset in (0, 1) for item in sheet.draw_samples(cfg, 6, dataset=dataset)[0]]
+    read = sheet.read_images(cfg, checkpoint, items)
     assert read == expected and any(read)
 
 
@@ -174,6 +176,110 @@ def test_the_command_line_draws_a_sheet(toy, trained, run_tool, tmp_path, capsys
     run_tool('analysis_tools/reading_sheet', *models, '--out', tmp_path / 'sheet.png', '--num', 2)
     assert is_picture(tmp_path / 'sheet.png')
     assert 'new: 0/2 right' in capsys.readouterr().out
+
+
+@pytest.fixture
+def in_lmdb(toy, tmp_path):
+    """``in_lmdb(**options)``: the toy's config with its target as LMDB, as the test data."""
+    import lmdb
+    with lmdb.open(str(tmp_path / 'target')) as environment, environment.begin(write=True) as txn:
+        entries = json.loads((toy.parent / 'target.json').read_text())['data_list']
+        for i, entry in enumerate(entries, 1):
+            txn.put(f'image-{i:09d}'.encode(), (toy.parent / entry['img_path']).read_bytes())
+            txn.put(f'label-{i:09d}'.encode(), entry['instances'][0]['text'].encode())
+        txn.put(b'num-samples', str(len(entries)).encode())
+
+    def make(**options):
+        cfg = Config.fromfile(str(toy))
+        cfg.test_dataloader.dataset = dict(
+            type='RecogLMDBDataset', ann_file=str(tmp_path / 'target'), test_mode=True,
+            pipeline=cfg.test_pipeline, **options)
+        return cfg
+
+    return make
+
+
+@pytest.mark.parametrize('nested', [False, True])
+def test_an_lmdb_is_read_as_its_files_are(sheet, toy, trained, in_lmdb, nested):
+    files = Config.fromfile(str(toy))
+    checkpoint = str(trained / 'iter_2.pth')
+    expected, truths = sheet.draw_samples(files, 4)
+    cfg = in_lmdb()
+    if nested:
+        data = cfg.test_dataloader
+        data.dataset = dict(type='RepeatDataset', times=1, dataset=data.dataset)
+    items, texts = sheet.draw_samples(cfg, 4)
+    assert texts == truths and all('/target/image-0' in item['img_path'] for item in items)
+    assert sheet.read_images(cfg, checkpoint, items) == sheet.read_images(
+        files, checkpoint, expected)
+    for pictures in zip(sheet.load_pictures(items), sheet.load_pictures(expected)):
+        np.testing.assert_array_equal(*pictures)
+
+
+def test_an_lmdb_for_mmocrs_own_pipeline_is_read_as_in_mmocr(sheet, trained, in_lmdb):
+    checkpoint = str(trained / 'iter_2.pth')
+    cfg = in_lmdb(img_color_type='grayscale')
+    cfg.test_dataloader.dataset.pipeline[0] = dict(type='LoadImageFromNDArray')
+    items, _ = sheet.draw_samples(cfg, 6)
+    assert len(items) == 6
+    model = MODELS.build(copy.deepcopy(cfg.model)).eval()
+    model.load_state_dict(torch.load(checkpoint, weights_only=False)['state_dict'])
+    data = DATASETS.build(cfg.test_dataloader.dataset)
+    with torch.no_grad():
+        expected = [model.test_step(pseudo_collate([sample]))[0].pred_text.item for sample in data]
+    assert sheet.read_images(cfg, checkpoint, items) == expected
+
+
+def test_images_that_show_nothing_are_counted_and_named(sheet, tmp_path, capsys):
+    noise = np.random.default_rng(0).integers(0, 255, (16, 32, 3), np.uint8)
+    for name, image in (('a', noise), ('black', noise * 0), ('c', noise), ('grey', noise * 0 + 9)):
+        cv2.imwrite(str(tmp_path / f'{name}.png'), image)
+    items = [dict(img_path=str(path)) for path in sorted(tmp_path.glob('*.png'))]
+    pictures = sheet.load_pictures(items)
+    assert [len(np.unique(picture)) for picture in pictures][1::2] == [1, 1]
+    np.testing.assert_array_equal(pictures[0], noise[..., ::-1])
+    assert capsys.readouterr().out == (
+        f'2 of 4 images have one colour only and show nothing: {tmp_path}/black.png, '
+        f'{tmp_path}/grey.png\n')
+
+
+def test_images_without_labels_are_an_error(sheet, toy):
+    cfg = Config.fromfile(str(toy))
+    cfg.test_dataloader.dataset = dict(type='mmocr_da.UnlabelledDataset', img_dir=str(toy.parent),
+                                       pipeline=cfg.test_pipeline)
+    with pytest.raises(ValueError, match='must have labels, got none for 2 images of mmocr_da.Unl'):
+        sheet.draw_samples(cfg, 2)
+
+
+def test_a_picture_of_korean_takes_the_font_it_is_given(sheet, images, tmp_path, monkeypatch):
+    given = []
+    monkeypatch.setattr('mmocr_da.visualization.pictures.font_families',
+                        lambda text, font: given.append((text, font)) or ['DejaVu Sans'])
+    sheet.reading_sheet(images, ['\ud55c'] * 3, dict(m=['\uae00'] * 3), str(tmp_path / 's.png'),
+                        font='some.ttf')
+    (texts, font), = given
+    assert font == 'some.ttf' and {'\ud55c', '\u2717 \uae00'} <= set(texts)
+
+
+@pytest.mark.parametrize('tool, arguments', [
+    ('reading_sheet', ['--model', 'm', 'toy.py', 'toy.pth']),
+    ('plot_gates', ['toy.pth']),
+    ('browse_views', ['toy.py']),
+    ('surrogate_quality', ['toy.py', 'toy.pth']),
+    ('plot_curves', ['run'])])
+@pytest.mark.parametrize('out, message', [
+    ('mine.png', 'mine.png exists and was not written by'),
+    ('toy.pth', 'must be a file that ends in one of'),
+    ('missing/new.png --font none', "got 'none', which is neither")])
+def test_no_tool_draws_over_a_file_of_the_user(run_tool, tmp_path, monkeypatch, tool, arguments,
+                                               out, message):
+    monkeypatch.chdir(tmp_path)
+    for name in ('toy.py', 'toy.pth', 'mine.png'):
+        (tmp_path / name).write_text('mine')
+    with pytest.raises(ValueError, match=message):
+        run_tool(f'analysis_tools/{tool}', *arguments, '--out', *out.split())
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == dict.fromkeys(
+        ('toy.py', 'toy.pth', 'mine.png'), 'mine')
 
 
 def test_a_checkpoint_of_another_model_is_an_error(sheet, toy, tmp_path):
