@@ -64,7 +64,7 @@ def output_files(folder: PathLike, names: Iterable[str], by: str, inputs: Iterab
     """
     folder, names = Path(folder).resolve(), list(names)
     check_outputs([folder / name for name in names], by, inputs)
-    with _staging(folder, names[0]) as stage:
+    with staging(folder, names[0]) as stage:
         yield stage
         written = [path for path in sorted(stage.iterdir()) if path.name != LOCK]
         # What is already there, such as a dictionary that is both read and written, stays.
@@ -92,7 +92,7 @@ def output_folder(folder: PathLike, by: str, replace: bool = False) -> Iterator[
     """
     folder = Path(folder).resolve()
     _check_folder(folder, by, replace)
-    with _staging(folder.parent, folder.name) as stage:
+    with staging(folder.parent, folder.name) as stage:
         yield stage
         _check_folder(folder, by, replace)
         entries = {path.relative_to(stage).as_posix(): _entry(path, by) for path in _files(stage)}
@@ -122,20 +122,11 @@ def _check_folder(folder: Path, by: str, replace: bool) -> None:
 
 
 @contextmanager
-def whole_file(path: PathLike) -> Iterator[Path]:
-    """Yield a path beside ``path`` that replaces it at the end: for files of a process's own."""
-    path = Path(path)
-    part = path.with_name(f'.{path.name}.{os.getpid()}.partial')
-    try:
-        yield part
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+def staging(folder: Path, name: str) -> Iterator[Path]:
+    """Yield an empty folder in ``folder``, to prepare ``folder/name``; it is gone afterwards.
 
-
-@contextmanager
-def _staging(folder: Path, name: str) -> Iterator[Path]:
-    """An empty folder in ``folder`` that is gone afterwards, and so is what was made for it."""
+    ``folder`` is made if it does not exist, and removed again if it is empty in the end.
+    """
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     stage = folder / f'.{name}.partial'
     with _terminated_by_exception():
@@ -153,6 +144,18 @@ def _staging(folder: Path, name: str) -> Iterator[Path]:
             for path in made:
                 if path.is_dir() and not any(path.iterdir()):
                     path.rmdir()
+
+
+@contextmanager
+def whole_file(path: PathLike) -> Iterator[Path]:
+    """Yield a path beside ``path`` that replaces it at the end: for files of a process's own."""
+    path = Path(path)
+    part = path.with_name(f'.{path.name}.{os.getpid()}.partial')
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 @contextmanager

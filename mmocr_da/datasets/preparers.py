@@ -7,11 +7,11 @@ import gzip
 import os
 import os.path as osp
 import re
-import shutil
 import tarfile
 import unicodedata
 import zipfile
 import zlib
+from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import cv2
@@ -20,6 +20,8 @@ from mmengine.registry import Registry
 from mmocr.datasets.preparers.parsers import BaseParser
 from mmocr.registry import DATA_OBTAINERS as MMOCR_DATA_OBTAINERS
 from mmocr.registry import DATA_PARSERS as MMOCR_DATA_PARSERS
+
+from mmocr_da.outputs import output_file, staging
 
 from .image_files import read_text
 
@@ -99,13 +101,14 @@ class ArchiveObtainer:
                 'the files there as they are')
         return found
 
-    def _take(self, path: str, target: str, members: str, example: str,
-              mistaken: Optional[Dict[str, str]] = None, **_) -> None:
-        part = f'{target}.part'  # of an interrupted run, if it is there
-        if osp.isdir(part):
-            shutil.rmtree(part)
-        elif osp.exists(part):
-            os.remove(part)
+    def _take(self, path: str, target: str, **file) -> None:
+        with staging(Path(target).parent, osp.basename(target)) as folder:
+            if not osp.exists(target):  # another process may just have finished it
+                self._unpack(path, str(folder / 'content'), **file)
+                os.replace(folder / 'content', target)
+
+    def _unpack(self, path: str, part: str, members: str, example: str,
+                mistaken: Optional[Dict[str, str]] = None, **_) -> None:
         advice = f'get the right file from {self.homepage}'
         others = []
         try:
@@ -133,7 +136,6 @@ class ArchiveObtainer:
                      if re.search(pattern, '\n'.join(others), re.MULTILINE)]
             raise ValueError(f'{path} must hold files like {example}, got '
                              f'{", ".join(others[:3]) or "no file"}{"".join(looks[:1])}; {advice}')
-        os.replace(part, target)
 
 
 def _members(path: str) -> Iterator[Tuple[str, Callable[[], bytes]]]:
@@ -222,7 +224,9 @@ class WordParser(BaseParser):
                     self.skip(fault, path)
             words = [word for word, fault in zip(words, faults) if not fault]
         report = dict(found=self.found, skipped=self.skipped)
-        mmengine.dump(report, osp.join(osp.dirname(ann_paths), f'report_{self.split}.json'))
+        name = osp.join(osp.dirname(ann_paths), f'report_{self.split}.json')
+        with output_file(name, 'prepare_dataset') as file:
+            mmengine.dump(report, file)
         if not words:
             counts = {reason: len(paths) for reason, paths in self.skipped.items()}
             raise ValueError(f'the {self.split} split must have words, got none in {img_paths} '

@@ -98,7 +98,7 @@ def test_what_was_unpacked_is_used_again_even_without_the_archive(tmp_path, caps
     assert 'delete it to have it unpacked again' in capsys.readouterr().out
 
 
-@pytest.mark.parametrize('rest', [['imgs.part/w9/old.png'], ['imgs.part']])
+@pytest.mark.parametrize('rest', [['.imgs.partial/content/w9/old.png'], ['.imgs.partial/content']])
 def test_an_interrupted_run_leaves_nothing_that_counts(tmp_path, rest):
     for path in rest:
         (tmp_path / 'out' / path).parent.mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from mmocr.datasets import OCRDataset
 
+from mmocr_da.outputs import staging
+
 PNG, TIFF = (cv2.imencode(end, np.full((4, 6), 128, np.uint8))[1].tobytes()
              for end in ('.png', '.tiff'))
 SPLITS = ('train', 'val', 'test')
@@ -182,12 +184,34 @@ def test_a_second_run_needs_no_archive_and_changes_nothing(fill, prepare):
 
 def test_a_run_after_an_interruption_is_whole(fill, prepare):
     folder = fill('iam')
-    half = folder / 'out/textrecog_imgs/words.part/a01/a01-000u/a01-000u-00-00.png'
+    half = folder / 'out/textrecog_imgs/.words.partial/content/a01/a01-000u/a01-000u-00-00.png'
     half.parent.mkdir(parents=True)
     half.write_bytes(PNG[:9])
     out = prepare(folder, 'iam')
     assert {split: texts(out, split) for split in SPLITS} == TEXTS['iam']
-    assert not list(out.rglob('*.part'))
+    assert not list(out.rglob('*.partial'))
+
+
+def test_annotations_of_the_user_stay(fill, prepare):
+    folder = fill('iam')
+    for name in ('textrecog_val.json', 'annotations/report_train.json'):
+        mine = folder / 'out' / name
+        mine.parent.mkdir(parents=True, exist_ok=True)
+        mine.write_text('mine')
+        with pytest.raises(ValueError, match=f'{name} exists and was not written by prepare_data'):
+            prepare(folder, 'iam')
+        assert mine.read_text() == 'mine'
+        assert not (folder / 'out/textrecog_train.json').exists()
+        mine.unlink()
+    prepare(folder, 'iam')
+
+
+def test_two_at_once_do_not_unpack_into_the_same_folder(fill, prepare):
+    folder = fill('iam')
+    with staging(folder / 'out/textrecog_imgs', 'words'):
+        with pytest.raises(ValueError, match='words is being written by another process'):
+            prepare(folder, 'iam', '--splits', 'test')
+    assert not list(folder.glob('out/**/*.png')) and not list(folder.glob('out/*.json'))
 
 
 def test_splits_and_settings_can_be_chosen(fill, prepare):

@@ -94,7 +94,8 @@ def test_the_targets_training_file_has_no_text(convert):
 def test_its_labels_are_written_on_demand_and_change_nothing_else(convert):
     plain, labelled = convert(), convert('--with-target-train-labels', out='b')
     more = set(hashes(labelled).items()) - set(hashes(plain).items())
-    assert {name for name, _ in more} == {'complete.json', 'target/textrecog_train_labelled.json'}
+    assert {name for name, _ in more} == {
+        '.mmocr_da.json', 'complete.json', 'target/textrecog_train_labelled.json'}
     texts = labels(labelled / 'target/textrecog_train_labelled.json')
     assert len(texts) == 9 and all(re.fullmatch(r'\d{3,6}', text) for text in texts)
 
@@ -167,7 +168,8 @@ def test_a_killed_run_leaves_nothing_and_the_next_one_starts_clean(
         with pytest.raises(KeyboardInterrupt):
             convert()
     assert not (tmp_path / 'data').exists()
-    (tmp_path / '.data.partial' / 'rest').write_text('of the killed run')
+    (tmp_path / '.data.partial').mkdir()
+    (tmp_path / '.data.partial' / 'rest').write_text('of a run that was killed at once')
     assert hashes(convert()) == expected
     assert not (tmp_path / '.data.partial').exists()
 
@@ -234,6 +236,37 @@ def test_a_printed_digit_looks_most_like_the_same_digit_of_its_font(converter):
 def test_the_sheet_is_written(convert):
     sheet = cv2.imread(str(convert('--sheet') / 'contact_sheet.png'))
     assert sheet is not None and sheet.std() > 20
+
+
+def test_what_the_user_added_stays(convert):
+    out = convert('--sheet')
+    (out / 'target/textrecog_mine.json').write_text('mine')
+    with pytest.raises(ValueError, match=r'such as target/textrecog_mine.json \(1 in all\)'):
+        convert('--seed', 1, '--force')
+    (out / 'target/textrecog_mine.json').unlink()
+    (out / 'contact_sheet.png').write_text('mine')
+    with pytest.raises(ValueError, match='contact_sheet.png exists and was not written by printed'):
+        convert('--sheet')
+    assert (out / 'contact_sheet.png').read_text() == 'mine'
+
+
+def test_two_at_once_do_not_mix_their_data(convert, converter, monkeypatch):
+    write, refused = converter.write_split, []
+
+    def write_and_try_again(*args):
+        write(*args)
+        monkeypatch.setattr(converter, 'write_split', write)
+        with pytest.raises(ValueError, match='data is being written by another process'):
+            convert('--seed', 1)
+        refused.append(True)
+
+    monkeypatch.setattr(converter, 'write_split', write_and_try_again)
+    assert hashes(convert()) == hashes(convert(out='b')) and refused
+
+
+def test_an_image_that_cannot_be_written_is_an_error(converter, tmp_path):
+    with pytest.raises(OSError, match='a.png could not be written'):
+        converter.save_image(tmp_path / 'missing/a.png', np.zeros((2, 2), np.uint8))
 
 
 @pytest.mark.parametrize('options, message', [

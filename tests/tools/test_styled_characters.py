@@ -83,7 +83,7 @@ def test_no_font_family_is_in_both_splits_and_relatives_are_one_family(converter
 def test_classes_cases_and_families_are_equally_frequent(converter, faces, monkeypatch, tmp_path):
     drawn = []
     monkeypatch.setattr(converter, 'draw', lambda face, char, rng: drawn.append((face.name, char)))
-    monkeypatch.setattr(converter.cv2, 'imwrite', lambda *args: None)
+    monkeypatch.setattr(converter.cv2, 'imwrite', lambda *args: True)
     families = converter.split_families(faces.values())['train']
     converter.write_split(tmp_path, 'train', 7200, families, seed=0)
     fonts = Counter(name for name, _ in drawn)

@@ -20,6 +20,8 @@ from mmocr.datasets.preparers import DatasetPreparer
 from mmocr.models.common import Dictionary
 from mmocr.registry import DATA_OBTAINERS
 
+from mmocr_da.outputs import output_files
+
 BASE = Path(__file__).resolve().parents[2] / 'configs/_base_'
 ZOO = BASE / 'dataset_zoo'
 SPLITS = ('train', 'val', 'test')
@@ -82,7 +84,11 @@ def main(argv=None):
     for split in args.splits:
         obtainer = cfg[f'{split}_preparer'].obtainer
         DATA_OBTAINERS.build(dict(obtainer, data_root=cfg.data_root)).find()
-    DatasetPreparer.from_file(cfg).run(args.splits)
+    names = [f'textrecog_{split}.json' for split in args.splits]
+    with output_files(cfg.data_root, names, 'prepare_dataset') as folder:
+        for split in args.splits:
+            cfg[f'{split}_preparer'].dumper.data_root = str(folder)
+        DatasetPreparer.from_file(cfg).run(args.splits)
     dict_file = BASE / 'dicts' / cfg.dictionary
     print(f'\n{cfg.data_root}, compared with the dictionary {dict_file}')
     for split in args.splits:

@@ -14,7 +14,6 @@ textrecog_imgs/{train,test}/; the target has a labelled textrecog_val.json, too.
 import argparse
 import hashlib
 import json
-import shutil
 from contextlib import contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -22,6 +21,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+
+from mmocr_da.outputs import output_file, output_folder
 
 # Raise it when the images of an unchanged command line change: the stamp then tells old data apart.
 VERSION = 1
@@ -243,6 +244,17 @@ def save_json(path, data_list):
         json.dump(dict(metainfo=metainfo, data_list=data_list), file, ensure_ascii=False)
 
 
+def save_image(path, image):
+    if not cv2.imwrite(str(path), image):
+        raise OSError(f'{path} could not be written; is the disk full?')
+
+
+def save_sheet(root, sheet, options):
+    """Write ``root/contact_sheet.png`` to data that are complete."""
+    with output_file(root / 'contact_sheet.png', writer(options)) as path:
+        save_image(path, sheet)
+
+
 def write_split(root, split, count, draw, options, words):
     """Write ``count`` images of ``split`` ('domain/subset') and their annotation file(s)."""
     domain, subset = split.split('/')
@@ -254,7 +266,7 @@ def write_split(root, split, count, draw, options, words):
         rng = np.random.default_rng([options['seed'], SPLITS.index(split), i])
         text = draw_text(rng, options['length'], words)
         name = f'textrecog_imgs/{subset}/{i:06d}.png'
-        cv2.imwrite(str(root / domain / name), draw(text, rng))
+        save_image(root / domain / name, draw(text, rng))
         labelled.append(dict(img_path=name, instances=[dict(text=text)]))
         unlabelled.append(dict(img_path=name))
     if split != 'target/train':
@@ -265,7 +277,7 @@ def write_split(root, split, count, draw, options, words):
         save_json(root / domain / f'textrecog_{subset}_labelled.json', labelled)
 
 
-def write_sheet(root, rows=20):
+def write_sheet(root, options, rows=20):
     """``contact_sheet.png``: training images of the source (left) and the target (right)."""
     cell = (HEIGHT + 8, 180)
     sheet = np.full((rows * cell[0], 4 * cell[1]), 128, np.uint8)
@@ -275,7 +287,7 @@ def write_sheet(root, rows=20):
             image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)[:, :cell[1] - 4]
             y, x = i // 2 * cell[0] + 4, (2 * side + i % 2) * cell[1] + 2
             sheet[y:y + HEIGHT, x:x + image.shape[1]] = image
-    cv2.imwrite(str(root / 'contact_sheet.png'), sheet)
+    save_sheet(root, sheet, options)
 
 
 def check_out_dir(out, options, force):
@@ -299,24 +311,22 @@ def check_out_dir(out, options, force):
     return False
 
 
+def writer(options):
+    """The converter that these options are of."""
+    return options.get('converter', 'printed_to_handwritten')
+
+
 @contextmanager
-def whole_folder(out, options):
+def whole_folder(out, options, force=False):
     """A folder to write the data of ``options`` to, which becomes ``out`` when all is written."""
-    # Written beside its place and renamed at the end: a run that is killed leaves no half data
-    # under the final name, and the next one starts clean.
-    partial = out.parent / f'.{out.name}.partial'
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    yield partial
-    (partial / STAMP).write_text(json.dumps(options, indent=1) + '\n', encoding='utf-8')
-    if out.exists():
-        shutil.rmtree(out)
-    partial.rename(out)
+    with output_folder(out, writer(options), replace=force) as partial:
+        yield partial
+        (partial / STAMP).write_text(json.dumps(options, indent=1) + '\n', encoding='utf-8')
 
 
-def convert(out, options, faces, words):
+def convert(out, options, faces, words, force=False):
     """Write the data of ``options`` to ``out``, all or nothing."""
-    with whole_folder(out, options) as folder:
+    with whole_folder(out, options, force) as folder:
         source = Source(faces)
         write_split(folder, 'source/train', options['num_source'], source, options, words)
         write_split(folder, 'source/test', options['num_source_test'], source, options, words)
@@ -397,11 +407,11 @@ def main(argv=None):
     if check_out_dir(out, options, args.force):
         print(f'{out} is complete, nothing to do.')
     else:
-        convert(out, options, faces, words)
+        convert(out, options, faces, words, args.force)
         print(f'Wrote {out}: {args.num_source} printed strings in {len(faces)} fonts, '
               f'{num_target} handwritten ones.')
     if args.sheet:
-        write_sheet(out)
+        write_sheet(out, options)
 
 
 if __name__ == '__main__':

@@ -17,7 +17,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from printed_to_handwritten import check_out_dir, font_files, load_faces, print_glyph, whole_folder
+from printed_to_handwritten import (
+    check_out_dir,
+    font_files,
+    load_faces,
+    print_glyph,
+    save_image,
+    whole_folder,
+)
 
 # Raise it when the images of an unchanged command line change: the stamp then tells old data apart.
 VERSION = 1
@@ -114,7 +121,7 @@ def write_split(root, split, count, faces, size, seed):
         rng = np.random.default_rng([seed, SPLITS.index(split), i])
         image, polygons = draw(faces, size, rng)
         name = f'images/{split}/{i:05d}.jpg'
-        cv2.imwrite(str(root / name), image)
+        save_image(root / name, image)
         instances = [
             dict(polygon=polygon.round(1).ravel().tolist(), bbox_label=0, ignore=False,
                  bbox=[*polygon.min(0).round(1).tolist(), *polygon.max(0).round(1).tolist()])
@@ -158,7 +165,7 @@ def main(argv=None):
     if check_out_dir(out, options, args.force):
         print(f'{out} is complete, nothing to do.')
         return
-    with whole_folder(out, options) as folder:
+    with whole_folder(out, options, args.force) as folder:
         for split in SPLITS:
             write_split(folder, split, options[f'num_{split}'], faces, args.size, args.seed)
     print(f'Wrote {out}: {args.num_train} scenes to train with, {args.num_test} to test with.')

@@ -24,7 +24,9 @@ from printed_to_handwritten import (
     font_files,
     load_faces,
     print_glyph,
+    save_image,
     save_json,
+    save_sheet,
     tight,
     whole_folder,
 )
@@ -130,12 +132,12 @@ def write_split(root, split, count, families, seed):
         char = CLASSES[rng.integers(len(CLASSES))]
         text = char.upper() if rng.random() < 0.5 else char
         name = f'textrecog_imgs/{split}/{i:06d}.png'
-        cv2.imwrite(str(root / name), draw(face, text, rng))
+        save_image(root / name, draw(face, text, rng))
         data_list.append(dict(img_path=name, instances=[dict(text=text)]))
     save_json(root / f'textrecog_{split}.json', data_list)
 
 
-def write_sheet(root, rows=16):
+def write_sheet(root, options, rows=16):
     """``contact_sheet.png``: images of the training split (left) and of the test split (right)."""
     cell = SIZE + 4
     sheet = np.full((rows * cell, (2 * rows + 1) * cell, 3), 255, np.uint8)
@@ -144,7 +146,7 @@ def write_sheet(root, rows=16):
         for i, path in enumerate(images):
             y, x = i // rows * cell, (i % rows + side * (rows + 1)) * cell
             sheet[y:y + SIZE, x:x + SIZE] = cv2.imread(str(path))
-    cv2.imwrite(str(root / 'contact_sheet.png'), sheet)
+    save_sheet(root, sheet, options)
 
 
 def parse_args(argv=None):
@@ -180,14 +182,14 @@ def main(argv=None):
     if check_out_dir(out, options, args.force):
         print(f'{out} is complete, nothing to do.')
     else:
-        with whole_folder(out, options) as folder:
+        with whole_folder(out, options, args.force) as folder:
             for split in SPLITS:
                 count = options[f'num_{split}']
                 write_split(folder, split, count, families[split], args.seed)
         print(f'Wrote {out}: {args.num_train} characters of {len(names["train"])} font families to '
               f'train with, {args.num_test} of {len(names["test"])} others to test with.')
     if args.sheet:
-        write_sheet(out)
+        write_sheet(out, options)
 
 
 if __name__ == '__main__':
