@@ -5,7 +5,7 @@ rest is here: eq. 3 and 6, the three sources of training data, the alternation o
 """
 from contextlib import contextmanager
 from numbers import Real
-from typing import Any, Dict, Iterable, Iterator, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, Optional, Tuple
 
 import numpy as np
 import torch
@@ -173,12 +173,15 @@ class LearnedSurrogate(BaseModule):
             penalty = (safe_norm(gradient) - 1).square() * rows_differ(z, y)
         return estimate, (estimate - e).square(), penalty
 
-    def fit(self, z: Tensor, y: Tensor) -> Dict[str, Tensor]:
+    def fit(self, z: Tensor, y: Tensor,
+            mean: Callable[[Tensor], Tensor] = mean_over_ranks) -> Dict[str, Tensor]:
         """The loss of the surrogate (Algorithm 1, line 6), and how good it is.
 
         Args:
             z: Predictions of the model.
             y: Their labels.
+            mean: Of the terms of all rows. The default one needs all processes: where some may
+                not call this, give :func:`own_mean`.
         """
         z, y = z.detach(), y.detach()
         samples = dict(model=(z, y, self.metric(z, y).to(z)))
@@ -192,8 +195,8 @@ class LearnedSurrogate(BaseModule):
                     estimate = self.distance(z, y)
             else:
                 estimate, square, gradient = self.terms(z, y, e)
-                loss = loss + mean_over_ranks(square)
-                penalty = penalty + mean_over_ranks(gradient[rows_differ(z, y)])
+                loss = loss + mean(square)
+                penalty = penalty + mean(gradient[rows_differ(z, y)])
             estimate = estimate.detach()
             pairs.append((estimate, e))
             if len(e):
@@ -219,6 +222,11 @@ def held(model: nn.Module, but: Iterable[nn.Module]) -> Iterator[None]:
     finally:
         for buffer, value in kept:
             buffer.copy_(value)
+
+
+def own_mean(values: Tensor) -> Tensor:
+    """Mean of the ``(M,)`` values of this process alone; 0 of none."""
+    return values.sum() / max(len(values), 1)
 
 
 def rows_differ(z: Tensor, y: Tensor) -> Tensor:

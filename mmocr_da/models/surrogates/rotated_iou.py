@@ -13,7 +13,7 @@ from mmocr_da.structures import rotated_overlaps
 
 from ..losses import RotatedBoxLoss
 from .box_pairs import BoxPairs
-from .learned_surrogate import LearnedSurrogate
+from .learned_surrogate import LearnedSurrogate, own_mean
 
 
 @MODELS.register_module()
@@ -180,7 +180,9 @@ class LSIoULoss(RotatedBoxLoss):
         _, boxes, labels = self.pairs(pred.detach(), target, weight)
         # Also where the detector is held.
         with torch.enable_grad(), torch.autocast(pred.device.type, enabled=False):
-            out = self.surrogate.fit(*self._encode(boxes, labels))
+            # The head of a process without a positive box does not come here, so none may wait for
+            # another: a mean of each, as MMDetection's own losses have.
+            out = self.surrogate.fit(*self._encode(boxes, labels), mean=own_mean)
             self._log(out)
             return out['loss_fit'] + out['loss_gradient']
 

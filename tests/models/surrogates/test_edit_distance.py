@@ -425,7 +425,8 @@ def test_two_ranks_equal_one(recognizer_cfg, batch, tmp_path):
             if of_surrogate != (iteration == 0):
                 assert grad is None and two[name] is None, name
             else:
-                torch.testing.assert_close(two[name], grad, rtol=1e-4, atol=1e-6, msg=name)
+                torch.testing.assert_close(two[name], grad, rtol=1e-4, msg=name,
+                                           atol=1e-5 + 1e-4 * grad.abs().max().item())
 
 
 @pytest.mark.timeout(300)
