@@ -7,6 +7,8 @@ import math
 
 from mmengine.logging import MessageHub
 
+from mmocr_da.arguments import check_count, check_number
+
 #: Each shape maps progress p in [0, 1] to a factor.
 SHAPES = {
     'constant': lambda p: 1.0,
@@ -35,6 +37,8 @@ class Schedule:
     def __init__(self, shape: str, high: float = 1.0, update_interval: int = 1) -> None:
         if shape not in SHAPES:
             raise ValueError(f'schedule must be one of {", ".join(SHAPES)}, got {shape!r}')
+        check_number('high', high)
+        check_count('update_interval', update_interval, of='iterations')
         self.shape = shape
         self.high = high
         self.update_interval = update_interval

@@ -3,6 +3,7 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from mmocr_da.arguments import check_count
 from mmocr_da.registry import MODELS
 
 
@@ -15,6 +16,8 @@ class DomainDiscriminator(BaseModule):
 
     def __init__(self, in_channels: int, hidden_channels: int = 100, init_cfg=None) -> None:
         super().__init__(init_cfg)
+        check_count('in_channels', in_channels)
+        check_count('hidden_channels', hidden_channels)
         self.layers = nn.Sequential(
             nn.Linear(in_channels, hidden_channels), nn.ReLU(), nn.Linear(hidden_channels, 1))
 
@@ -32,6 +35,8 @@ class PublishedDomainDiscriminator(BaseModule):
 
     def __init__(self, in_channels: int, hidden_channels: int = 100, init_cfg=None) -> None:
         super().__init__(init_cfg)
+        check_count('in_channels', in_channels)
+        check_count('hidden_channels', hidden_channels)
         self.layers = nn.Sequential(
             nn.Linear(in_channels, hidden_channels), nn.ReLU(), nn.Linear(hidden_channels, 2))
         self.norm = nn.BatchNorm1d(2)

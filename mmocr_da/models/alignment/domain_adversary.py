@@ -1,11 +1,12 @@
 """The minimax game that global and local alignment share (ASSDA, eq. 9 to 11 and 15 to 17)."""
-from typing import Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
 from mmengine.dist import all_reduce, get_world_size
 from torch import Tensor
 
+from mmocr_da.arguments import check_count, check_number, warn_unused
 from mmocr_da.engine.schedules import Schedule
 from mmocr_da.registry import MODELS
 
@@ -29,7 +30,7 @@ class DomainAdversary(Objective):
         published: Behave as the paper's released code does: its discriminator with one pass per
             domain, no factor 1/2, reversal by a rising coefficient and both losses weighted by a
             falling one, renewed every 2000 iterations. ``weight``, ``schedule`` and
-            ``discriminator`` are then not used.
+            ``discriminator`` must then be left out.
     """
 
     def __init__(self,
@@ -40,14 +41,19 @@ class DomainAdversary(Objective):
                  published: bool = False,
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(init_cfg)
-        if weight < 0:
-            raise ValueError(f'weight must not be negative, got {weight}: a negative lambda would '
-                             'teach the recognizer to tell the domains apart')
+        check_count('in_channels', in_channels)
+        check_number('weight', weight, least=0, why='a negative lambda would teach the recognizer '
+                     'to tell the domains apart')
+        if weight == 0:
+            warn_unused('weight', weight, f'{type(self).__name__} trains its discriminator and '
+                        'nothing of the recognizer')
         kind = 'DomainDiscriminator'
         self.reversal = Schedule(schedule, weight)
         self.loss_weight = Schedule('constant', 1.0)
         if published:
-            kind, discriminator = 'PublishedDomainDiscriminator', None
+            refuse_with_published(weight=(weight, 1.0), schedule=(schedule, 'rising'),
+                                  discriminator=(discriminator, None))
+            kind = 'PublishedDomainDiscriminator'
             self.reversal = Schedule('rising', 1.0, update_interval=2000)
             # Twice, because the released loss lacks the 1/2 of eq. 11 and 17.
             self.loss_weight = Schedule('falling', 2.0, update_interval=2000)
@@ -102,6 +108,15 @@ class DomainAdversary(Objective):
         if self.published:  # batch norm of each domain by itself
             return [self.discriminator(x) for x in features]
         return self.discriminator(torch.cat(features)).split([len(x) for x in features])
+
+
+def refuse_with_published(**options: Tuple[Any, Any]) -> None:
+    """Raise a ValueError for options ``name=(value, what published=True does)`` that differ."""
+    for name, (value, published) in options.items():
+        if value != published:
+            raise ValueError(
+                f'published=True is the released code with its own {name}, got {name}={value!r}, '
+                f'which would have no effect; leave out one of the two')
 
 
 def mean_per_image(mask: Tensor) -> Tensor:

@@ -3,6 +3,7 @@ from typing import Dict
 
 from torch import Tensor
 
+from mmocr_da.arguments import check_number, warn_unused
 from mmocr_da.engine.schedules import Schedule
 from mmocr_da.registry import MODELS
 
@@ -30,8 +31,9 @@ class EntropyMinimization(Objective):
 
     def __init__(self, weight: float = 1.0, schedule: str = 'rising') -> None:
         super().__init__()
-        if weight < 0:
-            raise ValueError(f'weight must not be negative, got {weight}')
+        check_number('weight', weight, least=0)
+        if weight == 0:
+            warn_unused('weight', weight, 'EntropyMinimization trains nothing, it is only logged')
         self.schedule = Schedule(schedule, weight)
 
     def forward(self, source: DomainFeatures, target: DomainFeatures) -> Dict[str, Tensor]:

@@ -1,11 +1,11 @@
 """Global-level alignment of ASSDA (Zhang et al., eq. 8 to 11)."""
-from typing import Dict, Tuple
+from typing import Dict, Optional, Tuple
 
 from torch import Tensor
 
 from mmocr_da.registry import MODELS
 
-from .domain_adversary import DomainAdversary, mean_per_image
+from .domain_adversary import DomainAdversary, mean_per_image, refuse_with_published
 from .domain_features import DomainFeatures
 
 
@@ -21,28 +21,34 @@ class GlobalAlignment(DomainAdversary):
         pooling: What one row of the discriminator is. ``'mean'``: the mean over an image's map, for
             any image width. ``'position'``: each position of the map, averaged per image (a local
             style, not the content of a whole string, is compared). ``'flatten'``: the whole map, as
-            in the released code; all images must have one size.
-        weight, schedule, discriminator, published: see :class:`DomainAdversary`. ``published``
-            implies ``pooling='flatten'``.
+            in the released code; all images must have one size. By default ``'mean'``, with
+            ``published`` ``'flatten'``.
+        weight, schedule, discriminator, published: see :class:`DomainAdversary`.
     """
 
     name = 'global'
 
-    def __init__(self, in_channels: int, pooling: str = 'mean', **kwargs) -> None:
+    def __init__(self, in_channels: int, pooling: Optional[str] = None, **kwargs) -> None:
         super().__init__(in_channels, **kwargs)
+        if pooling is None:
+            pooling = 'flatten' if self.published else 'mean'
         if pooling not in ('mean', 'position', 'flatten'):
             raise ValueError(f"pooling must be 'mean', 'position' or 'flatten', got {pooling!r}")
-        self.pooling = 'flatten' if self.published else pooling
+        if self.published:
+            refuse_with_published(pooling=(pooling, 'flatten'))
+        self.pooling = pooling
 
     def rows(self, domain: DomainFeatures) -> Tuple[Tensor, Tensor, Dict[str, Tensor]]:
         feature_map = domain.feature_map
         n, c, h, w = feature_map.shape
         if self.pooling == 'flatten':
             if c * h * w != self.in_channels:
+                varying = ("cannot be used with published=True" if self.published else
+                           "need pooling='mean' or 'position'")
                 raise ValueError(
                     f"pooling='flatten' needs in_channels = C * H * W, got in_channels="
                     f'{self.in_channels} for a map of {c} x {h} x {w} = {c * h * w}; images of '
-                    "varying width need pooling='mean' or 'position'")
+                    f'varying width {varying}')
             return feature_map.reshape(n, 1, c * h * w), feature_map.new_ones(n, 1), {}
         mask = domain.valid_columns()[:, None, :].expand(n, h, w).flatten(1)
         rows, weights = feature_map.flatten(2).transpose(1, 2), mean_per_image(mask)

@@ -1,13 +1,14 @@
 """Local-level alignment of ASSDA with its gate (Zhang et al., eq. 12 to 17)."""
-from typing import Dict, Tuple
+from typing import Dict, Optional, Tuple
 
 import torch
 from torch import Tensor
 
+from mmocr_da.arguments import check_number
 from mmocr_da.registry import MODELS
 
 from ..decoders.character_features import CharacterFeatures
-from .domain_adversary import DomainAdversary, mean_per_image
+from .domain_adversary import DomainAdversary, mean_per_image, refuse_with_published
 from .domain_features import DomainFeatures
 
 
@@ -24,9 +25,10 @@ class LocalAlignment(DomainAdversary):
             else the width of the final classifier's input.
         threshold: ``p_c`` of eq. 12; 0 lets every character pass.
         average: ``'image'``: mean over an image's gated characters, then over images that have any
-            (eq. 15 and 16); ``'character'``: mean over all gated characters of the batch.
+            (eq. 15 and 16); ``'character'``: mean over all gated characters of the batch. By
+            default ``'image'``, with ``published`` ``'character'``.
         weight, schedule, discriminator, published: see :class:`DomainAdversary`. ``published``
-            gates by the raw logit, counts every step and averages over characters.
+            gates by the raw logit and counts every step.
     """
 
     name = 'local'
@@ -35,16 +37,19 @@ class LocalAlignment(DomainAdversary):
     def __init__(self,
                  in_channels: int,
                  threshold: float = 0.5,
-                 average: str = 'image',
+                 average: Optional[str] = None,
                  **kwargs) -> None:
         super().__init__(in_channels, **kwargs)
-        if not 0 <= threshold < 1:
-            raise ValueError('threshold is a probability, 0 <= p_c < 1 (1 would let nothing pass), '
-                             f'got {threshold}')
+        check_number('threshold', threshold, least=0, below=1,
+                     why='it is a probability, and 1 would let nothing pass')
+        if average is None:
+            average = 'character' if self.published else 'image'
         if average not in ('image', 'character'):
             raise ValueError(f"average must be 'image' or 'character', got {average!r}")
         self.threshold = threshold
-        self.average = 'character' if self.published else average
+        if self.published:
+            refuse_with_published(average=(average, 'character'))
+        self.average = average
         # The released code gates the steps behind the end token, too.
         self.needs_all_steps = self.published
 

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from mmocr.models.textrecog.decoders.base import BaseDecoder
 from torch import Tensor, nn
 
+from mmocr_da.arguments import check_number, warn_unused
 from mmocr_da.engine.schedules import Schedule
 from mmocr_da.registry import MODELS
 
@@ -76,8 +77,8 @@ class SymNetHead(Objective):
                  threshold: float = 0.0,
                  predict_with: str = 'target') -> None:
         super().__init__()
-        if weight < 0:
-            raise ValueError(f'weight must not be negative, got {weight}')
+        check_number('weight', weight, least=0)
+        check_number('threshold', threshold, least=0, below=1, why='it is a probability')
         if confusion not in ('category', 'domain', 'none', 'reversal'):
             raise ValueError("confusion must be 'category' (eq. 8), 'domain' (eq. 12), 'none' "
                              f"(eq. 13) or 'reversal', got {confusion!r}")
@@ -87,8 +88,9 @@ class SymNetHead(Objective):
         if not task_target and predict_with == 'target':
             raise ValueError("task_target=False needs predict_with='source', got 'target': C^t "
                              'would never see a label')
-        if not 0 <= threshold < 1:
-            raise ValueError(f'threshold is a probability, 0 <= threshold < 1, got {threshold}')
+        if confusion == 'none' and not entropy and (weight, schedule) != (1.0, 'rising'):
+            warn_unused('weight', weight, "it is the weight of what confusion='none' and "
+                        'entropy=False leave out')
         self.schedule = Schedule(schedule, weight)
         self.task_target = task_target
         self.entropy = entropy

@@ -8,6 +8,7 @@ from typing import Tuple
 import torch
 from torch import Tensor, nn
 
+from mmocr_da.arguments import check_count
 from mmocr_da.registry import MODELS
 
 
@@ -32,8 +33,7 @@ class WindowToInstance(nn.Module):
 
     def __init__(self, num_windows: int = 5) -> None:
         super().__init__()
-        if not isinstance(num_windows, int) or num_windows < 1:
-            raise ValueError(f'num_windows must be an integer of at least 1, got {num_windows!r}')
+        check_count('num_windows', num_windows)
         self.num_windows = num_windows
 
     def forward(self, frames: Tensor, lengths: Tensor) -> Tuple[Tensor, Tensor]:

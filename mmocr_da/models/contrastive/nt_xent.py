@@ -20,9 +20,13 @@ from mmengine.dist import all_gather, get_rank, get_world_size
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from mmocr_da.arguments import check_count, check_number
 from mmocr_da.registry import MODELS
 
 REDUCTIONS = ('mean', 'sum')
+#: Instances shorter than this have no direction. It is the rounding error, in half precision, of
+#: features around 1, so what is shorter there is noise.
+MIN_LENGTH = torch.finfo(torch.float16).eps
 
 
 @MODELS.register_module()
@@ -50,7 +54,9 @@ def nt_xent(za: Tensor, zb: Tensor, temperature: float = 0.1, reduction: str = '
     ``M = 0``. Under AMP it computes in float32.
 
     Args:
-        za: Instances of one view, ``(M, D)``, of any length: cosines are compared.
+        za: Instances of one view, ``(M, D)``, of any length: cosines are compared. Those shorter
+            than :data:`MIN_LENGTH` are divided by that instead of their length, so that a gradient
+            is never magnified by more than ``1 / MIN_LENGTH``, also that of an instance of zeros.
         zb: Those of the other view, ``(M, D)``; ``zb[i]`` is the positive of ``za[i]``.
         temperature: tau. The paper states none; 0.1 is the authors' code.
         reduction: ``'mean'`` over all 2 M instances, or their ``'sum'``, as eq. 1 is printed.
@@ -69,7 +75,7 @@ def nt_xent(za: Tensor, zb: Tensor, temperature: float = 0.1, reduction: str = '
                          f'{tuple(za.shape)} and {tuple(zb.shape)}')
     with torch.autocast(za.device.type, enabled=False):
         dtype = torch.promote_types(za.dtype, torch.float32)
-        z = F.normalize(torch.cat([za, zb]).to(dtype), dim=1)
+        z = F.normalize(torch.cat([za, zb]).to(dtype), dim=1, eps=MIN_LENGTH)
         losses, total = _NTXent.apply(z, temperature, block_size)
         # DDP divides the gradients by the number of ranks.
         scale = get_world_size() / (total.clamp(min=1) if reduction == 'mean' else 1)
@@ -77,12 +83,10 @@ def nt_xent(za: Tensor, zb: Tensor, temperature: float = 0.1, reduction: str = '
 
 
 def _check(temperature: float, reduction: str, block_size: int) -> None:
-    if not temperature > 0:
-        raise ValueError(f'temperature must be above 0, got {temperature!r}')
+    check_number('temperature', temperature, above=0)
+    check_count('block_size', block_size)
     if reduction not in REDUCTIONS:
         raise ValueError(f'reduction must be one of {", ".join(REDUCTIONS)}, got {reduction!r}')
-    if not isinstance(block_size, int) or block_size < 1:
-        raise ValueError(f'block_size must be an integer of at least 1, got {block_size!r}')
 
 
 class _NTXent(torch.autograd.Function):

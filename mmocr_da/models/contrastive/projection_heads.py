@@ -3,6 +3,7 @@ from mmocr.models.textrecog.layers.lstm_layer import BidirectionalLSTM
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from mmocr_da.arguments import check_count
 from mmocr_da.registry import MODELS
 
 
@@ -16,6 +17,7 @@ class MLPProjection(nn.Module):
     def __init__(self, in_channels: int, hidden_channels: int = 256,
                  out_channels: int = 256) -> None:
         super().__init__()
+        _check_widths(in_channels, hidden_channels, out_channels)
         self.in_channels = in_channels
         self.layers = nn.Sequential(
             nn.Linear(in_channels, hidden_channels), nn.ReLU(inplace=True),
@@ -34,6 +36,7 @@ class BiLSTMProjection(BidirectionalLSTM):
 
     def __init__(self, in_channels: int, hidden_channels: int = 256,
                  out_channels: int = 256) -> None:
+        _check_widths(in_channels, hidden_channels, out_channels)
         super().__init__(in_channels, hidden_channels, out_channels)
         self.in_channels = in_channels
 
@@ -43,3 +46,9 @@ class BiLSTMProjection(BidirectionalLSTM):
         hidden, _ = pad_packed_sequence(self.rnn(packed)[0], batch_first=True,
                                         total_length=frames.size(1))
         return self.embedding(hidden)
+
+
+def _check_widths(in_channels: int, hidden_channels: int, out_channels: int) -> None:
+    check_count('in_channels', in_channels)
+    check_count('hidden_channels', hidden_channels)
+    check_count('out_channels', out_channels)

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmocr_da.arguments import check_number
 from mmocr_da.registry import MODELS
 from mmocr_da.structures import turn
 
@@ -56,6 +57,7 @@ class KFIoULoss(RotatedBoxLoss):
 
     def __init__(self, beta: float = 1 / 9, **kwargs) -> None:
         super().__init__(**kwargs)
+        check_number('beta', beta, above=0)
         self.beta = beta
 
     def rows(self, pred: Tensor, target: Tensor) -> Tensor:

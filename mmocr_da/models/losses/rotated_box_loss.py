@@ -8,6 +8,8 @@ from mmdet.structures.bbox import bbox_xyxy_to_cxcywh
 from mmengine.model import BaseModule
 from torch import Tensor
 
+from mmocr_da.arguments import check_number
+
 #: Labels with a shorter side count as without an area, px.
 MIN_SIDE = 1e-3
 
@@ -26,6 +28,7 @@ class RotatedBoxLoss(BaseModule):
     def __init__(self, reduction: str = 'mean', loss_weight: float = 1.0) -> None:
         super().__init__()
         _check_reduction(reduction)
+        check_number('loss_weight', loss_weight, least=0)
         self.reduction = reduction
         self.loss_weight = loss_weight
 

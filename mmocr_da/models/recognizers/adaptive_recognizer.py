@@ -11,6 +11,7 @@ from mmocr.models.textrecog.recognizers import EncoderDecoderRecognizer
 from mmocr.structures import TextRecogDataSample
 from torch import Tensor, nn
 
+from mmocr_da.arguments import check_number, warn_unused
 from mmocr_da.registry import MODELS
 
 from ..alignment.domain_adversary import sum_per_rank
@@ -71,6 +72,7 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
             data_preprocessor = {
                 **data_preprocessor, 'type': 'mmocr_da.BatchedTextRecogDataPreprocessor'
             }
+        check_number('supervised_weight', supervised_weight, least=0)
         super().__init__(data_preprocessor=data_preprocessor, **kwargs)
         built = [MODELS.build(cfg) for cfg in objectives]
         self._listed = names = [o.name for o in built]
@@ -83,6 +85,9 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
         # By name, so that another order in the config changes neither the keys of a checkpoint nor
         # the order of the parameters, which is that of an optimizer's state.
         self.objectives = ModuleDict(sorted(zip(names, built), key=lambda pair: pair[0]))
+        if not built and supervised_weight == 0:
+            raise ValueError('supervised_weight=0 without objectives leaves nothing to train, got '
+                             'objectives=[]; add one, or set supervised_weight=1')
         self.supervised_weight = supervised_weight
         self.tap = None
         self.aligns_characters = any(o.needs_characters for o in self.objectives.values())
@@ -91,6 +96,8 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
             # Without such an objective, it may still stop at the longest label; MMOCR does not.
             if self.aligns_characters or tap.stops_early:
                 self.tap = tap
+        if hook_point != 'context' and not self.aligns_characters:
+            warn_unused('hook_point', hook_point, f'none of {names} looks at single characters')
         if norm_statistics not in ('joint', 'per_domain'):
             raise ValueError("norm_statistics needs 'joint' or 'per_domain', got "
                              f'{norm_statistics!r}')

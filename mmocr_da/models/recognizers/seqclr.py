@@ -2,6 +2,7 @@
 from typing import Dict, List, Optional, Sequence, Tuple
 
 import torch
+from mmengine.dist import get_world_size
 from mmocr.models.textrecog.decoders import CRNNDecoder
 from mmocr.models.textrecog.recognizers import EncoderDecoderRecognizer
 from mmocr.structures import TextRecogDataSample
@@ -83,6 +84,7 @@ class SeqCLR(EncoderDecoderRecognizer):
         #: Whether `loss` leaves the instances of its last batch in `latest_instances`.
         self.keep_instances = False
         self.latest_instances: Optional[Tuple[Tensor, Tensor]] = None
+        self._batches_without_negatives = 0
         if channels_last:
             self.to(memory_format=torch.channels_last)
 
@@ -144,6 +146,11 @@ class SeqCLR(EncoderDecoderRecognizer):
             data_samples: One each.
         """
         frames, lengths = self.represent(inputs, data_samples)
+        if self.training and torch.is_grad_enabled() and not frames.requires_grad:
+            raise ValueError(
+                'all that SeqCLR trains is frozen, got a representation '
+                f'{self.representation!r} without a gradient: remove FreezeHook or frozen_stages, '
+                f'or leave out one of {", ".join(self.encoder_modules)}')
         if self.projection is not None:
             width = self.projection.in_channels
             if frames.size(-1) != width:
@@ -156,9 +163,22 @@ class SeqCLR(EncoderDecoderRecognizer):
         # On the CPU, so that a GPU is not waited for.
         rows = (exists[:half] & exists[half:]).flatten().nonzero().flatten().to(inputs.device)
         za, zb = (x.flatten(0, 1)[rows] for x in (instances[:half], instances[half:]))
+        self._check_negatives(len(za), half)
         if self.keep_instances:
             self.latest_instances = (za.detach().float(), zb.detach().float())
         return dict(loss_contrastive=self.contrastive_loss(za, zb))
+
+    def _check_negatives(self, instances: int, images: int) -> None:
+        """Raise a ValueError where no batch has negatives; the last one of an epoch may not."""
+        if instances > 1 or get_world_size() > 1 or not self.training:
+            self._batches_without_negatives = 0
+            return
+        self._batches_without_negatives += 1
+        if self._batches_without_negatives > 1:
+            raise ValueError(
+                f'an instance needs others to differ from, got {instances} in {images} images by '
+                f'{type(self.mapping).__name__}, twice in a row: the loss is 0. Set a larger '
+                'train_dataloader.batch_size, or a mapping with several instances per image')
 
     def predict(self, inputs: Tensor, data_samples: List[TextRecogDataSample], **kwargs):
         """Raise: an encoder reads nothing."""

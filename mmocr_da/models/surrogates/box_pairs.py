@@ -12,6 +12,7 @@ from mmengine.dist import barrier
 from mmengine.fileio import load
 from mmengine.logging import print_log
 
+from mmocr_da.arguments import check_count, check_number
 from mmocr_da.structures import polygons_to_rotated, regularize, rotated_overlaps, turn
 
 #: Pairs whose IoU is computed at once.
@@ -47,13 +48,11 @@ class BoxPairs:
                  max_angle: float = 45.0,
                  seed: int = 0,
                  cache_dir: str = 'work_dirs/box_pairs') -> None:
-        for name, value, wanted, fits in (
-                ('num_pairs', num_pairs, 'a number of pairs of at least 1', num_pairs >= 1),
-                ('max_shift', max_shift, 'at least 0', max_shift >= 0),
-                ('max_scale', max_scale, 'at least 1', max_scale >= 1),
-                ('max_angle', max_angle, 'from 0 to 90 degrees', 0 <= max_angle <= 90)):
-            if not fits:
-                raise ValueError(f'{name} must be {wanted}, got {value!r}')
+        check_count('num_pairs', num_pairs, of='pairs')
+        check_number('max_shift', max_shift, least=0)
+        check_number('max_scale', max_scale, least=1)
+        check_number('max_angle', max_angle, least=0, most=90, why='it is in degrees')
+        check_count('seed', seed, least=0)
         self.labels = read_labels([ann_files] if isinstance(ann_files, str) else ann_files)
         self.num_pairs, self.seed = num_pairs, seed
         self.bounds = dict(max_shift=max_shift, max_scale=max_scale, max_angle=max_angle)

@@ -12,6 +12,7 @@ from mmocr.models.common.dictionary import Dictionary
 from mmocr.models.textrecog.decoders.base import BaseDecoder
 from torch import Tensor, nn
 
+from mmocr_da.arguments import check_count, check_number, warn_unused
 from mmocr_da.registry import MODELS, TASK_UTILS
 
 from ..alignment.domain_adversary import mean_over_ranks
@@ -81,6 +82,11 @@ class EditDistanceSurrogate(LearnedSurrogate):
                  out_channels: int = 1024,
                  **kwargs) -> None:
         super().__init__(**kwargs)
+        check_count('max_distance', 1 if max_distance is None else max_distance)
+        for name, values in (('channels', channels), ('hidden_channels', [hidden_channels]),
+                             ('out_channels', [out_channels])):
+            for value in values:
+                check_count(name, value)
         if not isinstance(dictionary, Dictionary):
             dictionary = TASK_UTILS.build(dictionary)
         self.dictionary = dictionary
@@ -91,6 +97,8 @@ class EditDistanceSurrogate(LearnedSurrogate):
         # The last step is the end token's.
         if max_distance is None:
             max_distance = min(10, max_length - 1)
+        if lexicon is not None and self.source == 'local':
+            warn_unused('lexicon', lexicon, "source='local' generates no pairs")
         self.generator = WordPairGenerator(letters, max_length - 1, max_distance)
         self.words = None if lexicon is None else self._read(lexicon, letter_case)
         self.architecture = dict(channels=list(channels), hidden_channels=hidden_channels,
@@ -189,8 +197,7 @@ class LSEDLoss(Objective):
 
     def __init__(self, weight: float = 1.0, surrogate: Optional[dict] = None) -> None:
         super().__init__()
-        if not weight > 0:
-            raise ValueError(f'weight must be above 0, got {weight!r}')
+        check_number('weight', weight, above=0)
         self.weight = weight
         self.surrogate_cfg = dict(type='mmocr_da.EditDistanceSurrogate', **(surrogate or {}))
         self.surrogate: Optional[EditDistanceSurrogate] = None

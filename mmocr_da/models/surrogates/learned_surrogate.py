@@ -4,7 +4,6 @@ What a metric has to say is its embedding ``h``, its value ``e`` and a generator
 rest is here: eq. 3 and 6, the three sources of training data, the alternation of Algorithm 1.
 """
 from contextlib import contextmanager
-from numbers import Real
 from typing import Any, Callable, Dict, Iterable, Iterator, Optional, Tuple
 
 import numpy as np
@@ -15,6 +14,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from mmocr_da.arguments import check_count, check_number
 from mmocr_da.engine.schedules import current_iteration
 from mmocr_da.evaluation.surrogate import rank_correlation
 
@@ -63,13 +63,11 @@ class LearnedSurrogate(BaseModule):
         super().__init__()
         if source not in SOURCES:
             raise ValueError(f'source must be one of {", ".join(SOURCES)}, got {source!r}')
-        if not isinstance(gradient_weight, Real) or not gradient_weight >= 0:
-            raise ValueError(f'gradient_weight must not be negative, got {gradient_weight!r}')
+        check_number('gradient_weight', gradient_weight, least=0)
+        check_count('seed', seed, least=0)
         for name, value in (('surrogate_steps', surrogate_steps), ('model_steps', model_steps),
                             ('warmup', warmup)):
-            if not isinstance(value, int) or value < 0:
-                raise ValueError(f'{name} must be a number of iterations of at least 0, got '
-                                 f'{value!r}')
+            check_count(name, value, least=0, of='iterations')
         if not surrogate_steps + model_steps:
             raise ValueError('surrogate_steps and model_steps must not both be 0: nothing would be '
                              'trained')

@@ -8,6 +8,7 @@ from mmengine.logging import MessageHub, print_log
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
+from mmocr_da.arguments import check_count, check_number, warn_unused
 from mmocr_da.registry import MODELS
 from mmocr_da.structures import rotated_overlaps
 
@@ -56,13 +57,23 @@ class RotatedIoUSurrogate(LearnedSurrogate):
         if self.source != 'local' and pairs is None:
             raise ValueError(f"source={self.source!r} needs pairs=dict(ann_files=...), the labels "
                              "of the training images, got none; only source='local' does without")
-        if num_generated < 1:
-            raise ValueError(f'num_generated must be at least 1, got {num_generated!r}')
+        check_count('num_generated', num_generated)
+        check_count('pretrain_steps', pretrain_steps, least=0)
+        check_number('pretrain_lr', pretrain_lr, above=0)
+        check_count('out_channels', out_channels)
+        for value in hidden_channels:
+            check_count('hidden_channels', value)
+        for value in image_size or ():
+            check_number('image_size', value, above=0)
         if len(hidden_channels) != 4:
             raise ValueError('hidden_channels must be 4 widths, between five layers, got '
                              f'{list(hidden_channels)}')
         if pretrain_steps and self.source == 'local':
             raise ValueError("pretrain_steps needs a generator, got source='local'; use warmup")
+        if pairs is not None and self.source == 'local':
+            warn_unused('pairs', pairs, "source='local' generates no pairs")
+        if pretrain_steps and self.checkpoint is not None:
+            warn_unused('pretrain_steps', pretrain_steps, 'the checkpoint is taken instead')
         self.pretrain_steps, self.pretrain_lr = pretrain_steps, pretrain_lr
         self.pairs_cfg = pairs
         self.num_generated = num_generated

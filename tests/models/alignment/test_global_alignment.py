@@ -14,7 +14,8 @@ def domain(n=3, c=4, h=2, w=5, ratio=None, shift=0.0):
 
 
 def make(in_channels=4, **kwargs):
-    return GlobalAlignment(in_channels, **{'schedule': 'constant', **kwargs}).double()
+    defaults = {} if kwargs.get('published') else dict(schedule='constant')
+    return GlobalAlignment(in_channels, **{**defaults, **kwargs}).double()
 
 
 def oracle(module, source, target):
@@ -141,7 +142,15 @@ def test_published_is_the_released_loss(progress):
 
 @pytest.mark.parametrize('cfg, message', [
     (dict(pooling='max'), "'mean', 'position' or 'flatten', got 'max'"),
-    (dict(weight=-1), 'must not be negative'),
+    (dict(weight=-1), 'weight must be a number of at least 0, got -1: a negative lambda'),
+    (dict(weight='abc'), "weight must be a number of at least 0, got 'abc'"),
+    (dict(weight=math.nan), 'weight must be a number of at least 0, got nan'),
+    (dict(discriminator=dict(hidden_channels=0)), 'hidden_channels must be an integer'),
+    (dict(published=True, pooling='mean'),
+     "released code with its own pooling, got pooling='mean'.*leave out one"),
+    (dict(published=True, weight=0.3), "its own weight, got weight=0.3"),
+    (dict(published=True, schedule='constant'), "its own schedule, got schedule='constant'"),
+    (dict(published=True, discriminator=dict(hidden_channels=8)), "its own discriminator, got"),
 ])
 def test_wrong_settings_are_refused(cfg, message):
     with pytest.raises(ValueError, match=message):
@@ -151,5 +160,22 @@ def test_wrong_settings_are_refused(cfg, message):
 def test_a_wrong_width_names_the_right_one():
     with pytest.raises(ValueError, match='set in_channels=4'):
         make(8)(domain(), domain())
-    with pytest.raises(ValueError, match='4 x 2 x 5 = 40'):
+    with pytest.raises(ValueError, match="4 x 2 x 5 = 40; .* need pooling='mean'"):
         make(4, pooling='flatten')(domain(), domain())
+    with pytest.raises(ValueError, match='in_channels must be an integer of at least 1, got 0'):
+        make(0)
+
+
+def test_published_does_not_send_to_what_it_refuses(progress):
+    progress(1, 10)
+    with pytest.raises(ValueError, match='4 x 2 x 5 = 40; .* cannot be used with published=True'):
+        make(4, published=True)(domain(), domain())
+
+
+def test_without_weight_it_says_that_the_recognizer_learns_nothing(monkeypatch):
+    said = []
+    monkeypatch.setattr('mmocr_da.arguments.print_log', lambda text, **_: said.append(text))
+    make(weight=0.3)
+    assert said == []
+    make(weight=0)
+    assert 'weight=0 has no effect: GlobalAlignment trains its discriminator' in said[0]

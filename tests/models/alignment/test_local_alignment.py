@@ -15,7 +15,8 @@ def domain(logits=None, valid=None, n=3, t=4, d=5, k=6, shift=0.0):
 
 
 def make(**kwargs):
-    return LocalAlignment(5, **{'schedule': 'constant', **kwargs}).double()
+    defaults = {} if kwargs.get('published') else dict(schedule='constant')
+    return LocalAlignment(5, **{**defaults, **kwargs}).double()
 
 
 def oracle(module, source, target):
@@ -113,7 +114,9 @@ def test_published_gates_by_the_logit_and_masks_nothing(progress):
 
 
 @pytest.mark.parametrize('cfg, message', [
-    (dict(threshold=1.0), '0 <= p_c < 1'),
+    (dict(threshold=1.0), 'of at least 0 and below 1, got 1.0: .*let nothing pass'),
+    (dict(threshold='high'), "threshold must be a number.*got 'high'"),
+    (dict(published=True, average='image'), "its own average, got average='image'"),
     (dict(threshold=-0.1), 'got -0.1'),
     (dict(average='batch'), "'image' or 'character'"),
     (dict(schedule='cosine'), "got 'cosine'"),

@@ -373,11 +373,12 @@ def test_classifiers_of_different_classes_are_refused():
 
 
 @pytest.mark.parametrize('options, message', [
-    (dict(weight=-1), 'must not be negative, got -1'),
+    (dict(weight=-1), 'weight must be a number of at least 0, got -1'),
     (dict(confusion='class'), "'category'.*'domain'.*'none'.*got 'class'"),
     (dict(predict_with='C^t'), "'source'.*'target'.*got 'C\\^t'"),
     (dict(task_target=False), "predict_with='source'"),
     (dict(threshold=1), 'got 1'),
+    (dict(weight='abc'), "weight must be a number of at least 0, got 'abc'"),
     (dict(schedule='linear'), "got 'linear'"),
 ])
 def test_bad_options_are_refused(options, message):

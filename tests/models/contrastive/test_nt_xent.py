@@ -1,3 +1,4 @@
+import importlib
 import math
 import socket
 
@@ -12,6 +13,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmocr_da.models.contrastive import NTXentLoss, nt_xent
 from mmocr_da.registry import MODELS
+
+# The package has a function of that name, too.
+nt_xent_module = importlib.import_module('mmocr_da.models.contrastive.nt_xent')
 
 
 def oracle(za, zb, temperature, reduction='mean'):
@@ -146,8 +150,36 @@ def test_no_matrix_of_all_similarities():
     assert sizes == {200: 20 * 400, 400: 20 * 800}
 
 
+@pytest.mark.parametrize('length', [0., 1e-12, 1e-6, 1e-4])
+def test_an_instance_without_a_direction_has_a_bounded_gradient(length):
+    """An image of one colour can give features of zeros; its gradient must not drown the others."""
+    torch.manual_seed(0)
+    za, zb = (torch.randn(16, 8) for _ in range(2))
+    za[3] = torch.nn.functional.normalize(za[3], dim=0) * length
+    za.requires_grad_()
+    nt_xent(za, zb).backward()
+    assert za.grad.isfinite().all()
+    # Of the loss by a unit vector: at most (1 + 1) * 2 / tau / (2 M).
+    assert za.grad[3].norm() <= 4 / 0.1 / 32 * 1024 * 1.001
+    assert za.grad[3].norm() > 0  # it can leave that place
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
+def test_the_bound_changes_no_bit_of_other_instances(dtype, monkeypatch):
+    results = []
+    for eps in (nt_xent_module.MIN_LENGTH, 1e-12):
+        monkeypatch.setattr(nt_xent_module, 'MIN_LENGTH', eps)
+        torch.manual_seed(0)
+        za, zb = (torch.randn(16, 8, dtype=dtype).mul_(0.002**i).requires_grad_()
+                  for i in range(2))  # also short ones
+        loss = nt_xent(za, zb)
+        loss.backward()
+        results.append((loss.detach(), za.grad, zb.grad))
+    assert results[0][0] > 0 and all(torch.equal(a, b) for a, b in zip(*results))
+
+
 @pytest.mark.parametrize('options, message', [
-    (dict(temperature=0), 'temperature'), (dict(reduction='max'), 'reduction'),
+    (dict(temperature=0), 'temperature'), (dict(temperature='abc'), "got 'abc'"), (dict(reduction='max'), 'reduction'),
     (dict(block_size=0), 'block_size')])
 def test_wrong_options(options, message):
     with pytest.raises(ValueError, match=message):

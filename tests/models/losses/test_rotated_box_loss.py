@@ -115,6 +115,7 @@ def test_pairs_without_weight_are_not_looked_at():
 
 
 @pytest.mark.parametrize('call, message', [
+    (lambda: Shift(loss_weight='abc'), "loss_weight must be a number of at least 0, got 'abc'"),
     (lambda: Shift(reduction='all'), 'reduction must be one of mean, sum, none'),
     (lambda: Shift()(torch.zeros(1, 5), torch.zeros(1, 5), reduction_override='no'),
      'reduction must be one of'),

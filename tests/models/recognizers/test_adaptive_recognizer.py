@@ -90,6 +90,22 @@ def test_supervised_weight_zero_leaves_only_the_objectives(adaptive, batch):
     assert model.loss(**batch())['loss_ce'] == 0
 
 
+def test_a_recognizer_that_would_learn_nothing_is_refused(adaptive):
+    with pytest.raises(ValueError, match='leaves nothing to train'):
+        adaptive(supervised_weight=0)
+    with pytest.raises(ValueError, match="supervised_weight must be a number.*got 'abc'"):
+        adaptive(LOCAL, supervised_weight='abc')
+
+
+def test_a_hook_point_that_no_objective_looks_at_is_named(adaptive, monkeypatch):
+    said = []
+    monkeypatch.setattr('mmocr_da.arguments.print_log', lambda text, **_: said.append(text))
+    adaptive(LOCAL, hook_point='hidden')
+    assert said == []
+    adaptive(GLOBAL, hook_point='hidden')
+    assert "hook_point='hidden' has no effect" in said[0]
+
+
 def test_without_objectives_untagged_data_is_source(adaptive, batch):
     model = adaptive()
     data = batch(('12', '3'), targets=0)

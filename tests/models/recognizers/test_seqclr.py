@@ -132,6 +132,30 @@ def test_one_image_and_one_instance_is_a_connected_zero(seqclr):
     assert abs(loss) < 1e-6
 
 
+@pytest.mark.parametrize('mapping', [
+    dict(type='mmocr_da.AllToInstance'), dict(type='mmocr_da.WindowToInstance', num_windows=1)])
+def test_batches_that_never_have_negatives_are_refused(seqclr, mapping):
+    model = seqclr(mapping=mapping)
+    for _ in range(3):  # the last batch of an epoch may be small
+        assert loss_of(model, views(1)) < 1e-5
+        assert loss_of(model, views(2)) > 0
+    assert loss_of(model, views(1)) < 1e-5
+    with pytest.raises(ValueError, match=rf'got 1 in 1 images by {mapping["type"][9:]}, twice in a '
+                                         r'row.*train_dataloader\.batch_size'):
+        loss_of(model, views(1))
+
+
+def test_an_encoder_that_cannot_learn_is_refused(seqclr):
+    model = seqclr(representation='HV')
+    model.backbone.requires_grad_(False)
+    assert loss_of(model, views()).requires_grad  # the rest learns
+    model.encoder.requires_grad_(False)
+    with pytest.raises(ValueError, match="all that SeqCLR trains is frozen.*'HV'.*one of backbone"):
+        loss_of(model, views())
+    with torch.no_grad():
+        assert loss_of(model, views()) > 0
+
+
 def test_instances_are_kept_when_asked_for(seqclr):
     model = seqclr()
     loss = loss_of(model, views())

@@ -363,7 +363,7 @@ def test_ctc_is_refused(adaptive, digits_dictionary):
 
 @pytest.mark.parametrize('weight', [0, -1, float('nan')])
 def test_a_weight_is_above_zero(weight):
-    with pytest.raises(ValueError, match='weight must be above 0'):
+    with pytest.raises(ValueError, match='weight must be a number above 0'):
         MODELS.build(lsed(weight))
 
 

@@ -309,11 +309,11 @@ def test_a_surrogate_of_other_inputs_is_refused(surrogate, tmp_path):
 
 @pytest.mark.parametrize('options, message', [
     (dict(source='both'), "one of global, local, local-global, got 'both'"),
-    (dict(gradient_weight=-1), 'gradient_weight must not be negative, got -1'),
-    (dict(gradient_weight=float('nan')), 'gradient_weight must not be negative, got nan'),
-    (dict(surrogate_steps=1.5), 'surrogate_steps must be a number of iterations.*got 1.5'),
-    (dict(model_steps=-1), 'model_steps must be a number of iterations of at least 0, got -1'),
-    (dict(warmup='no'), "warmup must be a number of iterations of at least 0, got 'no'"),
+    (dict(gradient_weight=-1), 'gradient_weight must be a number of at least 0, got -1'),
+    (dict(gradient_weight=float('nan')), 'gradient_weight must be a number of at least 0, got nan'),
+    (dict(surrogate_steps=1.5), r'surrogate_steps must be an integer of at least 0 \(iterations\), got 1.5'),
+    (dict(model_steps=-1), 'model_steps must be an integer of at least 0.*got -1'),
+    (dict(warmup='no'), "warmup must be an integer of at least 0.*got 'no'"),
     (dict(surrogate_steps=0, model_steps=0), 'must not both be 0'),
     (dict(surrogate_steps=0), 'need the checkpoint of a surrogate, got None')])
 def test_wrong_options(options, message):

@@ -258,10 +258,23 @@ def test_boxes_can_be_moved_along_it(make_loss, progress):
     (dict(pairs=None), 'needs pairs=dict'),
     (dict(source='local', pretrain_steps=5), 'pretrain_steps needs a generator'),
     (dict(num_generated=0), 'num_generated must be'),
+    (dict(gradient_weight='abc'), "gradient_weight must be a number of at least 0, got 'abc'"),
+    (dict(pretrain_lr=float('nan')), 'pretrain_lr must be a number above 0, got nan'),
     (dict(hidden_channels=(8, 8)), 'hidden_channels must be 4 widths')])
 def test_bad_options_are_named(pairs, kwargs, message):
     with pytest.raises(ValueError, match=message):
         RotatedIoUSurrogate(**{'pairs': pairs, **kwargs})
+
+
+def test_options_without_an_effect_are_named(pairs, monkeypatch):
+    said = []
+    monkeypatch.setattr('mmocr_da.arguments.print_log', lambda text, **_: said.append(text))
+    RotatedIoUSurrogate(pairs)
+    RotatedIoUSurrogate(source='local')
+    assert said == []
+    RotatedIoUSurrogate(pairs, source='local')
+    RotatedIoUSurrogate(pairs, pretrain_steps=5, checkpoint='surrogate.pth')
+    assert [text.split('=')[0] for text in said] == ['pairs', 'pretrain_steps']
 
 
 def test_the_labels_are_needed_for_training_alone(pairs):

@@ -1,0 +1,52 @@
+"""Options of a config: what numbers must be, and which have no effect; one wording everywhere."""
+import logging
+import math
+from numbers import Integral, Real
+from typing import Any, Optional
+
+from mmengine.logging import print_log
+
+
+def check_number(name: str, value: Any, least: Optional[float] = None,
+                 above: Optional[float] = None, most: Optional[float] = None,
+                 below: Optional[float] = None, why: str = '') -> None:
+    """Raise a ValueError unless ``value`` is a finite number within the bounds.
+
+    >>> check_number('threshold', 0.5, least=0, below=1)
+    >>> check_number('weight', '0.5', least=0)
+    Traceback (most recent call last):
+        ...
+    ValueError: weight must be a number of at least 0, got '0.5'
+    """
+    _check(name, value, Real, 'number', least, above, most, below, why)
+
+
+def check_count(name: str, value: Any, least: int = 1, most: Optional[int] = None,
+                of: str = '', why: str = '') -> None:
+    """Raise a ValueError unless ``value`` is an integer within the bounds.
+
+    >>> check_count('warmup', 1.5, least=0, of='iterations')
+    Traceback (most recent call last):
+        ...
+    ValueError: warmup must be an integer of at least 0 (iterations), got 1.5
+    """
+    _check(name, value, Integral, 'integer', least, None, most, None, why, f' ({of})' if of else '')
+
+
+def _check(name, value, kind, noun, least, above, most, below, why, unit='') -> None:
+    # True and False are integers to Python, and never meant as such in a config.
+    fits = isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value)
+    if (fits and (least is None or value >= least) and (above is None or value > above)
+            and (most is None or value <= most) and (below is None or value < below)):
+        return
+    bounds = [f'{word} {bound:g}' for word, bound in
+              (('of at least', least), ('above', above), ('of at most', most), ('below', below))
+              if bound is not None]
+    article = 'an' if noun == 'integer' else 'a'
+    raise ValueError(f'{name} must be {article} {noun} {" and ".join(bounds) or "that is finite"}'
+                     f'{unit}, got {value!r}{why and f": {why}"}')
+
+
+def warn_unused(name: str, value: Any, why: str) -> None:
+    """Say that an option of a config has no effect."""
+    print_log(f'{name}={value!r} has no effect: {why}', logger='current', level=logging.WARNING)
