@@ -5,5 +5,6 @@ model = dict(
     cfg=dict(
         roi_head=dict(
             bbox_head=dict(
-                loss_bbox=dict(surrogate=dict(source='local', pretrain_steps=0, warmup=50))))))
+                loss_bbox=dict(surrogate=dict(
+                    source='local', pairs=None, pretrain_steps=0, warmup=50))))))
 optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(surrogate=dict(lr_mult=4))))
