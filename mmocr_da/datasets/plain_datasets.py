@@ -6,7 +6,7 @@ from typing import Iterable, List, Optional, Sequence, Union
 from mmengine.dataset import BaseDataset, Compose, ConcatDataset, RepeatDataset
 from mmengine.registry import DATASETS as ALL_DATASETS
 
-UNICODE_FORMS = ('NFC', 'NFD', 'NFKC', 'NFKD')
+from mmocr_da.evaluation.functional import UNICODE_FORMS
 
 
 class NormalizeText:

@@ -4,28 +4,40 @@ Every function takes ``predictions`` and ``references``, two lists of N strings 
 is the reading and the truth of image ``i``, and returns one number. Strings are compared as they
 are: :func:`normalize` is the one place where letter case and symbols are dropped.
 """
-import re
-from typing import List, Sequence, Tuple
+import unicodedata
+from functools import lru_cache
+from typing import List, Optional, Sequence, Tuple
 
 import editdistance
 
-# The default `valid_symbol` of MMOCR's `WordMetric`, so that our numbers can stand beside MMOCR's.
-# Its carets after the first one are literal: like MMOCR we keep '^' as if it were a letter.
-SYMBOLS = re.compile('[^A-Z^a-z^0-9^\u4e00-\u9fa5]')
+UNICODE_FORMS = ('NFC', 'NFD', 'NFKC', 'NFKD')
+#: What is no symbol: letters, marks and numbers, by the first letter of their Unicode category.
+KEPT_CATEGORIES = 'LMN'
 
 
-def normalize(text: str, ignore_case: bool = False, ignore_symbols: bool = False) -> str:
+def normalize(text: str, ignore_case: bool = False, ignore_symbols: bool = False,
+              unicode_form: Optional[str] = None) -> str:
     """Drop from ``text`` what a comparison should not see.
 
-    ``ignore_symbols`` keeps Latin letters, digits and Chinese characters, as MMOCR's metrics do.
+    ``ignore_symbols`` keeps the letters, digits and marks of every script. On texts of the letters
+    a to z, digits, ASCII symbols and Chinese characters it is what MMOCR's metrics do, which drop
+    all others: accented letters, and texts in Korean, Hindi or Arabic altogether.
 
     >>> normalize("Don't!", ignore_case=True)
     "don't!"
     >>> normalize("Don't!", ignore_case=True, ignore_symbols=True)
     'dont'
     """
+    text = unicodedata.normalize(unicode_form, text) if unicode_form else text
     text = text.lower() if ignore_case else text
-    return SYMBOLS.sub('', text) if ignore_symbols else text
+    return ''.join(filter(_is_kept, text)) if ignore_symbols else text
+
+
+@lru_cache(maxsize=None)
+def _is_kept(char: str) -> bool:
+    # '^' as MMOCR, whose pattern '[^A-Z^a-z^0-9^...]' has it by accident: numbers that stand
+    # beside MMOCR's must be equal.
+    return unicodedata.category(char)[0] in KEPT_CATEGORIES or char == '^'
 
 
 def total_edit_distance(predictions: Sequence[str], references: Sequence[str]) -> int:

@@ -1,11 +1,14 @@
 """One metric with every number of the text recognition papers, and a dump of all readings."""
+import logging
 from typing import Dict, List, Optional, Sequence, Tuple
 
 from mmengine.evaluator import BaseMetric, DumpResults
+from mmengine.logging import print_log
 
 from mmocr_da.registry import METRICS
 
 from .functional import (
+    UNICODE_FORMS,
     accuracy_within_one_edit,
     character_error_rate,
     normalize,
@@ -34,7 +37,9 @@ class TextErrorMetric(BaseMetric):
     ================================  ==============================================  ======
 
     ``ignore_case`` and ``ignore_symbols`` apply to the first five; the three accuracies keep the
-    names and the meaning of MMOCR's ``WordMetric``. Numbers are not rounded.
+    names and the meaning of MMOCR's ``WordMetric``. Numbers are not rounded. Symbols are what is no
+    letter, digit or mark of any script, see :func:`~mmocr_da.evaluation.functional.normalize`.
+    ``unicode_form``, such as 'NFC', brings all texts into this Unicode form first.
 
     With ``MultiDatasetsEvaluator`` and ``dataset_prefixes=['source', 'target']`` a key becomes
     ``target/recog/cer``; with MMEngine's plain ``Evaluator`` it is ``recog/cer``.
@@ -48,12 +53,18 @@ class TextErrorMetric(BaseMetric):
     def __init__(self,
                  ignore_case: bool = False,
                  ignore_symbols: bool = False,
+                 unicode_form: Optional[str] = None,
                  prediction: str = 'pred_text',
                  collect_device: str = 'cpu',
                  prefix: Optional[str] = None) -> None:
         super().__init__(collect_device, prefix)
         self.ignore_case = ignore_case
         self.ignore_symbols = ignore_symbols
+        if unicode_form not in (None, *UNICODE_FORMS):
+            raise ValueError(f'unicode_form must be one of {", ".join(UNICODE_FORMS)} or None, got '
+                             f'{unicode_form!r}')
+        self.unicode_form = unicode_form
+        self._warned = set()
         self.prediction = prediction
 
     def process(self, data_batch: Sequence[dict], data_samples: Sequence[dict]) -> None:
@@ -84,8 +95,11 @@ class TextErrorMetric(BaseMetric):
                 f'{type(self).__name__} needs texts to compare with, got only empty ones for all '
                 f'{len(results)} images; evaluate on a labelled dataset')
 
+        self._warn(results)
+
         def columns(**options) -> Tuple[List[str], List[str]]:
-            return tuple([normalize(pair[i], **options) for pair in results] for i in (0, 1))
+            return tuple([normalize(pair[i], unicode_form=self.unicode_form, **options)
+                          for pair in results] for i in (0, 1))
 
         texts = columns(ignore_case=self.ignore_case, ignore_symbols=self.ignore_symbols)
         return dict(
@@ -99,6 +113,25 @@ class TextErrorMetric(BaseMetric):
             word_acc_ignore_case=word_accuracy(*columns(ignore_case=True)),
             word_acc_ignore_case_symbol=word_accuracy(
                 *columns(ignore_case=True, ignore_symbols=True)))
+
+    def _warn(self, results: List[Tuple[str, str]]) -> None:
+        """Say, once, which comparisons are not what they seem."""
+        symbols = [truth for _, truth in results
+                   if truth and not normalize(truth, ignore_symbols=True)]
+        form = self.unicode_form
+        other_form = [truth for reading, truth in results if form is None and reading != truth
+                      and normalize(reading, unicode_form='NFC') == normalize(
+                          truth, unicode_form='NFC')]
+        for texts, fact in (
+                (symbols, 'are of symbols only and empty where symbols are ignored: there any '
+                 'prediction of symbols only is right'),
+                (other_form, 'differ from the prediction in their Unicode form only and count as '
+                 "errors: set unicode_form='NFC' of TextErrorMetric")):
+            message = (f'{len(texts)} of {len(results)} ground truths {fact}; for example '
+                       f'{texts[:5]}')
+            if texts and message not in self._warned:
+                self._warned.add(message)
+                print_log(message, logger='current', level=logging.WARNING)
 
 
 @METRICS.register_module()

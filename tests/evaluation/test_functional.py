@@ -1,9 +1,9 @@
 import inspect
 import random
+import re
 
 import pytest
 
-from mmocr_da.evaluation import functional as F
 from mmocr_da.evaluation.functional import (
     accuracy_within_one_edit,
     character_error_rate,
@@ -140,7 +140,23 @@ def test_normalize_drops_what_it_is_told_to(options, expected):
     assert normalize(expected, **options) == expected
 
 
-def test_symbols_are_those_of_mmocr():
+def test_symbols_of_latin_and_chinese_texts_are_those_of_mmocr():
     from mmocr.evaluation.metrics import WordMetric
-    default = inspect.signature(WordMetric).parameters['valid_symbol'].default
-    assert F.SYMBOLS.pattern == default
+    symbols = re.compile(inspect.signature(WordMetric).parameters['valid_symbol'].default)
+    for char in [*map(chr, range(128)), *map(chr, range(0x4e00, 0x9fa6)), *'\u3001\u3002\uff01']:
+        assert normalize(char, ignore_symbols=True) == symbols.sub('', char)
+
+
+@pytest.mark.parametrize('text', [
+    '\ud55c\uad6d\uc5b4',  # Korean
+    '\u0939\u093f\u0928\u094d\u0926\u0940',  # Hindi, with marks
+    '\u0639\u064e\u0631\u0628\u064a\u0663',  # Arabic, with a mark and a digit
+    '\u0395\u03bb\u03bb\u03ac\u03b4\u03b1', '\u0440\u0443\u0441', '\u65e5\u3054\u30ab',
+    'gr\u00f6\u00dfe', 'e\u0301', '\u0e44\u0e17\u0e22'])
+def test_letters_digits_and_marks_of_every_script_stay(text):
+    assert normalize(f'\u00ab{text}!\u00bb -', ignore_symbols=True) == text
+
+
+def test_texts_can_be_brought_into_one_unicode_form():
+    assert normalize('E\u0301', ignore_case=True, unicode_form='NFC') == '\u00e9'
+    assert normalize('E\u0301') == 'E\u0301'

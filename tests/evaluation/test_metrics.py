@@ -11,6 +11,7 @@ from mmocr.evaluation import MultiDatasetsEvaluator
 from mmocr.structures import TextRecogDataSample
 
 import mmocr_da.evaluation.functional as F
+from mmocr_da.evaluation import metrics
 from mmocr_da.registry import METRICS
 
 TEXTS = [('abc', 'abc'), ('abc', 'abd'), ('ABC', 'abc'), ("a'bc", 'ABC'), ('', 'xyz'), ('', '')]
@@ -76,6 +77,43 @@ def test_options_normalize_both_texts_before_the_error_rates(options):
     assert results['recog/wer'] == F.word_error_rate(*texts)
     assert results['recog/ted'] == F.total_edit_distance(*texts)
     assert results['recog/ed1'] == F.accuracy_within_one_edit(*texts)
+
+
+@pytest.fixture
+def log(monkeypatch):
+    lines = []
+    monkeypatch.setattr(metrics, 'print_log', lambda text, **_: lines.append(text))
+    return lines
+
+
+def test_wrong_predictions_in_korean_are_wrong_in_every_accuracy(log):
+    results = evaluate([('\ud55c', '\uad6d'), ('\ud55c', '\ud55c')])
+    assert [value for key, value in results.items() if 'word_acc' in key] == [0.5] * 3
+    assert log == []
+
+
+def test_ground_truths_of_symbols_only_are_counted_once(log):
+    init_default_scope('mmocr')
+    metric = METRICS.build(dict(type='mmocr_da.TextErrorMetric'))
+    for _ in range(2):
+        metric.process({}, [sample(*p).to_dict() for p in [('a', '&'), ('?', '!!'), ('b', 'b')]])
+        metric.evaluate(3)
+    assert len(log) == 1
+    assert log[0].startswith('2 of 3 ground truths are of symbols only')
+    assert "for example ['&', '!!']" in log[0]
+
+
+def test_texts_that_differ_in_their_unicode_form_only_are_counted(log):
+    pairs = [('\u00e9', 'e\u0301'), ('a', 'a'), ('b', 'c')]
+    metric = dict(type='mmocr_da.TextErrorMetric')
+    assert evaluate(pairs, metric)['recog/word_acc'] == 1 / 3
+    assert len(log) == 1 and log[0].startswith('1 of 3 ground truths differ')
+    assert "unicode_form='NFC'" in log[0]
+    log.clear()
+    results = evaluate(pairs, dict(metric, unicode_form='NFC'))
+    assert results['recog/word_acc'] == 2 / 3 and results['recog/ted'] == 1 and log == []
+    with pytest.raises(ValueError, match="one of NFC, NFD, NFKC, NFKD or None, got 'nfc'"):
+        evaluate(pairs, dict(metric, unicode_form='nfc'))
 
 
 def test_batches_do_not_change_the_numbers():

@@ -1,0 +1,73 @@
+"""Images are loaded the same way in training, validation and testing; what is odd is counted."""
+from collections import defaultdict
+from typing import Dict, Optional, Set
+
+from mmengine.dist import all_gather_object
+from mmengine.hooks import Hook
+from mmengine.runner import IterBasedTrainLoop
+
+from mmocr_da.datasets.loading import load_as_shown
+from mmocr_da.datasets.notes import data_samples_of
+from mmocr_da.registry import HOOKS
+
+
+@HOOKS.register_module()
+class NotesHook(Hook):
+    """Load images as :mod:`mmocr_da.datasets.loading` does, and report the notes on them.
+
+    Images that show nothing, have transparency or a low range of 16 bits, and labels that were
+    left out are counted over all processes and named after each validation and at the end.
+    """
+
+    def __init__(self) -> None:
+        self._notes: Dict[str, Set[str]] = defaultdict(set)
+        self._reported: Dict[str, int] = {}
+
+    def before_train(self, runner) -> None:
+        # The workers of MMEngine's loop are at work already, with what they were given.
+        if type(runner._train_loop) is not IterBasedTrainLoop:
+            load_as_shown(runner.train_dataloader.dataset)
+
+    def before_val(self, runner) -> None:
+        # As in training, so that both see the same.
+        if type(runner._train_loop) is not IterBasedTrainLoop:
+            load_as_shown(runner.val_dataloader.dataset)
+
+    def before_test(self, runner) -> None:
+        load_as_shown(runner.test_dataloader.dataset)
+
+    def after_train_iter(self, runner, batch_idx: int, data_batch=None,
+                         outputs: Optional[dict] = None) -> None:
+        self._collect(data_batch)
+
+    def after_val_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+        self._collect(data_batch)
+
+    def after_test_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+        self._collect(data_batch)
+
+    def after_val(self, runner) -> None:
+        self._report(runner)
+
+    def after_train(self, runner) -> None:
+        self._report(runner)
+
+    def after_test(self, runner) -> None:
+        self._report(runner)
+
+    def _collect(self, data_batch) -> None:
+        for sample in data_samples_of(data_batch):
+            for kind, what in sample.get('notes', ()):
+                self._notes[kind].add(what)
+
+    def _report(self, runner, shown: int = 5) -> None:
+        merged = defaultdict(set)
+        for notes in all_gather_object(dict(self._notes)):
+            for kind, names in notes.items():
+                merged[kind] |= names
+        for kind, names in sorted(merged.items()):
+            if len(names) > self._reported.get(kind, 0):
+                more = f' and {len(names) - shown} more' if len(names) > shown else ''
+                runner.logger.warning(
+                    f'{len(names)} {kind}: {", ".join(sorted(names)[:shown])}{more}')
+            self._reported[kind] = len(names)
