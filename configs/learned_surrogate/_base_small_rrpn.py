@@ -14,7 +14,7 @@ train_dataloader = dict(
         type='mmocr_da.SeededDataset',
         datasets=_base_.detection_train,
         pipeline=[
-            _base_.load_photo, _base_.load_boxes,
+            _base_.load_photo, _base_.load_boxes, _base_.check_polygons,
             dict(
                 type='RandomChoice',
                 transforms=[[dict(type='Resize', scale_factor=factor)]
@@ -32,7 +32,8 @@ val_dataloader = dict(
     dataset={
         **_base_.detection_test, 'pipeline': [
             _base_.load_test_photo,
-            dict(type='Resize', scale_factor=1.0), _base_.load_boxes, _base_.pack_polygons
+            dict(type='Resize', scale_factor=1.0), _base_.load_boxes, _base_.check_polygons,
+            _base_.pack_polygons
         ]
     })
 test_dataloader = val_dataloader

@@ -21,7 +21,7 @@ param_scheduler = [
 default_hooks = dict(checkpoint=dict(interval=10000))
 
 train_pipeline = [
-    _base_.load_photo, _base_.load_boxes, _base_.jitter,
+    _base_.load_photo, _base_.load_boxes, _base_.check_polygons, _base_.jitter,
     dict(type='RandomResize', scale=(640, 640), ratio_range=(1.0, 4.125), keep_ratio=True),
     dict(type='RandomRotate', max_angle=180, use_canvas=True),
     dict(type='TextDetRandomCrop', target_size=(640, 640)), *_base_.pack_boxes
@@ -29,7 +29,7 @@ train_pipeline = [
 test_pipeline = [
     _base_.load_test_photo,
     dict(type='Resize', scale=(1920, 1920), keep_ratio=True), _base_.load_boxes,
-    _base_.pack_polygons
+    _base_.check_polygons, _base_.pack_polygons
 ]
 
 auto_scale_lr = dict(base_batch_size=1)

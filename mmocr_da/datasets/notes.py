@@ -33,11 +33,21 @@ def collect_notes() -> Iterator[List[Note]]:
 
 
 class NotingCompose(Compose):
-    """A pipeline whose data samples carry the notes of their image, as the metainfo ``notes``."""
+    """A pipeline whose data samples carry the notes of their image, as the metainfo ``notes``.
+
+    Its errors name the image.
+    """
 
     def __call__(self, data: dict) -> Optional[dict]:
+        path = data.get('img_path') if isinstance(data, dict) else data
         with collect_notes() as notes:
-            data = super().__call__(data)
+            try:
+                data = super().__call__(data)
+            except Exception as error:
+                # Most transforms do not say with which image they failed.
+                if isinstance(path, str):
+                    error.add_note(f'This is in the pipeline of the image {path}')
+                raise
         if notes and data is not None:
             for sample in data_samples_of(data):
                 sample.set_metainfo(dict(notes=notes))

@@ -1,13 +1,13 @@
 """Labels of a rotated detector: polygons in, rotated boxes out."""
-import logging
-from typing import Dict, Optional
+from typing import Dict
 
 import numpy as np
 from mmcv.transforms import BaseTransform
-from mmengine.logging import print_log
 
 from mmocr_da.registry import TRANSFORMS
 from mmocr_da.structures import RotatedBoxes, polygons_to_rotated
+
+from .check_polygons import name_once, polygon_flaw
 
 
 @TRANSFORMS.register_module()
@@ -46,7 +46,7 @@ class PolygonsToRotatedBoxes(BaseTransform):
         """See the class."""
         polygons = [np.asarray(p, np.float32).reshape(-1) for p in results.pop('gt_polygons')]
         ignored = np.asarray(results.pop('gt_ignored', np.zeros(len(polygons), bool)), bool)
-        flaws = [self._flaw(polygon) for polygon in polygons]
+        flaws = [polygon_flaw(polygon) for polygon in polygons]
         whole = [i for i, flaw in enumerate(flaws) if flaw is None]
         boxes = polygons_to_rotated([polygons[i] for i in whole])
         flat = (boxes[:, 2:4] < self.min_size).any(1)
@@ -58,29 +58,13 @@ class PolygonsToRotatedBoxes(BaseTransform):
                 flaws[i] = 'it is outside the image'
         for polygon, flaw in zip(polygons, flaws):
             if flaw is not None:
-                self._name(flaw, polygon, results.get('img_path'))
+                name_once(self._named, flaw, polygon, results.get('img_path'),
+                          type(self).__name__)
         kept = np.array([i for i, flaw in enumerate(flaws) if flaw is None], int)
         results['gt_bboxes'] = RotatedBoxes(boxes[inside & ~flat])
         results['gt_bboxes_labels'] = np.asarray(results['gt_bboxes_labels'])[kept]
         results['gt_ignore_flags'] = ignored[kept]
         return results
-
-    @staticmethod
-    def _flaw(polygon: np.ndarray) -> Optional[str]:
-        """Why there is no box around it, if there is none."""
-        if not np.isfinite(polygon).all():
-            return 'a coordinate is not a finite number'
-        if len(polygon) < 6 or len(polygon) % 2:
-            return 'it has fewer than 3 points'
-        return None
-
-    def _name(self, reason: str, polygon: np.ndarray, img_path: Optional[str]) -> None:
-        if reason in self._named:
-            return
-        self._named.add(reason)
-        print_log(f'PolygonsToRotatedBoxes leaves out a label of {img_path or "an image"}, because '
-                  f'{reason}: {np.round(polygon[:8], 1).tolist()}. Further ones of this kind are '
-                  'left out without a word', 'current', logging.WARNING)
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(min_size={self.min_size})'

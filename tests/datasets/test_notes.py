@@ -1,4 +1,5 @@
 """Notes are those of one item and end up in its data samples."""
+import pytest
 from mmengine.structures import BaseDataElement
 
 from mmocr_da.datasets.notes import NotingCompose, collect_notes, data_samples_of, note
@@ -26,3 +27,14 @@ def test_all_data_samples_of_an_item_carry_its_notes():
     assert [s.notes for s in first] == [[('kind', 'one')]] * 2
     assert not any('notes' in s for s in second)
     assert NotingCompose([lambda results: None])(dict()) is None
+
+
+def test_an_error_of_a_pipeline_names_the_image():
+    def fail(results):
+        results.clear()
+        raise AssertionError
+
+    pipeline = NotingCompose([fail])
+    with pytest.raises(AssertionError) as caught:
+        pipeline(dict(img_path='a.png'))
+    assert caught.value.__notes__ == ['This is in the pipeline of the image a.png']

@@ -17,7 +17,7 @@ from mmocr.datasets.transforms import (
     TextDetRandomCrop,
 )
 
-import mmocr_da.datasets.polygons_to_rotated_boxes as module
+import mmocr_da.datasets.check_polygons as module
 from mmocr_da.datasets import PolygonsToRotatedBoxes
 from mmocr_da.structures import (
     RotatedBoxes,
@@ -200,7 +200,7 @@ def test_a_bad_label_is_left_out_and_named(name, log):
     (logger, level, line), = log
     assert (logger, level) == ('current', logging.WARNING)
     assert 'a label of page.jpg' in line and reason in line
-    assert str(np.round(polygon[:8].astype(np.float32), 1).tolist()) in line
+    assert str(np.round(polygon[:8].astype(float), 1).tolist()) in line
 
 
 def test_an_odd_number_of_coordinates(log):

@@ -6,6 +6,7 @@ load_photo = dict(
     min_size=2)
 load_test_photo = dict(type='LoadImageFromFile', color_type='color_ignore_orientation')
 load_boxes = dict(type='LoadOCRAnnotations', with_polygon=True, with_bbox=True, with_label=True)
+check_polygons = dict(type='mmocr_da.CheckPolygons')
 jitter = dict(
     type='TorchVisionWrapper',
     op='ColorJitter',
