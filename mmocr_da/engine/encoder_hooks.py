@@ -4,7 +4,7 @@ import os.path as osp
 import re
 from collections import OrderedDict
 from fnmatch import fnmatchcase
-from typing import Dict, List, Optional, Sequence, Union
+from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 import torch
 from mmengine.dist import master_only
@@ -15,6 +15,7 @@ from mmocr.models.textrecog.decoders import BaseDecoder
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from mmocr_da.outputs import check_outputs, is_own, output_file
 from mmocr_da.registry import HOOKS
 from mmocr_da.version import __version__
 
@@ -23,11 +24,13 @@ class PartExportHook(Hook):
     """Write a part of the model with each checkpoint, to a file of its own in the work directory.
 
     It is named ``<part>_iter_<N>.pth``, or ``<part>_epoch_<N>.pth`` where the checkpoints count
-    epochs. With ``EMAHook`` the weights are the averaged ones, as in the checkpoint itself.
+    epochs. With ``EMAHook`` the weights are the averaged ones, as in the checkpoint itself. A file
+    of such a name that this hook did not write, or that the training starts from, is an error when
+    training begins.
 
     Args:
         max_keep: How many of these files to keep; with each new one, older ones in the work
-            directory beyond that many are deleted. None keeps all.
+            directory beyond that many are deleted, if this hook wrote them. None keeps all.
     """
 
     #: What the files are named after.
@@ -54,13 +57,36 @@ class PartExportHook(Hook):
         """What the file says of itself."""
         raise NotImplementedError
 
+    def inputs(self) -> List[str]:
+        """Files that the training starts from, beside ``load_from``."""
+        return []
+
     def before_train(self, runner) -> None:
         self.find_part(unwrapped(runner.model))
+        self._check_folder(runner)
+
+    @master_only
+    def _check_folder(self, runner) -> None:
+        unit = self._unit(runner)
+        last = runner.max_epochs if unit == 'epoch' else runner.max_iters
+        ahead = [path for step, path in self._files(runner.work_dir, unit)
+                 if getattr(runner, unit) < step <= last]
+        check_outputs(ahead, type(self).__name__, [runner._load_from, *self.inputs()])
+
+    @staticmethod
+    def _unit(runner) -> str:
+        by_epoch = any(isinstance(hook, CheckpointHook) and hook.by_epoch for hook in runner.hooks)
+        return 'epoch' if by_epoch else 'iter'
+
+    def _files(self, folder: str, unit: str) -> List[Tuple[int, str]]:
+        """``(step, path)`` of the files of such names, in their order."""
+        pattern = rf'{self.part}_{unit}_(\d+)\.pth'
+        found = [re.fullmatch(pattern, name) for name in os.listdir(folder)]
+        return sorted((int(match[1]), osp.join(folder, match[0])) for match in found if match)
 
     @master_only
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
-        by_epoch = any(isinstance(hook, CheckpointHook) and hook.by_epoch for hook in runner.hooks)
-        unit = 'epoch' if by_epoch else 'iter'
+        unit = self._unit(runner)
         meta = checkpoint['meta']
         name = f'{self.part}_{unit}_{meta[unit]}.pth'
         # The best checkpoint comes behind a regular one of the same weights.
@@ -78,20 +104,18 @@ class PartExportHook(Hook):
         meta.update(mmocr_da_version=__version__, **self.meta())
         path = osp.join(runner.work_dir, name)
         # A run that is killed here leaves no half file under the name.
-        torch.save(dict(meta=meta, state_dict=state), f'{path}.tmp')
-        os.replace(f'{path}.tmp', path)
+        with output_file(path, type(self).__name__) as file:
+            torch.save(dict(meta=meta, state_dict=state), file)
         self._written = name
         if self.max_keep is not None:
             self._delete_old(runner.work_dir, unit, meta[unit])
 
     def _delete_old(self, folder: str, unit: str, latest: int) -> None:
-        pattern = rf'{self.part}_{unit}_(\d+)\.pth'
-        found = [re.fullmatch(pattern, name) for name in os.listdir(folder)]
-        steps = sorted(int(match[1]) for match in found if match)
-        # What is newer is of a run that went further: a resumed one will write it anew.
-        steps = [step for step in steps if step <= latest]
-        for step in steps[:-self.max_keep]:
-            os.remove(osp.join(folder, f'{self.part}_{unit}_{step}.pth'))
+        # What is newer is of a run that went further: a resumed one will write it again.
+        paths = [path for step, path in self._files(folder, unit) if step <= latest]
+        for path in paths[:-self.max_keep]:
+            if is_own(path, type(self).__name__):
+                os.remove(path)
 
 
 @HOOKS.register_module()

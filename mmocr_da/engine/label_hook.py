@@ -6,6 +6,7 @@ from mmengine.dist import master_only
 from mmengine.hooks import Hook
 
 from mmocr_da.datasets.label_fraction import LabelFraction
+from mmocr_da.outputs import output_file
 from mmocr_da.registry import HOOKS
 
 
@@ -31,8 +32,8 @@ class LabelSubsetHook(Hook):
             if runner.iter > 0 and osp.isfile(path):
                 _check_same(path, text)
                 continue
-            with open(path, 'w', encoding='utf-8', newline='\n') as file:
-                file.write(text)
+            with output_file(path, 'LabelSubsetHook') as file:
+                file.write_text(text, encoding='utf-8', newline='\n')
 
 
 def _label_fractions(dataset) -> Iterator[LabelFraction]:

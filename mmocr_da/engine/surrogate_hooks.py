@@ -42,6 +42,9 @@ class SurrogateExportHook(PartExportHook):
     def find_part(self, model: nn.Module) -> None:
         self._name, self._surrogate = find_surrogate(model)
 
+    def inputs(self) -> List[str]:
+        return [self._surrogate.checkpoint]
+
     def key_of(self, key: str) -> Optional[str]:
         if key == self._name:
             return ''

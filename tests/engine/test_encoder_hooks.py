@@ -18,6 +18,7 @@ from torch import nn
 
 from mmocr_da.engine.encoder_hooks import EncoderExportHook, FreezeHook
 from mmocr_da.models.layers.batch_instance_norm import BatchInstanceNorm2d
+from mmocr_da.outputs import output_file
 from mmocr_da.registry import MODELS
 from mmocr_da.version import __version__
 
@@ -95,15 +96,43 @@ def test_each_checkpoint_comes_with_the_encoder_alone(tmp_path):
 
 
 def test_the_last_few_are_kept_and_other_files_left_alone(tmp_path):
-    for name in ('encoder_iter_1.pth', 'encoder_iter_09.txt', 'encoder_iter_2.pth',
-                 'encoder_iter_12.pth', 'encoder_epoch_1.pth', 'iter_1.pth.bak'):
+    for name in ('encoder_iter_09.txt', 'encoder_iter_12.pth', 'encoder_epoch_1.pth',
+                 'iter_1.pth.bak'):
         (tmp_path / name).touch()
+    for name in ('encoder_iter_1.pth', 'encoder_iter_2.pth'):  # of an earlier run
+        with output_file(tmp_path / name, 'EncoderExportHook') as path:
+            path.touch()
     make_runner(tmp_path, [dict(EXPORT, max_keep=2)], max_iters=10,
                 checkpoint=dict(interval=1, max_keep_ckpts=1)).train()
     # By number, not by letter: 9 and 10. What a longer run left behind is not older.
     assert {path.name for path in tmp_path.glob('*[htk]')} == {
         'encoder_iter_9.pth', 'encoder_iter_10.pth', 'encoder_iter_12.pth', 'encoder_iter_09.txt',
         'encoder_epoch_1.pth', 'iter_1.pth.bak', 'iter_10.pth', 'last_checkpoint'}
+
+
+def test_a_file_of_the_user_stops_the_run_before_it_begins(tmp_path):
+    mine = tmp_path / 'encoder_iter_4.pth'
+    mine.write_text('mine')
+    with pytest.raises(ValueError, match='encoder_iter_4.pth exists and was not written by Enc'):
+        make_runner(tmp_path, [EXPORT]).train()
+    assert mine.read_text() == 'mine' and not (tmp_path / 'iter_2.pth').exists()
+    # Not reached, or passed already: it is in nobody's way, and not one of the last to keep.
+    mine.rename(tmp_path / 'encoder_iter_1.pth')
+    runner = make_runner(tmp_path, [dict(EXPORT, max_keep=1)])
+    runner.train_loop._iter = 1
+    runner.train()
+    assert (tmp_path / 'encoder_iter_1.pth').read_text() == 'mine'
+
+
+def test_what_a_run_starts_from_is_not_overwritten(tmp_path):
+    make_runner(tmp_path, [EXPORT]).train()
+    start = tmp_path / 'encoder_iter_4.pth'
+    before = start.read_bytes()
+    with pytest.raises(ValueError, match='encoder_iter_4.pth is an input of this command'):
+        make_runner(tmp_path, [EXPORT], load_from=str(start)).train()
+    assert start.read_bytes() == before
+    # The same training again may replace what it wrote.
+    make_runner(tmp_path, [EXPORT]).train()
 
 
 def test_parts_can_be_named(tmp_path):

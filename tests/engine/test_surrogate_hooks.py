@@ -62,6 +62,10 @@ def test_the_surrogate_has_a_file_of_its_own(tuning, run_tool, tmp_path):
         max_length=8, channels=[4] * 5, hidden_channels=8, out_channels=4)
     assert torch.load(tmp_path / 'surrogate_iter_2.pth', weights_only=True)  # nothing but tensors
 
+    # In this folder, another training that takes it would write over it.
+    again = tuning('again', checkpoint=str(tmp_path / 'surrogate_iter_4.pth'))
+    with pytest.raises(ValueError, match='surrogate_iter_4.pth is an input of this command'):
+        run_tool('train', again, '--work-dir', tmp_path)
     # Another training takes it, and leaves it as it is where it does not learn.
     again = tuning('again', surrogate_steps=0, checkpoint=str(tmp_path / 'surrogate_iter_4.pth'))
     run_tool('train', again, '--work-dir', tmp_path / 'again')

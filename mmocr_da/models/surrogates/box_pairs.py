@@ -13,6 +13,7 @@ from mmengine.fileio import load
 from mmengine.logging import print_log
 
 from mmocr_da.arguments import check_count, check_number
+from mmocr_da.outputs import whole_file
 from mmocr_da.structures import polygons_to_rotated, regularize, rotated_overlaps, turn
 
 #: Pairs whose IoU is computed at once.
@@ -81,10 +82,8 @@ class BoxPairs:
             chunk[:, 10] = rotated_overlaps(boxes, labels, is_aligned=True)
         pairs = pairs[np.argsort(pairs[:, 10], kind='stable')]
         # Another process of this machine may be doing the same; a killed one leaves no half file.
-        part = self.file.with_suffix(f'.{os.getpid()}.tmp')
-        with open(part, 'wb') as f:
+        with whole_file(self.file) as part, open(part, 'wb') as f:
             np.save(f, pairs)
-        os.replace(part, self.file)
 
     def draw(self, count: int, rng: np.random.Generator
              ) -> Tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
