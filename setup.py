@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
 SHIPPED = ('configs', 'tools', 'model-index.yml')
@@ -68,6 +69,23 @@ def add_mim():
             if '__pycache__' not in path and not file.startswith('.')]
 
 
+class BuildPy(build_py):
+    """Puts ``mmocr_da.pth`` beside the package: ``mmocr_da/startup.py`` on one line.
+
+    Python runs it at every start, as the hosts' own tools do not import this package and have to
+    know it nevertheless.
+    """
+
+    def run(self):
+        super().run()
+        text = (ROOT / 'mmocr_da' / 'startup.py').read_text(encoding='utf-8') + 'install()\n'
+        # An editable install builds nothing; what is in this folder goes into its wheel.
+        folder = (self.get_finalized_command('install').install_lib if self.editable_mode
+                  else self.build_lib)
+        Path(folder, 'mmocr_da.pth').write_text(
+            f'import sys; exec({ascii(text)}, {{"__name__": "mmocr_da.startup"}})\n')
+
+
 version, hosts = version_file()
 setup(
     name='mmocr_da',
@@ -80,6 +98,7 @@ setup(
     python_requires='>=3.11,<3.13',
     packages=find_packages(include=['mmocr_da', 'mmocr_da.*']),
     package_data={'mmocr_da': add_mim()},
+    cmdclass={'build_py': BuildPy},
     install_requires=hosts + REQUIREMENTS,
     extras_require={'tests': TESTS},
     zip_safe=False)

@@ -3,7 +3,7 @@
 Siblings of MMOCR's, not children: a prefix is looked up among the root's direct children only, so
 ``mmocr_da.X`` works from every scope, also inside a part that MMDetection builds.
 """
-from mmengine.config.utils import MODULE2PACKAGE
+import mmengine.config.utils
 from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import EVALUATOR as MMENGINE_EVALUATOR
@@ -19,25 +19,24 @@ from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import VISUALIZERS as MMENGINE_VISUALIZERS
 from mmengine.registry import Registry
 
-# Lets `_base_ = ['mmocr_da::assda/...']` and MMEngine's hub find our configs. MMEngine takes the
-# value for a distribution first and for a module second, then looks for `.mim` in the folder of
-# its file. A module, because the distribution of an editable install is in site-packages, where
-# the configs are not.
-MODULE2PACKAGE['mmocr_da'] = 'mmocr_da.registry'
+from mmocr_da.startup import register_configs
+
+register_configs(mmengine.config.utils)
 
 
 class _Registry(Registry):
     """A registry that answers for MMOCR as well where it has no such name itself.
 
     MMEngine puts the scope ``mmocr_da`` on all that a config takes from ``mmocr_da::``, and then
-    looks for plain names like ``CRNN`` here and in its own root only.
+    looks for plain names like ``CRNN`` here and in its own root only. The root comes last: it has
+    a ``ConcatDataset``, too, which is not MMOCR's.
     """
 
     def get(self, key):
-        found = super().get(key)
-        if found is None and '.' not in key:
-            found = super().get(f'mmocr.{key}')
-        return found
+        self.import_from_location()
+        if '.' in key or key in self._module_dict:
+            return super().get(key)
+        return super().get(f'mmocr.{key}')
 
 
 def _child(parent, location):

@@ -39,21 +39,25 @@ def test_the_prefix_works_from_every_scope(scope):
     assert type(built).__name__ == name
 
 
-@pytest.mark.parametrize('registry, name', [
-    ('MODELS', 'CRNN'), ('DATASETS', 'OCRDataset'), ('TRANSFORMS', 'PackTextRecogInputs'),
-    ('METRICS', 'WordMetric'), ('EVALUATOR', 'MultiDatasetsEvaluator'),
-    ('HOOKS', 'VisualizationHook'), ('VISUALIZERS', 'TextRecogLocalVisualizer'),
-    ('TASK_UTILS', 'Dictionary'), ('LOOPS', 'IterBasedTrainLoop'),
-    ('OPTIM_WRAPPER_CONSTRUCTORS', 'DefaultOptimWrapperConstructor'),
-    ('OPTIM_WRAPPERS', 'AmpOptimWrapper'), ('PARAM_SCHEDULERS', 'LinearLR')])
-def test_plain_names_in_our_scope_mean_what_they_mean_in_the_scope_of_mmocr(registry, name):
-    root = getattr(mmengine.registry, registry)
+@pytest.mark.parametrize('name', OURS)
+def test_plain_names_in_our_scope_mean_what_they_mean_in_the_scope_of_mmocr(name):
+    root = getattr(mmengine.registry, name)
     found = {}
     for scope in ('mmocr', 'mmocr_da'):
         with root.switch_scope_and_registry(scope) as current:
             assert current.scope == scope
-            found[scope] = current.get(name)
-    assert found['mmocr_da'] is found['mmocr'] is not None
+            current.import_from_location()
+            names = {*root.module_dict, *root.children['mmocr'].module_dict}
+            found[scope] = {each: current.get(each) for each in names - {*OURS[name].module_dict}}
+    assert found['mmocr_da'] == found['mmocr'] and None not in found['mmocr'].values()
+
+
+def test_a_name_of_mmocr_comes_before_one_of_mmengine():
+    from mmocr.datasets import ConcatDataset
+
+    root = mmengine.registry.DATASETS
+    assert root.module_dict['ConcatDataset'] is not ConcatDataset
+    assert OURS['DATASETS'].get('ConcatDataset') is ConcatDataset
 
 
 def test_a_name_of_ours_comes_before_one_of_mmocr():
