@@ -42,7 +42,8 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
         # from the beginning, before it is known where the run starts.
         super().__init__(runner, _Unstarted(dataloader), *args, **kwargs)
         self.dataloader = dataloader
-        sampler = dataloader.sampler
+        # None: MMOCR's vis_scheduler.py trains on a list.
+        sampler = getattr(dataloader, 'sampler', None)
         size = getattr(sampler, 'batch_size', None)
         if size is not None and dataloader.batch_size not in (None, size):
             raise ValueError(
@@ -81,7 +82,7 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
 
     def _batches(self) -> Iterator[dict]:
         """All batches from the current iteration on, without an end."""
-        sampler = self.dataloader.sampler
+        sampler = getattr(self.dataloader, 'sampler', None)
         hub = self.runner.message_hub
         if self._iter > 0 and hub.get_info('sampler_seed') is not None:
             sampler.seed = hub.get_info('sampler_seed')
