@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from mmengine.dataset import pseudo_collate
+from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import DATASETS
 from torch.utils.data import DataLoader
 
@@ -94,6 +94,32 @@ def test_labels_stay_and_several_datasets_are_one(root):
     assert len(dataset) == 14
     assert [dataset[i]['data_samples'].gt_text.item for i in (2, 9)] == ['2', '2']
     assert 'domain' not in dataset[0]['data_samples']
+
+
+class Observer(Compose):
+    """What ``browse_dataset.py`` of MMOCR puts around the transforms; it does not pack."""
+
+    def __init__(self, transforms, seen):
+        super().__init__(transforms)
+        self.seen = seen
+
+    def __call__(self, data):
+        for transform in self.transforms[:-1]:
+            data = transform(data)
+            self.seen.append((type(transform).__name__, data['img_path'].split('/')[-1]))
+        return data
+
+
+def test_an_observed_pipeline_runs_with_the_transforms_of_each_dataset(root):
+    words = dict(type='OCRDataset', data_root=str(root), ann_file='words.json')
+    resize = dict(type='mmocr.Resize', scale=(8, 8))
+    dataset = DATASETS.build(dict(type='mmocr_da.SeededDataset', datasets=[
+        dict(words, pipeline=[LOAD, resize, PACK]), dict(words, pipeline=[LOAD, PACK])]))
+    seen = []
+    dataset.pipeline = Observer(dataset.pipeline.transforms, seen)
+    dataset[0], dataset[8]
+    assert seen == [('LoadImageFromFile', '0.png'), ('Resize', '0.png'),
+                    ('LoadImageFromFile', '1.png')]
 
 
 def test_bad_input(root):

@@ -212,6 +212,25 @@ def test_a_batch_size_that_would_shift_the_mix_is_an_error(make):
         make('one', batch_size=6).train()
 
 
+def test_a_list_of_batches_will_do(tmp_path):
+    """As in MMOCR's ``vis_scheduler.py``."""
+    class Batches(list):
+        dataset = None
+
+    class Mean(BaseModel):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.zeros(()))
+
+        def forward(self, number, mode):
+            return dict(loss=self.weight * number)
+
+    runner = Runner(Mean(), str(tmp_path), train_dataloader=Batches([dict(number=1.)]),
+                    train_cfg=dict(type='mmocr_da.ResumableIterBasedTrainLoop', max_iters=3),
+                    optim_wrapper=dict(optimizer=dict(type='SGD', lr=1.)), log_level='ERROR')
+    assert runner.train().weight == -3
+
+
 def test_data_samples_of_several_views_are_found():
     from mmengine.structures import BaseDataElement
     a, b, c = (BaseDataElement() for _ in range(3))
