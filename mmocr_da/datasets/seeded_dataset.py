@@ -69,6 +69,8 @@ class SeededDataset(ConcatDataset):
         differing = {key for dataset in datasets for key in dataset.metainfo}
         super().__init__(datasets, lazy_init=lazy_init, ignore_keys=sorted(differing))
 
+    _observed = False
+
     @property
     def pipeline(self) -> Compose:
         """That of the first dataset. One that is set is run with the transforms of each.
@@ -79,6 +81,7 @@ class SeededDataset(ConcatDataset):
 
     @pipeline.setter
     def pipeline(self, pipeline: Compose) -> None:
+        self._observed = True
         for dataset in self.datasets:
             transforms = dataset.pipeline.transforms
             dataset.pipeline = copy.copy(pipeline)
@@ -151,8 +154,7 @@ class SeededDataset(ConcatDataset):
                           f'{type(error).__name__}: {error}', logger='current',
                           level=logging.WARNING)
         samples = list(data_samples_of(data))
-        # An observer of the transforms need not pack.
-        if not samples and type(self._locate(idx)[0].pipeline) is Compose:
+        if not samples and not self._observed:  # an observer need not pack
             raise ValueError("a pipeline must end with a transform that packs 'data_samples', "
                              f'such as PackTextRecogInputs, got an item with {sorted(data)}')
         for sample in samples:
