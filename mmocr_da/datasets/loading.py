@@ -122,7 +122,8 @@ def load_as_shown(dataset) -> None:
         # In place: samplers and loaders hold it already.
         dataset.__class__ = LMDBImages
     pipeline = getattr(dataset, 'pipeline', None)
-    if pipeline is not None and not isinstance(pipeline, NotingCompose):
+    # Not a subclass: one of ours is set up already, one of a tool does something of its own.
+    if type(pipeline) is Compose:
         color_type = getattr(database_of(dataset), 'color_type', None)
         dataset.pipeline = shown_pipeline(pipeline, color_type)
 
