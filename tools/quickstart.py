@@ -17,6 +17,8 @@ import time
 from pathlib import Path
 from typing import Dict, List
 
+from mmocr_da.outputs import check_outputs, output_file, whole_file
+
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path('data/printed_to_handwritten')
 CONFIGS = Path('configs/assda')
@@ -58,7 +60,8 @@ def train(config: str, work_dir: Path, seed: int, load_from: Path = None) -> Pat
         options = [] if load_from is None else ['--cfg-options', f'load_from={load_from}']
         run('tools/train.py', CONFIGS / f'{config}.py', '--work-dir', work_dir, '--seed', seed,
             '--resume', *options)
-        done.write_text(made_of)
+        with whole_file(done) as file:
+            file.write_text(made_of)
     # By name: the file holds a path that another machine or folder need not have.
     return work_dir / Path(last.read_text().strip()).name
 
@@ -93,6 +96,11 @@ def main() -> None:
     start = time.time()
     os.chdir(ROOT)
     os.environ.setdefault('PYTHONWARNINGS', 'ignore')  # the hosts' deprecation warnings
+    report_file = args.work_dir / 'quickstart.md'
+    # In the end would be late to find that one of them is not ours.
+    for name, writer in ((report_file.name, 'quickstart'), ('curves.png', 'plot_curves'),
+                         ('readings.png', 'reading_sheet')):
+        check_outputs([args.work_dir / name], writer)
     run('tools/dataset_converters/printed_to_handwritten.py', '--out-dir', DATA)
 
     work_dirs, results, checkpoints = [], {}, {}
@@ -113,7 +121,8 @@ def main() -> None:
     draw(args, work_dirs, checkpoints)
 
     report = table(results)
-    (args.work_dir / 'quickstart.md').write_text(report + '\n')
+    with output_file(report_file, 'quickstart') as file:
+        file.write_text(report + '\n')
     print(f'\nTest sets, in percent (seed {args.seed}, last checkpoints; the handwritten training '
           f'images have no labels):\n\n{report}\n')
     print(f'Curves:   {args.work_dir / "curves.png"}\nReadings: {args.work_dir / "readings.png"}')

@@ -2,6 +2,7 @@
 import argparse
 import os
 import os.path as osp
+from typing import Optional
 
 import mmocr_da  # noqa: F401  before anything of MMOCR: it settles which versions may meet
 
@@ -10,6 +11,7 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader
+from mmocr.registry import TASK_UTILS
 
 from mmocr_da.engine.export import select_weights
 from mmocr_da.engine.launch import (
@@ -19,6 +21,8 @@ from mmocr_da.engine.launch import (
     load_config,
     prepare_cpu_launch,
 )
+from mmocr_da.engine.work_dir import check_work_dir
+from mmocr_da.visualization.fonts import font_file
 
 
 def parse_args():
@@ -32,6 +36,8 @@ def parse_args():
     parser.add_argument('--show', action='store_true', help='Show prediction results')
     parser.add_argument(
         '--show-dir', help='Directory where painted images will be saved, under a time stamp')
+    parser.add_argument('--font', help='Font file, or name of an installed family, for the texts '
+                        'in them; default: an installed one that has the characters')
     parser.add_argument('--wait-time', type=float, default=2, help='The interval of show (s)')
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction,
@@ -61,6 +67,20 @@ def trigger_visualization_hook(cfg: Config, args) -> None:
     if args.show_dir:
         cfg.visualizer['save_dir'] = args.show_dir
         cfg.visualizer['vis_backends'] = [dict(type='LocalVisBackend')]
+    set_font(cfg, args.font)
+
+
+def set_font(cfg: Config, font: Optional[str]) -> None:
+    """Let the visualizer draw the characters of the recognizer's dictionary."""
+    dictionary = (cfg.model.get('decoder') or {}).get('dictionary')
+    if font is None and (dictionary is None or {'font_properties', 'font_families'} & {
+            *cfg.visualizer}):
+        return
+    characters = TASK_UTILS.build(dictionary).dict if dictionary else []
+    # Longer ones are names of tokens, such as <UKN>.
+    file = font_file([char for char in characters if len(char) == 1], font)
+    if file is not None:
+        cfg.visualizer['font_properties'] = file
 
 
 def use_tta(cfg: Config) -> None:
@@ -93,6 +113,7 @@ def main():
     cfg = load_config(args.config, args.work_dir, args.launcher, args.cfg_options)
     check_checkpoint(args.checkpoint, 'checkpoint')
     check_dictionary(cfg, args.checkpoint)
+    check_work_dir(cfg, training=False)
     cfg.load_from = args.checkpoint
     # Here `resume` would bring back the optimizer of a training run that is not there.
     cfg.resume = False

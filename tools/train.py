@@ -24,6 +24,7 @@ from mmocr_da.engine.launch import (
     set_resume,
     set_seed,
 )
+from mmocr_da.engine.work_dir import check_work_dir
 
 
 def parse_args():
@@ -69,6 +70,7 @@ def main():
         set_resume(cfg, args.resume)
     check_checkpoint(cfg.get('load_from'), '--resume' if cfg.get('resume') else 'load_from')
     check_dictionary(cfg, cfg.get('load_from'), fine_tuning=not cfg.get('resume'))
+    check_work_dir(cfg, training=True)
     prepare_cpu_launch(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     runner.train()

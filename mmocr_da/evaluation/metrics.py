@@ -3,8 +3,11 @@ import logging
 from typing import Dict, List, Optional, Sequence, Tuple
 
 from mmengine.evaluator import BaseMetric, DumpResults
+from mmengine.fileio import dump
+from mmengine.logging import print_log
 from mmengine.logging import print_log
 
+from mmocr_da.outputs import check_outputs, output_file
 from mmocr_da.registry import METRICS
 
 from .functional import (
@@ -139,14 +142,19 @@ class DumpPredictions(DumpResults):
     """MMEngine's ``DumpResults``, complete under ``MultiDatasetsEvaluator`` too.
 
     That evaluator asks for the results of one dataset after the other, and ``DumpResults`` writes
-    each over the one before: only the last dataset would be left in the file.
+    each over the one before: only the last dataset would be left in the file. An existing file is
+    replaced only if this wrote it.
     """
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
+        check_outputs([self.out_file_path], type(self).__name__)
         self._dumped = []
 
     def compute_metrics(self, results: list) -> dict:
         """Dump all results so far to the pickle file."""
         self._dumped.extend(results)
-        return super().compute_metrics(self._dumped)
+        with output_file(self.out_file_path, type(self).__name__) as file:
+            dump(self._dumped, file)
+        print_log(f'All predictions so far are in {self.out_file_path}', 'current')
+        return {}

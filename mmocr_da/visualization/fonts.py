@@ -30,8 +30,15 @@ def font_families(text: Sequence[str], font: Optional[str] = None) -> List[str]:
                                           for file in files[len(chosen):])]))
 
 
-def best_font(text: Sequence[str]) -> Optional[str]:
-    """The one installed font file with the most of the characters; None if matplotlib's will do."""
+def font_file(text: Sequence[str], font: Optional[str] = None) -> Optional[str]:
+    """Return ``font`` as a file, or else the installed file with the most of the characters.
+
+    None if matplotlib's own font will do.
+    """
+    if font:
+        file = font if os.path.isfile(font) else findfont(FontProperties(family=check_font(font)))
+        _warn_of(_uncovered(text, [file]))
+        return file
     default = _default_file()
     if not _uncovered(text, [default]):
         return None
@@ -50,12 +57,23 @@ def check_font(font: str) -> str:
         except (OSError, RuntimeError) as error:
             raise ValueError(f'font must be a TrueType or OpenType file, got {font!r}, which is '
                              f'none ({error})') from error
+    if font not in {entry.name for entry in fontManager.ttflist}:
+        _add_new_fonts()
     try:
         findfont(FontProperties(family=font), fallback_to_default=False)
     except ValueError as error:
         raise ValueError(f'font must be a font file or the name of an installed family, got '
                          f'{font!r}, which is neither') from error
     return font
+
+
+def _add_new_fonts() -> None:
+    """Tell matplotlib of fonts that were installed after it made its list."""
+    for file in {*findSystemFonts()} - {entry.fname for entry in fontManager.ttflist}:
+        try:
+            fontManager.addfont(file)
+        except (OSError, RuntimeError):  # of a format that it cannot draw
+            continue
 
 
 def _default_file() -> str:

@@ -66,3 +66,14 @@ def test_results_are_read_from_the_last_evaluation(quickstart, tmp_path):
 def test_every_config_it_names_exists(quickstart):
     for _, config in (quickstart.SOURCE, quickstart.CONTROL, quickstart.ADAPTED):
         assert (quickstart.ROOT / quickstart.CONFIGS / f'{config}.py').is_file()
+
+
+def test_pictures_of_the_user_stay_and_stop_it_at_the_start(quickstart, tmp_path, monkeypatch):
+    monkeypatch.setattr(quickstart.os, 'chdir', lambda path: None)
+    for name in ('quickstart.md', 'curves.png', 'readings.png'):
+        (tmp_path / name).write_text('mine')
+        monkeypatch.setattr('sys.argv', ['quickstart.py', '--work-dir', str(tmp_path)])
+        with pytest.raises(ValueError, match=f'{name} exists and was not written by'):
+            quickstart.main()
+        assert quickstart.commands == []
+        (tmp_path / name).unlink()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmocr.apis import TextRecInferencer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -114,6 +115,40 @@ def test_test_repeats_the_validation_and_dumps_every_prediction(toy, trained, ru
     predictions = pickle.loads((tmp_path / 'iter_2.pth_predictions.pkl').read_bytes())
     names = [Path(p['img_path']).stem for p in predictions]
     assert names == [f'{d}_{i}' for d in ('source', 'target') for i in range(6)]
+
+
+def test_predictions_of_the_user_are_not_overwritten(toy, trained, run_tool, tmp_path):
+    mine = tmp_path / 'iter_2.pth_predictions.pkl'
+    mine.write_text('mine')
+    with pytest.raises(ValueError, match='predictions.pkl exists and was not written by Dump'):
+        run_tool('test', toy, trained / 'iter_2.pth', '--work-dir', tmp_path, '--save-preds')
+    assert mine.read_text() == 'mine' and not list(tmp_path.glob('*/*.json'))
+    mine.unlink()
+    for _ in range(2):
+        run_tool('test', toy, trained / 'iter_2.pth', '--work-dir', tmp_path, '--save-preds')
+    assert len(pickle.loads(mine.read_bytes())) == 12
+
+
+@pytest.mark.parametrize('tool', [['train'], ['test', 'iter_2.pth']])
+def test_the_config_in_a_work_dir_is_not_overwritten(toy, trained, run_tool, tmp_path, tool):
+    config = tmp_path / 'mine.py'
+    config.write_text(f'_base_ = {str(toy)!r}  # and more')
+    with pytest.raises(ValueError, match='mine.py is no config that a run has dumped'):
+        run_tool(tool[0], config, *[trained / path for path in tool[1:]], '--work-dir', tmp_path)
+    assert config.read_text().endswith('# and more')
+
+
+@pytest.mark.parametrize('given', [None, 'DejaVu Serif'])
+def test_painted_texts_have_a_font_for_the_dictionary(toy, load_tool, monkeypatch, given):
+    tool, asked = load_tool('test'), []
+    monkeypatch.setattr(tool, 'font_file', lambda *args: asked.append(args) or 'korean.ttf')
+    cfg = Config.fromfile(str(toy))
+    tool.set_font(cfg, given)
+    assert asked == [([*'0123456789'], given)]
+    assert cfg.visualizer.font_properties == 'korean.ttf'
+    cfg.visualizer.font_properties = 'mine.ttf'
+    tool.set_font(cfg, None)
+    assert cfg.visualizer.font_properties == 'mine.ttf' and len(asked) == 1
 
 
 def test_test_paints_every_image(toy, trained, run_tool, tmp_path):

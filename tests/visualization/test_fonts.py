@@ -74,7 +74,7 @@ def test_the_last_resort_is_no_font():
 
 
 def test_a_font_that_is_asked_for_comes_first(installed, warned):
-    for font in (installed['Some'], 'Some'):
+    for font in ('Some', installed['Some']):
         assert fonts.font_families(['a', KOREAN], font) == ['Some', 'DejaVu Sans', 'Both']
 
 
@@ -88,13 +88,15 @@ def test_what_is_no_font_is_an_error(installed, tmp_path):
 
 
 def test_one_font_for_as_much_as_possible(installed, warned):
-    assert fonts.best_font(['abc']) is None
-    assert fonts.best_font([KOREAN]) == installed['Both']
+    assert fonts.font_file(['abc']) is None
+    assert fonts.font_file([KOREAN]) == installed['Both']
     assert not warned
-    assert fonts.best_font([KOREAN, 'a']) == installed['Both']
+    assert fonts.font_file([KOREAN, 'a']) == installed['Both']
     assert warned == [line for line in warned if line.startswith('No font for a (U+0061)')] != []
+    assert fonts.font_file(['a'], 'Both') == fonts.font_file(['a'], installed['Both'])
+    assert warned[1:] == 2 * warned[:1]
     # Most of the text is Latin: then matplotlib's own.
-    assert fonts.best_font(['abcdef', KOREAN]) is None
+    assert fonts.font_file(['abcdef', KOREAN]) is None
 
 
 def ink(path):
