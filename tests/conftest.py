@@ -230,6 +230,20 @@ def toy(tmp_path_factory):
 
 
 @pytest.fixture(scope='session')
+def toy_lmdb(toy, tmp_path_factory):
+    """The target of the toy as an LMDB in MMOCR's format."""
+    import lmdb
+    path = tmp_path_factory.mktemp('lmdb') / 'target'
+    with lmdb.open(str(path)) as environment, environment.begin(write=True) as transaction:
+        for i, word in enumerate(WORDS):
+            image = (toy.parent / f'target_{i}.png').read_bytes()
+            transaction.put(f'image-{i + 1:09d}'.encode(), image)
+            transaction.put(f'label-{i + 1:09d}'.encode(), word.encode())
+        transaction.put(b'num-samples', str(len(WORDS)).encode())
+    return path
+
+
+@pytest.fixture(scope='session')
 def trained(toy, tmp_path_factory):
     """The work directory of the toy after its 2 iterations."""
     init_default_scope('mmocr')

@@ -100,7 +100,11 @@ def main():
     config_file, weights_file = export(cfg, args.checkpoint, args.out_dir, name, args.raw)
     print(f'{config_file}\n{weights_file}')
     print('verified: loads with strict=True, same predictions as the adapted model on random input')
-    ours = remaining_parts(Config.fromfile(config_file))
+    plain = Config.fromfile(config_file)
+    if not plain.test_dataloader.dataset.get('pipeline'):
+        print("MMOCR's inferencers will not find a pipeline: its test datasets have different ones; "
+              'give them one, as test_dataloader.dataset.pipeline')
+    ours = remaining_parts(plain)
     if ours:
         print(f'needs mmocr_da installed for {", ".join(ours)}')
     else:

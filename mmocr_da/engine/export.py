@@ -70,6 +70,7 @@ def strip_adaptation(cfg: Config, state_dict: Dict[str, Tensor]
         if key in cfg:
             plain[key] = copy.deepcopy(cfg[key])
     plain.setdefault('test_cfg', dict(type='TestLoop'))
+    _share_pipeline(plain.test_dataloader.dataset)
     hooks = plain.get('default_hooks', {})
     for name in [name for name, hook in hooks.items() if _is_ours(hook)]:
         del hooks[name]
@@ -82,6 +83,17 @@ def strip_adaptation(cfg: Config, state_dict: Dict[str, Tensor]
         plain.test_evaluator = _stock_evaluator(plain.test_evaluator)
     _drop_scope(plain._cfg_dict)
     return plain, plain_state_dict(plain.model, state_dict)
+
+
+def _share_pipeline(dataset: ConfigDict) -> None:
+    """Put the pipeline that all parts have where MMOCR's inferencers look for it."""
+    parts = dataset.get('datasets') or []
+    pipelines = [part.get('pipeline') for part in parts]
+    if not dataset.get('pipeline') and pipelines and pipelines[0] and all(
+            pipeline == pipelines[0] for pipeline in pipelines):
+        dataset.pipeline = pipelines[0]
+        for part in parts:
+            part.pipeline = None
 
 
 def _drop_scope(node) -> None:

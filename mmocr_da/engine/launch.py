@@ -66,12 +66,13 @@ def check_checkpoint(path: Optional[str], name: str = 'load_from') -> None:
         ) from error
 
 
-def check_finite(weights: Dict[str, Tensor], model: nn.Module, path: str) -> None:
+def check_finite(weights: Dict[str, Tensor], model: Optional[nn.Module], path: str) -> None:
     """Raise a ValueError if weights are NaN or infinite; a constant of ``model`` may be.
 
     SVTR's masks, for example, are infinite in every checkpoint.
     """
-    constants = {key.removeprefix('module.'): value for key, value in model.state_dict().items()}
+    constants = {} if model is None else {
+        key.removeprefix('module.'): value for key, value in model.state_dict().items()}
     broken = [key for key, value in weights.items()
               if value.is_floating_point() and not value.isfinite().all()
               and not (key in constants and torch.equal(value, constants[key].to(value)))]

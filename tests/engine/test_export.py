@@ -93,6 +93,20 @@ def test_exporting_the_export_changes_nothing(exported):
     assert weights.keys() == plain_weights.keys()
 
 
+def test_a_pipeline_of_all_test_datasets_is_where_mmocr_looks_for_it(adapted):
+    cfg, weights = adapted
+    data = cfg.test_dataloader.dataset
+    pipeline = data.pop('pipeline')
+    for part in data.datasets:
+        part.pipeline = copy.deepcopy(pipeline)
+    plain = export.strip_adaptation(cfg, weights)[0].test_dataloader.dataset
+    assert plain.pipeline == pipeline and [part.pipeline for part in plain.datasets] == [None] * 2
+    assert data.datasets[0].pipeline == pipeline and 'pipeline' not in data
+    data.datasets[1].pipeline[2].scale = (64, 16)
+    plain = export.strip_adaptation(cfg, weights)[0].test_dataloader.dataset
+    assert 'pipeline' not in plain and plain.datasets[1].pipeline[2].scale == (64, 16)
+
+
 def test_inputs_are_not_changed(adapted):
     cfg, weights = adapted
     text, keys = cfg.pretty_text, list(weights)

@@ -179,20 +179,13 @@ def test_the_command_line_draws_a_sheet(toy, trained, run_tool, tmp_path, capsys
 
 
 @pytest.fixture
-def in_lmdb(toy, tmp_path):
+def in_lmdb(toy, toy_lmdb):
     """``in_lmdb(**options)``: the toy's config with its target as LMDB, as the test data."""
-    import lmdb
-    with lmdb.open(str(tmp_path / 'target')) as environment, environment.begin(write=True) as txn:
-        entries = json.loads((toy.parent / 'target.json').read_text())['data_list']
-        for i, entry in enumerate(entries, 1):
-            txn.put(f'image-{i:09d}'.encode(), (toy.parent / entry['img_path']).read_bytes())
-            txn.put(f'label-{i:09d}'.encode(), entry['instances'][0]['text'].encode())
-        txn.put(b'num-samples', str(len(entries)).encode())
 
     def make(**options):
         cfg = Config.fromfile(str(toy))
         cfg.test_dataloader.dataset = dict(
-            type='RecogLMDBDataset', ann_file=str(tmp_path / 'target'), test_mode=True,
+            type='RecogLMDBDataset', ann_file=str(toy_lmdb), test_mode=True,
             pipeline=cfg.test_pipeline, **options)
         return cfg
 
@@ -309,6 +302,15 @@ def test_gates_of_a_checkpoint_are_drawn(run_tool, gates_checkpoint, tmp_path, c
     run_tool('analysis_tools/plot_gates', gates_checkpoint, '--out', out_file, *options)
     assert is_picture(out_file)
     assert line in capsys.readouterr().out.splitlines()
+
+
+def test_gates_that_are_no_numbers_are_not_drawn(run_tool, gates_checkpoint, tmp_path):
+    checkpoint = torch.load(gates_checkpoint)
+    checkpoint['state_dict']['backbone.bn.rho'][2] = float('nan')
+    torch.save(checkpoint, gates_checkpoint)
+    with pytest.raises(ValueError, match='must be finite numbers, got NaN .* in backbone.bn of'):
+        run_tool('analysis_tools/plot_gates', gates_checkpoint, '--out', tmp_path / 'gates.png')
+    assert not (tmp_path / 'gates.png').exists()
 
 
 def test_a_checkpoint_without_gates_is_an_error(run_tool, trained, tmp_path):

@@ -1,6 +1,7 @@
 """The held-out report of a surrogate, as a user makes it."""
 import json
 import re
+from types import SimpleNamespace
 from unittest.mock import patch
 
 import cv2
@@ -81,7 +82,7 @@ def test_where_the_gradient_goes(load_tool, monkeypatch, capsys, tmp_path):
                             load_config=dict(val_dataloader={}),
                             compare=(kinds, [1., 1., 3., 1.])).items():
         monkeypatch.setattr(module, name, lambda *args, value=value, **kwargs: value)
-    monkeypatch.setattr(module.Runner, 'build_dataloader', lambda *args, **kwargs: None)
+    monkeypatch.setattr(module.Runner, 'build_dataloader', lambda *args, **kwargs: SimpleNamespace(dataset=None))
     monkeypatch.setattr('sys.argv', ['surrogate_quality.py', 'c', 'm', '--out',
                                      str(tmp_path / 'q.png')])
     module.main()
@@ -119,6 +120,25 @@ def test_another_surrogate_judges_the_same_readings(report, checkpoint, tmp_path
     with patch.object(EditDistanceSurrogate, 'load', load):
         out = report('--surrogate', str(tmp_path / 's.pth'))
     assert spec and out != report()
+
+
+def test_an_lmdb_gives_what_its_files_give(report, toy_lmdb):
+    """Whose pipeline is that of the files, as in training."""
+    def with_first(*options):
+        options = [f'datasets.0.{option}' for option in options] + ['verify_meta=False']
+        return report('--cfg-options', *(f'val_dataloader.dataset.{option}' for option in options))
+
+    assert with_first('type=RecogLMDBDataset', f'ann_file={toy_lmdb}', 'data_root=') == with_first(
+        'ann_file=target.json')
+
+
+def test_weights_that_are_not_finite_are_not_judged(report, checkpoint, tmp_path):
+    content = torch.load(checkpoint)
+    content['state_dict']['decoder.fc.bias'][0] = float('inf')
+    torch.save(content, checkpoint)
+    with pytest.raises(ValueError, match='must be finite numbers'):
+        report()
+    assert not (tmp_path / 'q.png').exists()
 
 
 def test_a_config_without_a_surrogate_is_refused(run_tool, toy, trained, tmp_path):

@@ -22,6 +22,7 @@ from mmocr.utils import register_all_modules
 from torch import Tensor
 
 from mmocr_da.datasets import MultiView
+from mmocr_da.datasets.loading import load_as_shown
 from mmocr_da.datasets.seeded_dataset import seeded
 from mmocr_da.datasets.seeded_sampler import Draw
 from mmocr_da.engine.launch import load_config
@@ -47,6 +48,7 @@ def draw_views(cfg: Config, num: int, pairs: int = 3, seed: int = 0) -> List[Row
             raise ValueError(f'{name} must be at least 1, got {value}')
     register_all_modules(init_default_scope=True)
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    load_as_shown(dataset)
     transforms = [transform for pipeline in _pipelines(dataset) for transform in pipeline]
     multi_views = [transform for transform in transforms if isinstance(transform, MultiView)]
     if not multi_views:

@@ -10,7 +10,7 @@ import mmocr_da  # noqa: F401  before anything of MMOCR: it settles which versio
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from mmocr_da.engine.export import select_weights
-from mmocr_da.engine.launch import check_checkpoint
+from mmocr_da.engine.launch import check_checkpoint, check_finite
 from mmocr_da.visualization import add_picture_arguments, check_picture, gates_of, plot_gates
 
 
@@ -31,6 +31,7 @@ def main():
     if not gates:
         raise ValueError(f'{args.checkpoint} must be of a model with BatchInstanceNorm, got no '
                          'gates among its weights; which layers it has is in its config')
+    check_finite(gates, None, args.checkpoint)
     drawn = plot_gates(gates, args.out, args.by_stage, args.font)
     for name, (num, below, above) in drawn.items():
         print(f'{name}: {num} gates, {below:.1%} below 0.1, {above:.1%} above 0.9')

@@ -19,11 +19,14 @@ import torch
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 from mmengine.runner import Runner, load_checkpoint
+from mmengine.runner.checkpoint import CheckpointLoader
 from mmengine.utils import ProgressBar
 from mmocr.registry import MODELS
 from mmocr.utils import register_all_modules
 
-from mmocr_da.engine.launch import check_checkpoint, load_config
+from mmocr_da.datasets.loading import load_as_shown
+from mmocr_da.engine.export import select_weights
+from mmocr_da.engine.launch import check_checkpoint, check_finite, load_config
 from mmocr_da.engine.surrogate_hooks import find_surrogate
 from mmocr_da.evaluation.surrogate import error_by_value
 from mmocr_da.models.decoders import FreeReading, read_freely
@@ -100,6 +103,8 @@ def load_model(cfg: Config, checkpoint: str) -> torch.nn.Module:
     register_all_modules(init_default_scope=True)
     model = MODELS.build(cfg.model)
     find_surrogate(model)
+    weights = select_weights(CheckpointLoader.load_checkpoint(checkpoint, 'cpu'))
+    check_finite(weights, model, checkpoint)
     load_checkpoint(model, checkpoint, map_location='cpu')
     return model.to(get_device()).eval()
 
@@ -140,6 +145,7 @@ def main():
     if args.surrogate:
         surrogate.load(args.surrogate)
     loader = Runner.build_dataloader(cfg[f'{args.split}_dataloader'], seed=0)
+    load_as_shown(loader.dataset)
     if isinstance(surrogate, RotatedIoUSurrogate):
         kinds = compare_boxes(model, surrogate, loader, args.split)
         drawn = plot_quality(kinds, args.out, 'of 1 - IoU', 0.1, args.font)
