@@ -14,6 +14,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from mmocr.registry import TASK_UTILS
 
 from mmocr_da.engine.export import select_weights
+from mmocr_da.engine.guards import add_guards
 from mmocr_da.engine.launch import (
     check_checkpoint,
     check_dictionary,
@@ -127,6 +128,7 @@ def main():
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     weights = select_weights(CheckpointLoader.load_checkpoint(args.checkpoint, 'cpu'))
     check_finite(weights, runner.model, args.checkpoint)
+    add_guards(runner)
     runner.test()
 
 

@@ -17,6 +17,7 @@ from mmocr_da.engine.launch import (
     check_amp,
     check_checkpoint,
     check_dictionary,
+    check_training,
     enable_amp,
     enable_auto_scale_lr,
     load_config,
@@ -73,6 +74,7 @@ def main():
     check_work_dir(cfg, training=True)
     prepare_cpu_launch(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    check_training(runner)
     runner.train()
 
 

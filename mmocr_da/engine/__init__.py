@@ -1,15 +1,20 @@
 """Training: a runner goes in; loops, hooks and schedules steer it and resume where it stopped."""
+from .checkpoint_fit_hook import CheckpointFitHook
+from .ctc_fit_hook import CTCFitHook
 from .encoder_hooks import EncoderExportHook, FreezeHook
+from .finite_hook import FiniteHook
 from .hooks import GateHook
 from .label_hook import LabelSubsetHook
 from .loops import ResumableIterBasedTrainLoop
 from .optim import GateOptimWrapperConstructor
 from .param_schedulers import InverseDecayLR, InverseDecayParamScheduler
 from .representation_hook import RepresentationHook
+from .settings_hook import SettingsHook
 from .surrogate_hooks import SurrogateExportHook, SurrogateWatchHook
 
 __all__ = [
-    'EncoderExportHook', 'FreezeHook', 'GateHook', 'GateOptimWrapperConstructor', 'InverseDecayLR',
-    'InverseDecayParamScheduler', 'LabelSubsetHook', 'RepresentationHook',
-    'ResumableIterBasedTrainLoop', 'SurrogateExportHook', 'SurrogateWatchHook'
+    'CTCFitHook', 'CheckpointFitHook', 'EncoderExportHook', 'FiniteHook', 'FreezeHook', 'GateHook',
+    'GateOptimWrapperConstructor', 'InverseDecayLR', 'InverseDecayParamScheduler',
+    'LabelSubsetHook', 'RepresentationHook', 'ResumableIterBasedTrainLoop', 'SettingsHook',
+    'SurrogateExportHook', 'SurrogateWatchHook'
 ]

@@ -4,20 +4,22 @@ import os.path as osp
 import re
 from collections import OrderedDict
 from fnmatch import fnmatchcase
-from typing import Dict, List, Optional, Sequence, Tuple, Union
+from typing import List, Optional, Sequence, Tuple, Union
 
 import torch
 from mmengine.dist import master_only
 from mmengine.hooks import CheckpointHook, Hook
-from mmengine.model import is_model_wrapper
+from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import BaseLoop
 from mmocr.models.textrecog.decoders import BaseDecoder
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from mmocr_da.outputs import check_outputs, is_own, output_file
 from mmocr_da.registry import HOOKS
 from mmocr_da.version import __version__
+
+from .checkpoint_fit import is_within, load_fitting, some, weights_of
 
 
 class PartExportHook(Hook):
@@ -151,7 +153,7 @@ class EncoderExportHook(PartExportHook):
         self._names = _outermost(model, modules)
 
     def key_of(self, key: str) -> Optional[str]:
-        return key if _is_within(key, self._names) else None
+        return key if is_within(key, self._names) else None
 
     def meta(self) -> dict:
         return dict(modules=list(self._names))
@@ -221,21 +223,23 @@ class FreezeHook(Hook):
         if not self.check_loaded:
             return
         model = unwrapped(runner.model)
-        # As the runner does it: a bare state_dict is a checkpoint, too.
-        weights = checkpoint.get('state_dict', checkpoint)
-        weights = {re.sub(r'^module\.', '', key): value for key, value in weights.items()}
-        missing, found = [], 0
-        for name in self._names:
-            lacking, present = _missing(model.get_submodule(name), name, weights)
-            missing += lacking
-            found += present
+        weights = weights_of(checkpoint)
+        frozen = OrderedDict((key, value) for key, value in weights.items()
+                             if is_within(key, self._names))
+        frozen._metadata = weights._metadata
+        fit = load_fitting(model, frozen)
+        missing = [key for key in [*fit.lacking, *fit.misfits] if is_within(key, self._names)]
+        shapes = {key: tuple(model.state_dict()[key].shape) for key in fit.misfits}
+        missing = [f'{key} {shapes[key]}' if key in shapes else key
+                   for key in dict.fromkeys(missing)]
+        found = len(frozen) > len(fit.misfits) + len(fit.unused)
         if not missing:
             return
         what = 'some' if found else 'none'
         raise ValueError(
             f'load_from must have the weights of the frozen modules {self._names}, got a '
-            f'checkpoint with {what} of them: it lacks {_some(missing)}, and has '
-            f'{_some(list(weights))}; give the checkpoint of a model with the same modules, such '
+            f'checkpoint with {what} of them: it lacks {some(missing)}, and has '
+            f'{some(list(weights))}; give the checkpoint of a model with the same modules, such '
             'as encoder_iter_<N>.pth of EncoderExportHook')
 
     def before_train(self, runner) -> None:
@@ -252,7 +256,10 @@ class FreezeHook(Hook):
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
-    return model.module if is_model_wrapper(model) else model
+    """The model itself, without DDP or test-time augmentation around it."""
+    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+        model = model.module
+    return model
 
 
 def _as_names(modules: Union[str, Sequence[str]]) -> tuple:
@@ -284,29 +291,5 @@ def _outermost(model: nn.Module, patterns: Sequence[str]) -> List[str]:
             and not any(name.startswith(f'{other}.') for other in chosen)]
 
 
-def _is_within(key: str, names: Sequence[str]) -> bool:
-    return any(f'{key}.'.startswith(f'{name}.') for name in names)
-
-
 def _may_stay_in_training(part: nn.Module) -> bool:
     return isinstance(part, BaseDecoder) or (isinstance(part, nn.RNNBase) and not part.dropout)
-
-
-def _missing(module: nn.Module, name: str, weights: Dict[str, Tensor]) -> tuple:
-    """The keys that ``weights`` lack or have in another shape, and how many they do have."""
-    start = len(name) + 1
-    part = {key[start:]: value for key, value in weights.items() if key.startswith(f'{name}.')}
-    ours = module.state_dict()
-    misfits = [key for key in part if key in ours and part[key].shape != ours[key].shape]
-    fitting = {key: value for key, value in part.items() if key not in misfits}
-    # The runner will load the same in a moment. Only loading tells which keys a module can do
-    # without, as older checkpoints have no counter of batches, and those of batch norm no gates.
-    lacking = module.load_state_dict(fitting, strict=False).missing_keys
-    lacking = [f'{name}.{key}' + (f' {tuple(ours[key].shape)}' if key in misfits else '')
-               for key in lacking]
-    return lacking, sum(key in ours for key in fitting)
-
-
-def _some(keys: Sequence[str], shown: int = 5) -> str:
-    more = f' and {len(keys) - shown} more' if len(keys) > shown else ''
-    return (', '.join(map(str, keys[:shown])) or 'nothing') + more

@@ -16,9 +16,12 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import is_distributed
 from mmengine.logging import print_log
-from mmengine.runner import find_latest_checkpoint
+from mmengine.runner import Runner, find_latest_checkpoint
 from mmocr.registry import TASK_UTILS
 from torch import Tensor, nn
+
+from .checkpoint_fit_hook import CheckpointFitHook
+from .guards import add_guards
 
 
 def load_config(path: str, work_dir: Optional[str] = None, launcher: str = 'none',
@@ -84,6 +87,20 @@ def check_finite(weights: Dict[str, Tensor], model: Optional[nn.Module], path: s
             'with a lower learning rate or with clip_grad')
 
 
+def read_checkpoint(path: str) -> dict:
+    """A local checkpoint; tensors stay in the file until they are used, if it is of today."""
+    return torch.load(path, map_location='cpu', weights_only=True, mmap=zipfile.is_zipfile(path))
+
+
+def check_training(runner: Runner) -> None:
+    """Stop a training run whose checkpoint does not fit before its data are loaded."""
+    add_guards(runner)
+    path = runner._load_from
+    local = path is not None and '://' not in path
+    hook = next(hook for hook in runner.hooks if isinstance(hook, CheckpointFitHook))
+    hook.check_early(runner, read_checkpoint(path) if local else None)
+
+
 def check_dictionary(cfg: Config, checkpoint: Optional[str], fine_tuning: bool = False) -> None:
     """Raise a ValueError if ``checkpoint`` was trained with another dictionary than the config's.
 
@@ -98,9 +115,7 @@ def check_dictionary(cfg: Config, checkpoint: Optional[str], fine_tuning: bool =
         return
     try:
         ours = TASK_UTILS.build(cfg.model.decoder.dictionary)
-        loaded = torch.load(checkpoint, map_location='cpu', weights_only=True,
-                            mmap=zipfile.is_zipfile(checkpoint))
-        arguments = _dictionary_of(loaded['meta']['cfg'])
+        arguments = _dictionary_of(read_checkpoint(checkpoint)['meta']['cfg'])
         if not osp.isfile(arguments['dict_file']):  # on this machine; nothing is downloaded
             print_log(f'the dictionary of {checkpoint!r} could not be compared with that of the '
                       f'config, as {arguments["dict_file"]!r} is not there', logger='current',

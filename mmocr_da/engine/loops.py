@@ -16,6 +16,8 @@ from torch.utils.data import DataLoader
 from mmocr_da.datasets.notes import data_samples_of
 from mmocr_da.registry import LOOPS
 
+from .guards import add_guards
+
 
 @LOOPS.register_module()
 class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
@@ -28,7 +30,8 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
     * A sampler without a seed gets the one that it had before.
 
     It also says after each validation and at the end which images could not be read; they are
-    in the checkpoint, in the message hub's ``skipped_images``.
+    in the checkpoint, in the message hub's ``skipped_images``. And it adds the hooks that stop a
+    run which cannot work (:mod:`mmocr_da.engine.guards`).
 
     Args: as :class:`mmengine.runner.IterBasedTrainLoop`.
     """
@@ -42,6 +45,7 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
         # from the beginning, before it is known where the run starts.
         super().__init__(runner, _Unstarted(dataloader), *args, **kwargs)
         self.dataloader = dataloader
+        add_guards(runner)
         # None: MMOCR's vis_scheduler.py trains on a list.
         sampler = getattr(dataloader, 'sampler', None)
         size = getattr(sampler, 'batch_size', None)
@@ -53,6 +57,10 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
 
     def run(self) -> torch.nn.Module:
         """Launch training."""
+        if self._iter >= self._max_iters:
+            self.runner.logger.warning(
+                f'Nothing to do: the checkpoint is of iteration {self._iter}, and '
+                f'train_cfg.max_iters is {self._max_iters}. Raise it to train on')
         self.runner.call_hook('before_train')
         # As in MMEngine, the whole training is one big epoch to the hooks.
         self.runner.call_hook('before_train_epoch')

@@ -1,0 +1,81 @@
+"""A checkpoint that does not fit the run stops it before the first iteration."""
+from typing import Optional
+
+from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapper
+from mmengine.runner import BaseLoop, find_latest_checkpoint
+
+from mmocr_da.registry import HOOKS
+
+from .checkpoint_fit import check_pretrained, check_start, check_whole, some
+from .encoder_hooks import unwrapped
+from .resume import align_optimizer, check_resume, parameters_by_group
+
+
+@HOOKS.register_module()
+class CheckpointFitHook(Hook):
+    """Stop a run whose ``load_from``, ``Pretrained`` file or checkpoint to resume does not fit.
+
+    MMEngine skips weights that do not fit, and training would start from random ones. Training may
+    do so where the config says it, ``new_parts=['decoder']``; testing may not.
+
+    ``tools/train.py`` and ``tools/test.py`` add the hook, and so does
+    :class:`ResumableIterBasedTrainLoop`.
+    """
+
+    # After FreezeHook, which knows better what it needs, and before EMAHook takes the weights.
+    priority = 'ABOVE_NORMAL'
+
+    def __init__(self) -> None:
+        self._checked: Optional[str] = None
+
+    def check_early(self, runner, checkpoint: Optional[dict]) -> None:
+        """Check a run that will train before its data are loaded.
+
+        Args:
+            checkpoint: That of ``load_from``; None if there is none, or it is not on this machine.
+        """
+        check_pretrained(unwrapped(runner.model), runner.cfg.get('new_parts', ()))
+        self._checked = ''
+        if checkpoint is not None:
+            self._check_training(runner, checkpoint)
+            self._checked = runner._load_from
+
+    def before_run(self, runner) -> None:
+        if isinstance(runner._train_loop, BaseLoop) and self._checked is None:
+            check_pretrained(unwrapped(runner.model), runner.cfg.get('new_parts', ()))
+
+    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+        if not isinstance(runner._train_loop, BaseLoop):
+            check_whole(unwrapped(runner.model), checkpoint, f'the checkpoint {runner._load_from!r}')
+            return
+        if self._checked != runner._load_from:
+            self._check_training(runner, checkpoint)
+        if runner._resume and isinstance(runner.optim_wrapper, OptimWrapper) \
+                and 'optimizer' in checkpoint:
+            align_optimizer(
+                checkpoint['optimizer'], checkpoint['meta'].get('optimizer_parameters'),
+                parameters_by_group(runner.optim_wrapper.optimizer, unwrapped(runner.model)),
+                _path(runner))
+
+    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+        if isinstance(runner.optim_wrapper, OptimWrapper):
+            checkpoint['meta']['optimizer_parameters'] = parameters_by_group(
+                runner.optim_wrapper.optimizer, unwrapped(runner.model))
+
+    @staticmethod
+    def _check_training(runner, checkpoint: dict) -> None:
+        model, path = unwrapped(runner.model), _path(runner)
+        if runner._resume:
+            check_resume(model, runner.cfg, checkpoint, path)
+            return
+        lacking = check_start(model, checkpoint, f'load_from ({path!r})',
+                              runner.cfg.get('new_parts', ()))
+        if lacking:
+            runner.logger.warning(f'{path} has no weight for {some(lacking)}: '
+                                  f'{"it starts" if len(lacking) == 1 else "they start"} as if '
+                                  'there were no load_from')
+
+
+def _path(runner) -> str:
+    return runner._load_from or find_latest_checkpoint(runner.work_dir)

@@ -1,0 +1,137 @@
+"""Labels that CTC cannot read out of an image's frames are named before training starts."""
+from itertools import islice
+from typing import Iterator, List, Optional, Tuple
+
+import torch
+from mmengine.dataset import pseudo_collate
+from mmengine.hooks import Hook
+from mmocr.models.textrecog.module_losses import CTCModuleLoss
+from torch import nn
+
+from mmocr_da.datasets.seeded_dataset import seeded
+from mmocr_da.datasets.two_domain_dataset import TwoDomainDataset
+from mmocr_da.datasets.unlabelled_dataset import UnlabelledDataset
+from mmocr_da.registry import HOOKS
+
+from .checkpoint_fit import some
+from .encoder_hooks import unwrapped
+
+
+@HOOKS.register_module()
+class CTCFitHook(Hook):
+    """Stop before the first iteration if CTC cannot read some label: its loss is infinite.
+
+    A label needs a frame for each character, and one between two equal ones for the blank. The
+    number of frames is that of the model, for images as the pipeline of the training data scales
+    them. A pipeline that makes images of different widths is not checked here:
+    :class:`FiniteHook` stops such a run at the batch.
+
+    Args:
+        max_labels: How many labels are looked at, so that large data do not delay the start.
+    """
+
+    #: Images that must have one size for a pipeline to be of fixed size.
+    probes = 4
+
+    def __init__(self, max_labels: int = 1_000_000) -> None:
+        self.max_labels = max_labels
+
+    def before_train(self, runner) -> None:
+        model = unwrapped(runner.model)
+        module_loss = _ctc_loss(model)
+        if module_loss is None or runner.iter >= runner.max_iters:
+            return
+        dataset = runner.train_dataloader.dataset
+        frames = self._frames(model, dataset)
+        if frames is None:
+            return
+        endless, cut, total = [], [], 0
+        for text, path in islice(labels_of(dataset), self.max_labels):
+            total += 1
+            # Fits whatever it repeats; most labels do.
+            if 2 * len(text) - 1 <= frames:
+                continue
+            indexes = _indexes(text, module_loss)
+            if frames_needed(indexes[:frames]) > frames:  # MMOCR cuts a label by itself
+                endless.append(f'{text!r} ({path}) needs {frames_needed(indexes)}')
+            elif len(indexes) > frames:
+                cut.append(f'{text!r} ({path})')
+        if cut:
+            runner.logger.warning(
+                f'{len(cut)} of {total} labels are longer than the {frames} frames of an image and '
+                f'are trained without their end: {some(cut)}. {_REMEDY}')
+        if not endless:
+            return
+        message = (f'{len(endless)} of {total} labels need more frames than the {frames} that CTC '
+                   f'has of an image: {some(endless)}')
+        if not module_loss.ctc_loss.zero_infinity:
+            raise ValueError(f'{message}. Their loss is infinite. {_REMEDY}, or set zero_infinity='
+                             'True in model.decoder.module_loss, which skips them')
+        runner.logger.warning(f'{message}. They are skipped, as zero_infinity=True. {_REMEDY}')
+
+    def _frames(self, model: nn.Module, dataset) -> Optional[int]:
+        """Frames of the model for an image of the pipeline; None if their size varies."""
+        labelled = (dataset.domain_sizes[0] if isinstance(dataset, TwoDomainDataset)
+                    else len(dataset))
+        places = {i * (labelled - 1) // max(self.probes - 1, 1) for i in range(self.probes)}
+        with seeded(0):
+            items = [dataset[i] for i in sorted(places)]
+        inputs = [item['inputs'] for item in items if item is not None]
+        if not inputs or len({tuple(image.shape) for image in inputs}) > 1:
+            return None
+        return count_frames(model, items[0])
+
+
+_REMEDY = ('Make the images wider (the scale of Resize in the train_pipeline), or leave these '
+           'labels out')
+
+
+def _ctc_loss(model: nn.Module) -> Optional[CTCModuleLoss]:
+    """The CTC loss that trains a recognizer, if there is one."""
+    module_loss = getattr(getattr(model, 'decoder', None), 'module_loss', None)
+    learns = not hasattr(model, 'contrastive_loss') and getattr(model, 'supervised_weight', 1)
+    return module_loss if learns and isinstance(module_loss, CTCModuleLoss) else None
+
+
+@torch.no_grad()
+def count_frames(model: nn.Module, item: dict) -> int:
+    """Number of frames that a CTC model makes of the image of an item of a dataset."""
+    was_training = model.training
+    model.eval()
+    data = model.data_preprocessor(pseudo_collate([item]), False)
+    frames = model(**data, mode='tensor').size(1)
+    model.train(was_training)
+    return frames
+
+
+def frames_needed(indexes: List[int]) -> int:
+    """
+    >>> frames_needed([1, 2, 1]), frames_needed([1, 1, 1])
+    (3, 5)
+    """
+    return len(indexes) + sum(a == b for a, b in zip(indexes, indexes[1:]))
+
+
+def _indexes(text: str, module_loss: CTCModuleLoss) -> List[int]:
+    cased = getattr(text, module_loss.letter_case)() if module_loss.letter_case in (
+        'upper', 'lower') else text
+    known = module_loss.dictionary
+    # An unknown character, where that is an error, is reported when the text is encoded.
+    return [known.char2idx(char, strict=False) for char in cased]
+
+
+def labels_of(dataset) -> Iterator[Tuple[str, str]]:
+    """Text and path, or key, of all labelled images in a dataset of datasets."""
+    if isinstance(dataset, UnlabelledDataset):
+        return
+    if hasattr(dataset, 'datasets'):
+        for part in dataset.datasets:
+            yield from labels_of(part)
+        return
+    if not hasattr(dataset, 'get_data_info'):
+        return
+    for i in range(len(dataset)):
+        data = dataset.get_data_info(i)
+        for instance in data.get('instances') or ():
+            if isinstance(instance.get('text'), str):
+                yield instance['text'], str(data.get('img_path') or data.get('img_key') or i)

@@ -1,0 +1,111 @@
+"""Training stops at the first loss that is no number, before its weights are saved."""
+import math
+from typing import Dict, List, Optional
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.optim import AmpOptimWrapper
+
+from mmocr_da.datasets.seeded_dataset import data_samples_of
+from mmocr_da.registry import HOOKS
+
+from .checkpoint_fit import some
+
+
+@HOOKS.register_module()
+class FiniteHook(Hook):
+    """Stop training when a loss, the norm of the gradient or a weight is infinite or NaN.
+
+    The error names the images and labels of the batch. In mixed precision, the gradient scaler
+    skips such a step, and only ``patience`` of them in a row stop the run. The weights are looked
+    at before each checkpoint, so that those in a file are finite.
+
+    The numbers are those that MMEngine fetches from the device for its log in any case.
+
+    Args:
+        patience: Number of skipped steps in a row that stop training in mixed precision. The
+            scaler halves its factor with each, so that 16 bring it from its start to 1.
+    """
+
+    # After RuntimeInfoHook, which fetches the losses, and before EMAHook takes the weights.
+    priority = 'HIGH'
+
+    def __init__(self, patience: int = 30) -> None:
+        if not isinstance(patience, int) or patience < 1:
+            raise ValueError(f'patience must be a number of steps of at least 1, got {patience!r}')
+        self.patience = patience
+        self._skipped = 0
+        self._scale: Optional[float] = None
+
+    def after_train_iter(self, runner, batch_idx: int, data_batch=None,
+                         outputs: Optional[dict] = None) -> None:
+        values = _losses(runner, outputs or {})
+        if all(map(math.isfinite, values.values())):
+            self._skipped = 0
+            self._check_scale(runner)
+            return
+        message = (f'{_not_finite(values)} in iteration {runner.iter + 1}. The batch: '
+                   f'{_batch(data_batch)}')
+        self._skipped += 1
+        if isinstance(runner.optim_wrapper, AmpOptimWrapper) and self._skipped < self.patience:
+            if self._skipped == 1:
+                runner.logger.warning(f'{message}. Mixed precision skips this step; {self.patience} '
+                                      'of them in a row stop the run')
+            return
+        ctc = f'. {_CTC}' if not math.isfinite(values.get('loss_ctc', 0)) else ''
+        raise ValueError(f'{message}. {_CAUSES}{ctc}')
+
+    def _check_scale(self, runner) -> None:
+        """Mixed precision also skips steps whose loss is finite and whose gradient is not."""
+        scaler = getattr(runner.optim_wrapper, 'loss_scaler', None)
+        if scaler is None or not self.every_n_train_iters(runner, self.patience):
+            return
+        before, self._scale = self._scale, scaler.get_scale()
+        if before and self._scale <= before * scaler.get_backoff_factor()**self.patience:
+            raise ValueError(f'the gradient was not finite in {self.patience} steps in a row, which '
+                             f'mixed precision skipped: at iteration {runner.iter + 1} its scale is '
+                             f'{self._scale:g}. {_CAUSES}')
+
+    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+        ruined = [key for key, value in checkpoint['state_dict'].items()
+                  if isinstance(value, torch.Tensor) and not torch.isfinite(value).all()]
+        if ruined:
+            raise ValueError(
+                f'{len(ruined)} of {len(checkpoint["state_dict"])} weights are not finite at '
+                f'iteration {checkpoint["meta"].get("iter")}: {some(ruined)}. No checkpoint of '
+                f'them is saved. {_CAUSES}')
+
+
+_CAUSES = ('Such a step ruins the weights, so that the run cannot go on: resume from the last '
+           'checkpoint with a lower learning rate or optim_wrapper.clip_grad=dict(max_norm=5), '
+           'and look at the labels of the images, or leave them out')
+_CTC = ('The loss of CTC is infinite for a label that needs more frames than its image has: one for '
+        'each character and one between two equal ones')
+
+
+def _losses(runner, outputs: dict) -> Dict[str, float]:
+    """Losses of the iteration and, where it is clipped, the norm of the gradient."""
+    logged = runner.message_hub.log_scalars
+    names = [name for name in outputs if 'loss' in name]
+    if 'train/grad_norm' in logged:
+        names.append('grad_norm')
+    return {name: float(logged[f'train/{name}'].current() if f'train/{name}' in logged
+                        else outputs[name]) for name in names}
+
+
+def _not_finite(values: Dict[str, float]) -> str:
+    found = [f'{name}={value}' for name, value in values.items() if not math.isfinite(value)]
+    return f'Not finite: {", ".join(found)}'
+
+
+def _batch(data_batch) -> str:
+    return some([_image(sample) for sample in data_samples_of(data_batch or {})], 16)
+
+
+def _image(sample) -> str:
+    text = getattr(sample.get('gt_text'), 'item', None)
+    boxes = sample.get('gt_instances')
+    label: List[str] = [repr(text)] if text else []
+    if boxes is not None:
+        label.append(f'{len(boxes)} boxes')
+    return ' '.join([str(sample.get('img_path') or sample.get('img_key') or 'an image'), *label])

@@ -1,0 +1,180 @@
+"""What a resumed run has to have in common with the run that wrote its checkpoint."""
+import ast
+import logging
+from typing import Any, Dict, List, Optional, Tuple
+
+from mmengine.config import Config
+from mmengine.logging import print_log
+from torch import nn
+
+from .checkpoint_fit import load_fitting, some, weights_of
+
+#: Settings of a dataloader that batches do not depend on.
+_SPEED_ONLY = ('num_workers', 'persistent_workers', 'pin_memory', 'prefetch_factor')
+_MISSING = object()
+
+Change = Tuple[str, Any, Any]
+
+
+def check_resume(model: nn.Module, cfg: Config, checkpoint: dict, path: str) -> None:
+    """Raise a ValueError if a run cannot be resumed; warn if it will not be the same run.
+
+    Args:
+        cfg: The config of the run that shall go on.
+    """
+    changes = changed_settings(checkpoint, cfg)
+    _check_model(model, checkpoint, path, changes)
+    _check_optimizer(changes, path)
+    _check_length(checkpoint, cfg, path)
+    ignored = [c for c in changes if c[0].startswith(('optim_wrapper.', 'param_scheduler'))]
+    if ignored:
+        _warn(f'--resume takes the optimizer and its schedules from {path}, so that these changes '
+              f'of the config have NO effect: {_listed(ignored)}. {_go_on(path)}')
+    data = [c for c in changes if c[0].startswith('train_dataloader')
+            and c[0].split('.')[-1] not in _SPEED_ONLY]
+    if data:
+        _warn('the training data differ from those of the checkpoint, so that the resumed run is '
+              f'not the one that a run without a stop would have been: {_listed(data)}')
+
+
+def changed_settings(checkpoint: dict, cfg: Config) -> List[Change]:
+    """``(setting, value in the checkpoint, value now)`` of all that differ.
+
+    The checkpoint's config is the text that MMEngine saves with it; it is read, not run. Without
+    one, or if one of them is not text alone, nothing is known to differ.
+    """
+    try:
+        old = read_config(checkpoint['meta']['cfg'])
+        new = read_config(cfg.pretty_text)
+    except (KeyError, TypeError, SyntaxError, ValueError):
+        return []
+    return list(_differences(old, new))
+
+
+def read_config(text: str) -> Dict[str, Any]:
+    """The settings in the text of a config, which is not run: it may come from anywhere.
+
+    >>> read_config("model = dict(type='CRNN', layers=[1, -2])")
+    {'model': {'type': 'CRNN', 'layers': [1, -2]}}
+    """
+    return {node.targets[0].id: _value(node.value) for node in ast.parse(text).body
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)}
+
+
+def _value(node: ast.expr) -> Any:
+    if isinstance(node, ast.Call) and getattr(node.func, 'id', None) == 'dict':
+        value = {}
+        for argument in node.args:  # `dict({...})`, as MMEngine writes keys that are no names
+            value.update(_value(argument))
+        value.update({keyword.arg: _value(keyword.value) for keyword in node.keywords})
+        return value
+    if isinstance(node, ast.Dict):
+        return {_value(key): _value(value) for key, value in zip(node.keys, node.values)}
+    if isinstance(node, (ast.List, ast.Tuple)):
+        return [_value(element) for element in node.elts]
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        return ast.unparse(node)  # such as `inf`
+
+
+def _differences(old: Any, new: Any, name: str = ''):
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in {**old, **new}:
+            yield from _differences(old.get(key, _MISSING), new.get(key, _MISSING),
+                                    f'{name}.{key}' if name else str(key))
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        for i, pair in enumerate(zip(old, new)):
+            yield from _differences(*pair, f'{name}[{i}]')
+    elif old != new:
+        yield name, old, new
+
+
+def _check_model(model: nn.Module, checkpoint: dict, path: str, changes: List[Change]) -> None:
+    fit = load_fitting(model, weights_of(checkpoint))
+    if not any(fit):
+        return
+    new = [key for key in fit.lacking if key not in fit.misfits]
+    differences = [f'{what} {some(keys)}' for what, keys in (
+        ('new here:', new), ('only in the checkpoint:', fit.unused),
+        ('of another shape:', fit.misfits)) if keys]
+    of_model = [change for change in changes if change[0].startswith('model')]
+    settings = f'. Changed settings: {_listed(of_model)}' if of_model else ''
+    raise ValueError(f'--resume needs the model that was trained, got {path!r} of another: '
+                     f'{"; ".join(differences)}{settings}. {_go_on(path)}')
+
+
+def _check_optimizer(changes: List[Change], path: str) -> None:
+    changed = [c for c in changes if c[0] in ('optim_wrapper.optimizer.type',
+                                              'optim_wrapper.constructor')]
+    if changed:
+        raise ValueError(f'--resume needs the optimizer that was trained with, got {path!r} of '
+                         f'another: {_listed(changed)}. {_go_on(path)}')
+
+
+def _check_length(checkpoint: dict, cfg: Config, path: str) -> None:
+    train_cfg = cfg.get('train_cfg') or {}
+    for unit in ('iter', 'epoch'):
+        end, done = train_cfg.get(f'max_{unit}s'), (checkpoint.get('meta') or {}).get(unit)
+        if isinstance(end, int) and isinstance(done, int) and done > end:
+            raise ValueError(f'train_cfg.max_{unit}s must be at least the {done} {unit}s that '
+                             f'{path!r} was trained for, got {end}: there is nothing to do. Raise '
+                             'it, or test the checkpoint')
+
+
+def parameters_by_group(optimizer, model: nn.Module) -> List[List[str]]:
+    """Names of the parameters in each group of an optimizer, in its order."""
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    return [[names.get(parameter, '?') for parameter in group['params']]
+            for group in optimizer.param_groups]
+
+
+def align_optimizer(state: dict, saved: Optional[List[List[str]]], groups: List[List[str]],
+                    path: str) -> None:
+    """Bring the state of an optimizer into the order of the parameters here, by their names.
+
+    An optimizer knows its parameters by their place; a model may list the same ones in another
+    order. A ValueError says which parameters differ.
+
+    Args:
+        state: ``state_dict`` of the optimizer in the checkpoint; changed in place.
+        saved: Names in its groups; None in checkpoints of other programs and older versions.
+        groups: Names in the groups of the optimizer here.
+    """
+    counts = [len(group['params']) for group in state['param_groups']]
+    if saved is None and counts == [len(group) for group in groups] or saved == groups:
+        return
+    if saved is None or [sorted(group) for group in saved] != [sorted(group) for group in groups]:
+        there = {name for group in saved or () for name in group}
+        here = {name for group in groups for name in group}
+        names = (f'; new here: {some(sorted(here - there))}; only in the checkpoint: '
+                 f'{some(sorted(there - here))}' if saved else '')
+        raise ValueError(
+            f'--resume needs an optimizer of the same parameters, got {path!r} with groups of '
+            f'{counts} parameters against {[len(group) for group in groups]} here{names}. '
+            f'{_go_on(path)}')
+    place = {name: i for group, entry in zip(saved, state['param_groups'])
+             for name, i in zip(group, entry['params'])}
+    new_place = {place[name]: i for i, name in enumerate(name for group in groups
+                                                         for name in group)}
+    state['state'] = {new_place[i]: value for i, value in state['state'].items()}
+    for entry, group in zip(state['param_groups'], groups):
+        entry['params'] = [new_place[place[name]] for name in group]
+
+
+def _go_on(path: str) -> str:
+    return (f'To go on from its weights with the config as it is now, set load_from={path!r} and '
+            'leave --resume out: optimizer and iteration start again')
+
+
+def _listed(changes: List[Change]) -> str:
+    return some([f'{name}: {_shown(old)} -> {_shown(new)}' for name, old, new in changes], 8)
+
+
+def _shown(value: Any, length: int = 60) -> str:
+    text = 'nothing' if value is _MISSING else repr(value)
+    return text if len(text) <= length else f'{text[:length]}...'
+
+
+def _warn(message: str) -> None:
+    print_log(message, logger='current', level=logging.WARNING)
