@@ -26,6 +26,12 @@ def foreign(trained, tmp_path_factory):
     return path
 
 
+@pytest.fixture(autouse=True)
+def _plain_configs(monkeypatch):
+    """Most of the time would go into the layout of the config's text."""
+    monkeypatch.setattr('mmengine.config.config.FormatCode', lambda text, **_: (text, True))
+
+
 def runner_of(config, work_dir, **options):
     cfg = Config.fromfile(config)
     cfg.merge_from_dict(dict(work_dir=str(work_dir), experiment_name=str(work_dir), **options))
@@ -59,7 +65,7 @@ def test_parts_named_in_the_config_may_start_at_random(toy, trained, run_tool, t
                for key, value in checkpoint['state_dict'].items()}
     torch.save(dict(state_dict=weights), tmp_path / 'part.pth')
     arguments = [toy, '--work-dir', tmp_path / 'run', '--cfg-options', 'train_cfg.max_iters=1',
-                 f'load_from={tmp_path / "part.pth"}']
+                 f'load_from={tmp_path / "part.pth"}', f'experiment_name={tmp_path.name}']
     with pytest.raises(ValueError, match=r"0 of 13 of decoder.*new_parts=\['decoder'\]"):
         run_tool('train', *arguments)
     run_tool('train', *arguments, 'new_parts=decoder')
