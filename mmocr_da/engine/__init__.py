@@ -4,8 +4,10 @@ from .ctc_fit_hook import CTCFitHook
 from .encoder_hooks import EncoderExportHook, FreezeHook
 from .finite_hook import FiniteHook
 from .hooks import GateHook
+from .label_check import LabelCheckHook
 from .label_hook import LabelSubsetHook
 from .loops import ResumableIterBasedTrainLoop
+from .notes_hook import NotesHook
 from .optim import GateOptimWrapperConstructor
 from .param_schedulers import InverseDecayLR, InverseDecayParamScheduler
 from .representation_hook import RepresentationHook
@@ -15,6 +17,6 @@ from .surrogate_hooks import SurrogateExportHook, SurrogateWatchHook
 __all__ = [
     'CTCFitHook', 'CheckpointFitHook', 'EncoderExportHook', 'FiniteHook', 'FreezeHook', 'GateHook',
     'GateOptimWrapperConstructor', 'InverseDecayLR', 'InverseDecayParamScheduler',
-    'LabelSubsetHook', 'RepresentationHook', 'ResumableIterBasedTrainLoop', 'SettingsHook',
-    'SurrogateExportHook', 'SurrogateWatchHook'
+    'LabelCheckHook', 'LabelSubsetHook', 'NotesHook', 'RepresentationHook',
+    'ResumableIterBasedTrainLoop', 'SettingsHook', 'SurrogateExportHook', 'SurrogateWatchHook'
 ]

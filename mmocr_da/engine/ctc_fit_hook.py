@@ -1,20 +1,21 @@
 """Labels that CTC cannot read out of an image's frames are named before training starts."""
 from itertools import islice
-from typing import Iterator, List, Optional, Tuple
+from typing import Iterable, List, Optional
 
 import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.hooks import Hook
+from mmengine.logging import MMLogger
 from mmocr.models.textrecog.module_losses import CTCModuleLoss
 from torch import nn
 
-from mmocr_da.datasets.seeded_dataset import seeded
+from mmocr_da.datasets.labels import labels_of
+from mmocr_da.datasets.seeded_dataset import SeededDataset, seeded
 from mmocr_da.datasets.two_domain_dataset import TwoDomainDataset
-from mmocr_da.datasets.unlabelled_dataset import UnlabelledDataset
 from mmocr_da.registry import HOOKS
 
-from .checkpoint_fit import some
 from .encoder_hooks import unwrapped
+from .label_check import HOW_TO_SKIP, Label, examples, pipeline_makes_labels
 
 
 @HOOKS.register_module()
@@ -43,31 +44,9 @@ class CTCFitHook(Hook):
             return
         dataset = runner.train_dataloader.dataset
         frames = self._frames(model, dataset)
-        if frames is None:
-            return
-        endless, cut, total = [], [], 0
-        for text, path in islice(labels_of(dataset), self.max_labels):
-            total += 1
-            # Fits whatever it repeats; most labels do.
-            if 2 * len(text) - 1 <= frames:
-                continue
-            indexes = _indexes(text, module_loss)
-            if frames_needed(indexes[:frames]) > frames:  # MMOCR cuts a label by itself
-                endless.append(f'{text!r} ({path}) needs {frames_needed(indexes)}')
-            elif len(indexes) > frames:
-                cut.append(f'{text!r} ({path})')
-        if cut:
-            runner.logger.warning(
-                f'{len(cut)} of {total} labels are longer than the {frames} frames of an image and '
-                f'are trained without their end: {some(cut)}. {_REMEDY}')
-        if not endless:
-            return
-        message = (f'{len(endless)} of {total} labels need more frames than the {frames} that CTC '
-                   f'has of an image: {some(endless)}')
-        if not module_loss.ctc_loss.zero_infinity:
-            raise ValueError(f'{message}. Their loss is infinite. {_REMEDY}, or set zero_infinity='
-                             'True in model.decoder.module_loss, which skips them')
-        runner.logger.warning(f'{message}. They are skipped, as zero_infinity=True. {_REMEDY}')
+        if frames is not None:
+            check_frames(islice(labels_of(dataset), self.max_labels), frames, dataset, module_loss,
+                         runner.logger)
 
     def _frames(self, model: nn.Module, dataset) -> Optional[int]:
         """Frames of the model for an image of the pipeline; None if their size varies."""
@@ -82,8 +61,51 @@ class CTCFitHook(Hook):
         return count_frames(model, items[0])
 
 
+def check_frames(labels: Iterable[Label], frames: int, dataset, module_loss: CTCModuleLoss,
+                 logger: MMLogger) -> None:
+    """Raise a ValueError, warn or leave out what CTC cannot read out of ``frames``; see the hook.
+
+    With ``skip_unusable`` of a :class:`SeededDataset` the images of such labels are left out.
+    """
+    endless, cut, total = [], [], 0
+    for index, text in labels:
+        total += 1
+        # It fits whatever it repeats, as most labels do.
+        if text is None or 2 * len(text) - 1 <= frames:
+            continue
+        tokens = _tokens(text, module_loss)
+        if frames_needed(tokens[:frames]) > frames:  # MMOCR cuts a label by itself
+            endless.append((index, text))
+        elif len(tokens) > frames:
+            cut.append((index, text))
+    if not (endless or cut) or pipeline_makes_labels(dataset, endless + cut):
+        return
+    parts = []
+    if endless:
+        parts.append(f'{len(endless)} of {total} labels need more frames than the {frames} that '
+                     'CTC has of an image, one for each character and one between two equal ones'
+                     f'{examples(dataset, endless)}')
+    if cut:
+        parts.append(f'{len(cut)} of {total} labels are longer than the {frames} frames of an '
+                     f'image and are trained without their end{examples(dataset, cut)}')
+    message = '. '.join(parts)
+    zeroed = module_loss.ctc_loss.zero_infinity
+    if isinstance(dataset, SeededDataset) and dataset.skip_unusable:
+        if len(endless) + len(cut) == total:
+            raise ValueError(f'no label is left. {message}. {_REMEDY}')
+        dataset.leave_out(index for index, _ in endless + cut)
+        logger.warning(f'{message}. Images left out: {len(endless) + len(cut)} of {total}')
+    elif endless and not zeroed:
+        raise ValueError(f'{message}. The loss of a label with too few frames is infinite. '
+                         f'{_REMEDY}, or set zero_infinity=True in model.decoder.module_loss, which '
+                         'gives it the loss 0')
+    else:
+        fate = '. With zero_infinity=True the loss of the former is 0' if endless else ''
+        logger.warning(f'{message}{fate}. {_REMEDY}')
+
+
 _REMEDY = ('Make the images wider (the scale of Resize in the train_pipeline), or leave these '
-           'labels out')
+           f'images out: {HOW_TO_SKIP}')
 
 
 def _ctc_loss(model: nn.Module) -> Optional[CTCModuleLoss]:
@@ -112,26 +134,9 @@ def frames_needed(indexes: List[int]) -> int:
     return len(indexes) + sum(a == b for a, b in zip(indexes, indexes[1:]))
 
 
-def _indexes(text: str, module_loss: CTCModuleLoss) -> List[int]:
+def _tokens(text: str, module_loss: CTCModuleLoss) -> List[int]:
     cased = getattr(text, module_loss.letter_case)() if module_loss.letter_case in (
         'upper', 'lower') else text
     known = module_loss.dictionary
     # An unknown character, where that is an error, is reported when the text is encoded.
     return [known.char2idx(char, strict=False) for char in cased]
-
-
-def labels_of(dataset) -> Iterator[Tuple[str, str]]:
-    """Text and path, or key, of all labelled images in a dataset of datasets."""
-    if isinstance(dataset, UnlabelledDataset):
-        return
-    if hasattr(dataset, 'datasets'):
-        for part in dataset.datasets:
-            yield from labels_of(part)
-        return
-    if not hasattr(dataset, 'get_data_info'):
-        return
-    for i in range(len(dataset)):
-        data = dataset.get_data_info(i)
-        for instance in data.get('instances') or ():
-            if isinstance(instance.get('text'), str):
-                yield instance['text'], str(data.get('img_path') or data.get('img_key') or i)

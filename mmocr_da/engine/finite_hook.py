@@ -1,15 +1,16 @@
 """Training stops at the first loss that is no number, before its weights are saved."""
 import math
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Set
 
 import torch
 from mmengine.hooks import Hook
 from mmengine.optim import AmpOptimWrapper
 
-from mmocr_da.datasets.seeded_dataset import data_samples_of
+from mmocr_da.datasets.notes import data_samples_of
 from mmocr_da.registry import HOOKS
 
 from .checkpoint_fit import some
+from .encoder_hooks import unwrapped
 
 
 @HOOKS.register_module()
@@ -36,6 +37,12 @@ class FiniteHook(Hook):
         self.patience = patience
         self._skipped = 0
         self._scale: Optional[float] = None
+        self._constants: Set[str] = set()
+
+    def before_train(self, runner) -> None:
+        # Masks, such as those of SVTR, are infinite.
+        self._constants = {key for key, value in unwrapped(runner.model).named_buffers()
+                           if not torch.isfinite(value).all()}
 
     def after_train_iter(self, runner, batch_idx: int, data_batch=None,
                          outputs: Optional[dict] = None) -> None:
@@ -68,7 +75,8 @@ class FiniteHook(Hook):
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         ruined = [key for key, value in checkpoint['state_dict'].items()
-                  if isinstance(value, torch.Tensor) and not torch.isfinite(value).all()]
+                  if isinstance(value, torch.Tensor) and key not in self._constants
+                  and not torch.isfinite(value).all()]
         if ruined:
             raise ValueError(
                 f'{len(ruined)} of {len(checkpoint["state_dict"])} weights are not finite at '

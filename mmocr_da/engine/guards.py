@@ -4,9 +4,11 @@ from mmengine.runner import Runner
 from .checkpoint_fit_hook import CheckpointFitHook
 from .ctc_fit_hook import CTCFitHook
 from .finite_hook import FiniteHook
+from .label_check import LabelCheckHook
+from .notes_hook import NotesHook
 from .settings_hook import SettingsHook
 
-GUARDS = (CheckpointFitHook, SettingsHook, CTCFitHook, FiniteHook)
+GUARDS = (CheckpointFitHook, SettingsHook, NotesHook, LabelCheckHook, CTCFitHook, FiniteHook)
 
 
 def add_guards(runner: Runner) -> None:

@@ -50,7 +50,7 @@ def check_labels(dataset, module_loss: BaseTextRecogModuleLoss, logger: MMLogger
             unknown.append((index, text))
         elif len(text) > longest:
             long.append((index, text))
-    if not (unknown or long or missing) or _pipeline_makes_labels(dataset, unknown + missing):
+    if not (unknown or long or missing) or pipeline_makes_labels(dataset, unknown + missing):
         return
     if missing:
         raise ValueError(_report_missing(dataset, missing, total))
@@ -62,7 +62,7 @@ def check_labels(dataset, module_loss: BaseTextRecogModuleLoss, logger: MMLogger
     if long:
         parts.append(f'{len(long)} of {total} labels are longer than the {longest} characters that '
                      f'max_seq_len={module_loss.max_seq_len} of the decoder leaves'
-                     f'{_examples(dataset, long)}')
+                     f'{examples(dataset, long)}')
     message = '. '.join(parts)
     if skips:
         unusable = long + (unknown if strict else [])
@@ -72,13 +72,13 @@ def check_labels(dataset, module_loss: BaseTextRecogModuleLoss, logger: MMLogger
         logger.warning(f'{message}. Images left out: {len(unusable)} of {total}')
     elif unknown and strict:
         raise ValueError(f'{message}. Add the characters to the dict_file, set with_unknown=True '
-                         f'in the dictionary, or leave these images out: {_HOW_TO_SKIP}')
+                         f'in the dictionary, or leave these images out: {HOW_TO_SKIP}')
     else:
         logger.warning(message + (f'. MMOCR cuts what is too long: raise max_seq_len, or leave '
-                                  f'these images out: {_HOW_TO_SKIP}' if long else ''))
+                                  f'these images out: {HOW_TO_SKIP}' if long else ''))
 
 
-_HOW_TO_SKIP = 'skip_unusable=True of TwoDomainDataset or SeededDataset'
+HOW_TO_SKIP = 'skip_unusable=True of TwoDomainDataset or SeededDataset'
 
 
 def _limits(module_loss: BaseTextRecogModuleLoss) -> Tuple[set, Callable[[str], str], float]:
@@ -92,7 +92,7 @@ def _limits(module_loss: BaseTextRecogModuleLoss) -> Tuple[set, Callable[[str], 
             module_loss.max_seq_len - tokens if cuts else float('inf'))
 
 
-def _pipeline_makes_labels(dataset, suspects: List[Label]) -> bool:
+def pipeline_makes_labels(dataset, suspects: List[Label]) -> bool:
     """Whether the pipeline changes the texts, so that the annotations do not show the labels."""
     for index, text in suspects[:5]:
         try:
@@ -132,7 +132,7 @@ def _report_unknown(dataset, unknown: List[Label], total: int, module_loss) -> s
         fate = (' and are trained as the unknown token' if dictionary.unknown_idx is not None else
                 ' and are trained without these characters')
     message = (f'{len(unknown)} of {total} labels have characters outside the dictionary{fate}: '
-               f'{chars}{more}{_examples(dataset, unknown)}')
+               f'{chars}{more}{examples(dataset, unknown)}')
     for form in ('NFC', 'NFD', 'NFKC'):
         cured = sum(known.issuperset(case(unicodedata.normalize(form, t))) for _, t in unknown)
         if cured:
@@ -145,6 +145,6 @@ def _describe(char: str) -> str:
     return f'{char!r} (U+{ord(char):04X} {unicodedata.name(char, "without a name")})'
 
 
-def _examples(dataset, labels: List[Label], shown: int = 3) -> str:
+def examples(dataset, labels: List[Label], shown: int = 3) -> str:
     texts = ', '.join(f'{text!r} ({path_of(dataset, i)})' for i, text in labels[:shown])
     return f'; for example {texts}'

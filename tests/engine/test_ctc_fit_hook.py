@@ -5,125 +5,108 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.hooks import Hook
-from mmengine.registry import DATASETS
 from mmengine.runner import Runner
+from mmocr.registry import MODELS, TASK_UTILS
 
-from mmocr_da.datasets.unlabelled_dataset import UnlabelledDataset
-from mmocr_da.engine.ctc_fit_hook import CTCFitHook, frames_needed, labels_of
+from mmocr_da.datasets import TwoDomainDataset
+from mmocr_da.datasets.labels import labels_of
+from mmocr_da.engine import ctc_fit_hook
+from mmocr_da.engine.ctc_fit_hook import CTCFitHook, check_frames, frames_needed
 
-DIGITS = Path(__file__).parents[2] / 'configs/_base_/dicts/digits.txt'
-
-
-class Steps(Hook):
-    """Counts iterations."""
-
-    def __init__(self):
-        self.count = 0
-
-    def before_train_iter(self, runner, batch_idx, data_batch=None):
-        self.count += 1
+DICTIONARY = dict(type='Dictionary', with_padding=True, dict_file=str(
+    Path(__file__).parents[2] / 'configs/_base_/dicts/digits.txt'))
+DECODER = dict(type='CRNNDecoder', in_channels=16, rnn_flag=False, dictionary=DICTIONARY,
+               module_loss=dict(type='CTCModuleLoss'), postprocessor=dict(type='CTCPostProcessor'))
 
 
 @pytest.fixture
-def run(toy, tmp_path, monkeypatch):
-    """Trains the toy with CTC on images of a width: 4 pixels a frame. Returns warnings, steps."""
+def check(toy, tmp_path):
+    """Checks labels, those of the toy by default, for a number of frames.
 
-    def run(width, objectives=(), supervised_weight=1., **module_loss):
+    Returns the warnings and the number of labels that are left.
+    """
+
+    def check(frames, words=None, skip_unusable=False, first=None, **module_loss):
+        labels = json.loads((toy.parent / 'source.json').read_text())
+        for data, word in zip(labels['data_list'], words or ()):
+            data['instances'][0]['text'] = word
+        (tmp_path / 'words.json').write_text(json.dumps(labels))
         cfg = Config.fromfile(toy)
-        cfg.merge_from_dict(dict(work_dir=str(tmp_path), experiment_name=str(tmp_path)))
-        cfg.model.encoder = None
-        cfg.model.decoder = dict(
-            type='CRNNDecoder', in_channels=16, rnn_flag=False,
-            dictionary=dict(cfg.model.decoder.dictionary, with_start=False, with_end=False,
-                            same_start_end=False),
-            module_loss=dict(type='CTCModuleLoss', **module_loss),
-            postprocessor=dict(type='CTCPostProcessor'))
-        cfg.model.objectives = list(objectives)
-        cfg.model.supervised_weight = supervised_weight
-        cfg.train_dataloader.dataset.pipeline[2].scale = (width, 16)
-        for key in ('val_dataloader', 'val_evaluator', 'val_cfg'):
-            cfg.pop(key)
-        # Most of the time would go into the layout of the config's text.
-        monkeypatch.setattr('mmengine.config.config.FormatCode', lambda text, **_: (text, True))
-        runner = Runner.from_cfg(cfg)
-        steps, warnings = Steps(), []
-        runner.register_hook(steps)
-        monkeypatch.setattr(runner.logger, 'warning', warnings.append)
-        try:
-            runner.train()
-        finally:
-            run.steps = steps.count
-        return [line for line in warnings if 'frames' in line]
+        source = dict(cfg.source, ann_file=str(tmp_path / 'words.json'))
+        dataset = TwoDomainDataset(source, cfg.target, cfg.train_pipeline,
+                                   skip_unusable=skip_unusable)
+        loss = MODELS.build(dict(type='CTCModuleLoss', dictionary=TASK_UTILS.build(DICTIONARY),
+                                 **module_loss))
+        check.warnings = []
+        labels = list(labels_of(dataset))[:first]
+        check_frames(labels, frames, dataset, loss, check)
+        return check.warnings, len(list(labels_of(dataset)))
 
-    return run
+    check.warning = lambda line: check.warnings.append(line)
+    return check
 
 
-def test_a_label_that_needs_a_blank_too_many_stops_the_run(run):
+def test_a_label_that_needs_a_blank_too_many_is_an_error(check):
     """2 frames: '77' needs 3, those of three characters are cut, and '12' just fits."""
-    with pytest.raises(ValueError, match=r"1 of 6 labels need more frames than the 2 that CTC has "
-                       r"of an image: '77' \(.*source_3.png\) needs 3. Their loss is infinite. "
-                       'Make the images wider.* or set zero_infinity=True'):
-        run(8)
-    assert run.steps == 0
+    with pytest.raises(ValueError, match=r'1 of 6 labels need more frames than the 2 that CTC has '
+                       r"of an image, .* for example '77' \(.*source_3.png\). 2 of 6 labels are "
+                       'longer than the 2 frames .* Make the images wider.*, or set zero_infinity='
+                       'True'):
+        check(2)
 
 
-def test_labels_that_are_cut_or_skipped_are_named(run):
-    warnings = run(8, zero_infinity=True)
-    assert run.steps == 2 and len(warnings) == 2
-    assert warnings[0].startswith("2 of 6 labels are longer than the 2 frames of an image and are "
-                                  "trained without their end: '345' (")
-    assert warnings[1].startswith("1 of 6 labels need more frames") and 'skipped' in warnings[1]
+def test_labels_that_are_cut_or_have_no_loss_are_named(check):
+    (line, ), left = check(2, zero_infinity=True)
+    assert line.startswith('1 of 6 labels need more frames') and 'loss of the former is 0' in line
+    assert "2 of 6 labels are longer than the 2 frames of an image and are trained without their " \
+           "end; for example '345' (" in line and left == 6
 
 
-@pytest.mark.parametrize('options', [
-    dict(width=12),  # 3 frames: as many as '77' needs
-    dict(width=8, supervised_weight=0.,
-         objectives=[dict(type='mmocr_da.GlobalAlignment', in_channels=16)]),
-])
-def test_labels_that_fit_or_train_nothing_are_left_alone(run, options):
-    assert run(**options) == [] and run.steps == 2
+def test_they_can_be_left_out(check):
+    (line, ), left = check(2, skip_unusable=True)
+    assert line.endswith('Images left out: 3 of 6') and left == 3
+    with pytest.raises(ValueError, match='no label is left. 6 of 6'):
+        check(1, skip_unusable=True, words=['22'] * 6)
+
+
+def test_labels_that_fit_are_left_alone(check):
+    assert check(3) == ([], 6)  # as many as '77' and '345' need
+    with pytest.raises(ValueError, match='1 of 1 labels'):
+        check(3, words=['aAa'], letter_case='lower', first=1)
+    assert check(3, words=['aAa'], first=1) == ([], 6)
 
 
 @pytest.mark.parametrize('widths, frames', [((32, 32), 8), ((32, 36), None), ((), None)])
 def test_only_images_of_one_size_have_a_known_number_of_frames(adaptive, sample, widths, frames):
     """Others are left to the batch that they are in."""
-    model = adaptive(decoder=dict(
-        type='CRNNDecoder', in_channels=16, rnn_flag=False,
-        dictionary=dict(type='Dictionary', dict_file=str(DIGITS), with_padding=True),
-        module_loss=dict(type='CTCModuleLoss'), postprocessor=dict(type='CTCPostProcessor')),
-        encoder=None)
+    model = adaptive(decoder=DECODER, encoder=None)
     items = [dict(inputs=torch.ones(1, 16, width), data_samples=sample('1')) for width in widths]
     state = torch.get_rng_state()
     assert CTCFitHook()._frames(model, items or [None]) == frames
     assert model.training and torch.equal(torch.get_rng_state(), state)
 
 
-def test_only_so_many_labels_are_looked_at(run, monkeypatch):
-    monkeypatch.setattr(CTCFitHook.__init__, '__defaults__', (3, ))
-    warnings = run(8)
-    assert run.steps > 0 and warnings[0].startswith('1 of 3 labels are longer')
+def test_only_a_loss_that_trains_is_checked(adaptive):
+    alignment = dict(type='mmocr_da.GlobalAlignment', in_channels=16)
+    options = dict(decoder=DECODER, encoder=None)
+    assert ctc_fit_hook._ctc_loss(adaptive(**options)) is not None
+    assert ctc_fit_hook._ctc_loss(adaptive(alignment, supervised_weight=0., **options)) is None
+    assert ctc_fit_hook._ctc_loss(adaptive(alignment)) is None
+
+
+def test_a_run_stops_before_its_first_iteration(toy, tmp_path, monkeypatch):
+    """Images of 8 pixels have 2 frames."""
+    monkeypatch.setattr('mmengine.config.config.FormatCode', lambda text, **_: (text, True))
+    cfg = Config.fromfile(toy)
+    cfg.merge_from_dict(dict(work_dir=str(tmp_path), experiment_name=str(tmp_path)))
+    cfg.model.update(encoder=None, decoder=DECODER, objectives=[])
+    cfg.train_dataloader.dataset.pipeline[2].scale = (8, 16)
+    runner = Runner.from_cfg(cfg)
+    with pytest.raises(ValueError, match='1 of 6 labels need more frames than the 2'):
+        runner.train()
+    assert runner.iter == 0
 
 
 def test_frames_are_counted_by_hand():
     assert [frames_needed(label) for label in ([], [1], [1, 2], [1, 1], [1, 1, 2, 2])] == [
         0, 1, 2, 3, 6]
-
-
-def test_labels_are_found_in_datasets_of_datasets(tmp_path):
-    for name in 'ab':
-        data_list = [dict(img_path=f'{name}{i}.png', instances=[dict(text=f'{name}{i}')])
-                     for i in range(2)]
-        (tmp_path / f'{name}.json').write_text(json.dumps(dict(metainfo={}, data_list=data_list)))
-    parts = [dict(type='OCRDataset', data_root=str(tmp_path), ann_file=f'{name}.json',
-                  pipeline=[], serialize_data=False) for name in 'ab']
-    whole = DATASETS.build(dict(type='ConcatDataset', datasets=parts))
-    assert [text for text, _ in labels_of(whole)] == ['a0', 'a1', 'b0', 'b1']
-    assert [path.split('/')[-1] for _, path in labels_of(whole)][0] == 'a0.png'
-    mixed = DATASETS.build(dict(
-        type='mmocr_da.TwoDomainDataset', source=dict(
-            type='mmocr_da.LabelFraction', dataset=parts[0], fraction=0.5), target=parts[1],
-        pipeline=[dict(type='LoadImageFromFile')]))
-    assert len(list(labels_of(mixed))) == 1
-    assert list(labels_of(UnlabelledDataset(dataset=parts[0]))) == []
-    assert list(labels_of([1, 2])) == []
