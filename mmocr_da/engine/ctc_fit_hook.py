@@ -138,5 +138,6 @@ def _tokens(text: str, module_loss: CTCModuleLoss) -> List[int]:
     cased = getattr(text, module_loss.letter_case)() if module_loss.letter_case in (
         'upper', 'lower') else text
     known = module_loss.dictionary
-    # An unknown character, where that is an error, is reported when the text is encoded.
-    return [known.char2idx(char, strict=False) for char in cased]
+    indexes = (known.char2idx(char, strict=False) for char in cased)
+    # MMOCR leaves out a character without an index, where that is no error.
+    return [index for index in indexes if index is not None]
