@@ -16,6 +16,7 @@ from mmocr_da.registry import MODELS
 from mmocr_da.structures import corners_of
 
 from ..surrogates import LearnedSurrogate, held
+from .check_heads import check_heads
 from .rotated_nms import nms_rotated
 
 
@@ -44,6 +45,7 @@ class RotatedMMDetWrapper(MMDetWrapper):
         for part in ('train_cfg', 'test_cfg'):
             _use_our_nms(cfg.get(part))
         super().__init__(cfg, **kwargs)
+        check_heads(self.wrapped_model)
 
     def forward(self, inputs: Tensor, data_samples: Optional[list] = None, mode: str = 'tensor',
                 **kwargs):

@@ -12,6 +12,8 @@ from mmocr_da.arguments import check_number
 
 #: Labels with a shorter side count as without an area, px.
 MIN_SIDE = 1e-3
+#: So many labels are looked at in the beginning of a training, whether they are boxes at all.
+NUM_CHECKED = 256
 
 
 class RotatedBoxLoss(BaseModule):
@@ -31,6 +33,7 @@ class RotatedBoxLoss(BaseModule):
         check_number('loss_weight', loss_weight, least=0)
         self.reduction = reduction
         self.loss_weight = loss_weight
+        self._to_check = NUM_CHECKED
 
     def rows(self, pred: Tensor, target: Tensor) -> Tensor:
         """The loss of each pair, ``(N, 5), (N, 5) -> (N,)``, in the precision of ``pred``."""
@@ -58,8 +61,7 @@ class RotatedBoxLoss(BaseModule):
             loss = loss.new_zeros(len(pred)).index_put((used, ), loss)
             return self.loss_weight * weight_reduce_loss(loss, weight, reduction, avg_factor)
 
-    @staticmethod
-    def pairs(pred: Tensor, target: Tensor, weight: Optional[Tensor]
+    def pairs(self, pred: Tensor, target: Tensor, weight: Optional[Tensor]
               ) -> Tuple[Tensor, Tensor, Tensor]:
         """Rows that count ``(M,)``; their boxes and labels, rotated, ``(M, 5)``."""
         if pred.shape != target.shape or pred.size(-1) not in (4, 5):
@@ -70,9 +72,28 @@ class RotatedBoxLoss(BaseModule):
         labels = as_rotated(target.to(dtype))
         counts = labels[:, 2:4].amin(1) > MIN_SIDE
         if weight is not None:
-            counts &= (weight if weight.dim() == 1 else weight.mean(-1)) > 0
+            weight = weight if weight.dim() == 1 else weight.mean(-1)
+            counts &= weight > 0
+        if self.training and self._to_check > 0:
+            rows = slice(None) if weight is None else weight > 0
+            self._check_boxes(as_rotated(pred.detach()[rows].to(dtype)), labels[rows])
         used, = counts.nonzero(as_tuple=True)
         return used, as_rotated(pred[used].to(dtype)), labels[used]
+
+
+    def _check_boxes(self, boxes: Tensor, labels: Tensor) -> None:
+        """Raise a ValueError for what cannot be boxes; a head does not say what it gives.
+
+        Offsets have either sign, and are about 0 before a head has learned; what a head decodes has
+        positive sides.
+        """
+        self._to_check -= len(labels)
+        flat = (boxes[:, 2:4].amin(1) < MIN_SIDE).sum() > len(boxes) / 2
+        if flat or (labels[:, 2:4] < -MIN_SIDE).any():
+            raise ValueError(
+                f'{type(self).__name__} compares boxes, got {len(labels)} with sides that are '
+                'negative or 0: offsets from anchors or proposals, as heads give them without '
+                'reg_decoded_bbox=True; set it in the head of this loss')
 
 
 def _check_reduction(reduction: str) -> None:

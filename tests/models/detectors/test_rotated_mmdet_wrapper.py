@@ -8,6 +8,7 @@ import pytest
 import torch
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
+from mmengine.logging import MessageHub
 from mmengine.structures import InstanceData
 from mmocr.apis import TextDetInferencer
 from mmocr.evaluation.metrics import HmeanIOUMetric
@@ -189,6 +190,8 @@ def test_nothing_is_held_in_testing(make, progress):
 def trained(cfg):
     """A detector that has seen one image 60 times."""
     torch.manual_seed(0)
+    # Left by another test, it would have the samplers draw the same boxes each time.
+    MessageHub.get_current_instance().runtime_info.pop('iter', None)
     model = MODELS.build(copy.deepcopy(cfg.model))
     model.init_weights()
     model.train()

@@ -1,11 +1,14 @@
 """The interface that all losses of rotated boxes share, those with a surrogate, too."""
+import copy
 import math
 
 import pytest
 import torch
+from mmengine.structures import InstanceData
 
 from mmocr_da.models.losses import GWDLoss, KFIoULoss, RotatedBoxLoss, RotatedIoULoss
 from mmocr_da.models.surrogates import LSIoULoss
+from mmocr_da.registry import MODELS
 
 LOSSES = [RotatedIoULoss, KFIoULoss, GWDLoss,
           lambda **kwargs: LSIoULoss(surrogate=dict(source='local'), **kwargs).eval()]
@@ -125,6 +128,67 @@ def test_pairs_without_weight_are_not_looked_at():
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+ROIS = torch.tensor([[0., 10, 10, 60, 30], [0, 100, 20, 140, 50], [0, 20, 70, 40, 80]])
+
+
+def head_loss(kind, loss, reg_decoded_bbox, labels):
+    """One of MMDetection's heads, boxes of four numbers, and no wrapper that could look at it."""
+    torch.manual_seed(0)
+    boxes = torch.cat([ROIS[:, 1:3] - labels, ROIS[:, 3:] + 2 * labels], 1)
+    if kind == 'rpn':
+        head = MODELS.build(dict(
+            _scope_='mmdet', type='RPNHead', in_channels=4, feat_channels=4,
+            reg_decoded_bbox=reg_decoded_bbox, loss_bbox=loss,
+            anchor_generator=dict(type='AnchorGenerator', scales=[2], ratios=[1.0], strides=[16]),
+            train_cfg=dict(
+                assigner=dict(type='MaxIoUAssigner', pos_iou_thr=0.5, neg_iou_thr=0.3,
+                              min_pos_iou=0.1, ignore_iof_thr=-1),
+                sampler=dict(type='RandomSampler', num=64, pos_fraction=0.5, neg_pos_ub=-1,
+                             add_gt_as_proposals=False),
+                allowed_border=-1, pos_weight=-1, debug=False)))
+        instances = InstanceData(bboxes=boxes, labels=torch.zeros(3, dtype=torch.long))
+        losses = head.loss_by_feat(*head([torch.randn(1, 4, 10, 10)]), [instances],
+                                   [dict(img_shape=(160, 160), pad_shape=(160, 160))])
+        return sum(losses['loss_rpn_bbox'])
+    head = MODELS.build(dict(
+        _scope_='mmdet', type='Shared2FCBBoxHead', in_channels=4, fc_out_channels=8,
+        roi_feat_size=2, num_classes=1, reg_decoded_bbox=reg_decoded_bbox, loss_bbox=loss))
+    score, delta = head(torch.randn(3, 4, 2, 2))
+    targets = boxes if reg_decoded_bbox else head.bbox_coder.encode(ROIS[:, 1:], boxes)
+    return head.loss(score, delta, ROIS, torch.zeros(3, dtype=torch.long), torch.ones(3), targets,
+                     torch.ones(3, 4))['loss_bbox']
+
+
+@pytest.mark.parametrize('kind', ['rpn', 'roi'])
+@pytest.mark.parametrize('loss', [
+    dict(type='mmocr_da.RotatedIoULoss'), dict(type='mmocr_da.KFIoULoss'),
+    dict(type='mmocr_da.GWDLoss'),
+    dict(type='mmocr_da.LSIoULoss', surrogate=dict(source='local'))])
+@pytest.mark.parametrize('labels', [1., -2.])
+def test_a_head_that_gives_offsets_is_found_out_by_its_labels(progress, kind, loss, labels):
+    progress(0, 10)
+    assert head_loss(kind, copy.deepcopy(loss), True, labels) > 0
+    with pytest.raises(ValueError, match='negative or 0: offsets.*reg_decoded_bbox=True'):
+        head_loss(kind, copy.deepcopy(loss), False, labels)
+
+
+def test_boxes_are_looked_at_in_the_beginning_of_training():
+    boxes = torch.tensor([[0., 0, 4, 4, 0]]).expand(100, 5)
+    wrong = torch.tensor([[0., 0, 4, -4, 0]])
+    loss = Shift()
+    loss(boxes[:1], wrong, torch.zeros(1))  # without a weight it is no label
+    Shift().eval()(boxes[:1], wrong)
+    with pytest.raises(ValueError, match='Shift compares boxes'):
+        loss(boxes[:1], wrong)
+    with pytest.raises(ValueError, match='Shift compares boxes, got 3 with'):
+        Shift()(boxes[:3] * torch.tensor([[1.], [0.], [-1.]]), boxes[:3])
+    # A single prediction without an area may be a bad one.
+    loss(boxes[:3] * torch.tensor([[1.], [1.], [0.]]), boxes[:3])
+    for _ in range(3):
+        loss(boxes, boxes)
+    loss(boxes[:1], wrong)
 
 
 def test_a_subclass_must_say_what_a_row_costs():
