@@ -69,16 +69,18 @@ class DomainAdversary(Objective):
         """
         raise NotImplementedError
 
+    def _check_width(self, width: int) -> None:
+        if width != self.in_channels:
+            raise ValueError(f'{type(self).__name__}(in_channels={self.in_channels}) got features '
+                             f'of width {width}: set in_channels={width}')
+
     def forward(self, source: DomainFeatures, target: DomainFeatures) -> Dict[str, Tensor]:
         """Losses and log values by name; lambda is read off the iteration."""
         strength = self.reversal.now()
         features, weights, log = [], [], {}
         for domain, half in (('source', source), ('target', target)):
             x, weight, extra = self.rows(half)
-            if x.size(-1) != self.in_channels:
-                raise ValueError(
-                    f'{type(self).__name__}(in_channels={self.in_channels}) got features of width '
-                    f'{x.size(-1)}: set in_channels={x.size(-1)}')
+            self._check_width(x.size(-1))
             features.append(x.flatten(0, 1))
             weights.append(weight.flatten())
             log.update({f'{self.name}_{k}_{domain}': v for k, v in extra.items()})

@@ -2,11 +2,12 @@
 from typing import Dict, List, Tuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call
 
 from mmocr_da.registry import MODELS
 
+from ..decoders.character_features import classifier_path
 from .domain_adversary import DomainAdversary
 from .domain_features import DomainFeatures
 
@@ -30,6 +31,11 @@ class DomainConfusion(DomainAdversary):
     def __init__(self, in_channels: int, weight: float = 1.0, schedule: str = 'rising',
                  discriminator: dict = None) -> None:
         super().__init__(in_channels, weight, schedule, discriminator)
+
+    def check(self, recognizer: nn.Module) -> None:
+        """Refuse a wrong width before the first image is read."""
+        decoder = recognizer.decoder
+        self._check_width(decoder.get_submodule(classifier_path(decoder)).weight.size(1))
 
     def rows(self, domain: DomainFeatures) -> Tuple[Tensor, Tensor, Dict[str, Tensor]]:
         return domain.characters.hidden, domain.characters.compared.float(), {}

@@ -13,12 +13,13 @@ from ..decoders.free_reading import FreeReading
 class DomainFeatures:
     """Features of the ``N`` images of one domain; ``N`` may be 0.
 
-    Shape: ``feature_map (N, C, H, W)``, ``sequence (N, L, D)`` or whatever the encoder returns
+    Shape: ``feature_map (N, C, H, W)``, the backbone's, or the encoder's where there is no backbone
+    (None if that returns no map), ``sequence (N, L, D)`` or whatever the encoder returns
     (None without an encoder), ``valid_ratio (N,)``: the share of columns that is not padding.
     ``characters``, and of the source ``reading``, are there when an objective asks for them.
     """
 
-    feature_map: Tensor
+    feature_map: Optional[Tensor]
     sequence: Optional[Tensor]
     valid_ratio: Tensor
     characters: Optional[CharacterFeatures] = None

@@ -1,7 +1,7 @@
 """Global-level alignment of ASSDA (Zhang et al., eq. 8 to 11)."""
 from typing import Dict, Optional, Tuple
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmocr_da.registry import MODELS
 
@@ -13,8 +13,8 @@ from .domain_features import DomainFeatures
 class GlobalAlignment(DomainAdversary):
     """Makes the feature maps of the two domains indistinguishable.
 
-    The map is the backbone's, after spatial normalisation where the recognizer has it (eq. 8).
-    Columns of padding never count.
+    The map is the backbone's, after spatial normalisation where the recognizer has it (eq. 8), or
+    the encoder's in a recognizer without a backbone (SVTR). Columns of padding never count.
 
     Args:
         in_channels: Channels of the feature map; ``C * H * W`` for ``pooling='flatten'``.
@@ -38,8 +38,19 @@ class GlobalAlignment(DomainAdversary):
             refuse_with_published(pooling=(pooling, 'flatten'))
         self.pooling = pooling
 
+    def check(self, recognizer: nn.Module) -> None:
+        """Refuse a recognizer that makes no map."""
+        if not (recognizer.with_backbone or recognizer.with_encoder):
+            raise ValueError('GlobalAlignment needs the feature map of a backbone or an encoder, '
+                             f'got a {type(recognizer).__name__} with neither; remove it')
+
     def rows(self, domain: DomainFeatures) -> Tuple[Tensor, Tensor, Dict[str, Tensor]]:
         feature_map = domain.feature_map
+        if feature_map is None:
+            raise ValueError(
+                'GlobalAlignment needs a feature map (N, C, H, W), got a recognizer without a '
+                'backbone whose encoder returns none, nor a sequence with a step per column or per '
+                'position of its input; remove it, or let the encoder return its map')
         n, c, h, w = feature_map.shape
         if self.pooling == 'flatten':
             if c * h * w != self.in_channels:

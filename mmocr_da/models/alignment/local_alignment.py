@@ -2,7 +2,7 @@
 from typing import Dict, Optional, Tuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmocr_da.arguments import check_number
 from mmocr_da.registry import MODELS
@@ -10,6 +10,7 @@ from mmocr_da.registry import MODELS
 from ..decoders.character_features import CharacterFeatures
 from .domain_adversary import DomainAdversary, mean_per_image, refuse_with_published
 from .domain_features import DomainFeatures
+from .gate_watch import GateWatch
 
 
 @MODELS.register_module()
@@ -50,8 +51,21 @@ class LocalAlignment(DomainAdversary):
         if self.published:
             refuse_with_published(average=(average, 'character'))
         self.average = average
+        self._gate_watch = GateWatch('LocalAlignment', threshold)
         # The released code gates the steps behind the end token, too.
         self.needs_all_steps = self.published
+
+    def check(self, recognizer: nn.Module) -> None:
+        """Refuse a wrong width before the first image is read."""
+        self._check_width(recognizer.tap.width(recognizer.decoder))
+
+    def forward(self, source: DomainFeatures, target: DomainFeatures) -> Dict[str, Tensor]:
+        """See :class:`DomainAdversary`."""
+        out = super().forward(source, target)
+        if self.training:
+            self._gate_watch.see(**{domain: out[f'{self.name}_gate_{domain}']
+                                    for domain in ('source', 'target')})
+        return out
 
     def gate(self, characters: CharacterFeatures) -> Tensor:
         """delta(c_k) of eq. 12 for valid characters, ``(N, T)`` bool."""

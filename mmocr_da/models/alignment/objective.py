@@ -3,7 +3,7 @@ from typing import Dict
 
 from mmengine.model import BaseModule
 from mmocr.models.textrecog.decoders.base import BaseDecoder
-from torch import Tensor
+from torch import Tensor, nn
 
 from .domain_features import DomainFeatures
 
@@ -37,6 +37,9 @@ class Objective(BaseModule):
 
     def attach(self, decoder: BaseDecoder, supervised_weight: float) -> None:
         """Get to know the recognizer; called once, before there is an optimizer."""
+
+    def check(self, recognizer: nn.Module) -> None:
+        """Raise a ValueError if it does not fit the whole recognizer; called after `attach`."""
 
     def forward(self, source: DomainFeatures, target: DomainFeatures) -> Dict[str, Tensor]:
         """Losses, whose names contain ``'loss'``, and log values."""

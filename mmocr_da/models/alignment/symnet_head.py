@@ -15,6 +15,7 @@ from ..decoders.character_features import classifier_path, classify, without_cla
 from ..layers import reverse_gradient
 from .domain_adversary import mean_over_ranks
 from .domain_features import DomainFeatures
+from .gate_watch import GateWatch
 from .objective import Objective
 
 # Logits of C^s and of C^t for the same steps, (M, K) each.
@@ -96,6 +97,7 @@ class SymNetHead(Objective):
         self.entropy = entropy
         self.confusion = confusion
         self.threshold = threshold
+        self._gate_watch = GateWatch('SymNetHead', threshold)
         self.predict_with = predict_with
         self.classifier = None
         self.task_source_weight = 1.0
@@ -115,6 +117,8 @@ class SymNetHead(Objective):
         counted = target.compared
         if self.threshold:
             counted = counted & target.confident(self.threshold)
+            if self.training:
+                self._gate_watch.see(target=counted.sum())
         # Rows of all steps that count, and which of the source's are compared with the target's.
         x, y = source.hidden[source.answered], source.targets[source.answered]
         compared, blank = source.compared[source.answered], source.blank

@@ -99,6 +99,12 @@ class CharacterTap:
         entry = _entry(decoder)
         return entry is not None and entry.fits(decoder)
 
+    def width(self, decoder: BaseDecoder) -> int:
+        """D, the width of the features."""
+        if self.hook_point == 'context' and self.stops_early:  # there is attention
+            return decoder.proj_feat.in_features
+        return decoder.get_submodule(classifier_path(decoder)).weight.size(1)
+
     def __call__(self, decoder: BaseDecoder, feature_map: Tensor, sequence: Optional[Tensor],
                  samples: Sequence[TextRecogDataSample],
                  all_steps: bool = False) -> CharacterFeatures:

@@ -25,9 +25,11 @@ from ..decoders.character_features import (
     pad_steps,
 )
 from ..decoders.free_reading import FreeReading, read_freely
+from ..encoders import as_feature_map
 from ..layers import domains_of_images, keep_statistics_per_domain
 from ..surrogates import held
 from .objective_keys import name_objectives
+from .training_watch import DomainWatch, GradientWatch
 
 
 @MODELS.register_module()
@@ -107,6 +109,10 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
             keep_statistics_per_domain(self, without=('decoder', 'objectives'))
         for objective in self.objectives.values():
             objective.attach(self.decoder, supervised_weight)
+            objective.check(self)
+        self._domain_watch = DomainWatch(
+            ['source'] * (supervised_weight > 0) + ['target'] * self._needs_target)
+        self._gradient_watch = GradientWatch()
         self._register_load_state_dict_pre_hook(self._before_weights)
         if channels_last:
             self.to(memory_format=torch.channels_last)
@@ -126,6 +132,10 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
         """The objective with a second classifier, if there is one."""
         return next((o for o in self.objectives.values() if isinstance(o, SymNetHead)), None)
 
+    @property
+    def _needs_target(self) -> bool:
+        return any(o.needs_target for o in self.objectives.values())
+
     def loss(self, inputs: Tensor, data_samples: List[TextRecogDataSample],
              **kwargs) -> Dict[str, Tensor]:
         """Supervised loss of the source half and the losses of every objective.
@@ -135,6 +145,8 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
             data_samples: One each, tagged with ``domain``, ``'source'`` or ``'target'``.
         """
         is_source = [self._is_source(sample) for sample in data_samples]
+        if self.training:
+            self._domain_watch.see(is_source)
         source_samples = [s for s, x in zip(data_samples, is_source) if x]
         self._encode_texts(source_samples)
         holding = [o for o in self.objectives.values() if o.holds_recognizer]
@@ -162,11 +174,17 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
             losses = {k: v * weight if 'loss' in k else v for k, v in losses.items()}
         if asked:
             ratio = inputs.new_tensor([s.get('valid_ratio', 1) for s in data_samples])
+            aligned = feature_map
+            if not self.with_backbone:  # it is the images
+                aligned = as_feature_map(sequence, feature_map, getattr(self, 'encoder', None))
             source, target = (
-                self._half(index, feature_map, sequence, ratio, characters) for index in halves)
+                self._half(index, aligned, sequence, ratio, characters) for index in halves)
             source.reading = reading
             for objective in asked:
-                losses.update(objective(source, target))
+                own = objective(source, target)
+                if self.training and not holding and torch.is_grad_enabled():
+                    self._gradient_watch.see(objective.name, own, self)
+                losses.update(own)
         return losses
 
     def predict(self, inputs: Tensor, data_samples: List[TextRecogDataSample],
@@ -244,7 +262,7 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
 
     def _is_source(self, sample: TextRecogDataSample) -> bool:
         domain = sample.get('domain')
-        if domain is None and not any(o.needs_target for o in self.objectives.values()):
+        if domain is None and not self._needs_target:
             return True
         if domain not in ('source', 'target'):
             raise ValueError(
@@ -311,11 +329,12 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
         return count / sum_per_rank(count).clamp(min=1e-12)
 
     @staticmethod
-    def _half(index: Tensor, feature_map: Tensor, sequence: Optional[Tensor], ratio: Tensor,
-              characters: Optional[CharacterFeatures]) -> DomainFeatures:
+    def _half(index: Tensor, feature_map: Optional[Tensor], sequence: Optional[Tensor],
+              ratio: Tensor, characters: Optional[CharacterFeatures]) -> DomainFeatures:
         characters = None if characters is None else characters.of_images(index)
         sequence = AdaptiveRecognizer._rows(sequence, index)
-        return DomainFeatures(feature_map[index], sequence, ratio[index], characters)
+        feature_map = AdaptiveRecognizer._rows(feature_map, index)
+        return DomainFeatures(feature_map, sequence, ratio[index], characters)
 
     @staticmethod
     def _rows(sequence: Optional[Tensor], index: Tensor) -> Optional[Tensor]:

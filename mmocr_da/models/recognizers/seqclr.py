@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mmocr_da.registry import MODELS
 
 from ..decoders.character_features import shown_steps
-from ..encoders.bilstm_encoder import BiLSTMEncoder
+from ..encoders import as_feature_map
 
 REPRESENTATIONS = ('V', 'H', 'HV')
 
@@ -122,20 +122,15 @@ class SeqCLR(EncoderDecoderRecognizer):
 
     def _frames(self, sequence: Tensor, feature_map: Tensor) -> Tensor:
         """What an encoder makes of a feature map, as one frame per column, ``(N, T, F)``."""
-        if sequence.dim() == 4:
-            return sequence.mean(2).transpose(1, 2)
-        height, width = feature_map.shape[-2:]
-        if sequence.dim() != 3 or sequence.size(1) not in (width, height * width):
+        encoded = as_feature_map(sequence, feature_map, getattr(self, 'encoder', None))
+        if encoded is None:
+            height, width = feature_map.shape[-2:]
             raise ValueError(
-                f"representation={self.representation!r} needs an encoder that makes a map "
+                f'representation={self.representation!r} needs an encoder that makes a map '
                 f'(N, F, H, W) or a sequence (N, T, F) of the {height} x {width} feature map, got '
                 f'{tuple(sequence.shape)} from {type(self.encoder).__name__}; set '
                 "representation='V'")
-        if sequence.size(1) == width:
-            return sequence
-        if isinstance(self.encoder, BiLSTMEncoder):  # column by column; MMOCR's go row by row
-            return sequence.unflatten(1, (width, height)).mean(2)
-        return sequence.unflatten(1, (height, width)).mean(1)
+        return encoded.mean(2).transpose(1, 2)
 
     def loss(self, inputs: Tensor, data_samples: List[TextRecogDataSample],
              **kwargs) -> Dict[str, Tensor]:

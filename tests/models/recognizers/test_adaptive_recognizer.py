@@ -100,7 +100,7 @@ def test_a_recognizer_that_would_learn_nothing_is_refused(adaptive):
 def test_a_hook_point_that_no_objective_looks_at_is_named(adaptive, monkeypatch):
     said = []
     monkeypatch.setattr('mmocr_da.arguments.print_log', lambda text, **_: said.append(text))
-    adaptive(LOCAL, hook_point='hidden')
+    adaptive(dict(LOCAL, in_channels=12), hook_point='hidden')
     assert said == []
     adaptive(GLOBAL, hook_point='hidden')
     assert "hook_point='hidden' has no effect" in said[0]
@@ -189,6 +189,86 @@ def test_a_ctc_decoder_trains_with_global_alignment(adaptive, batch, digits_dict
     total, _ = model.parse_losses(model.loss(**batch(texts, targets)))
     total.backward()
     assert total.isfinite() and [n for n, p in model.named_parameters() if p.grad is None] == []
+
+
+@pytest.fixture
+def svtr(adaptive, digits_dictionary):
+    """A tiny SVTR: no backbone, an encoder of images whose map has 6 channels and 4 columns."""
+
+    def make(*objectives, **options):
+        encoder = dict(type='SVTREncoder', img_size=[16, 32], in_channels=1, out_channels=6,
+                       embed_dims=[8] * 3, depth=[1] * 3, num_heads=[2] * 3, max_seq_len=4,
+                       mixer_types=['Local', 'Local', 'Global'], window_size=[[3, 3]] * 3)
+        decoder = dict(
+            type='SVTRDecoder', in_channels=6, module_loss=dict(type='CTCModuleLoss'),
+            postprocessor=dict(type='CTCPostProcessor'),
+            dictionary=dict(digits_dictionary, with_start=False, with_end=False,
+                            same_start_end=False))
+        return adaptive(*objectives, backbone=None, **{
+            'encoder': encoder, 'decoder': decoder, **options})
+
+    return make
+
+
+@pytest.mark.parametrize('pooling', ['mean', 'position', 'flatten'])
+def test_without_a_backbone_the_map_of_the_encoder_is_aligned(svtr, batch, pooling):
+    channels = 6 * 4 if pooling == 'flatten' else 6
+    model = svtr(dict(GLOBAL, in_channels=channels, pooling=pooling), supervised_weight=0)
+    losses = model.loss(**batch(('12', '34')))
+    losses['loss_global'].backward()
+    assert {k for k, p in model.encoder.named_parameters() if p.grad is None} == {
+        'layer_norm.weight', 'layer_norm.bias'}  # SVTR does without them
+    assert model.encoder.patch_embed.net[0].conv.weight.grad.abs().sum() > 0
+    with pytest.raises(ValueError, match='set in_channels=6'):
+        svtr(dict(GLOBAL, in_channels=1)).loss(**batch(('12', '34')))
+
+
+def test_padding_of_the_images_is_padding_of_the_encoders_map(svtr, batch):
+    model = svtr(dict(GLOBAL, in_channels=6))
+    data = batch(('12', '34'))
+    for s, ratio in zip(data['data_samples'], (0.25, 0.5, 0.6, 1.0)):
+        s.set_metainfo(dict(valid_ratio=ratio))
+    seen = []
+    model.objectives['global'].forward = lambda *halves: seen.extend(halves) or {}
+    encoded = []
+    model.encoder.register_forward_hook(lambda m, x, y: encoded.append(y))
+    model.loss(**data)
+    assert [half.valid_columns().sum(1).tolist() for half in seen] == [[1, 2], [3, 4]]
+    assert torch.equal(torch.cat([half.feature_map for half in seen]), encoded[0])
+
+
+def test_an_encoder_without_a_map_is_refused_where_there_is_no_backbone(svtr, batch, adaptive,
+                                                                        recognizer_cfg):
+    class Vectors(torch.nn.Module):
+
+        def forward(self, images, samples):
+            return images.mean((2, 3))
+
+    model = svtr(GLOBAL)
+    model.encoder = Vectors()
+    model.decoder.forward_train = lambda feat, out_enc, samples: torch.zeros(2, 8, 13)
+    with pytest.raises(ValueError, match=r'needs a feature map \(N, C, H, W\).*encoder returns none'):
+        model.loss(**batch(('12', '34')))
+    with pytest.raises(ValueError, match='backbone or an encoder, got a .* with neither'):
+        svtr(GLOBAL, encoder=None)
+
+
+@pytest.mark.parametrize('objective, width', [
+    (dict(LOCAL, in_channels=12), 16),
+    (dict(type='mmocr_da.DomainConfusion', in_channels=16), 12)])
+def test_a_wrong_width_of_characters_is_found_when_the_model_is_built(adaptive, objective, width):
+    with pytest.raises(ValueError, match=f'set in_channels={width}'):
+        adaptive(objective)
+
+
+@pytest.mark.parametrize('decoder', ['ASTERDecoder', 'mmocr_da.AttentionDecoder'])
+@pytest.mark.parametrize('hook_point', ['context', 'hidden'])
+def test_the_width_that_is_asked_for_is_that_of_the_features(adaptive, batch, decoder, hook_point):
+    width = {'context': 16, 'hidden': 12}[hook_point]
+    model = adaptive(dict(LOCAL, in_channels=width), decoder=decoder, hook_point=hook_point)
+    assert model.loss(**batch())['loss_local'].isfinite()
+    with pytest.raises(ValueError, match=f'set in_channels={width}'):
+        adaptive(dict(LOCAL, in_channels=width + 1), decoder=decoder, hook_point=hook_point)
 
 
 def test_a_character_outside_the_dictionary_names_the_image(adaptive, batch, digits_dictionary):

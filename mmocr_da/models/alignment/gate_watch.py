@@ -1,0 +1,41 @@
+"""A gate that lets nothing pass: then an objective looks at nothing, and its loss is 0."""
+import logging
+from typing import Optional
+
+import torch
+from mmengine.logging import print_log
+from torch import Tensor
+
+#: So many batches in a row may have nothing that passes.
+PATIENCE = 200
+
+
+class GateWatch:
+    """Warns if nothing of a domain passed a gate in ``PATIENCE`` batches.
+
+    Args:
+        objective: Type and threshold, for the warning.
+    """
+
+    def __init__(self, objective: str, threshold: float) -> None:
+        self.objective = objective
+        self.threshold = threshold
+        self._count = 0
+        self._passed: Optional[Tensor] = None
+
+    def see(self, **passed: Tensor) -> None:
+        """Look at the numbers, or shares, of what passed in a batch, by domain."""
+        latest = torch.stack([x.detach().float() for x in passed.values()])
+        self._passed = latest if self._passed is None else self._passed + latest
+        self._count += 1
+        if self._count < PATIENCE:
+            return
+        # Fetched from the device once in so many batches.
+        empty = [domain for domain, x in zip(passed, self._passed.tolist()) if not x]
+        self._count, self._passed = 0, None
+        for domain in empty:
+            print_log(
+                f'{self.objective} has looked at no character of the {domain} in the last '
+                f'{PATIENCE} batches: none was read with a probability above threshold='
+                f'{self.threshold}. Lower it, or start from a better recognizer (load_from)',
+                logger='current', level=logging.WARNING)

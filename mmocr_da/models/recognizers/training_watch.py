@@ -1,0 +1,76 @@
+"""What a training would not say by itself: an objective without a gradient, a missing domain."""
+import logging
+from typing import Container, Dict, Sequence
+
+from mmengine.logging import print_log
+from torch import Tensor, nn
+
+#: So many batches in the beginning may come without a domain, as a small process may draw none.
+PATIENCE = 50
+
+
+class DomainWatch:
+    """Raises an error if none of the first ``PATIENCE`` batches has an image of a domain.
+
+    Args:
+        needed: Which domains the training needs, ``'source'``, ``'target'`` or both.
+    """
+
+    def __init__(self, needed: Sequence[str]) -> None:
+        self._missing = {domain: 0 for domain in needed}
+
+    def see(self, is_source: Sequence[bool]) -> None:
+        """Look at a batch, of which these images are of the source."""
+        for domain in list(self._missing):
+            if (domain == 'source') in is_source:
+                del self._missing[domain]
+                continue
+            self._missing[domain] += 1
+            if self._missing[domain] == PATIENCE:
+                raise ValueError(
+                    f'the training needs images of both domains, and none of the first {PATIENCE} '
+                    f"batches has one of the {domain}: give train_dataloader a dataset of type "
+                    "'mmocr_da.TwoDomainDataset' and a sampler of type "
+                    "'mmocr_da.TwoDomainSampler', which puts both into each batch")
+
+
+class GradientWatch:
+    """Warns if no gradient of an objective's losses arrives at what is trained of a recognizer."""
+
+    def __init__(self) -> None:
+        self._seen = set()
+
+    def see(self, name: str, losses: Dict[str, Tensor], recognizer: nn.Module) -> None:
+        """Look at what an objective returned, the first time that it does."""
+        losses = [v for k, v in losses.items() if 'loss' in k and v.requires_grad]
+        if name in self._seen or not losses:
+            return
+        self._seen.add(name)
+        trained = {id(p) for k, p in recognizer.named_parameters()
+                   if p.requires_grad and not k.startswith('objectives.')}
+        if not any(reaches(loss, trained) for loss in losses):
+            print_log(
+                f'the objective {name!r} does NOT train the recognizer: no gradient of its losses '
+                'arrives at a parameter that is trained. Everything before the features that it '
+                'looks at is frozen (FreezeHook, frozen_stages)', logger='current',
+                level=logging.WARNING)
+
+
+def reaches(loss: Tensor, parameters: Container[int]) -> bool:
+    """Whether a backward pass of ``loss`` arrives at a parameter whose ``id`` is one of these.
+
+    >>> layer = nn.Linear(1, 1)
+    >>> loss = layer(layer.bias.detach()).sum()
+    >>> reaches(loss, {id(layer.weight)}), reaches(loss, {id(nn.Linear(1, 1).weight)})
+    (True, False)
+    """
+    visited, waiting = set(), [loss.grad_fn]
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in visited:
+            continue
+        visited.add(node)
+        if id(getattr(node, 'variable', None)) in parameters:
+            return True
+        waiting += [parent for parent, _ in node.next_functions]
+    return False
