@@ -54,6 +54,9 @@ class SeededSampler(Sampler):
                  round_up: bool = True) -> None:
         if not isinstance(batch_size, int) or batch_size < 1:
             raise ValueError(f'batch_size must be an integer of at least 1, got {batch_size!r}')
+        if hasattr(dataset, 'domain_sizes'):
+            raise ValueError(f'SeededSampler knows no domains, got a {type(dataset).__name__}: set '
+                             "type='mmocr_da.TwoDomainSampler', which puts both into each batch")
         if len(dataset) < 1:
             raise ValueError('the dataset needs images, got none; check its ann_file or img_dir')
         self._set_up((len(dataset), ), (batch_size, ), seed, shuffle, round_up)

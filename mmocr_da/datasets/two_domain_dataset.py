@@ -1,5 +1,5 @@
 """Labelled source and unlabelled target images as one dataset."""
-from typing import Optional, Sequence, Tuple, Union
+from typing import List, Optional, Sequence, Tuple, Union
 
 from mmengine.dataset import BaseDataset
 from mmengine.structures import BaseDataElement
@@ -8,6 +8,7 @@ from mmocr_da.registry import DATASETS
 
 from .plain_datasets import build_datasets, set_pipeline
 from .seeded_dataset import SeededDataset
+from .seeded_sampler import Draw
 from .unlabelled_dataset import UnlabelledDataset
 
 DOMAINS = ('source', 'target')
@@ -21,7 +22,8 @@ class TwoDomainDataset(SeededDataset):
     as target are wrapped in :class:`UnlabelledDataset`, so that their labels do not exist.
 
     Broken images are replaced within their domain, and :class:`TwoDomainSampler` gives the seeds of
-    what is random, both as in :class:`SeededDataset`.
+    what is random, both as in :class:`SeededDataset`. Batches of a sampler that knows no domains
+    are an error.
 
     Args:
         source: Config(s) of labelled datasets; several are concatenated.
@@ -61,6 +63,16 @@ class TwoDomainDataset(SeededDataset):
         self.full_init()
         source = self.cumulative_sizes[self.num_source_datasets - 1]
         return source, len(self) - source
+
+    def __getitems__(self, draws: Sequence[int]) -> List[dict]:
+        """The items of a batch: what a ``DataLoader`` asks for, in every training loop."""
+        if not all(isinstance(draw, Draw) for draw in draws):
+            raise ValueError(
+                'TwoDomainDataset needs a sampler that puts both domains into each batch, got '
+                'indexes of another one, such as DefaultSampler: set train_dataloader.sampler=dict('
+                "_delete_=True, type='mmocr_da.TwoDomainSampler', batch_size=<that of the "
+                'dataloader>); a custom one must be a subclass of it')
+        return [self[draw] for draw in draws]
 
     def _group_of(self, idx: int) -> Tuple[int, int, str]:
         num_source, num_target = self.domain_sizes

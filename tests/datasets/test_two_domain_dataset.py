@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 from mmengine.dataset import pseudo_collate
-from mmengine.registry import DATASETS
+from mmengine.registry import DATASETS, init_default_scope
+from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 import mmocr_da.datasets  # noqa: F401
-from mmocr_da.datasets import TwoDomainDataset, TwoDomainSampler, seeded_dataset
+from mmocr_da.datasets import SeededSampler, TwoDomainDataset, TwoDomainSampler, seeded_dataset
 from mmocr_da.datasets.seeded_sampler import Draw
 
 
@@ -137,6 +138,22 @@ def test_items_do_not_depend_on_the_workers(root, workers, kwargs):
         alone.sampler.set_epoch(epoch)
         shared.sampler.set_epoch(epoch)
         assert contents(alone) == contents(shared)
+
+
+@pytest.mark.parametrize('workers', [0, 1])
+@pytest.mark.parametrize('sampler', [
+    dict(type='DefaultSampler', shuffle=True), dict(type='InfiniteSampler')])
+def test_batches_of_a_sampler_that_knows_no_domains_are_refused(root, sampler, workers):
+    """By the dataset itself, so in MMEngine's loops and MMOCR's tools, too."""
+    init_default_scope('mmocr')
+    dataset = make(root)
+    assert all(dataset[i] for i in (0, 11))  # looking at it is no training
+    batches = Runner.build_dataloader(
+        dict(batch_size=4, num_workers=workers, sampler=sampler, dataset=dataset))
+    with pytest.raises(ValueError, match='both domains into each batch.*TwoDomainSampler'):
+        next(iter(batches))
+    with pytest.raises(ValueError, match='SeededSampler knows no domains, got a TwoDomainDataset'):
+        SeededSampler(dataset, 4)
 
 
 def test_items_do_not_depend_on_what_ran_before(root):
