@@ -333,10 +333,21 @@ def test_the_check_tells_the_two_classifiers_apart(with_twins):
                                        export.random_batch(plain))
 
 
+@pytest.mark.parametrize('predict_with', ['source', 'target'])
+def test_a_checkpoint_that_numbers_its_objectives_is_exported(with_twins, predict_with):
+    cfg, weights, _ = with_twins(predict_with)
+    old = {key.replace('objectives.global.', 'objectives.0.')
+           .replace('objectives.symnet.', 'objectives.1.'): value for key, value in weights.items()}
+    new, expected = export.strip_adaptation(cfg, old)[1], export.strip_adaptation(cfg, weights)[1]
+    assert new.keys() == expected.keys() and len(old) == len(weights)
+    assert all(torch.equal(new[key], expected[key]) for key in new)
+
+
 def test_without_c_t_in_the_checkpoint_c_s_is_exported(with_twins):
     """As training would start C^t."""
     cfg, weights, _ = with_twins('target')
-    weights = {key: value for key, value in weights.items() if not key.startswith('objectives.symnet.')}
+    weights = {key: value for key, value in weights.items()
+               if not key.startswith('objectives.symnet.')}
     plain, plain_weights = export.strip_adaptation(cfg, weights)
     assert all(torch.equal(plain_weights[key], weights[key]) for key in plain_weights)
     assert export.same_predictions(build(cfg, weights), build(plain, plain_weights),

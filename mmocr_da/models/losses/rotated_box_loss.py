@@ -75,23 +75,27 @@ class RotatedBoxLoss(BaseModule):
             weight = weight if weight.dim() == 1 else weight.mean(-1)
             counts &= weight > 0
         if self.training and self._to_check > 0:
-            rows = slice(None) if weight is None else weight > 0
-            self._check_boxes(as_rotated(pred.detach()[rows].to(dtype)), labels[rows])
+            weighted = torch.ones_like(counts) if weight is None else weight > 0
+            self._check_boxes(as_rotated(pred.detach().to(dtype)), labels, weighted)
         used, = counts.nonzero(as_tuple=True)
         return used, as_rotated(pred[used].to(dtype)), labels[used]
 
 
-    def _check_boxes(self, boxes: Tensor, labels: Tensor) -> None:
+    def _check_boxes(self, boxes: Tensor, labels: Tensor, weighted: Tensor) -> None:
         """Raise a ValueError for what cannot be boxes; a head does not say what it gives.
 
         Offsets have either sign, and are about 0 before a head has learned; what a head decodes has
         positive sides.
         """
-        self._to_check -= len(labels)
-        flat = (boxes[:, 2:4].amin(1) < MIN_SIDE).sum() > len(boxes) / 2
-        if flat or (labels[:, 2:4] < -MIN_SIDE).any():
+        flat = boxes[:, 2:4].amin(1) < MIN_SIDE
+        negative = labels[:, 2:4].amin(1) < -MIN_SIDE
+        # Fetched from the device at once.
+        count, flat, negative = torch.stack(
+            [(mask & weighted).sum() for mask in (weighted, flat, negative)]).tolist()
+        self._to_check -= count
+        if negative or flat > count / 2:
             raise ValueError(
-                f'{type(self).__name__} compares boxes, got {len(labels)} with sides that are '
+                f'{type(self).__name__} compares boxes, got {count} with sides that are '
                 'negative or 0: offsets from anchors or proposals, as heads give them without '
                 'reg_decoded_bbox=True; set it in the head of this loss')
 

@@ -220,8 +220,8 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
     def deployed_state_dict(self, state_dict: Dict[str, Tensor]) -> Dict[str, Tensor]:
         """The weights with which the plain recognizer reads as this one does in testing."""
         state_dict = dict(state_dict)
-        name_objectives(state_dict, self.objectives, self._listed, strict=True)
         if self.symnet is not None and self.symnet.predict_with == 'target':
+            name_objectives(state_dict, self.objectives, self._listed, strict=True)
             for own, twin in self._classifier_keys().items():
                 if twin in state_dict:  # without one, C^t is a copy of C^s
                     state_dict[own] = state_dict[twin]
