@@ -59,7 +59,12 @@ def _walk(path: str, seen: set, links: List[str], left_out: Counter) -> Iterator
         # Also a link to nowhere, which reading it will name.
         yield path
         return
-    for entry in sorted(os.scandir(path), key=lambda entry: entry.name):
+    try:
+        entries = sorted(os.scandir(path), key=lambda entry: entry.name)
+    except OSError:
+        left_out['folders that cannot be read'] += 1
+        return
+    for entry in entries:
         if entry.name.startswith('.') or entry.name in HIDDEN:
             left_out['hidden files or folders'] += 1
         elif entry.is_symlink():

@@ -4,10 +4,10 @@ from typing import List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 from mmengine.dataset import BaseDataset, Compose
-from mmengine.registry import DATASETS as ALL_DATASETS
 
 from mmocr_da.registry import DATASETS
 
+from .plain_datasets import build_dataset
 from .unlabelled_dataset import UnlabelledDataset
 
 
@@ -37,8 +37,7 @@ class LabelFraction(BaseDataset):
                              f'{fraction!r}')
         if not isinstance(seed, int) or not 0 <= seed < 2**32:
             raise ValueError(f'seed must be an integer from 0 to 2**32 - 1, got {seed!r}')
-        if isinstance(dataset, dict):
-            dataset = ALL_DATASETS.build(dataset)
+        dataset = build_dataset(dataset)
         if not isinstance(dataset, BaseDataset) or isinstance(
                 dataset, (LabelFraction, UnlabelledDataset)):
             raise ValueError(f'dataset must be one plain labelled dataset, got a '

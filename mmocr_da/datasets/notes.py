@@ -39,19 +39,27 @@ class NotingCompose(Compose):
     """
 
     def __call__(self, data: dict) -> Optional[dict]:
-        path = data.get('img_path') if isinstance(data, dict) else data
+        place = _place_of(data)
         with collect_notes() as notes:
             try:
                 data = super().__call__(data)
             except Exception as error:
                 # Most transforms do not say with which image they failed.
-                if isinstance(path, str):
-                    error.add_note(f'This is in the pipeline of the image {path}')
+                error.add_note(place)
                 raise
         if notes and data is not None:
             for sample in data_samples_of(data):
                 sample.set_metainfo(dict(notes=notes))
         return data
+
+
+def _place_of(data: Any) -> str:
+    if not isinstance(data, dict):
+        data = dict(img_path=data if isinstance(data, str) else None)
+    path = data.get('img_path') or data.get('img_key') or 'without a name'
+    labels = ' and '.join(sorted({key for label in data.get('instances') or () for key in label}))
+    return f'This is in the pipeline of the image {path}' + (
+        f', annotated with {labels}' if labels else '')
 
 
 def data_samples_of(data: Any) -> Iterator[BaseDataElement]:

@@ -35,7 +35,21 @@ def build_datasets(datasets: Union[dict, BaseDataset, Sequence]) -> List[BaseDat
     """
     if not isinstance(datasets, (list, tuple)):
         datasets = [datasets]
-    return [plain for dataset in datasets for plain in flatten(_build(dataset))]
+    return [plain for dataset in datasets for plain in flatten(build_dataset(dataset))]
+
+
+def build_dataset(dataset: Union[dict, BaseDataset]):
+    """Build the config of a dataset; ValueError if it has no annotations."""
+    if not isinstance(dataset, dict):
+        return dataset
+    try:
+        return ALL_DATASETS.build(copy.deepcopy(dataset))
+    except ValueError as error:
+        if 'need at least one array' not in str(error):
+            raise
+        # MMEngine puts the annotations together without a look at their number.
+        raise ValueError(f'a dataset must hold annotations, got an empty {dataset.get("type")} '
+                         f'from {dataset.get("ann_file") or dataset}') from error
 
 
 def flatten(dataset) -> List[BaseDataset]:
@@ -66,16 +80,3 @@ def set_pipeline(datasets: Iterable[BaseDataset], pipeline: Optional[Sequence], 
 def unique(datasets: Iterable[BaseDataset]) -> List[BaseDataset]:
     """Each dataset once, also if it is repeated."""
     return list({id(dataset): dataset for dataset in datasets}.values())
-
-
-def _build(dataset: Union[dict, BaseDataset]):
-    if not isinstance(dataset, dict):
-        return dataset
-    try:
-        return ALL_DATASETS.build(copy.deepcopy(dataset))
-    except ValueError as error:
-        if 'need at least one array' not in str(error):
-            raise
-        # MMEngine puts the annotations together without a look at their number.
-        raise ValueError(f'a dataset must hold annotations, got an empty {dataset.get("type")} '
-                         f'from {dataset.get("ann_file") or dataset}') from error

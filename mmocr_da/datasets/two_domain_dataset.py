@@ -6,7 +6,7 @@ from mmengine.structures import BaseDataElement
 
 from mmocr_da.registry import DATASETS
 
-from .plain_datasets import build_datasets, set_pipeline
+from .plain_datasets import build_datasets, set_pipeline, unique
 from .seeded_dataset import SeededDataset
 from .seeded_sampler import Draw
 from .unlabelled_dataset import UnlabelledDataset
@@ -49,7 +49,8 @@ class TwoDomainDataset(SeededDataset):
         if any(isinstance(dataset, UnlabelledDataset) for dataset in sources):
             raise ValueError('source needs labelled datasets, got an UnlabelledDataset; images '
                              'without text belong to the target')
-        targets = [_without_labels(dataset) for dataset in targets]
+        unlabelled = {id(dataset): _without_labels(dataset) for dataset in unique(targets)}
+        targets = [unlabelled[id(dataset)] for dataset in targets]
         if target_pipeline is None:
             target_pipeline = pipeline
         set_pipeline(sources, pipeline, 'pipeline')

@@ -36,5 +36,9 @@ def test_an_error_of_a_pipeline_names_the_image():
 
     pipeline = NotingCompose([fail])
     with pytest.raises(AssertionError) as caught:
-        pipeline(dict(img_path='a.png'))
+        pipeline(dict(img_path='a.png', instances=[dict(text='a', bbox=1), dict(text='b')]))
+    assert caught.value.__notes__ == [
+        'This is in the pipeline of the image a.png, annotated with bbox and text']
+    with pytest.raises(AttributeError) as caught:
+        pipeline('a.png')
     assert caught.value.__notes__ == ['This is in the pipeline of the image a.png']

@@ -54,6 +54,7 @@ def test_they_are_source_and_target_too(plain):
                                   target=repeated, pipeline=PIPELINE))
     assert dataset.domain_sizes == (3, 3)
     assert texts(dataset) == ['a'] * 3 + [''] * 3
+    assert len({id(part) for part in dataset.datasets}) == 2
     unlabelled = DATASETS.build(dict(type='mmocr_da.UnlabelledDataset', dataset=repeated,
                                      serialize_data=False, pipeline=PIPELINE))
     assert texts(unlabelled) == [''] * 3
@@ -67,8 +68,10 @@ def test_other_wrappers_are_named(plain):
 
 
 def test_an_empty_annotation_file_is_named(plain):
-    with pytest.raises(ValueError, match=r'got an empty mmocr.OCRDataset from .*\.json'):
-        seeded(plain(serialize_data=True))
+    empty = plain(serialize_data=True)
+    for cfg in (empty, dict(type='mmocr_da.LabelFraction', dataset=empty)):
+        with pytest.raises(ValueError, match=r'got an empty mmocr.OCRDataset from .*\.json'):
+            seeded(cfg)
 
 
 def test_labels_can_be_had_in_one_unicode_form(plain):
