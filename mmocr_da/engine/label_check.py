@@ -50,7 +50,8 @@ def check_labels(dataset, module_loss: BaseTextRecogModuleLoss, logger: MMLogger
             unknown.append((index, text))
         elif len(text) > longest:
             long.append((index, text))
-    if not (unknown or long or missing) or pipeline_makes_labels(dataset, unknown + missing):
+    suspects = unknown + missing + long
+    if not suspects or pipeline_makes_labels(dataset, suspects):
         return
     if missing:
         raise ValueError(_report_missing(dataset, missing, total))

@@ -46,6 +46,8 @@ def test_links_to_other_folders_and_files_are_followed(folder, tmp_path):
     (folder / 'd').symlink_to(tmp_path / 'out', target_is_directory=True)
     (folder / 'e.png').symlink_to(tmp_path / 'out' / '5.png')
     assert found(folder)[0] == [*NAMES, 'c/4.png', 'c/5.png']
+    (folder / 'a.png').symlink_to(tmp_path / 'out' / '5.png')
+    assert found(folder)[0] == ['a.png', *NAMES, 'c/4.png']
     assert found(folder / 'c')[0] == ['4.png', '5.png']  # the folder itself may be a link
 
 

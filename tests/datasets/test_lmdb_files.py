@@ -1,4 +1,5 @@
 """One environment per LMDB and process, and none that is cut off."""
+import multiprocessing
 import os
 import pickle
 
@@ -94,6 +95,18 @@ def test_mmocrs_lmdb_is_a_source_under_any_loader(path, wrap, load):
     assert first_pixels(dataset) == [0, 10, 20]
     assert items[0]['inputs'].shape[0] == (1 if load == LOAD else 3)
     assert items[1]['data_samples'].img_path == f'{path}/image-000000002'
+
+
+def test_a_process_does_not_use_the_environment_of_its_parent(path):
+    lmdb_files.open_lmdb(path)
+    with multiprocessing.get_context('fork').Pool(1) as pool:
+        owner = pool.apply(_owner, [path])
+    assert owner != os.getpid()
+
+
+def _owner(path):
+    lmdb_files.open_lmdb(path)
+    return lmdb_files._environments[os.path.realpath(path)][0]
 
 
 def test_a_process_keeps_one_environment_per_real_path(path, tmp_path):

@@ -75,7 +75,8 @@ def plain_images():
     for suffix in ('.png', '.jpg', '.bmp', '.webp', '.tiff', '.ppm'):
         yield png(color.astype(np.uint8), suffix)
     yield png(grey.astype(np.uint8))
-    yield png((grey * 257).astype(np.uint16))
+    for factor in (257, 150):  # all of the 16 bits, and more than half
+        yield png((grey * factor).astype(np.uint16))
     # An alpha that is the same everywhere says nothing, be it 255 or, by mistake, 0.
     for alpha in (255, 0):
         yield png(np.dstack([color, np.full((16, 40), alpha)]).astype(np.uint8))

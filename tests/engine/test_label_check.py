@@ -22,6 +22,7 @@ class Clean:
     """A pipeline may make labels of what is annotated."""
 
     def __call__(self, results):
+        random.random(), torch.rand(())
         results['gt_texts'] = [text.replace('?', '') for text in results['gt_texts']]
         return results
 

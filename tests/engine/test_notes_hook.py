@@ -91,11 +91,13 @@ def test_the_tools_report_in_training_and_testing(toy, run_tool, tmp_path):
     image[4:9, 4:20, 3] = 255
     for domain in ('source', 'target'):
         cv2.imwrite(str(root / f'{domain}_0.png'), image)
-    config = tmp_path / 'toy.py'
-    config.write_text(toy.read_text().replace(str(toy.parent), str(root)).replace(
-        '{{ fileDirname }}', str(root)))
-    run_tool('train', config, '--work-dir', tmp_path / 'run')
-    run_tool('test', config, tmp_path / 'run' / 'iter_2.pth', '--work-dir', tmp_path / 'test')
-    for folder in ('run', 'test'):
+    # Two names, as runs of one name and second share their log.
+    for name in ('train', 'test'):
+        (tmp_path / f'{name}.py').write_text(toy.read_text().replace(
+            str(toy.parent), str(root)).replace('{{ fileDirname }}', str(root)))
+    run_tool('train', tmp_path / 'train.py', '--work-dir', tmp_path / 'run')
+    run_tool('test', tmp_path / 'test.py', tmp_path / 'run' / 'iter_2.pth', '--work-dir',
+             tmp_path / 'tested')
+    for folder in ('run', 'tested'):
         log = next((tmp_path / folder).glob('*/*.log')).read_text()
         assert f'2 {CONVERTED}: {root}/source_0.png, {root}/target_0.png' in log
