@@ -1,6 +1,6 @@
-"""Numbers of the host on a device, without the host having to wait for what it has queued there."""
+"""Numbers of the host on a device and back, with little waiting for what is queued there."""
 from functools import lru_cache
-from typing import Optional, Sequence, Tuple, Union
+from typing import List, Optional, Sequence, Tuple, Union
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ def on_device(values: Union[Sequence, Tensor], device: Union[str, torch.device, 
     tensor([1, 2])
     """
     out = torch.as_tensor(values, dtype=dtype)
-    if device is None or torch.device(device).type != 'cuda':
+    if device is None or torch.device(device).type != 'cuda' or out.is_cuda:
         return out.to(device)
     # Only from pinned memory a copy is queued like a kernel.
     return out.pin_memory().to(device, non_blocking=True)
@@ -29,3 +29,26 @@ def constant(values: Tuple[float, ...], like: Tensor) -> Tensor:
 def _constant(values: Tuple[float, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
     with torch.inference_mode(False):  # or no later backward pass could save it
         return on_device(values, device, dtype)
+
+
+def on_host(*masks: Tensor) -> List[Tensor]:
+    """Boolean tensors of a device on the host, which waits once for all of them.
+
+    >>> on_host(torch.tensor([True, False]), torch.tensor([[True]]))
+    [tensor([ True, False]), tensor([[True]])]
+    """
+    flat = torch.cat([mask.flatten() for mask in masks]).cpu()
+    parts = flat.split([mask.numel() for mask in masks])
+    return [part.view(mask.shape) for part, mask in zip(parts, masks)]
+
+
+def marked(x: Tensor, mask: Tensor) -> Tensor:
+    """``x[mask]`` for a mask on the host, ``(N, T, ...), (N, T) -> (M, ...)``.
+
+    With a mask on a device the host would wait for it, to know ``M``.
+
+    >>> marked(torch.tensor([[1, 2], [3, 4]]), torch.tensor([[True, False], [True, True]]))
+    tensor([1, 3, 4])
+    """
+    rows = on_device(mask.flatten().nonzero().flatten(), x.device)
+    return x.flatten(0, mask.dim() - 1).index_select(0, rows)

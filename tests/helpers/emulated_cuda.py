@@ -23,13 +23,12 @@ from collections import Counter
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Iterator, NamedTuple, Optional, Sequence
+from typing import Iterator, NamedTuple, Optional, Sequence, Union
 from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map
 
 CUDA, CPU = torch.device('cuda:0'), torch.device('cpu')
 #: What torch itself takes tensors of the device for: it runs their backward without a driver, and
@@ -46,6 +45,9 @@ NO_KERNEL = {'empty', 'empty_like', 'empty_strided', 'new_empty', 'new_empty_str
 #: Operators that also take a number on the CPU, beside pointwise ones.
 TAKES_NUMBERS = {'where', 'masked_fill', 'masked_fill_', 'fill', 'fill_', 'lerp', 'lerp_',
                  'index_fill', 'index_fill_', 'index_put', 'index_put_', '_index_put_impl_'}
+#: Arguments that stay on the CPU, by operator.
+ON_THE_HOST = {'_pack_padded_sequence': (1, ), '_pack_padded_sequence_backward': (2, ),
+               '_pad_packed_sequence': (1, ), '_ctc_loss': (2, 3), '_ctc_loss_backward': (3, 4)}
 #: mmcv's operators that copy boxes to the host.
 MMCV_WAITING = {'nms', 'softnms', 'nms_rotated', 'nms_match'}
 
@@ -63,7 +65,8 @@ class Record:
     """What the device was asked for."""
 
     events: Counter = field(default_factory=Counter)
-    launches: Counter = field(default_factory=Counter)
+    #: Number of kernels; an operator that starts several counts once.
+    kernels: int = 0
 
     def waits(self, by: str = '') -> dict:
         """Number of waits by line of the package and operator.
@@ -77,14 +80,9 @@ class Record:
                 out[f'{wait.line} {wait.operator}'] += count
         return dict(out)
 
-    @property
-    def kernels(self) -> int:
-        """Number of kernels; an operator that starts several counts once."""
-        return self.launches.total()
-
     def clear(self) -> None:
         self.events.clear()
-        self.launches.clear()
+        self.kernels = 0
 
     def wait(self, operator: str) -> None:
         self.events[Wait(operator, *_lines())] += 1
@@ -150,6 +148,23 @@ def _inner(x):
     return x.inner if is_emulated(x) else x
 
 
+def _as_emulated(x):
+    return EmulatedCuda(x) if isinstance(x, Tensor) and not is_emulated(x) else x
+
+
+def _leaves(items):
+    """What is in lists and tuples, at any depth; torch's own does it three times as slowly."""
+    for x in items:
+        if isinstance(x, (list, tuple)):
+            yield from _leaves(x)
+        else:
+            yield x
+
+
+def _map(call, x):
+    return type(x)(_map(call, item) for item in x) if isinstance(x, (list, tuple)) else call(x)
+
+
 def on_cuda(x):
     """A module, in place, or a copy of a tensor on the device, without being recorded."""
     if isinstance(x, Tensor):
@@ -171,7 +186,7 @@ def on_cuda(x):
 def _emulate(func, args, kwargs):
     """Run an operator on the CPU, if CUDA would, and record what it means for the host."""
     name = func._schema.name.split('::')[1]
-    tensors = [x for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)]
+    tensors = [x for x in _leaves((*args, *kwargs.values())) if isinstance(x, Tensor)]
     device = kwargs.get('device')
     to_device = any(map(is_emulated, tensors)) if device is None else device.type == 'meta'
     if not to_device and not any(map(is_emulated, tensors)):
@@ -182,6 +197,8 @@ def _emulate(func, args, kwargs):
         _record_copy(name, args, kwargs, to_device)
     elif name in _INDEXING:
         _record_indexing(args[0], args[1])
+    elif name in ON_THE_HOST:
+        _record_host_arguments(func, name, args)
     else:
         _check_devices(func, name, tensors)
         if name in WAITING or (name == 'repeat_interleave' and is_emulated(args[0])
@@ -189,11 +206,9 @@ def _emulate(func, args, kwargs):
             RECORD.wait(name)
         elif name.startswith('masked_fill') and is_emulated(args[2]):
             RECORD.wait(f'{name} with a value on the device')
-        elif name == '_ctc_loss':
-            _record_ctc(args)
     if not func.is_view and name not in NO_KERNEL:
-        RECORD.launches[_lines()[0]] += 1
-    out = func(*tree_map(_inner, args), **tree_map(_inner, kwargs))
+        RECORD.kernels += 1
+    out = func(*_map(_inner, args), **{key: _map(_inner, x) for key, x in kwargs.items()})
     if torch.Tag.inplace_view in func.tags:  # its shape changes, too
         with torch._C._DisableTorchDispatch():
             func(*args, **kwargs)
@@ -220,7 +235,8 @@ def _record_copy(name, args, kwargs, to_device: bool) -> None:
         lazy = args[2] if len(args) > 2 else kwargs.get('non_blocking', False)
     else:
         source, lazy = args[0], kwargs.get('non_blocking', False)
-    if to_device and not is_emulated(source) and not (lazy and source in _PINNED):
+    pinned = lazy and source in _PINNED
+    if to_device and not is_emulated(source) and source.numel() and not pinned:
         RECORD.wait('copy to the device')
     elif is_emulated(source) and not to_device:
         if lazy:
@@ -242,11 +258,14 @@ def _record_indexing(owner: Tensor, indices: Sequence[Optional[Tensor]]) -> None
             RECORD.wait('index on the CPU')
 
 
-def _record_ctc(args) -> None:
-    for lengths in args[2:4]:
-        if is_emulated(lengths):
-            RECORD.wait('lengths for the CTC kernel')
-    RECORD.wait('lengths inside the CTC kernel')
+def _record_host_arguments(func, name: str, args) -> None:
+    stay = ON_THE_HOST[name]
+    _check_devices(func, name, [x for i, x in enumerate(args)
+                                if isinstance(x, Tensor) and i not in stay])
+    if any(is_emulated(args[i]) for i in stay):
+        raise RuntimeError(f'lengths must be on the CPU, got some on cuda:0 (when calling {func})')
+    for _ in range(3 if 'ctc' in name else 0):  # both lengths and the offsets of the targets
+        RECORD.wait('copy to the device')
 
 
 def _wrapped(func, args, kwargs, out, to_device: bool):
@@ -260,9 +279,10 @@ def _wrapped(func, args, kwargs, out, to_device: bool):
     def wrap(x, spec):
         if spec is not None and spec.alias_info is not None and spec.alias_info.is_write:
             return next(written[key] for key in spec.alias_info.before_set)
-        return tree_map(lambda t: EmulatedCuda(t) if isinstance(t, Tensor) else t,
-                        x) if to_device else x
+        return _map(_as_emulated, x) if to_device else x
 
+    if func is torch.ops.aten._pack_padded_sequence.default:
+        return EmulatedCuda(out[0]), out[1]  # sizes of batches stay on the CPU
     if isinstance(out, tuple) and len(schema.returns) == len(out):
         return tuple(map(wrap, out, schema.returns))
     return wrap(out, schema.returns[0] if schema.returns else None)
@@ -306,7 +326,7 @@ def _from_numbers(call):
         given = [x for x in args if is_emulated(x)]
         out = call(*(_inner(x) for x in args), device=CPU, **kwargs)
         if (device is None and given) or _is_cuda(device):
-            if not (given and call is torch.as_tensor):
+            if not (given and call.__name__ == 'as_tensor'):
                 RECORD.wait('copy to the device')
             out = EmulatedCuda(out)
         return out
@@ -320,6 +340,23 @@ def _pin_memory(x: Tensor, device=None) -> Tensor:
     return out
 
 
+def _ctc_loss(call):
+    """Lengths stay on the CPU, and are copied where torch divides by them."""
+
+    def wrapper(log_probs, targets, input_lengths, target_lengths, blank=0, reduction=1,
+                zero_infinity=False):
+        if not is_emulated(log_probs):
+            return call(log_probs, targets, input_lengths, target_lengths, blank, reduction,
+                        zero_infinity)
+        losses = call(log_probs, targets.to(log_probs.device), input_lengths, target_lengths,
+                      blank, 0, zero_infinity)
+        if reduction != 1:
+            return losses if reduction == 0 else losses.sum()
+        return (losses / target_lengths.clamp(min=1).to(losses)).mean()
+
+    return wrapper
+
+
 def _mmcv_operator(name, call):
 
     def wrapper(*args, **kwargs):
@@ -330,17 +367,25 @@ def _mmcv_operator(name, call):
             raise RuntimeError(f'{name}: at least one of the tensors is not on the device')
         if name in MMCV_WAITING:
             RECORD.wait(f'mmcv {name}')
-        RECORD.launches[_lines()[0]] += 1
+        RECORD.kernels += 1
         out = call(*map(_inner, args), **{k: _inner(x) for k, x in kwargs.items()})
-        return tree_map(lambda x: EmulatedCuda(x) if isinstance(x, Tensor) else x, out)
+        return _map(_as_emulated, out)
 
     return wrapper
+
+
+class _Indexes(type):
+    """What MMEngine takes for ``torch.cuda.LongTensor``."""
+
+    def __instancecheck__(cls, x) -> bool:
+        return is_emulated(x) and x.dtype == cls.dtype
 
 
 @contextmanager
 def emulated_cuda() -> Iterator[Record]:
     """Within it there is a device ``cuda:0``; what the host waits for is recorded."""
     import mmcv._ext
+    from mmengine.structures import instance_data
     RECORD.clear()
     with ExitStack() as stack:
         def replace(owner, name, make):
@@ -353,9 +398,15 @@ def emulated_cuda() -> Iterator[Record]:
         for owner, name in ((torch, 'tensor'), (torch, 'as_tensor'), (Tensor, 'new_tensor')):
             replace(owner, name, _from_numbers(getattr(owner, name)))
         replace(Tensor, 'pin_memory', _pin_memory)
+        replace(torch, 'ctc_loss', _ctc_loss(torch.ctc_loss))
         for name in dir(mmcv._ext):
             call = getattr(mmcv._ext, name)
             if callable(call) and not name.startswith('_') and name[0].islower():
                 replace(mmcv._ext, name, _mmcv_operator(name, call))
+        for name, dtype in (('BoolTypeTensor', torch.bool), ('LongTypeTensor', torch.long)):
+            known = getattr(instance_data, name)
+            kind = Union[(*known.__args__, _Indexes(name, (), dict(dtype=dtype)))]
+            replace(instance_data, name, kind)
+            replace(instance_data, 'IndexType', Union[instance_data.IndexType, kind])
         stack.enter_context(_Mode())
         yield RECORD

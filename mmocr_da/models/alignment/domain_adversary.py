@@ -88,7 +88,7 @@ class DomainAdversary(Objective):
         for label, domain in enumerate(('source', 'target')):
             right = ((logits[label].detach().float().mean(-1) > 0) == bool(label)).float()
             log[f'{self.name}_acc_{domain}'] = _mean_or_chance(right, weights[label])
-        log[f'{self.name}_lambda'] = logits[0].new_tensor(strength, dtype=torch.float)
+        log[f'{self.name}_lambda'] = logits[0].new_full((), strength, dtype=torch.float)
         return {**losses, **log}
 
     def _play(self, features: List[Tensor], weights: List[Tensor],
@@ -146,9 +146,12 @@ def sum_per_rank(weight: Tensor) -> Tensor:
     return total / get_world_size()
 
 
-def mean_over_ranks(values: Tensor) -> Tensor:
-    """Mean of the ``(M,)`` values of all ranks, as :func:`sum_per_rank` has it; 0 of none."""
-    count = values.new_tensor(len(values))
+def mean_over_ranks(values: Tensor, counted: Optional[Tensor] = None) -> Tensor:
+    """Mean of the ``(M,)`` values of all ranks, as :func:`sum_per_rank` has it; 0 of none.
+
+    ``counted (M,)`` bool says which values there are; the others must be 0.
+    """
+    count = values.new_full((), len(values)) if counted is None else counted.sum().to(values)
     return values.sum() / sum_per_rank(count).clamp(min=1e-12)
 
 

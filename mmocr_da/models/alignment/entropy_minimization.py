@@ -4,6 +4,7 @@ from typing import Dict
 from torch import Tensor
 
 from mmocr_da.arguments import check_number, warn_unused
+from mmocr_da.device import marked, on_host
 from mmocr_da.engine.schedules import Schedule
 from mmocr_da.registry import MODELS
 
@@ -40,9 +41,9 @@ class EntropyMinimization(Objective):
         """``loss_entropy`` and log values."""
         weight = self.schedule.now()
         characters = target.characters
-        logits = classify(characters.hidden[characters.compared], characters.classifier,
-                          detach=True)
+        compared, = on_host(characters.compared)
+        logits = classify(marked(characters.hidden, compared), characters.classifier, detach=True)
         log_p = without_class(logits, characters.blank).log_softmax(-1)
         entropy = mean_over_ranks(-(log_p.exp() * log_p).sum(-1))
         return {f'loss_{self.name}': weight * entropy, f'{self.name}_target': entropy.detach(),
-                f'{self.name}_lambda': entropy.new_tensor(weight)}
+                f'{self.name}_lambda': entropy.new_full((), weight)}

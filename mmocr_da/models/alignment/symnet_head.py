@@ -8,6 +8,7 @@ from mmocr.models.textrecog.decoders.base import BaseDecoder
 from torch import Tensor, nn
 
 from mmocr_da.arguments import check_number, warn_unused
+from mmocr_da.device import marked, on_host
 from mmocr_da.engine.schedules import Schedule
 from mmocr_da.registry import MODELS
 
@@ -120,9 +121,10 @@ class SymNetHead(Objective):
             if self.training:
                 self._gate_watch.see(target=counted.sum())
         # Rows of all steps that count, and which of the source's are compared with the target's.
-        x, y = source.hidden[source.answered], source.targets[source.answered]
-        compared, blank = source.compared[source.answered], source.blank
-        z = target.hidden[counted]
+        answered, compared, counted = on_host(source.answered, source.compared, counted)
+        x, y = marked(source.hidden, answered), marked(source.targets, answered)
+        z = marked(target.hidden, counted)
+        compared, blank = compared[answered], source.blank
         pair = source.classifier, self.classifier
 
         of_source, of_target = (symmetric_logits(f.detach(), *pair) for f in (x, z))
@@ -132,7 +134,7 @@ class SymNetHead(Objective):
         out.update(self._of_features(of_source, y,
                                      *_characters(of_source, of_target, compared, blank), weight))
         out['target_length'] = target.valid.sum() / max(len(target.valid), 1)
-        out['lambda'] = x.new_tensor(weight, dtype=torch.float)
+        out['lambda'] = x.new_full((), weight, dtype=torch.float)
         return {f'loss_{self.name}_{k[5:]}' if k.startswith('loss_') else f'{self.name}_{k}': v
                 for k, v in out.items()}
 
@@ -185,7 +187,7 @@ def _characters(source: Pair, target: Pair, compared: Tensor, blank: Optional[in
                 ) -> Tuple[Pair, Pair]:
     """What the domains are compared by: steps that can be, and not how sure they are of a blank."""
     v_s, v_t = source
-    source = v_s[compared], v_t[compared]
+    source = marked(v_s, compared), marked(v_t, compared)
     return tuple(tuple(without_class(v, blank) for v in pair) for pair in (source, target))
 
 
@@ -245,4 +247,4 @@ def symmetric_entropy(v_s: Tensor, v_t: Tensor) -> Tensor:
 
 def _mean_or(values: Tensor, otherwise: float) -> Tensor:
     """Mean of the values; something else where there are none."""
-    return values.mean() if len(values) else values.new_tensor(otherwise)
+    return values.mean() if len(values) else values.new_full((), otherwise)

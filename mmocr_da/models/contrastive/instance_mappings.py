@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from mmocr_da.arguments import check_count
+from mmocr_da.device import on_device
 from mmocr_da.registry import MODELS
+
 
 
 @MODELS.register_module()
@@ -44,9 +46,10 @@ class WindowToInstance(nn.Module):
         end = -(-(window + 1) * length // count)
         frame = torch.arange(frames.size(1), device=lengths.device)
         inside = (frame >= start) & (frame < end) & (window < count)  # (N, num_windows, T)
-        weights = (inside / inside.sum(-1, keepdim=True).clamp(min=1)).to(frames)
+        weights = (inside / inside.sum(-1, keepdim=True).clamp(min=1)).to(frames.dtype)
         # Padding may hold anything, and 0 times infinity is no 0.
-        padding = (frame >= length[:, 0])[..., None].to(frames.device)
+        padding = (frame >= length[:, 0])[..., None]
+        weights, padding = (on_device(x, frames.device) for x in (weights, padding))
         return weights @ frames.masked_fill(padding, 0), inside.any(-1)
 
 

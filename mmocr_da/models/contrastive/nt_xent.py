@@ -104,7 +104,7 @@ class _NTXent(torch.autograd.Function):
             lse[rows] = similarities.logsumexp(1)
         positive = (z * _partner(z)).sum(1) / temperature
         ctx.save_for_backward(z, keys, lse, _gather(lse)[0])
-        total = z.new_tensor(len(keys))
+        total = z.new_full((), len(keys))
         ctx.mark_non_differentiable(total)
         return (lse - positive).sum(), total
 
@@ -145,7 +145,7 @@ def _gather(x: Tensor) -> Tuple[Tensor, int]:
     """The rows of all ranks, and where those of this one begin; ranks may have different many."""
     if get_world_size() == 1:
         return x, 0
-    counts = torch.stack(all_gather(torch.tensor(len(x), device=x.device))).tolist()
+    counts = torch.stack(all_gather(torch.full((), len(x), device=x.device))).tolist()
     padded = F.pad(x, (0, 0) * (x.dim() - 1) + (0, max(counts) - len(x)))
     parts = [part[:n] for part, n in zip(all_gather(padded.contiguous()), counts)]
     return torch.cat(parts), sum(counts[:get_rank()])

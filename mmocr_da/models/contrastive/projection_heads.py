@@ -4,7 +4,9 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from mmocr_da.arguments import check_count
+from mmocr_da.device import on_device
 from mmocr_da.registry import MODELS
+
 
 
 @MODELS.register_module()
@@ -41,11 +43,13 @@ class BiLSTMProjection(BidirectionalLSTM):
         self.in_channels = in_channels
 
     def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        packed = pack_padded_sequence(frames, lengths.cpu(), batch_first=True,
-                                      enforce_sorted=False)
+        # In the order that packing needs; torch's own sorting makes the host wait for the device.
+        lengths, order = lengths.cpu().sort(descending=True)
+        there, back = (on_device(x, frames.device) for x in (order, order.argsort()))
+        packed = pack_padded_sequence(frames.index_select(0, there), lengths, batch_first=True)
         hidden, _ = pad_packed_sequence(self.rnn(packed)[0], batch_first=True,
                                         total_length=frames.size(1))
-        return self.embedding(hidden)
+        return self.embedding(hidden.index_select(0, back))
 
 
 def _check_widths(in_channels: int, hidden_channels: int, out_channels: int) -> None:

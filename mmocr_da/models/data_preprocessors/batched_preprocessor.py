@@ -7,7 +7,9 @@ from mmengine.utils import is_seq_of
 from mmocr.models.textrecog.data_preprocessors import TextRecogDataPreprocessor
 from torch import Tensor
 
+from mmocr_da.device import on_device
 from mmocr_da.registry import MODELS
+
 
 
 @MODELS.register_module()
@@ -28,6 +30,7 @@ class BatchedTextRecogDataPreprocessor(TextRecogDataPreprocessor):
                              if (h, w) != (height, width) else x
                              for x, (h, w) in zip(images, sizes)])
         # A tensor takes the parent's branch that normalises once and pads to the divisor.
+        batch = on_device(batch, self.device)
         data = super().forward({**data, 'inputs': batch}, training)
         if len(set(sizes)) > 1:
             self._fill_padding(data['inputs'], sizes)
@@ -35,7 +38,7 @@ class BatchedTextRecogDataPreprocessor(TextRecogDataPreprocessor):
 
     def _fill_padding(self, batch: Tensor, sizes: List[Tuple[int, int]]) -> None:
         """``pad_value`` is meant in normalised units: write it where no image is."""
-        h, w = torch.tensor(sizes, device=batch.device)[..., None].unbind(1)
+        h, w = on_device(torch.tensor(sizes), batch.device)[..., None].unbind(1)
         below = torch.arange(batch.size(-2), device=batch.device) >= h
         right = torch.arange(batch.size(-1), device=batch.device) >= w
         batch.masked_fill_((below[:, None, :, None] | right[:, None, None, :]), self.pad_value)

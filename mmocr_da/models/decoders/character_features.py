@@ -15,6 +15,8 @@ from mmocr.models.textrecog.module_losses import CTCModuleLoss
 from mmocr.structures import TextRecogDataSample
 from torch import Tensor, nn
 
+from mmocr_da.device import on_device
+
 from .attention_decoder import AttentionDecoder, attend
 from .character_decoder import CharacterDecoder
 from .ctc_alignment import best_alignment
@@ -237,9 +239,9 @@ def _steps(decoder, feature_map, sequence, samples, all_steps) -> CharacterFeatu
     # Steps behind the end token matter to the loss unless it ignores the padding.
     ignored = decoder.module_loss.ignore_index == padding
     steps = int(lengths.max()) + 1 if ignored and not all_steps else decoder.max_seq_len
-    forced = torch.tensor([is_labelled(s) for s in samples], device=device)
-    tokens, lengths = tokens.to(device), lengths.to(device)
-    contexts, logits = read_steps(decoder, feature_map, sequence, tokens, forced, steps)
+    forced = torch.tensor([is_labelled(s) for s in samples])
+    tokens, lengths, forced = (on_device(x, device) for x in (tokens, lengths, forced))
+    contexts, logits = read_steps(decoder, feature_map, sequence, tokens, forced, steps, steps)
     targets = tokens[:, 1:logits.size(1) + 1]
     position = torch.arange(logits.size(1), device=device)
     by_label = position < lengths[:, None]
@@ -253,11 +255,13 @@ def _steps(decoder, feature_map, sequence, samples, all_steps) -> CharacterFeatu
     return CharacterFeatures(contexts, logits, valid, answered, targets)
 
 
-def read_steps(decoder, feature_map, sequence, tokens, forced, steps) -> Tuple[Tensor, Tensor]:
+def read_steps(decoder, feature_map, sequence, tokens, forced, steps,
+               expected) -> Tuple[Tensor, Tensor]:
     """Contexts ``(N, T, D)`` and logits ``(N, T, K)`` of a decoder in ``_steps``.
 
     ``forced (N,)`` rows are told ``tokens (N, T)``, others go by what they have read. The loop ends
-    after ``steps``, once all other rows have ended.
+    after ``steps``, once all other rows have ended. On a GPU the host would have to wait for each
+    answer, so it asks once, after the ``expected`` number of steps, or else goes to the last one.
     """
     if isinstance(decoder, AttentionDecoder):
         memory, step = decoder.memory(feature_map, sequence), decoder.step
@@ -273,11 +277,12 @@ def read_steps(decoder, feature_map, sequence, tokens, forced, steps) -> Tuple[T
     previous = torch.full_like(tokens[:, 0], decoder.start_idx)
     ended = forced.clone()
     contexts, logits = [], []
+    asking = range(steps, decoder.max_seq_len) if memory.device.type == 'cpu' else [expected]
     for k in range(decoder.max_seq_len):
         if k:
             reading = logits[-1].argmax(-1)
             ended = ended | (reading == decoder.dictionary.end_idx)
-            if k >= steps and bool(ended.all()):
+            if k in asking and bool(ended.all()):
                 break
             previous = torch.where(forced, tokens[:, k], reading)
         scores, context, state = step(memory, projected, state, previous)
@@ -303,11 +308,11 @@ def _frames(decoder, feature_map, sequence, samples, all_steps) -> CharacterFeat
     ratio = torch.tensor([s.get('valid_ratio', 1) for s in samples], dtype=torch.float)
     texts = [s.gt_text.indexes.long() if is_labelled(s) else torch.empty(0, dtype=torch.long)
              for s in samples]
-    frames = shown_steps(ratio.to(device), count)
-    lengths = torch.tensor([len(text) for text in texts], device=device)
-    forced = torch.tensor([is_labelled(s) for s in samples], device=device)
     padded = nn.utils.rnn.pad_sequence(texts, batch_first=True, padding_value=blank)
-    targets = best_alignment(logits.detach(), padded.to(device), frames, lengths, blank)
+    padded, frames, lengths, forced = (on_device(x, device) for x in (
+        padded, shown_steps(ratio, count), torch.tensor([len(text) for text in texts]),
+        torch.tensor([is_labelled(s) for s in samples])))
+    targets = best_alignment(logits.detach(), padded, frames, lengths, blank)
     answered = targets >= 0
     reading = torch.where(forced[:, None], targets, logits.argmax(-1))
     return CharacterFeatures(None, logits, answered & (reading != blank), answered,
@@ -317,10 +322,10 @@ def _frames(decoder, feature_map, sequence, samples, all_steps) -> CharacterFeat
 def _isolated(decoder, feature_map, sequence, samples, all_steps) -> CharacterFeatures:
     """One character per image."""
     logits = decoder.forward_train(feature_map, sequence, [s for s in samples if is_labelled(s)])
-    targets = torch.tensor([[int(s.gt_text.indexes[0]) if is_labelled(s) else 0] for s in samples],
-                           device=logits.device)
+    targets = torch.tensor([[int(s.gt_text.indexes[0]) if is_labelled(s) else 0] for s in samples])
+    known = torch.tensor([[is_labelled(s)] for s in samples])
+    targets, known = (on_device(x, logits.device) for x in (targets, known))
     every = torch.ones_like(targets, dtype=torch.bool)
-    known = torch.tensor([[is_labelled(s)] for s in samples], device=logits.device)
     ignored = known & (targets == decoder.module_loss.ignore_index)
     return CharacterFeatures(None, logits, every, ~ignored, targets)
 

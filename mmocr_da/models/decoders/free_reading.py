@@ -64,7 +64,9 @@ def read_freely(decoder: BaseDecoder, feature_map: Tensor, sequence: Tensor,
         count, device = len(samples), feature_map.device
         start = torch.full((count, decoder.max_seq_len), decoder.start_idx, device=device)
         forced = torch.zeros(count, dtype=torch.bool, device=device)
-        return read_steps(decoder, feature_map, sequence, start, forced, steps=0)[1]
+        labels = [len(s.gt_text.get('indexes', ())) for s in samples if 'gt_text' in s]
+        return read_steps(decoder, feature_map, sequence, start, forced, steps=0,
+                          expected=max(labels, default=0) + 1)[1]
     with torch.no_grad():
         probabilities = decoder.forward_test(feature_map, sequence, samples)
     if not torch.is_grad_enabled():

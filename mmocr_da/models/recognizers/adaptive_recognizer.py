@@ -12,6 +12,7 @@ from mmocr.structures import TextRecogDataSample
 from torch import Tensor, nn
 
 from mmocr_da.arguments import check_number, warn_unused
+from mmocr_da.device import on_device
 from mmocr_da.registry import MODELS
 
 from ..alignment.domain_adversary import sum_per_rank
@@ -151,8 +152,8 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
         self._encode_texts(source_samples)
         holding = [o for o in self.objectives.values() if o.holds_recognizer]
         asked = holding or self.objectives.values()
-        rows = torch.tensor(is_source, device=inputs.device)
-        halves = (rows.nonzero().flatten(), (~rows).nonzero().flatten())
+        rows = torch.tensor(is_source, dtype=torch.bool)
+        halves = [on_device(half.nonzero().flatten(), inputs.device) for half in (rows, ~rows)]
         losses, characters, reading = {}, None, None
         with held(self, but=self.objectives.values()) if holding else nullcontext():
             with self._norms_told(data_samples, inputs.device):
@@ -173,7 +174,8 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
             weight = self.supervised_weight * self._share_of_tokens(source_samples, inputs.device)
             losses = {k: v * weight if 'loss' in k else v for k, v in losses.items()}
         if asked:
-            ratio = inputs.new_tensor([s.get('valid_ratio', 1) for s in data_samples])
+            ratio = on_device(torch.tensor([s.get('valid_ratio', 1) for s in data_samples],
+                                           dtype=inputs.dtype), inputs.device)
             aligned = feature_map
             if not self.with_backbone:  # it is the images
                 aligned = as_feature_map(sequence, feature_map, getattr(self, 'encoder', None))
@@ -321,11 +323,12 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
         reduction = getattr(getattr(module_loss, 'loss_ce', None), 'reduction', None)
         if reduction != 'mean' or get_world_size() == 1:
             return 1.0
-        count = torch.zeros((), device=device)
+        count = 0.
         if samples:
-            tokens = torch.stack([s.gt_text.padded_indexes for s in samples]).to(device)
+            tokens = torch.stack([s.gt_text.padded_indexes for s in samples])
             tokens = tokens[:, 1:] if module_loss.ignore_first_char else tokens
-            count = (tokens != module_loss.ignore_index).sum().float()
+            count = float((tokens != module_loss.ignore_index).sum())
+        count = torch.full((), count, device=device)
         return count / sum_per_rank(count).clamp(min=1e-12)
 
     @staticmethod

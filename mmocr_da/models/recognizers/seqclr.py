@@ -8,6 +8,7 @@ from mmocr.models.textrecog.recognizers import EncoderDecoderRecognizer
 from mmocr.structures import TextRecogDataSample
 from torch import Tensor, nn
 
+from mmocr_da.device import marked
 from mmocr_da.registry import MODELS
 
 from ..decoders.character_features import shown_steps
@@ -155,9 +156,8 @@ class SeqCLR(EncoderDecoderRecognizer):
             frames = self.projection(frames, lengths)
         instances, exists = self.mapping(frames, lengths)
         half = len(inputs) // 2
-        # On the CPU, so that a GPU is not waited for.
-        rows = (exists[:half] & exists[half:]).flatten().nonzero().flatten().to(inputs.device)
-        za, zb = (x.flatten(0, 1)[rows] for x in (instances[:half], instances[half:]))
+        exists = exists[:half] & exists[half:]
+        za, zb = (marked(x, exists) for x in (instances[:half], instances[half:]))
         self._check_negatives(len(za), half)
         if self.keep_instances:
             self.latest_instances = (za.detach().float(), zb.detach().float())

@@ -13,6 +13,7 @@ from mmocr.models.textrecog.decoders.base import BaseDecoder
 from torch import Tensor, nn
 
 from mmocr_da.arguments import check_count, check_number, warn_unused
+from mmocr_da.device import on_device
 from mmocr_da.registry import MODELS, TASK_UTILS
 
 from ..alignment.domain_adversary import mean_over_ranks
@@ -158,7 +159,7 @@ class EditDistanceSurrogate(LearnedSurrogate):
     def metric(self, z: Tensor, y: Tensor) -> Tensor:
         """Levenshtein distance of what is read in ``z`` and in ``y``, ``(N,)``."""
         pairs = zip(self.decode(z), self.decode(y))
-        return torch.tensor([float(editdistance.eval(*p)) for p in pairs], device=z.device)
+        return on_device(torch.tensor([float(editdistance.eval(*p)) for p in pairs]), z.device)
 
     def generate(self, y: Tensor, rng: np.random.Generator) -> Tuple[Tensor, Tensor, Tensor]:
         words = self.words or self.decode(y)
@@ -217,12 +218,12 @@ class LSEDLoss(Objective):
     def forward(self, source: DomainFeatures, target: DomainFeatures) -> Dict[str, Tensor]:
         reading: FreeReading = source.reading
         z = self.surrogate.encode_reading(reading.probabilities)
-        y = self.surrogate.encode(reading.texts).to(z)
+        y = self.surrogate.encode(reading.texts).to(z.dtype)
         if self.surrogate.learns:
             out = self.surrogate.fit(z, y)
             return {f'loss_{self.name}_{k[5:]}' if k.startswith('loss_') else f'{self.name}_{k}': v
                     for k, v in out.items()}
-        estimate = self.surrogate.frozen_distance(z, y)
+        estimate = self.surrogate.frozen_distance(z, on_device(y, z.device))
         e = self.surrogate.metric(z, y)
         out = {f'loss_{self.name}': self.weight * mean_over_ranks(estimate),
                f'{self.name}_ted': e.sum()}

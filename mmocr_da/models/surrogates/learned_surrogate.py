@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from mmocr_da.arguments import check_count, check_number
+from mmocr_da.device import on_device
 from mmocr_da.engine.schedules import current_iteration
 from mmocr_da.evaluation.surrogate import rank_correlation
 
@@ -94,7 +95,7 @@ class LearnedSurrogate(BaseModule):
         """Pairs ``(z_r, y_r)`` and their ``e``, uniform over its range, as many as ``y`` has rows.
 
         Args:
-            y: The labels at hand; a generator may start from them.
+            y: The labels at hand; a generator may start from them. The pairs may be on the CPU.
             rng: All that is drawn is drawn from it.
         """
         raise NotImplementedError
@@ -172,19 +173,22 @@ class LearnedSurrogate(BaseModule):
         return estimate, (estimate - e).square(), penalty
 
     def fit(self, z: Tensor, y: Tensor,
-            mean: Callable[[Tensor], Tensor] = mean_over_ranks) -> Dict[str, Tensor]:
+            mean: Callable[..., Tensor] = mean_over_ranks) -> Dict[str, Tensor]:
         """The loss of the surrogate (Algorithm 1, line 6), and how good it is.
 
         Args:
             z: Predictions of the model.
-            y: Their labels.
+            y: Their labels. They may be on the CPU, where :meth:`metric` and :meth:`generate` get
+                them without waiting for a GPU.
             mean: Of the terms of all rows. The default one needs all processes: where some may
                 not call this, give :func:`own_mean`.
         """
         z, y = z.detach(), y.detach()
-        samples = dict(model=(z, y, self.metric(z, y).to(z)))
+        samples = dict(model=(z, y, self.metric(z, y)))
         if self.source != 'local':
             samples['generated'] = self.generate(y, self._rng())
+        samples = {name: [on_device(x.to(z.dtype), z.device) for x in sample]
+                   for name, sample in samples.items()}
         zero = sum(p.sum() for p in self.parameters()) * 0
         loss, penalty, log, pairs = zero, zero, {}, []
         for name, (z, y, e) in samples.items():
@@ -194,15 +198,16 @@ class LearnedSurrogate(BaseModule):
             else:
                 estimate, square, gradient = self.terms(z, y, e)
                 loss = loss + mean(square)
-                penalty = penalty + mean(gradient[rows_differ(z, y)])
+                penalty = penalty + mean(gradient, rows_differ(z, y))
             estimate = estimate.detach()
             pairs.append((estimate, e))
             if len(e):
                 log[f'error_{name}'] = (estimate - e).abs().mean()
-        estimates, values = (torch.cat(column).tolist() for column in zip(*pairs))
+        # One transfer from the device for both.
+        estimates, values = torch.stack([torch.cat(column) for column in zip(*pairs)]).tolist()
         correlation = rank_correlation(estimates, values)
         if correlation is not None:
-            log['rank_correlation'] = zero.new_tensor(correlation)
+            log['rank_correlation'] = zero.new_full((), correlation)
         return dict(loss_fit=loss, loss_gradient=self.gradient_weight * penalty, **log)
 
     def _rng(self) -> np.random.Generator:
@@ -222,9 +227,10 @@ def held(model: nn.Module, but: Iterable[nn.Module]) -> Iterator[None]:
             buffer.copy_(value)
 
 
-def own_mean(values: Tensor) -> Tensor:
-    """Mean of the ``(M,)`` values of this process alone; 0 of none."""
-    return values.sum() / max(len(values), 1)
+def own_mean(values: Tensor, counted: Optional[Tensor] = None) -> Tensor:
+    """As :func:`mean_over_ranks`, of the values of this process alone."""
+    count = max(len(values), 1) if counted is None else counted.sum().clamp(min=1)
+    return values.sum() / count
 
 
 def rows_differ(z: Tensor, y: Tensor) -> Tensor:

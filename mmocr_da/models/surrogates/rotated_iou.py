@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from mmocr_da.arguments import check_count, check_number, warn_unused
+from mmocr_da.device import constant, on_device
 from mmocr_da.registry import MODELS
 from mmocr_da.structures import rotated_overlaps
 
@@ -108,7 +109,7 @@ class RotatedIoUSurrogate(LearnedSurrogate):
         rng = np.random.default_rng(self.seed)
         like = next(self.parameters()).new_zeros(0)
         for _ in range(self.pretrain_steps):
-            z, y, e = self.generate(like, rng)
+            z, y, e = (on_device(x.to(like.dtype), like.device) for x in self.generate(like, rng))
             estimate, square, penalty = self.terms(z, y, e)
             loss = square.mean() + self.gradient_weight * penalty.mean()
             optimizer.zero_grad()
@@ -128,12 +129,12 @@ class RotatedIoUSurrogate(LearnedSurrogate):
             unit = (labels[:, 2:3] * labels[:, 3:4]).clamp(min=1e-6).sqrt()
             centre = centre - labels[:, :2]
         else:
-            unit = centre.new_tensor(self.image_size)
+            unit = constant(self.image_size, centre)
         return torch.cat([centre / unit, size / unit, (2 * angle).cos(), (2 * angle).sin()], 1)
 
     def decode(self, x: Tensor) -> Tensor:
         """Boxes of six numbers, ``(N, 6) -> (N, 5)``, in units of the label or in px."""
-        unit = 1 if self.image_size is None else x.new_tensor(self.image_size)
+        unit = 1 if self.image_size is None else constant(self.image_size, x)
         return torch.cat([x[:, :2] * unit, x[:, 2:4] * unit,
                           torch.atan2(x[:, 5:], x[:, 4:5]) / 2], 1)
 
@@ -149,8 +150,7 @@ class RotatedIoUSurrogate(LearnedSurrogate):
             place = torch.from_numpy(rng.uniform(size=(len(labels), 2)).astype(np.float32))
             shift = place * torch.tensor(self.image_size) - labels[:, :2]
             boxes, labels = (torch.cat([b[:, :2] + shift, b[:, 2:]], 1) for b in (boxes, labels))
-        return (self.encode(boxes, labels).to(y), self.encode(labels, labels).to(y),
-                (1 - iou).to(y))
+        return self.encode(boxes, labels), self.encode(labels, labels), 1 - iou
 
 
 @MODELS.register_module()
