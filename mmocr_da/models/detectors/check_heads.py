@@ -45,8 +45,8 @@ def _check_loss(name: str, head: nn.Module) -> None:
                          f'radians: set reg_decoded_bbox=False in {name}, or a loss of boxes such '
                          'as mmocr_da.RotatedIoULoss')
     if isinstance(loss, OF_FOUR_NUMBERS):
-        raise ValueError(f'{name} has rotated boxes, of five numbers, and got the loss_bbox {kind}, '
-                         'which compares boxes of four: set a loss such as '
+        raise ValueError(f'{name} has rotated boxes, of five numbers, and got the loss_bbox '
+                         f'{kind}, which compares boxes of four: set a loss such as '
                          'mmocr_da.RotatedIoULoss, with reg_decoded_bbox=True')
 
 

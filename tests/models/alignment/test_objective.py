@@ -69,7 +69,8 @@ def test_one_that_holds_is_alone_and_the_recognizer_stands_still(adaptive, batch
     losses = model(**batch(), mode='loss')
     assert set(losses) == {'loss_toy'}
     losses['loss_toy'].backward()
-    assert {k for k, p in model.named_parameters() if p.grad is not None} == {'objectives.toy.weight'}
+    assert {k for k, p in model.named_parameters()
+            if p.grad is not None} == {'objectives.toy.weight'}
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
     model.objectives['toy'].holds = False
     losses = model(**batch(), mode='loss')

@@ -179,7 +179,8 @@ def test_the_bound_changes_no_bit_of_other_instances(dtype, monkeypatch):
 
 
 @pytest.mark.parametrize('options, message', [
-    (dict(temperature=0), 'temperature'), (dict(temperature='abc'), "got 'abc'"), (dict(reduction='max'), 'reduction'),
+    (dict(temperature=0), 'temperature'), (dict(temperature='abc'), "got 'abc'"),
+    (dict(reduction='max'), 'reduction'),
     (dict(block_size=0), 'block_size')])
 def test_wrong_options(options, message):
     with pytest.raises(ValueError, match=message):

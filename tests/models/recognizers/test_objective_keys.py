@@ -65,8 +65,9 @@ def test_the_notice_says_what_was_taken_for_what(adaptive, monkeypatch):
     assert len(said) == 1 and '0: local, 1: global' in said[0]
 
 
-@pytest.mark.parametrize('ours', [(LOCAL, ), (LOCAL, SYMNET), (GLOBAL, dict(LOCAL, discriminator=dict(
-    hidden_channels=8))), (LOCAL, GLOBAL, ENTROPY, SYMNET)])
+@pytest.mark.parametrize('ours', [
+    (LOCAL, ), (LOCAL, SYMNET), (GLOBAL, dict(LOCAL, discriminator=dict(hidden_channels=8))),
+    (LOCAL, GLOBAL, ENTROPY, SYMNET)])
 def test_weights_of_another_list_of_objectives_are_not_used(adaptive, monkeypatch, ours):
     said = []
     monkeypatch.setattr('mmocr_da.models.recognizers.objective_keys.print_log',
