@@ -17,8 +17,8 @@ from .notes import NotingCompose, note
 #: Kinds of notes.
 BLANK = 'images have one colour only and show nothing'
 CONVERTED = ('images have transparency or 16 bits of which MMOCR may show nothing; they are loaded '
-             'as on white paper and with all their grey levels, which MMOCR without mmocr_da does '
-             'not do: convert the files to plain 8-bit images')
+             'as on white paper and with all their grey levels, which the tools of MMOCR do not '
+             'do: convert the files to plain 8-bit images')
 
 PNG, JPEG = b'\x89PNG\r\n\x1a\n', b'\xff\xd8'
 GREY_FLAGS = ('grayscale', 'grayscale_ignore_orientation')

@@ -1,5 +1,4 @@
 """From the datasets of a config to plain ones, each with a pipeline."""
-import copy
 import unicodedata
 from typing import Iterable, List, Optional, Sequence, Union
 
@@ -39,17 +38,23 @@ def build_datasets(datasets: Union[dict, BaseDataset, Sequence]) -> List[BaseDat
 
 
 def build_dataset(dataset: Union[dict, BaseDataset]):
-    """Build the config of a dataset; ValueError if it has no annotations."""
+    """Build the config of a dataset; ValueError if it has none of what it needs."""
     if not isinstance(dataset, dict):
         return dataset
+    name = f'{dataset.get("type")} from {dataset.get("ann_file") or dataset}'
     try:
-        return ALL_DATASETS.build(copy.deepcopy(dataset))
-    except ValueError as error:
-        if 'need at least one array' not in str(error):
-            raise
-        # MMEngine puts the annotations together without a look at their number.
-        raise ValueError(f'a dataset must hold annotations, got an empty {dataset.get("type")} '
-                         f'from {dataset.get("ann_file") or dataset}') from error
+        return ALL_DATASETS.build(dataset)
+    except Exception as error:
+        # MMEngine puts the annotations together without a look at their number, and MMOCR decodes
+        # what an LMDB gives for a key that is not there.
+        if 'need at least one array' in str(error):
+            raise ValueError(f'a dataset must hold annotations, got an empty {name}') from error
+        if "'NoneType' object has no attribute 'decode'" in str(error):
+            raise ValueError("a labelled LMDB must hold 'num-samples' and so many 'image-%09d' and "
+                             f"'label-%09d', got {name} without one of them; if it has no labels, "
+                             'use mmocr_da.UnlabelledDataset(lmdb=...)') from error
+        error.add_note(f'This is in the dataset {name}')
+        raise
 
 
 def flatten(dataset) -> List[BaseDataset]:

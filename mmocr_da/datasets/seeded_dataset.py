@@ -4,6 +4,7 @@ import copy
 import logging
 import random
 import sys
+from itertools import islice
 from typing import Iterable, Iterator, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
@@ -20,6 +21,8 @@ from .plain_datasets import NormalizeText, build_datasets, set_pipeline, unique
 
 #: After so many broken images in a row, it is not the images that are wrong.
 MAX_SKIPS = 1000
+#: Neighbours times this are far from each other (Knuth's multiplicative hash).
+SPREAD = 2654435761
 
 
 @DATASETS.register_module()
@@ -40,7 +43,7 @@ class SeededDataset(ConcatDataset):
         pipeline: For all datasets without a pipeline of their own.
         unicode_form: 'NFC', 'NFD', 'NFKC' or 'NFKD' to have the labels in it; None leaves them.
         skip_unusable: Whether images with a label that the recognizer cannot learn (unknown
-            characters, too long) are replaced as broken ones are; else they are an error or, if
+            characters, too long) are replaced by others; else they are an error or, if
             MMOCR cuts the label, a warning, both when training starts.
         lazy_init: As in MMEngine.
     """
@@ -97,7 +100,7 @@ class SeededDataset(ConcatDataset):
         self._left_out = torch.zeros(len(self), dtype=torch.bool).share_memory_()
 
     def leave_out(self, indexes: Iterable[int]) -> None:
-        """From now on, give the next usable item instead of each of these, also in workers."""
+        """From now on, give another item instead of each of these, also in workers."""
         self.full_init()
         self._left_out[list(indexes)] = True
 
@@ -107,11 +110,8 @@ class SeededDataset(ConcatDataset):
         start, seed = int(idx), getattr(idx, 'seed', None)
         start = start + len(self) if start < 0 else start
         first, size, kind = self._group_of(start)
-        broken, error = [], None
-        for step in range(min(size, MAX_SKIPS)):
-            i = first + (start - first + step) % size
-            if self._left_out[i]:
-                continue
+        i, broken, error = start, [], None
+        for i in islice(self._candidates(start, first, size), MAX_SKIPS):
             # Each attempt starts from the seed: what was skipped must not change the rest.
             with seeded(seed):
                 data, error = self._attempt(i)
@@ -123,6 +123,19 @@ class SeededDataset(ConcatDataset):
             f'{min(size, MAX_SKIPS)} of {size} {kind}images were tried and none '
             f'can be used, the last is {self._path(i)}; check the data_root, ann_file and '
             'data_prefix of the dataset and the first transform of its pipeline') from error
+
+    def _candidates(self, start: int, first: int, size: int) -> Iterator[int]:
+        """What is in use of a group, from ``start`` on and around its end.
+
+        For an item that is left out it begins elsewhere, so that no image stands in for many.
+        """
+        in_use = not self._left_out[start]
+        if in_use:
+            yield start
+        usable = first + np.flatnonzero(~self._left_out[first:first + size].numpy())
+        if len(usable):
+            begin = np.searchsorted(usable, start) if in_use else start * SPREAD % len(usable)
+            yield from np.roll(usable, -begin)[in_use:].tolist()
 
     def _group_of(self, idx: int) -> Tuple[int, int, str]:
         """The items that may stand in for the item ``idx``: the first, how many, their kind."""

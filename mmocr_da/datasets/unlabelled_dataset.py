@@ -118,7 +118,7 @@ class UnlabelledDataset(BaseDataset):
         return [dict(img_path=f'{path}/{key}', img_key=key) for key in keys]
 
     def _load_dataset(self, dataset: Union[BaseDataset, dict]) -> List[dict]:
-        plain = build_datasets(dataset)
+        plain = build_datasets(copy.deepcopy(dataset) if isinstance(dataset, dict) else dataset)
         databases = [part for part in map(database_of, plain) if part is not None]
         if databases and len(unique(plain)) > 1:
             raise ValueError(f'dataset must be one dataset if it is an LMDB, got {len(plain)}; '

@@ -97,6 +97,17 @@ def test_mmocrs_lmdb_is_a_source_under_any_loader(path, wrap, load):
     assert items[1]['data_samples'].img_path == f'{path}/image-000000002'
 
 
+def test_an_lmdb_without_labels_is_no_source(path):
+    import lmdb
+    env = lmdb.open(path, map_size=2**22)
+    with env.begin(write=True) as transaction:
+        transaction.delete(b'label-000000002')
+    env.close()
+    with pytest.raises(ValueError, match='got mmocr.RecogLMDBDataset from .* without one of them; '
+                                         'if it has no labels, use mmocr_da.UnlabelledDataset'):
+        DATASETS.build(dict(type='mmocr_da.SeededDataset', datasets=labelled(path, LOAD, PACK)))
+
+
 def test_a_process_does_not_use_the_environment_of_its_parent(path):
     lmdb_files.open_lmdb(path)
     with multiprocessing.get_context('fork').Pool(1) as pool:

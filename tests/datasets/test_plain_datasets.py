@@ -1,5 +1,6 @@
 """Wrapped datasets are the plain ones in them."""
 import json
+from collections import Counter
 
 import cv2
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from mmengine.registry import DATASETS
 
 import mmocr_da.datasets  # noqa: F401
+from mmocr_da.datasets import seeded_dataset
 
 PIPELINE = [dict(type='mmocr.LoadImageFromFile', color_type='grayscale'),
             dict(type='mmocr.LoadOCRAnnotations', with_text=True),
@@ -19,7 +21,7 @@ def plain(tmp_path):
     cv2.imwrite(str(tmp_path / 'a.png'), np.eye(8, dtype=np.uint8) * 255)
 
     def make(*texts, **kwargs):
-        name = f'{"".join(texts).encode().hex()}.json'
+        name = f'{abs(hash(texts))}.json'
         (tmp_path / name).write_text(json.dumps(dict(metainfo=dict(), data_list=[
             dict(img_path='a.png', instances=[dict(text=text)]) for text in texts])))
         return dict(type='mmocr.OCRDataset', data_root=str(tmp_path), ann_file=name,
@@ -74,6 +76,14 @@ def test_an_empty_annotation_file_is_named(plain):
             seeded(cfg)
 
 
+def test_errors_of_a_dataset_name_it(plain):
+    text = dict(plain('a'), type='mmocr.RecogTextDataset')
+    with pytest.raises(Exception) as caught:
+        seeded(text)
+    assert caught.value.__notes__ == [
+        f"This is in the dataset mmocr.RecogTextDataset from {text['ann_file']}"]
+
+
 def test_labels_can_be_had_in_one_unicode_form(plain):
     decomposed, composed = E_ACUTE
     assert texts(seeded(plain(decomposed))) == [decomposed]
@@ -84,10 +94,20 @@ def test_labels_can_be_had_in_one_unicode_form(plain):
         seeded(plain('a'), unicode_form='nfc')
 
 
-def test_what_is_left_out_is_replaced_by_the_next(plain):
+def test_what_is_left_out_is_replaced_by_another(plain):
     dataset = seeded(plain('a', 'b', 'c'))
     dataset.leave_out([0, 2])
     assert texts(dataset) == ['b'] * 3
     dataset.leave_out([1])
     with pytest.raises(RuntimeError, match='3 of 3 images were tried and none can be used'):
         dataset[0]
+
+
+def test_no_image_stands_in_for_many(plain, monkeypatch):
+    monkeypatch.setattr(seeded_dataset, 'MAX_SKIPS', 3)
+    dataset = seeded(plain(*map(str, range(100))))
+    dataset.leave_out(range(10, 60))  # more in a row than may be broken
+    counts = Counter(texts(dataset))
+    assert sum(counts.values()) == 100 and len(counts) == 50
+    assert max(counts.values()) <= 4
+    assert texts(dataset)[:10] == [str(i) for i in range(10)]

@@ -115,7 +115,8 @@ def test_unusable_labels_can_be_skipped(dataset, module_loss, check):
     data = dataset('a', 'ax', 'abcda', 'b', skip_unusable=True)
     line, = check(data, module_loss())
     assert '1 of 4 labels have characters' in line and 'Images left out: 2 of 4' in line
-    assert [data[i]['data_samples'].gt_text.item for i in range(4)] == ['a', 'b', 'b', 'b']
+    made = [data[i]['data_samples'].gt_text.item for i in range(4)]
+    assert (made[0], made[3]) == ('a', 'b') and set(made) == {'a', 'b'}
     # An unknown token makes what is unknown usable.
     data = dataset('a', 'ax', skip_unusable=True)
     check(data, module_loss(with_unknown=True))
