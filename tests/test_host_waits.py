@@ -101,8 +101,8 @@ OBJECTIVES = {
     'entropy': ([ENTROPY], 1),
     'all': ([GLOBAL, LOCAL, SYMNET, CONFUSION, ENTROPY], 2),
 }
-#: What MMOCR's loss of a decoder makes the host wait for: its labels, and torch's CTC for lengths.
-CE, CTC = 1, 8
+#: How often MMOCR's loss of a decoder makes the host wait: torch's CTC does for each of its lengths.
+CE, CTC = 0, 8
 DECODERS = {'ASTER': CE, 'attention': CE, 'LSTM': CE, 'CRNN': CTC, 'CRNN with LSTMs': CTC,
             'SVTR': CTC, 'characters': CE}
 STEPWISE = ('ASTER', 'attention', 'LSTM')

@@ -229,18 +229,18 @@ def _steps(decoder, feature_map, sequence, samples, all_steps) -> CharacterFeatu
     """Decoders that read one character at a time from a memory."""
     device = feature_map.device
     padding = decoder.module_loss.pad_idx
-    tokens = torch.full((len(samples), decoder.max_seq_len + 1), padding)
-    lengths = torch.zeros(len(samples), dtype=torch.long)
-    for row, sample in enumerate(samples):
-        if is_labelled(sample):
-            tokens[row, :-1] = sample.gt_text.padded_indexes
-            # The last token of a text that fills max_seq_len is cut off.
-            lengths[row] = min(len(sample.gt_text.indexes), decoder.max_seq_len - 1)
+    unlabelled = torch.full((decoder.max_seq_len, ), padding, device=device)
+    tokens = F.pad(torch.stack([
+        on_device(s.gt_text.padded_indexes, device) if is_labelled(s) else unlabelled
+        for s in samples]), (0, 1), value=padding)
+    # The last token of a text that fills max_seq_len is cut off.
+    lengths = torch.tensor([min(len(s.gt_text.indexes), decoder.max_seq_len - 1)
+                            if is_labelled(s) else 0 for s in samples])
     # Steps behind the end token matter to the loss unless it ignores the padding.
     ignored = decoder.module_loss.ignore_index == padding
     steps = int(lengths.max()) + 1 if ignored and not all_steps else decoder.max_seq_len
     forced = torch.tensor([is_labelled(s) for s in samples])
-    tokens, lengths, forced = (on_device(x, device) for x in (tokens, lengths, forced))
+    lengths, forced = (on_device(x, device) for x in (lengths, forced))
     contexts, logits = read_steps(decoder, feature_map, sequence, tokens, forced, steps, steps)
     targets = tokens[:, 1:logits.size(1) + 1]
     position = torch.arange(logits.size(1), device=device)

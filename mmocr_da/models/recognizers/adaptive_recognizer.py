@@ -29,6 +29,7 @@ from ..decoders.free_reading import FreeReading, read_freely
 from ..encoders import as_feature_map
 from ..layers import domains_of_images, keep_statistics_per_domain
 from ..surrogates import held
+from .label_encoding import encode_texts
 from .objective_keys import name_objectives
 from .training_watch import DomainWatch, GradientWatch
 
@@ -149,7 +150,7 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
         if self.training:
             self._domain_watch.see(is_source)
         source_samples = [s for s, x in zip(data_samples, is_source) if x]
-        self._encode_texts(source_samples)
+        encode_texts(self.decoder, source_samples, inputs.device)
         holding = [o for o in self.objectives.values() if o.holds_recognizer]
         asked = holding or self.objectives.values()
         rows = torch.tensor(is_source, dtype=torch.bool)
@@ -276,24 +277,6 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
                 'must not reach training; load it with mmocr_da.UnlabelledDataset')
         return domain == 'source'
 
-    def _encode_texts(self, samples: List[TextRecogDataSample]) -> None:
-        """Token indexes of the labels; a character that has none is an error that says whose."""
-        try:
-            self.decoder.module_loss.get_targets(samples)
-        except Exception as error:  # MMOCR raises the bare class
-            known = self.decoder.dictionary
-            for sample in samples:
-                text = sample.gt_text.item
-                case = getattr(self.decoder.module_loss, 'letter_case', 'unchanged')
-                cased = text if case == 'unchanged' else getattr(text, case)()
-                unknown = sorted({c for c in cased if known.char2idx(c, strict=False) is None})
-                if unknown:
-                    raise ValueError(
-                        f'the text {text!r} of {sample.get("img_path")} has characters outside the '
-                        f'dictionary: {unknown}; add them to its dict_file, set with_unknown=True '
-                        'in the dictionary, or clean the labels') from error
-            raise
-
     def _supervised(self, feature_map, sequence, index, samples) -> Dict[str, Tensor]:
         """The supervised loss where no objective looks at characters: only the source is read."""
         if not samples or self.supervised_weight == 0:
@@ -323,12 +306,11 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
         reduction = getattr(getattr(module_loss, 'loss_ce', None), 'reduction', None)
         if reduction != 'mean' or get_world_size() == 1:
             return 1.0
-        count = 0.
+        count = torch.zeros((), device=device)
         if samples:
             tokens = torch.stack([s.gt_text.padded_indexes for s in samples])
             tokens = tokens[:, 1:] if module_loss.ignore_first_char else tokens
-            count = float((tokens != module_loss.ignore_index).sum())
-        count = torch.full((), count, device=device)
+            count = (tokens != module_loss.ignore_index).sum().float()
         return count / sum_per_rank(count).clamp(min=1e-12)
 
     @staticmethod

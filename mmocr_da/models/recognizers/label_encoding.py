@@ -1,0 +1,38 @@
+"""Labels as the indexes that decoders and their losses take."""
+from typing import List
+
+import torch
+from mmocr.models.textrecog.decoders.base import BaseDecoder
+from mmocr.structures import TextRecogDataSample
+
+from mmocr_da.device import on_device
+
+
+def encode_texts(decoder: BaseDecoder, samples: List[TextRecogDataSample],
+                 device: torch.device) -> None:
+    """Give data samples the token indexes of their labels.
+
+    A character that has none is an error that says whose. Padded indexes go to the device, all at
+    once: MMOCR copies those of each image by itself, and the host waits each time.
+    """
+    try:
+        decoder.module_loss.get_targets(samples)
+    except Exception as error:  # MMOCR raises the bare class
+        known = decoder.dictionary
+        for sample in samples:
+            text = sample.gt_text.item
+            case = getattr(decoder.module_loss, 'letter_case', 'unchanged')
+            cased = text if case == 'unchanged' else getattr(text, case)()
+            unknown = sorted({c for c in cased if known.char2idx(c, strict=False) is None})
+            if unknown:
+                raise ValueError(
+                    f'the text {text!r} of {sample.get("img_path")} has characters outside the '
+                    f'dictionary: {unknown}; add them to its dict_file, set with_unknown=True '
+                    'in the dictionary, or clean the labels') from error
+        raise
+    padded = [s.gt_text for s in samples if 'padded_indexes' in s.gt_text]
+    # Of unequal length are texts that a decoder of single characters refuses by itself.
+    if padded and len({len(text.padded_indexes) for text in padded}) == 1:
+        rows = on_device(torch.stack([text.padded_indexes for text in padded]), device)
+        for text, row in zip(padded, rows):
+            text.padded_indexes = row
