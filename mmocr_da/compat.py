@@ -3,6 +3,7 @@
 ``import mmocr_da`` calls :func:`check_hosts` and :func:`apply` before anything imports MMOCR.
 Nothing here changes what a function computes; each entry says when it can be deleted.
 """
+import contextlib
 import importlib.metadata
 import importlib.util
 import pickle
@@ -52,6 +53,25 @@ def apply():
     _allow_history_buffers()
     _name_broken_checkpoints()
     _applied.append(True)
+
+
+@contextlib.contextmanager
+def no_grad():
+    """``torch.no_grad()`` that leaves autocast nothing to reuse behind it.
+
+    Symptom: under autocast, a pass without gradients and then one with them through the same
+    weights: the second reuses the first one's casts of the weights, which have no gradient, and
+    the weights are not trained. No error.
+    Upstream: https://github.com/pytorch/pytorch/issues/158232, in torch 2.6 to 2.9 at least.
+    Delete when: the oldest supported torch is one with the fix, pull request 165068.
+    """
+    import torch
+
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        torch.clear_autocast_cache()
 
 
 def _installed_version(name):

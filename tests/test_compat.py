@@ -104,6 +104,19 @@ def test_applying_twice_is_applying_once():
     assert CheckpointLoader._schemes[''] is loader
 
 
+# ------------------------------------------------------------------------------------ autocast
+
+def test_a_pass_without_gradients_leaves_nothing_in_autocasts_cache(monkeypatch):
+    cleared = []
+    monkeypatch.setattr(torch, 'clear_autocast_cache', lambda: cleared.append(1))
+    with compat.no_grad():
+        assert not torch.is_grad_enabled() and not cleared
+    assert torch.is_grad_enabled() and cleared
+    with pytest.raises(ValueError), compat.no_grad():
+        raise ValueError
+    assert len(cleared) == 2
+
+
 # --------------------------------------------------------------------------------- checkpoints
 
 def load(path):

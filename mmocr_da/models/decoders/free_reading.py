@@ -10,6 +10,8 @@ from mmocr.models.textrecog.module_losses import CTCModuleLoss
 from mmocr.structures import TextRecogDataSample
 from torch import Tensor
 
+from mmocr_da.compat import no_grad
+
 from .attention_decoder import AttentionDecoder
 from .character_features import read_steps
 
@@ -67,7 +69,7 @@ def read_freely(decoder: BaseDecoder, feature_map: Tensor, sequence: Tensor,
         labels = [len(s.gt_text.get('indexes', ())) for s in samples if 'gt_text' in s]
         return read_steps(decoder, feature_map, sequence, start, forced, steps=0,
                           expected=max(labels, default=0) + 1)[1]
-    with torch.no_grad():
+    with no_grad():
         probabilities = decoder.forward_test(feature_map, sequence, samples)
     if not torch.is_grad_enabled():
         return probabilities.log()

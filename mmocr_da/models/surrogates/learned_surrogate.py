@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from mmocr_da.arguments import check_count, check_number
+from mmocr_da.compat import no_grad
 from mmocr_da.device import on_device
 from mmocr_da.engine.schedules import current_iteration
 from mmocr_da.evaluation.surrogate import rank_correlation
@@ -220,7 +221,7 @@ def held(model: nn.Module, but: Iterable[nn.Module]) -> Iterator[None]:
     learning = {id(buffer) for part in but for buffer in part.buffers()}
     kept = [(b, b.clone()) for b in model.buffers() if id(b) not in learning]
     try:
-        with torch.no_grad():
+        with no_grad():
             yield
     finally:
         for buffer, value in kept:

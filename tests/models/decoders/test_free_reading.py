@@ -55,6 +55,17 @@ def test_it_is_the_reading_of_testing(name, tmp_path):
     found.square().sum().backward()
     memory = [x for x in (feature_map, sequence) if x is not None]
     assert any(x.grad is not None and x.grad.any() for x in memory)
+    trained = with_gradient(decoder)
+    decoder.zero_grad()
+    # The pass without gradients must not leave its casts of the weights to the one with them.
+    with torch.autocast('cpu', torch.bfloat16):
+        logits = read_freely(decoder, feature_map, sequence, samples)
+    logits.float().square().sum().backward()
+    assert with_gradient(decoder) == trained
+
+
+def with_gradient(module):
+    return {name for name, parameter in module.named_parameters() if parameter.grad is not None}
 
 
 @pytest.mark.parametrize('kind', ['ASTERDecoder', 'mmocr_da.AttentionDecoder'])
