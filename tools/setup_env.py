@@ -64,10 +64,22 @@ from torch.utils.cpp_extension import CUDA_HOME
 print(json.dumps(dict(version=torch.__version__, cuda=torch.version.cuda,
                       gpu=torch.cuda.is_available(), nvcc=CUDA_HOME is not None)))
 """
+# In a process of its own, where nothing adapts it: an error if it is built for another torch.
+VISION_PROBE = """
+import json
+try:
+    import torchvision
+    print(json.dumps(True))
+except (ImportError, OSError, RuntimeError):
+    print(json.dumps(False))
+"""
 CHECK = """
 import warnings
 warnings.filterwarnings('ignore')
-import mmocr_da, mmcv, mmdet, mmengine, mmocr, numpy, torch, torchvision
+# As MMOCR's own tools, which do not import mmocr_da.
+from mmengine.config import Config
+from mmengine.runner import Runner
+import mmcv, mmdet, mmengine, mmocr, numpy, torch, torchvision
 from mmcv.ops import nms_rotated
 from mmengine.hub import get_config
 from mmocr.registry import MODELS
@@ -80,6 +92,8 @@ cfg = get_config('mmocr::textrecog/crnn/crnn_mini-vgg_5e_mj.py')
 model = MODELS.build(cfg.model).eval()
 with torch.no_grad():
     model(torch.zeros(1, 1, 32, 100), mode='tensor')
+Config._get_cfg_path('mmocr_da::_base_/default_runtime.py', '')
+import mmocr_da
 print(', '.join(f'{module.__name__} {module.__version__}' for module in (
     mmocr_da, mmocr, mmdet, mmcv, mmengine, torch, torchvision, numpy)))
 """
@@ -128,6 +142,12 @@ def has_nvidia_gpu():
     return Path('/proc/driver/nvidia/version').exists() or bool(shutil.which('nvidia-smi'))
 
 
+def has_nvcc():
+    """Whether torch will find a CUDA compiler, without asking it."""
+    return bool(os.environ.get('CUDA_HOME') or os.environ.get('CUDA_PATH')
+                or shutil.which('nvcc') or Path('/usr/local/cuda').exists())
+
+
 def reachable(url):
     try:
         with urllib.request.urlopen(f'{url}/torch/', timeout=10):
@@ -152,14 +172,21 @@ def requirements():
 def recipe():
     """Changes whenever this script or what it installs changes: the stamp is void then."""
     digest = hashlib.sha256()
-    for name in ('tools/setup_env.py', 'tools/build_mmcv.py', 'setup.py', 'mmocr_da/version.py'):
+    for name in ('tools/setup_env.py', 'tools/build_mmcv.py', 'setup.py', 'mmocr_da/version.py',
+                 'mmocr_da/startup.py'):
         digest.update((ROOT / name).read_bytes())
     return f'{ROOT}:{digest.hexdigest()}'
 
 
+def state(probe):
+    """All that decides what there is to install."""
+    return {'recipe': recipe(), 'found': probe['found'], 'python': probe['python'],
+            'cuda': has_nvidia_gpu() and has_nvcc()}
+
+
 def is_satisfied(stamp, probe):
     """Whether nothing was installed, removed or changed since the check passed."""
-    return stamp == {'recipe': recipe(), 'found': probe['found'], 'python': probe['python']}
+    return stamp == state(probe)
 
 
 def needs_mmcv(probe, key):
@@ -216,6 +243,7 @@ class Setup:
         self.index = index
         self.start = time.monotonic()
         self.number = 0
+        self.notes = []  # what the user should know, at the end
         self.log_path = cache_folder() / 'setup.log'
         self.log = None
 
@@ -307,36 +335,38 @@ class Setup:
                 f'torch {version} is installed in {self.folder}; wanted: torch>=2.6,<2.14. '
                 f'Change it (pip install torch=={TORCH}) or give another place with --env DIR')
         self.step(f'torch {version} (kept), build tools' if version else f'torch {TORCH}')
-        vision = probe['found'].get('torchvision', [''])[0].split('+')[0]
-        wanted = []
-        if not version:
-            wanted.append(f'torch=={TORCH}')
-        matching = torchvision_version(version or TORCH)
-        missing_vision = vision != matching
-        gpu, system = has_nvidia_gpu(), platform.system()
-        if not version or missing_vision:
-            for index in torch_indexes(version, gpu, system, self.index):
-                if index and not self.index and not reachable(index):
-                    self.say(f'  {index} cannot be reached; trying the default package index')
-                    continue
-                where = ['--index-url', index] if index else []
-                if wanted:
-                    self.pip(*where, *wanted, what=f'downloading and installing torch {TORCH}')
-                if missing_vision:
-                    # No dependencies: the wheel on PyPI would replace a torch with a local
-                    # version, and its other two (numpy, pillow) come with the rest.
-                    self.pip(*where, '--no-deps', f'torchvision=={matching}', what='torchvision')
-                break
+        vision = torchvision_version(version or TORCH)
+        found = probe['found'].get('torchvision', [''])[0].split('+')[0]
+        if not version or found != vision or not self.ask(VISION_PROBE):
+            index = self.choose_index(version)
+            where = ['--index-url', index] if index else []
+            if not version:
+                self.pip(*where, f'torch=={TORCH}',
+                         what=f'downloading and installing torch {TORCH}')
+            # PyPI has no build that fits a torch with a local version, if this one does not.
+            if found != vision or index or '+' not in (version or ''):
+                # No dependencies: the wheel on PyPI would replace a torch with a local version,
+                # and its other two (numpy, pillow) come with the rest.
+                self.pip(*where, '--no-deps', '--force-reinstall', f'torchvision=={vision}',
+                         what='torchvision')
         self.pip(*BUILD_TOOLS, what='build tools')
+
+    def choose_index(self, version):
+        for index in torch_indexes(version, has_nvidia_gpu(), platform.system(), self.index):
+            if index in (None, self.index) or reachable(index):
+                return index
+            self.say(f'  {index} cannot be reached; trying the default package index')
 
     def build_mmcv(self, probe):
         """Path of a wheel of MMCV for this torch, or None if the installed one will do."""
         torch = self.ask(TORCH_PROBE)
         wants_cuda = torch['gpu'] or os.environ.get('FORCE_CUDA') == '1'
         if wants_cuda and not torch['nvcc']:
-            self.say('  no CUDA compiler (nvcc): the operators of MMCV are built for the CPU, '
-                     'which is enough for recognition. For detection on the GPU install the CUDA '
-                     f'toolkit {torch["cuda"]} and run this again')
+            self.notes.append(
+                'there is a GPU but no CUDA compiler (nvcc): the operators of MMCV are those for '
+                'the CPU. Recognizers do not need them; detectors, and recognizers with '
+                'deformable convolutions, do not run on the GPU. For those install the CUDA '
+                f'toolkit {torch["cuda"]} and run this again')
             wants_cuda = False
         python = '.'.join(map(str, probe['python'][:2]))
         key = cache_key(python, torch['version'], torch['cuda'] if wants_cuda else None,
@@ -384,7 +414,14 @@ class Setup:
             raise SetupError('the check failed; the error was\n'
                              f'{result.stderr.strip()[-1500:]}\nIf this is an environment with '
                              'other packages in it, try one of its own: --env .venv')
+        if not self.ask(VISION_PROBE):
+            self.notes.append(
+                'torchvision is built for another torch: its operators cannot be used. MMOCR '
+                'needs its transforms alone; a program that imports torchvision and no part of '
+                'OpenMMLab does not start in this environment')
         self.say(f'works: {result.stdout.splitlines()[-1]}')
+        for note in self.notes:
+            self.say(f'note: {note}')
 
     def is_set_up(self):
         stamp = read_json(self.folder / STAMP)
@@ -407,8 +444,7 @@ class Setup:
                 self.step('check')
                 self.check()
                 probe = self.probe()
-                write_json(self.folder / STAMP, {'recipe': recipe(), 'found': probe['found'],
-                                                 'python': probe['python']})
+                write_json(self.folder / STAMP, state(probe))
 
 
 def cached_wheel(folder):

@@ -20,6 +20,8 @@ from mmengine.runner import Runner, find_latest_checkpoint
 from mmocr.registry import TASK_UTILS
 from torch import Tensor, nn
 
+from mmocr_da.cpu import keep_memory
+
 from .checkpoint_fit_hook import CheckpointFitHook
 from .guards import add_guards
 
@@ -246,13 +248,16 @@ def set_seed(cfg: Config, seed: Optional[int], deterministic: bool) -> None:
 
 
 def prepare_cpu_launch(cfg: Config) -> None:
-    """Let several processes train without a GPU: gloo, and DDP without device numbers.
+    """Let one or several processes train without a GPU: malloc, gloo, DDP without device numbers.
 
     MMEngine's launchers choose a CUDA device whatever the backend is, and its default wrapper
     hands DDP the local rank as a device. A process group that exists is left alone by the runner,
     and a wrapper that is configured is built as configured.
     """
-    if cfg.launcher == 'none' or get_device() != 'cpu':
+    if get_device() != 'cpu':
+        return
+    keep_memory()
+    if cfg.launcher == 'none':
         return
     if cfg.launcher != 'pytorch':
         raise ValueError("without a GPU, launcher must be 'none' or 'pytorch' (torchrun), "

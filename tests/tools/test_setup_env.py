@@ -229,8 +229,7 @@ def test_torchvision_comes_from_where_the_torch_is_from(setup_env, version, gpu,
 
 def test_a_set_up_environment_is_left_alone(setup_env):
     there = probe(torch='2.13.0+cpu', mmcv='2.0.1')
-    stamp = dict(recipe=setup_env.recipe(), found=there['found'], python=there['python'])
-    stamp = json.loads(json.dumps(stamp))
+    stamp = json.loads(json.dumps(setup_env.state(there)))
     assert setup_env.is_satisfied(stamp, there)
 
 
@@ -239,10 +238,76 @@ def test_a_set_up_environment_is_left_alone(setup_env):
     dict(torch='2.13.0+cpu', mmcv='2.0.1', imgaug='0.4.0')])
 def test_any_change_since_the_check_calls_for_another(setup_env, change):
     before = probe(torch='2.13.0+cpu', mmcv='2.0.1')
-    stamp = dict(recipe=setup_env.recipe(), found=before['found'], python=before['python'])
+    stamp = setup_env.state(before)
     assert not setup_env.is_satisfied(stamp, probe(**change))
     assert not setup_env.is_satisfied({**stamp, 'recipe': 'of another version'}, before)
     assert not setup_env.is_satisfied(None, before)
+
+
+def test_a_cuda_compiler_that_came_later_calls_for_another(setup_env, monkeypatch):
+    monkeypatch.setattr(setup_env, 'has_nvidia_gpu', lambda: True)
+    monkeypatch.setattr(setup_env, 'has_nvcc', lambda: False)
+    there = probe(torch='2.13.0', mmcv='2.0.1')
+    stamp = setup_env.state(there)
+    assert setup_env.is_satisfied(stamp, there)
+    monkeypatch.setattr(setup_env, 'has_nvcc', lambda: True)
+    assert not setup_env.is_satisfied(stamp, there)
+
+
+@pytest.fixture
+def install_torch(setup_env, monkeypatch, tmp_path):
+    """What pip is told, by what is installed, whether torchvision fits, what can be reached."""
+
+    def run(found, fits, reachable):
+        told = []
+        setup = setup_env.Setup(tmp_path)
+        monkeypatch.setattr(setup, 'pip', lambda *arguments, what: told.append(
+            ' '.join(arguments)))
+        monkeypatch.setattr(setup, 'ask', lambda code: fits)
+        monkeypatch.setattr(setup_env, 'reachable', lambda index: reachable)
+        monkeypatch.setattr(setup_env, 'has_nvidia_gpu', lambda: False)
+        monkeypatch.setattr(setup_env.platform, 'system', lambda: 'Linux')
+        setup.install_torch(probe(**found))
+        assert told.pop() == ' '.join(setup_env.BUILD_TOOLS)
+        return told
+
+    return run
+
+
+CPU = '--index-url https://download.pytorch.org/whl/cpu'
+VISION = '--no-deps --force-reinstall torchvision==0.28.0'
+
+
+@pytest.mark.parametrize('found, fits, reachable, told', [
+    ({}, False, True, [f'{CPU} torch==2.13.0', f'{CPU} {VISION}']),
+    ({}, False, False, ['torch==2.13.0', VISION]),
+    (dict(torch='2.13.0+cpu', torchvision='0.28.0'), True, True, []),
+    (dict(torch='2.13.0+cpu', torchvision='0.28.0'), False, True, [f'{CPU} {VISION}']),
+    (dict(torch='2.13.0+cpu', torchvision='0.28.0'), False, False, []),
+    (dict(torch='2.13.0', torchvision='0.28.0'), False, True, [VISION]),
+    (dict(torch='2.13.0+cpu', torchvision='0.20.0'), True, False, [VISION]),
+    (dict(torch='2.13.0+cpu'), False, False, [VISION])])
+def test_torchvision_is_the_build_that_fits_the_torch(install_torch, found, fits, reachable, told):
+    assert install_torch(found, fits, reachable) == told
+
+
+@pytest.mark.parametrize('fits, notes', [(True, 0), (False, 1)])
+def test_what_does_not_work_is_said_after_what_does(setup_env, monkeypatch, tmp_path, capsys, fits,
+                                                    notes):
+    setup = setup_env.Setup(tmp_path)
+    setup.python = sys.executable
+    monkeypatch.setattr(setup_env, 'CHECK', 'print("torch 2.13.0")')
+    monkeypatch.setattr(setup, 'ask', lambda code: fits)
+    setup.check()
+    said = capsys.readouterr().err.splitlines()
+    assert 'works: torch 2.13.0' in said[0] and len(said) == 1 + notes
+    assert not notes or 'note: torchvision is built for another torch' in said[1]
+
+
+def test_the_check_starts_as_the_tools_of_mmocr_do(setup_env):
+    code = setup_env.CHECK
+    lines = [line for line in code.splitlines() if 'import ' in line]
+    assert 'mmengine.runner' in lines[2] and lines[-1] == 'import mmocr_da'
 
 
 KEY = 'mmcv2.0.1-r1-py3.11-torch2.13.0+cpu-nocuda-x86_64'
