@@ -3,7 +3,7 @@ import ctypes
 import os
 from pathlib import Path
 
-SPINS = 10000  # a fraction of a millisecond
+SPINS = 1000  # as GNU's OpenMP itself does where it knows of too few cores
 #: Numbers of glibc's ``mallopt``.
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 

@@ -142,10 +142,12 @@ def patch_sources(root, torch_version, torch_include):
     setup.write_text(text, encoding='utf-8')
     # A header of the old THC library; later torch has the same functions under ATen.
     if not (Path(torch_include) / 'THC' / 'THCAtomics.cuh').exists():
-        helper = Path(root) / 'mmcv/ops/csrc/common/pytorch_cuda_helper.hpp'
-        text = helper.read_text(encoding='utf-8')
-        helper.write_text(text.replace('<THC/THCAtomics.cuh>', '<ATen/cuda/Atomic.cuh>'),
-                          encoding='utf-8')
+        for path in (Path(root) / 'mmcv' / 'ops' / 'csrc').rglob('*'):
+            if path.suffix in ('.hpp', '.cuh', '.cu'):
+                text = path.read_text(encoding='utf-8')
+                if '<THC/' in text:
+                    path.write_text(text.replace('<THC/THCAtomics.cuh>', '<ATen/cuda/Atomic.cuh>'),
+                                    encoding='utf-8')
 
 
 def max_jobs():
