@@ -7,6 +7,7 @@ import contextlib
 import importlib.metadata
 import importlib.util
 import pickle
+import re
 import sys
 import zipfile
 from pathlib import Path
@@ -153,11 +154,13 @@ def _statistic_of_history_buffer(owner, name):
 
 
 def _name_broken_checkpoints():
-    """Say which checkpoint is cut off, and what to do.
+    """Say which checkpoint is cut off or holds foreign classes, and what to do.
 
     Symptom: ``RuntimeError: PytorchStreamReader failed reading zip archive: failed finding central
-    directory``, with no file name, after a run was killed while it saved.
-    Upstream: MMEngine writes checkpoints in place (``LocalBackend.put``), not to a temporary file.
+    directory``, with no file name, after a run was killed while it saved; or ``UnpicklingError:
+    Weights only load failed`` with a checkpoint of another program, whose advice would run its code.
+    Upstream: MMEngine writes checkpoints in place (``LocalBackend.put``), not to a temporary file,
+    and passes errors of ``torch.load`` on.
     Delete when: it does not.
     """
     from mmengine.runner.checkpoint import CheckpointLoader
@@ -172,12 +175,37 @@ def _name_broken_checkpoints():
             raise FileNotFoundError(
                 f'there is no checkpoint {filename}; {_whole_checkpoints(path)}') from error
         except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
+            if message := foreign_classes(path, error):
+                raise pickle.UnpicklingError(message) from error
             if not _is_cut_off(path, error):
                 raise
             raise ValueError(
                 f'{filename} ({path.stat().st_size} bytes) is not a whole checkpoint: it was cut '
                 'off, as when a run is killed while it saves. Delete it and resume from an earlier '
                 f'one; {_whole_checkpoints(path)}') from error
+
+
+def foreign_classes(path, error=None):
+    """What to say of a checkpoint with objects that ``weights_only`` refuses; None without such.
+
+    Files of today tell it by themselves, older ones by the ``error`` of loading them.
+    """
+    import torch
+
+    if zipfile.is_zipfile(path):
+        try:
+            names = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
+        except Exception:  # no checkpoint: loading it will say so
+            names = []
+    else:
+        names = re.findall(r'(?:GLOBAL|class) (\S+) was not an allowed', str(error))
+    if not names:
+        return None
+    load = f"c = torch.load('{path}', map_location='cpu', weights_only=False)"
+    save = "torch.save(dict(state_dict=c.get('state_dict', c)), 'weights.pth')"
+    return (f'{path} is whole, but holds objects of {", ".join(sorted(names))} beside its weights, '
+            'which are not loaded, since that could run any code. If you trust its source, save the '
+            f'weights alone: python -c "import torch; {load}; {save}"')
 
 
 def share_lmdb_environments(environment):

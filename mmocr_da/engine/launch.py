@@ -20,6 +20,7 @@ from mmengine.runner import Runner, find_latest_checkpoint
 from mmocr.registry import TASK_UTILS
 from torch import Tensor, nn
 
+from mmocr_da.compat import foreign_classes
 from mmocr_da.cpu import keep_memory
 
 from .checkpoint_fit_hook import CheckpointFitHook
@@ -59,12 +60,16 @@ def check_checkpoint(path: Optional[str], name: str = 'load_from') -> None:
         raise ValueError(f'{name} must be a checkpoint file, got {path!r}, which does not exist')
     # A zip's table of contents is its end, so a file cut anywhere is no zip, and nothing is read.
     if zipfile.is_zipfile(path):
+        if message := foreign_classes(path):
+            raise ValueError(f'{name}: {message}')
         return
     # Files from before PyTorch 1.6 are a pickle with the tensors behind it: they must be read.
     try:
         torch.load(path, map_location='cpu', weights_only=True)
     # By where the file ends, this is an EOFError, UnpicklingError, RuntimeError, OSError, ...
     except Exception as error:
+        if message := foreign_classes(path, error):
+            raise ValueError(f'{name}: {message}') from error
         raise ValueError(
             f'{name} must be a whole checkpoint, got {path!r} of {osp.getsize(path)} bytes, which '
             'is cut off or no checkpoint; download or copy it again, or take an earlier one'

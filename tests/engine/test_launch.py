@@ -1,9 +1,13 @@
+import argparse
 import os
+import pickle
+import re
 from unittest.mock import patch
 
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.runner.checkpoint import CheckpointLoader
 
 from mmocr_da.engine import launch
 
@@ -51,6 +55,27 @@ def test_a_checkpoint_that_is_cut_anywhere_is_an_error(tmp_path, share, zipped):
     cut.write_bytes(content[:int(share * len(content))])
     with pytest.raises(ValueError, match='load_from must be a whole checkpoint, got .*cut.pth'):
         launch.check_checkpoint(str(cut))
+
+
+@pytest.mark.parametrize('zipped', [True, False])
+def test_a_whole_checkpoint_with_foreign_classes_is_not_called_cut_off(tmp_path, zipped):
+    path = tmp_path / 'foreign.pth'
+    torch.save(dict(state_dict=dict(weight=torch.rand(2)), args=argparse.Namespace(lr=1)), path,
+               _use_new_zipfile_serialization=zipped)
+    with pytest.raises(ValueError, match=r'foreign.pth is whole, but holds objects of '
+                       r'argparse.Namespace .* python -c "(.*)"') as error:
+        launch.check_checkpoint(str(path))
+    with pytest.raises(pickle.UnpicklingError, match='holds objects of argparse.Namespace'):
+        CheckpointLoader.load_checkpoint(str(path), 'cpu')
+    # The advice works.
+    command = re.search('python -c "(.*)"', str(error.value))[1]
+    exec(command.replace('weights.pth', str(tmp_path / 'weights.pth')))
+    launch.check_checkpoint(str(tmp_path / 'weights.pth'))
+    assert launch.read_checkpoint(str(tmp_path / 'weights.pth'))['state_dict'].keys() == {'weight'}
+
+
+def test_a_checkpoint_of_a_training_has_no_foreign_classes(trained):
+    launch.check_checkpoint(str(trained / 'iter_2.pth'))
 
 
 def test_the_work_dir_is_the_argument_then_the_config_then_the_name(tmp_path):
