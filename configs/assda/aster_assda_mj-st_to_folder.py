@@ -27,3 +27,4 @@ optim_wrapper = dict(optimizer=dict(lr=1e-4))
 default_hooks = dict(
     logger=dict(log_metric_by_epoch=False), checkpoint=dict(by_epoch=False, interval=2000))
 log_processor = dict(by_epoch=False)
+visualizer = dict(vis_backends=[dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')])

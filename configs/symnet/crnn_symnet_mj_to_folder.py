@@ -38,6 +38,7 @@ param_scheduler = [dict(type='mmocr_da.InverseDecayLR', by_epoch=False)]
 default_hooks = dict(
     logger=dict(log_metric_by_epoch=False), checkpoint=dict(by_epoch=False, interval=2000))
 log_processor = dict(by_epoch=False)
+visualizer = dict(vis_backends=[dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')])
 val_evaluator = dict(metrics=[
     *_base_.val_evaluator.metrics,
     dict(type='mmocr_da.TextErrorMetric', prediction='pred_text_source', prefix='C_s'),

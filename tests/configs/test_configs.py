@@ -225,6 +225,18 @@ def test_the_recipe_of_a_readme_takes_a_training_step(readme, toy, tmp_path):
     test_config_takes_a_training_step(config, toy, tmp_path)
 
 
+@pytest.mark.parametrize('path', [ROOT.parent / 'README.md', *CONFIGS], ids=name_of)
+def test_what_the_readme_says_to_watch_is_in_tensorboard(path, tmp_path):
+    if path.name == 'README.md':
+        recipe = path.read_text().split('```python\n')[1].split('```')[0]
+        path = tmp_path / 'my_config.py'
+        path.write_text(recipe)
+    cfg = Config.fromfile(path)
+    if cfg.model.get('objectives'):
+        backends = [backend.type for backend in cfg.visualizer.vis_backends]
+        assert backends == ['LocalVisBackend', 'TensorboardVisBackend']
+
+
 @pytest.mark.parametrize('path', CONFIGS, ids=name_of)
 def test_config_can_be_exported_and_its_learning_rate_scaled(path):
     cfg = Config.fromfile(path)
