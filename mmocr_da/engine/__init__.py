@@ -8,6 +8,7 @@ from .label_check import LabelCheckHook
 from .label_hook import LabelSubsetHook
 from .loops import ResumableIterBasedTrainLoop
 from .notes_hook import NotesHook
+from .operators_hook import OperatorsHook
 from .optim import GateOptimWrapperConstructor
 from .param_schedulers import InverseDecayLR, InverseDecayParamScheduler
 from .representation_hook import RepresentationHook
@@ -17,6 +18,6 @@ from .surrogate_hooks import SurrogateExportHook, SurrogateWatchHook
 __all__ = [
     'CTCFitHook', 'CheckpointFitHook', 'EncoderExportHook', 'FiniteHook', 'FreezeHook', 'GateHook',
     'GateOptimWrapperConstructor', 'InverseDecayLR', 'InverseDecayParamScheduler',
-    'LabelCheckHook', 'LabelSubsetHook', 'NotesHook', 'RepresentationHook',
+    'LabelCheckHook', 'LabelSubsetHook', 'NotesHook', 'OperatorsHook', 'RepresentationHook',
     'ResumableIterBasedTrainLoop', 'SettingsHook', 'SurrogateExportHook', 'SurrogateWatchHook'
 ]

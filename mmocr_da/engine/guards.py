@@ -6,9 +6,11 @@ from .ctc_fit_hook import CTCFitHook
 from .finite_hook import FiniteHook
 from .label_check import LabelCheckHook
 from .notes_hook import NotesHook
+from .operators_hook import OperatorsHook
 from .settings_hook import SettingsHook
 
-GUARDS = (CheckpointFitHook, SettingsHook, NotesHook, LabelCheckHook, CTCFitHook, FiniteHook)
+GUARDS = (OperatorsHook, CheckpointFitHook, SettingsHook, NotesHook, LabelCheckHook, CTCFitHook,
+          FiniteHook)
 
 
 def add_guards(runner: Runner) -> None:
