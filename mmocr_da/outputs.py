@@ -63,8 +63,8 @@ def output_files(folder: PathLike, names: Iterable[str], by: str, inputs: Iterab
         inputs: See :func:`check_outputs`.
     """
     folder, names = Path(folder).resolve(), list(names)
-    check_outputs([folder / name for name in names], by, inputs)
     with staging(folder, names[0]) as stage:
+        check_outputs([folder / name for name in names], by, inputs)
         yield stage
         written = [path for path in sorted(stage.iterdir()) if path.name != LOCK]
         # What is already there, such as a dictionary that is both read and written, stays.
@@ -91,8 +91,8 @@ def output_folder(folder: PathLike, by: str, replace: bool = False) -> Iterator[
     With ``replace`` it takes the place of an earlier one, if ``by`` wrote every file there.
     """
     folder = Path(folder).resolve()
-    _check_folder(folder, by, replace)
     with staging(folder.parent, folder.name) as stage:
+        _check_folder(folder, by, replace)
         yield stage
         _check_folder(folder, by, replace)
         entries = {path.relative_to(stage).as_posix(): _entry(path, by) for path in _files(stage)}
@@ -131,19 +131,19 @@ def staging(folder: Path, name: str) -> Iterator[Path]:
     stage = folder / f'.{name}.partial'
     with _terminated_by_exception():
         try:
-            with _lock(stage, folder / name):
-                # Of a process that was killed.
-                for path in stage.iterdir():
-                    if path.name != LOCK:
-                        shutil.rmtree(path) if path.is_dir() else path.unlink()
+            with _lock(stage, folder / name) as lock:
+                _clear(stage)  # of a process that was killed
                 try:
                     yield stage
                 finally:
-                    shutil.rmtree(stage, ignore_errors=True)
+                    if _is_same(lock, stage / LOCK):  # else it was moved to its place
+                        _clear(stage)
+                        # The lock is the last to go: until then, nobody else writes here.
+                        (stage / LOCK).unlink()
+                        _remove_if_empty(stage)
         finally:
             for path in made:
-                if path.is_dir() and not any(path.iterdir()):
-                    path.rmdir()
+                _remove_if_empty(path)
 
 
 @contextmanager
@@ -159,25 +159,47 @@ def whole_file(path: PathLike) -> Iterator[Path]:
 
 
 @contextmanager
-def _lock(stage: Path, target: Path) -> Iterator[None]:
+def _lock(stage: Path, target: Path) -> Iterator[IO]:
     while True:
-        stage.mkdir(parents=True, exist_ok=True)
         try:
+            stage.mkdir(parents=True, exist_ok=True)
             file = open(stage / LOCK, 'a')
-        except FileNotFoundError:  # the other process is just removing its folder
+        except (FileExistsError, FileNotFoundError):
+            # Another process is just removing its folder, or a file has its name.
+            if any(os.path.lexists(path) and not path.is_dir() for path in (stage, stage.parent)):
+                raise
             continue
         with file:
             if not _flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB):
                 raise ValueError(f'{target} is being written by another process; wait until it has '
                                  'finished, or write to another place')
-            # Not of the folder that the other process has just removed.
-            if (stage / LOCK).exists() and os.path.samestat(os.fstat(file.fileno()),
-                                                            os.stat(stage / LOCK)):
-                yield
+            # Not of the folder that another process has just removed.
+            if _is_same(file, stage / LOCK):
+                yield file
                 return
 
 
-def _flock(file: IO, how: int) -> bool:
+def _is_same(file: IO, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _clear(stage: Path) -> None:
+    for path in list(stage.iterdir()):
+        if path.name != LOCK:
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def _remove_if_empty(folder: Path) -> None:
+    try:
+        folder.rmdir()
+    except OSError:
+        pass
+
+
+def _flock(file: Union[IO, int], how: int) -> bool:
     """False if another process has the lock."""
     try:
         fcntl.flock(file, how)
@@ -205,17 +227,15 @@ def _terminated_by_exception() -> Iterator[None]:
 @contextmanager
 def _ledger(folder: Path) -> Iterator[dict]:
     """The list of a folder, to be changed; other processes wait."""
-    with open(folder / LEDGER, 'a+', encoding='utf-8') as file:
-        _flock(file, fcntl.LOCK_EX)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        _flock(descriptor, fcntl.LOCK_EX)
         entries = _read_ledger(folder)
-        try:
-            yield entries
-        finally:
-            if entries:
-                file.truncate(0)
-                file.write(_dumped(entries))
-            else:  # nothing was written
-                (folder / LEDGER).unlink()
+        yield entries
+        with whole_file(folder / LEDGER) as file:
+            file.write_text(_dumped(entries), encoding='utf-8')
+    finally:
+        os.close(descriptor)
 
 
 def _read_ledger(folder: Path) -> dict:

@@ -3,6 +3,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 
@@ -58,6 +60,28 @@ def test_a_link_is_not_written_through(tmp_path):
         with pytest.raises(ValueError, match='was not written by'):
             write(tmp_path / name, '2')
     assert (tmp_path / 'a').read_text() == '1' and not (tmp_path / 'missing').exists()
+
+
+def test_a_link_to_what_was_written_is_not_what_was_written(tmp_path):
+    write(tmp_path / 'a', '1')
+    (tmp_path / 'a').rename(tmp_path / 'moved')
+    (tmp_path / 'a').symlink_to('moved')
+    with pytest.raises(ValueError, match='was not written by'):
+        write(tmp_path / 'a', '2')
+    fill(tmp_path / 'data', '1')
+    (tmp_path / 'data/broken').symlink_to('/somewhere/else')
+    with pytest.raises(ValueError, match=r'such as broken \(1 in all\)'):
+        fill(tmp_path / 'data', '2', replace=True)
+
+
+def test_a_refusal_comes_before_the_work(tmp_path):
+    fill(tmp_path / 'data', '1')
+    (tmp_path / 'file').touch()
+    for attempt in (output_file(tmp_path / 'file', 'tool'), output_folder(tmp_path / 'data', 'x'),
+                    output_folder(tmp_path / 'data', 'x', replace=True)):
+        with pytest.raises(ValueError):
+            with attempt:
+                pytest.fail('it has begun')
 
 
 def test_a_folder_is_no_file_and_the_other_way_round(tmp_path):
@@ -174,6 +198,76 @@ def test_what_another_process_wrote_in_the_meantime_stays(tmp_path):
             path.write_text('1')
             (tmp_path / 'a').write_text('mine')
     assert content(tmp_path) == {'a': 'mine'}
+
+
+    with pytest.raises(ValueError, match='must be a new folder'):
+        with output_folder(tmp_path / 'data', 'tool'):
+            fill_by_hand(tmp_path / 'data')
+    assert content(tmp_path) == {'a': 'mine', 'data/a': 'mine'}
+
+
+def fill_by_hand(folder):
+    folder.mkdir()
+    (folder / 'a').write_text('mine')
+
+
+def test_many_at_once_each_write_whole_files_or_nothing(tmp_path):
+    """The locks are of open files, so that threads meet as processes do."""
+    errors = []
+
+    def work(number):
+        turn = 0
+        while turn < 25 and len(errors) < 5000:
+            try:
+                with output_files(tmp_path / 'out', ['a', 'b'], 'tool') as stage:
+                    for name in 'ab':
+                        (stage / name).write_text(f'{number} {turn}')
+                write(tmp_path / f'out/{number}', str(turn))
+                turn += 1
+            except Exception as error:
+                errors.append(str(error))
+                time.sleep(0.001)
+
+    threads = [threading.Thread(target=work, args=(number, )) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {error.split('out/')[-1][:34] for error in errors} == {'a is being written by another proc'}
+    assert [(tmp_path / f'out/{number}').read_text() for number in range(4)] == ['24'] * 4
+    assert (tmp_path / 'out/a').read_text() == (tmp_path / 'out/b').read_text()
+    assert all(outputs.is_own(path, 'tool') for path in (tmp_path / 'out').glob('[ab0-3]'))
+    assert not list((tmp_path / 'out').glob('.*.partial'))
+
+
+def test_a_finished_folder_is_left_and_so_is_what_the_next_one_prepares(tmp_path):
+    """Between the move to its place and the end, another process may begin."""
+    other = tmp_path / '.data.partial'
+    with pytest.MonkeyPatch.context() as patch:
+
+        def moved_and_begun(stage, folder):
+            os.rename(stage, folder)
+            fill_by_hand(other)
+            (other / outputs.LOCK).touch()
+
+        patch.setattr(outputs.Path, 'rename', moved_and_begun)
+        fill(tmp_path / 'data', '1')
+    assert content(tmp_path) == {'data/deep/a': '1', '.data.partial/a': 'mine',
+                                 '.data.partial/.lock': ''}
+
+
+@pytest.mark.parametrize('name', ['out', 'out/.a.partial'])
+def test_a_file_in_the_place_of_a_folder_is_an_error(tmp_path, name):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text('mine')
+    with pytest.raises(OSError):
+        write(tmp_path / 'out/a', '1')
+    assert content(tmp_path) == {name: 'mine'}
+
+
+def test_the_process_is_terminated_as_before_once_it_is_done(tmp_path):
+    write(tmp_path / 'a', '1')
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def fill(folder, text, **kwargs):

@@ -102,8 +102,8 @@ def main():
     print('verified: loads with strict=True, same predictions as the adapted model on random input')
     plain = Config.fromfile(config_file)
     if not plain.test_dataloader.dataset.get('pipeline'):
-        print("MMOCR's inferencers will not find a pipeline: its test datasets have different ones; "
-              'give them one, as test_dataloader.dataset.pipeline')
+        print("MMOCR's inferencers will not find a pipeline, as the test datasets have different "
+              'ones; give them one as test_dataloader.dataset.pipeline')
     ours = remaining_parts(plain)
     if ours:
         print(f'needs mmocr_da installed for {", ".join(ours)}')

@@ -82,7 +82,8 @@ def test_where_the_gradient_goes(load_tool, monkeypatch, capsys, tmp_path):
                             load_config=dict(val_dataloader={}),
                             compare=(kinds, [1., 1., 3., 1.])).items():
         monkeypatch.setattr(module, name, lambda *args, value=value, **kwargs: value)
-    monkeypatch.setattr(module.Runner, 'build_dataloader', lambda *args, **kwargs: SimpleNamespace(dataset=None))
+    monkeypatch.setattr(module.Runner, 'build_dataloader',
+                        lambda *args, **kwargs: SimpleNamespace(dataset=None))
     monkeypatch.setattr('sys.argv', ['surrogate_quality.py', 'c', 'm', '--out',
                                      str(tmp_path / 'q.png')])
     module.main()
