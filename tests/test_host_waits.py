@@ -5,6 +5,7 @@ as it says here. A case is a model in training mode and a batch as the loader ha
 one, call :func:`step` and say which waits it may have.
 """
 import copy
+import json
 
 import pytest
 import torch
@@ -213,3 +214,36 @@ def test_seqclr(mapping, head, representation, recognizer_cfg, images):
     items = [dict(inputs=[x, x.flip(0)], data_samples=[s, copy.deepcopy(s)])
              for x, s in zip(view['inputs'], view['data_samples'])]
     assert step(model, pseudo_collate(items)) == ({}, {})
+
+
+BOXES = torch.tensor([[45., 40, 60, 18, 0.3], [85, 90, 50, 16, -0.6], [30, 30, 40, 20, 0.1]])
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    """What generated pairs of boxes are made of."""
+    instances = [dict(polygon=[x, 9, x + w, 9, x + w, 9 + h, x, 9 + h], ignore=False)
+                 for x, w, h in ((0, 80, 20), (90, 30, 12), (200, 40, 30))]
+    file = tmp_path / 'labels.json'
+    file.write_text(json.dumps(dict(data_list=[dict(img_path='a.jpg', instances=instances)])))
+    return dict(ann_files=[str(file)], num_pairs=200, cache_dir=str(tmp_path))
+
+
+#: Which boxes count; of the learned loss the log and, in the surrogate's step, the correlation.
+@pytest.mark.parametrize('kind, iteration, wanted', [
+    ('RotatedIoULoss', 0, 1), ('KFIoULoss', 0, 1), ('GWDLoss', 0, 1),
+    ('LSIoULoss', 0, 3), ('LSIoULoss', 1, 2)])
+def test_losses_of_boxes(kind, iteration, wanted, pairs, progress):
+    progress(iteration, 10)
+    cfg = dict(type=f'mmocr_da.{kind}')
+    if kind == 'LSIoULoss':
+        cfg['surrogate'] = dict(pairs=pairs, num_generated=16, image_size=(128, 128))
+    loss = MODELS.build(cfg).train()
+    loss._to_check = 0  # as after the first boxes
+    predictions = (BOXES + torch.tensor([3., 2, 5, 1, 0.1])).requires_grad_()
+    reference = copy.deepcopy(loss)(predictions, BOXES)
+    with emulated_cuda() as record:
+        found = on_cuda(loss)(on_cuda(predictions), on_cuda(BOXES), on_cuda(torch.ones(3)))
+        found.backward()
+        assert sum(record.waits().values()) == wanted, record.waits()
+        torch.testing.assert_close(found.cpu(), reference, rtol=1e-4, atol=1e-5)

@@ -42,7 +42,7 @@ def uniformity(z: Tensor) -> Tensor:
     z = z.float()
     count = len(z)
     if count < 2:
-        return z.new_tensor(math.nan)
+        return z.new_full((), math.nan)
     # As ||z_i - z_j||^2 = 2 - 2 z_i z_j.
     potential = (4 * (z @ z.T) - 4).fill_diagonal_(-math.inf)
     return potential.flatten().logsumexp(0) - math.log(count * (count - 1))
@@ -60,7 +60,7 @@ def spread(z: Tensor) -> Tensor:
     (tensor(1.), tensor(0.))
     """
     if len(z) < 2:
-        return z.new_tensor(math.nan, dtype=torch.float32)
+        return z.new_full((), math.nan, dtype=torch.float32)
     return z.float().std(0, correction=0).mean() * z.size(1)**0.5
 
 
@@ -74,7 +74,7 @@ def effective_rank(z: Tensor) -> Tensor:
     """
     z = z.float()
     if not len(z):
-        return z.new_tensor(math.nan)
+        return z.new_full((), math.nan)
     # Of a diverged model it shall be NaN like the others; the decomposition would raise.
     z = torch.where(z.isfinite().all(), z, torch.zeros_like(z))
     values = torch.linalg.svdvals(z)
@@ -91,6 +91,6 @@ def agreement(za: Tensor, zb: Tensor) -> Tensor:
     (tensor(1.), tensor(0.5000), tensor(0.2500))
     """
     if not len(za):
-        return za.new_tensor(math.nan, dtype=torch.float32)
+        return za.new_full((), math.nan, dtype=torch.float32)
     nearest = (za.float() @ zb.float().T).argmax(1)
     return (nearest == torch.arange(len(za), device=za.device)).float().mean()

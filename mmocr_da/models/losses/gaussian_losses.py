@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmocr_da.arguments import check_number
+from mmocr_da.device import constant
 from mmocr_da.registry import MODELS
 from mmocr_da.structures import turn
 
@@ -87,7 +88,7 @@ class GWDLoss(RotatedBoxLoss):
         pred, target = in_units_of_label(pred, target)
         (mean1, sigma1), (mean2, sigma2) = as_gaussian(pred), as_gaussian(target)
         # The trace of a root of a matrix of 2 x 2, by its trace and determinant.
-        twice = sigma1.new_tensor([1, 2, 1])
+        twice = constant((1, 2, 1), sigma1)
         trace = (sigma1 * sigma2 * twice).sum(1) + 2 * root_of_det(sigma1) * root_of_det(sigma2)
         distance = ((mean1 - mean2).square().sum(1)
                     + (sigma1 + sigma2)[:, ::2].sum(1)
