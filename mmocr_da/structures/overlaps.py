@@ -1,13 +1,16 @@
 """How much rotated boxes overlap: exactly, with a gradient, on every device."""
-from typing import Tuple
+from typing import Dict, Iterator, Tuple
 
 import torch
 from torch import Tensor
 
 from .geometry import corners_of, surrounding
 
-#: Pairs that are compared at once; 100 MB.
-CHUNK = 1 << 15
+#: Pairs whose areas are computed at once, by device: 9 MB on a CPU, where more is slower, and
+#: 280 MB on CUDA, where it is fewer launches.
+AREAS = {'cpu': 1 << 13, 'cuda': 1 << 18}
+#: Pairs that are asked at once whether they may overlap: 7 MB on a CPU, 420 MB on CUDA.
+PAIRS = {'cpu': 1 << 18, 'cuda': 1 << 24}
 #: Edges closer than this share of a box count as one edge, of the first box.
 SLACK = 1e-9
 
@@ -71,7 +74,9 @@ def rotated_overlaps(boxes1: Tensor, boxes2: Tensor, mode: str = 'iou',
                      is_aligned: bool = False) -> Tensor:
     """Overlaps of rotated boxes, for assigners and metrics, without a gradient.
 
-    Computed for pairs whose surrounding axis-parallel boxes touch; the others have none.
+    Computed for pairs whose surrounding axis-parallel boxes touch; the others have none. Beside the
+    result it needs 30 MB on a CPU and at most 1 GB on CUDA, whatever M and N. There the host waits
+    for the number of such pairs, once for each 16 million pairs; for less than 262,144, never.
 
     Args:
         boxes1: ``(M, 5)``.
@@ -86,12 +91,24 @@ def rotated_overlaps(boxes1: Tensor, boxes2: Tensor, mode: str = 'iou',
     if mode not in ('iou', 'iof'):
         raise ValueError(f"mode must be 'iou' or 'iof', got {mode!r}")
     if is_aligned:
-        return _aligned_overlaps(boxes1, boxes2, mode)
-    near = may_overlap(boxes1, boxes2)
-    rows, columns = near.nonzero(as_tuple=True)
-    overlaps = boxes1.new_zeros(near.shape)
-    overlaps[rows, columns] = _aligned_overlaps(boxes1[rows], boxes2[columns], mode)
+        rows = torch.arange(len(boxes1), device=boxes1.device)
+        return _overlaps_of(boxes1, boxes2, rows, rows, mode)
+    if boxes1.is_cuda and len(boxes1) * len(boxes2) <= AREAS['cuda']:
+        return _overlaps_of_all(boxes1, boxes2, mode)
+    overlaps = boxes1.new_zeros(len(boxes1), len(boxes2))
+    for rows, columns in _blocks(boxes1, boxes2):
+        a, b = boxes1[rows], boxes2[columns]
+        i, j = _may_overlap(a, b).nonzero(as_tuple=True)
+        overlaps[rows, columns][i, j] = _overlaps_of(a, b, i, j, mode)
     return overlaps
+
+
+def _overlaps_of_all(boxes1: Tensor, boxes2: Tensor, mode: str) -> Tensor:
+    """Also of boxes that are apart, so that the host need not know how many pairs are not."""
+    near = may_overlap(boxes1, boxes2)
+    pairs = torch.arange(near.numel(), device=near.device)
+    i, j = pairs // max(len(boxes2), 1), pairs % max(len(boxes2), 1)
+    return _overlaps_of(boxes1, boxes2, i, j, mode).view(near.shape).masked_fill(~near, 0)
 
 
 def may_overlap(boxes1: Tensor, boxes2: Tensor, iou: float = 0.) -> Tensor:
@@ -101,6 +118,23 @@ def may_overlap(boxes1: Tensor, boxes2: Tensor, iou: float = 0.) -> Tensor:
     intersection is inside that of the surrounding boxes, and inside the parallelogram in which the
     two strips cross that the long sides, or the short ones, lie on.
     """
+    near = boxes1.new_empty(len(boxes1), len(boxes2), dtype=torch.bool)
+    for rows, columns in _blocks(boxes1, boxes2):
+        near[rows, columns] = _may_overlap(boxes1[rows], boxes2[columns], iou)
+    return near
+
+
+def _blocks(boxes1: Tensor, boxes2: Tensor) -> Iterator[Tuple[slice, slice]]:
+    """All pairs of rows and columns, some at a time."""
+    size = _on(boxes1, PAIRS)
+    width = min(max(len(boxes2), 1), size)
+    height = size // width
+    for row in range(0, len(boxes1), height):
+        for column in range(0, len(boxes2), width):
+            yield slice(row, row + height), slice(column, column + width)
+
+
+def _may_overlap(boxes1: Tensor, boxes2: Tensor, iou: float = 0.) -> Tensor:
     a, b = surrounding(boxes1)[:, None], surrounding(boxes2)[None]
     sides = torch.minimum(a[..., 2:], b[..., 2:]) - torch.maximum(a[..., :2], b[..., :2])
     inside = sides.clamp(min=0).prod(-1)
@@ -117,11 +151,17 @@ def may_overlap(boxes1: Tensor, boxes2: Tensor, iou: float = 0.) -> Tensor:
 
 
 @torch.no_grad()
-def _aligned_overlaps(boxes1: Tensor, boxes2: Tensor, mode: str) -> Tensor:
-    out = boxes1.new_zeros(len(boxes1))
-    for start in range(0, len(boxes1), CHUNK):
-        rows = slice(start, start + CHUNK)
-        inside, area1, area2 = shared_area(boxes1[rows], boxes2[rows])
+def _overlaps_of(boxes1: Tensor, boxes2: Tensor, i: Tensor, j: Tensor, mode: str) -> Tensor:
+    """Overlaps of ``boxes1[i]`` with ``boxes2[j]``."""
+    out = boxes1.new_zeros(len(i))
+    size = _on(boxes1, AREAS)
+    for start in range(0, len(i), size):
+        pairs = slice(start, start + size)
+        inside, area1, area2 = shared_area(boxes1[i[pairs]], boxes2[j[pairs]])
         whole = area1 + area2 - inside if mode == 'iou' else area1
-        out[rows] = (inside / whole.clamp(min=1e-12)).to(out)
+        out[pairs] = (inside / whole.clamp(min=1e-12)).to(out)
     return out
+
+
+def _on(boxes: Tensor, sizes: Dict[str, int]) -> int:
+    return sizes.get(boxes.device.type, sizes['cpu'])

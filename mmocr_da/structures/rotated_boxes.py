@@ -65,19 +65,19 @@ class RotatedBoxes(BaseBoxes):
         self.tensor = regularize(torch.stack([x, y, w, h, angle], -1))
 
     def translate_(self, distances: Tuple[float, float]) -> None:
-        shift = self.tensor.new_tensor([*distances, 0, 0, 0])
-        self.tensor = self.tensor + shift
+        x, y, *rest = self.tensor.unbind(-1)
+        self.tensor = torch.stack([x + distances[0], y + distances[1], *rest], -1)
 
     def clip_(self, img_shape: Tuple[int, int]) -> None:
         """Nothing: see the class."""
 
     def rotate_(self, center: Tuple[float, float], angle: float) -> None:
         """Rotate around ``center`` by ``angle`` degrees, clockwise."""
-        radians = math.radians(angle)
-        centre = self.tensor.new_tensor(center)
-        turned = turn(self.tensor[..., :2] - centre, self.tensor.new_tensor(radians)) + centre
-        self.tensor = regularize(torch.cat(
-            [turned, self.tensor[..., 2:4], self.tensor[..., 4:] + radians], -1))
+        x, y, w, h, own = self.tensor.unbind(-1)
+        radians = self.tensor.new_full((), math.radians(angle))
+        x, y = turn(torch.stack([x - center[0], y - center[1]], -1), radians).unbind(-1)
+        self.tensor = regularize(torch.stack(
+            [x + center[0], y + center[1], w, h, own + radians], -1))
 
     def project_(self, homography_matrix: Union[Tensor, np.ndarray]) -> None:
         """Map the corners; a new box is the smallest around its own."""
@@ -91,19 +91,20 @@ class RotatedBoxes(BaseBoxes):
     def rescale_(self, scale_factor: Tuple[float, float]) -> None:
         """Scale x and y. If by different factors, a rectangle becomes a parallelogram; the new box
         has its centre, its long side and its area."""
-        self._scale(scale_factor, self.tensor.new_tensor(scale_factor))
+        self._scale(scale_factor, scale_factor)
 
     def resize_(self, scale_factor: Tuple[float, float]) -> None:
         """As :meth:`rescale_`, but the centres stay where they are."""
-        self._scale(scale_factor, 1)
+        self._scale(scale_factor, (1, 1))
 
-    def _scale(self, scale_factor: Tuple[float, float], of_centre: Union[Tensor, int]) -> None:
+    def _scale(self, scale_factor: Tuple[float, float], of_centre: Tuple[float, float]) -> None:
         sx, sy = scale_factor
-        centre, w, h, angle = self.tensor.split((2, 1, 1, 1), -1)
+        cx, cy, w, h, angle = self.tensor.unbind(-1)
         x, y = sx * angle.cos(), sy * angle.sin()
         stretch = torch.hypot(x, y)
-        self.tensor = regularize(torch.cat(
-            [centre * of_centre, w * stretch, h * (sx * sy) / stretch, torch.atan2(y, x)], -1))
+        self.tensor = regularize(torch.stack(
+            [cx * of_centre[0], cy * of_centre[1], w * stretch, h * (sx * sy) / stretch,
+             torch.atan2(y, x)], -1))
 
     def is_inside(self, img_shape: Tuple[int, int], all_inside: bool = False,
                   allowed_border: int = 0) -> Tensor:

@@ -26,7 +26,9 @@ from pathlib import Path
 from typing import Iterator, NamedTuple, Optional, Sequence, Union
 from unittest.mock import patch
 
+import numpy as np
 import torch
+from mmengine.structures import instance_data
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -127,6 +129,12 @@ class EmulatedCuda(Tensor):
     def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
         return _emulate(func, args, kwargs or {})
 
+    def __getitem__(self, index):
+        return super().__getitem__(_without_lists(index))
+
+    def __setitem__(self, index, value):
+        super().__setitem__(_without_lists(index), value)
+
     def tolist(self):
         return self.cpu().tolist()
 
@@ -138,6 +146,13 @@ class EmulatedCuda(Tensor):
 
     def __repr__(self, **kwargs):
         return f'EmulatedCuda({tuple(self.shape)}, {self.dtype})'
+
+
+def _without_lists(index):
+    """Lists as tensors: torch would make them on the device, which holds nothing."""
+    if isinstance(index, tuple):
+        return tuple(map(_without_lists, index))
+    return torch.tensor(index) if isinstance(index, (list, np.ndarray)) else index
 
 
 def is_emulated(x) -> bool:
@@ -399,6 +414,8 @@ def emulated_cuda() -> Iterator[Record]:
             replace(owner, name, _from_numbers(getattr(owner, name)))
         replace(Tensor, 'pin_memory', _pin_memory)
         replace(torch, 'ctc_loss', _ctc_loss(torch.ctc_loss))
+        # What may be an index there is asked for by torch's names of tensors.
+        replace(instance_data, 'IndexType', Union[instance_data.IndexType, EmulatedCuda])
         for name in dir(mmcv._ext):
             call = getattr(mmcv._ext, name)
             if callable(call) and not name.startswith('_') and name[0].islower():

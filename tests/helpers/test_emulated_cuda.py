@@ -1,6 +1,7 @@
 """The emulated device refuses what CUDA refuses, and sees every wait."""
 import copy
 
+import numpy as np
 import pytest
 import torch
 from helpers.emulated_cuda import emulated_cuda, on_cuda
@@ -15,6 +16,7 @@ WAITING = {
     'boolean index': lambda x: x[x > 0],
     'boolean index that is written to': lambda x: x.__setitem__(x > 0, 1),
     'index of the CPU': lambda x: x[torch.tensor([0, 1])],
+    'index of a list': lambda x: x[:, [0, 1]],
     'repeat_interleave': lambda x: x.repeat_interleave(x.new_ones(2, dtype=torch.long), 0),
     'tensor': lambda x: torch.tensor([1.], device='cuda'),
     'as_tensor': lambda x: torch.as_tensor([1.], device=x.device),
@@ -78,6 +80,19 @@ def test_a_network_learns_on_the_device_as_on_the_cpu():
             assert torch.equal(got, wanted)
     assert steps[0] == ({}, 0)
     assert steps[1][0] == {} and steps[1][1] > 10
+
+
+def test_indices_are_those_of_the_cpu():
+    x = torch.arange(6.).view(2, 3)
+    for index in ([1, 0], (slice(None), [2, 0]), ([1, 0], [0, 2]), torch.tensor([1, 1]),
+                  np.array([1, 0]), (0, [1])):
+        with emulated_cuda():
+            y = on_cuda(x)
+            assert torch.equal(y[index].cpu(), x[index])
+            y[index] = -1.
+            wanted = x.clone()
+            wanted[index] = -1.
+            assert torch.equal(y.cpu(), wanted)
 
 
 def test_nothing_is_left_of_it():

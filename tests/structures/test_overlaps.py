@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 import shapely
 import torch
+from helpers.emulated_cuda import emulated_cuda, on_cuda
 
 from mmocr_da.structures import may_overlap, rotated_overlaps
+from mmocr_da.structures.overlaps import AREAS, PAIRS
 
 
 def random_boxes(count, seed=0, spread=100., dtype=torch.float32):
@@ -162,3 +164,59 @@ def test_each_bound_of_may_overlap_by_hand():
             assert not may_overlap(a, b, iou + 0.01).any()
     assert not may_overlap(flat, single(40, 0, 40, 10, 0)).any()  # touching
     assert may_overlap(flat, single(39.9, 0, 40, 10, 0)).all()
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    for sizes, size in ((AREAS, 50), (PAIRS, 70)):
+        for device in sizes:
+            monkeypatch.setitem(sizes, device, size)
+
+
+@pytest.mark.parametrize('rows, columns', [(30, 40), (3, 200), (200, 3)])
+def test_blocks_make_no_difference(rows, columns, small_blocks):
+    """Blocks of some rows, and of some columns of a row."""
+    boxes1, boxes2 = random_boxes(rows), random_boxes(columns, seed=1)
+    found = rotated_overlaps(boxes1, boxes2), may_overlap(boxes1, boxes2, 0.3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(AREAS, 'cpu', 10**6), patch.setitem(PAIRS, 'cpu', 10**6)
+        whole = rotated_overlaps(boxes1, boxes2), may_overlap(boxes1, boxes2, 0.3)
+    assert all(torch.equal(a, b) for a, b in zip(found, whole))
+
+
+@pytest.mark.parametrize('mode', ['iou', 'iof'])
+def test_on_cuda_overlaps_are_the_same_and_few_need_no_wait(mode, monkeypatch):
+    boxes1, boxes2 = random_boxes(20), random_boxes(30, seed=1)
+    boxes2[:5] = boxes1[:5]
+    boxes2[5, :2] += boxes2[5, 2:4]  # any
+    wanted = rotated_overlaps(boxes1, boxes2, mode)
+    with emulated_cuda() as record:
+        for size, waits in ((600, 0), (599, 1)):
+            monkeypatch.setitem(AREAS, 'cuda', size)
+            record.clear()
+            found = rotated_overlaps(on_cuda(boxes1), on_cuda(boxes2), mode)
+            assert sum(record.waits().values()) == waits
+            assert torch.equal(found.cpu(), wanted)
+            none = rotated_overlaps(on_cuda(boxes1), on_cuda(boxes2[:0]), mode)
+            assert none.shape == (20, 0)
+
+
+def peak_bytes(step):
+    """The most that is allocated at a time."""
+    with torch.profiler.profile(profile_memory=True) as profile:
+        step()
+    events = [e for e in profile.profiler.kineto_results.events() if e.name() == '[memory]']
+    held = peak = 0
+    for event in sorted(events, key=lambda e: e.start_ns()):
+        held += event.nbytes()
+        peak = max(peak, held)
+    return peak
+
+
+@pytest.mark.parametrize('spread', [20000, 1])
+def test_memory_is_bounded_beside_the_result(spread):
+    """Of a million pairs of which few overlap, and of 30,000 that all do; each at once is 25 MB."""
+    rows, columns = (50, 20000) if spread > 1 else (10, 3000)
+    boxes1, boxes2 = random_boxes(rows, spread=spread), random_boxes(columns, 1, spread)
+    peak = peak_bytes(lambda: rotated_overlaps(boxes1, boxes2))
+    assert peak < 4 * rows * columns + 12e6

@@ -10,6 +10,9 @@ from torch import Tensor
 
 from mmocr_da.registry import TASK_UTILS
 
+#: Pairs whose angles are compared at once; 200 MB.
+PAIRS = 1 << 24
+
 
 @TASK_UTILS.register_module()
 class AngleMaxIoUAssigner(MaxIoUAssigner):
@@ -39,24 +42,33 @@ class AngleMaxIoUAssigner(MaxIoUAssigner):
         """See ``MaxIoUAssigner``; ``priors`` and ``bboxes`` are rotated boxes."""
         # The host's own assignment keeps the overlaps to itself, so the angles meet them in
         # `assign_wrt_overlaps`, which it calls in the end.
-        angles = [get_box_tensor(boxes)[:, 4]
-                  for boxes in (gt_instances.bboxes, pred_instances.priors)]
-        self._fits = angle_difference(angles[0][:, None], angles[1][None]) < self.max_angle
+        labels, priors = (get_box_tensor(boxes)[:, 4]
+                          for boxes in (gt_instances.bboxes, pred_instances.priors))
+        self._fits = self._angles_fit(labels, priors)
         try:
             return super().assign(pred_instances, gt_instances, gt_instances_ignore, **kwargs)
         finally:
             del self._fits
 
+    def _angles_fit(self, labels: Tensor, priors: Tensor) -> Tensor:
+        """``(G,), (N,) -> (G, N)`` bool; some labels at a time, as differences are larger."""
+        fits = labels.new_empty(len(labels), len(priors), dtype=torch.bool)
+        step = max(1, PAIRS // max(len(priors), 1))
+        for start in range(0, len(labels), step):
+            rows = slice(start, start + step)
+            fits[rows] = angle_difference(labels[rows, None], priors) < self.max_angle
+        return fits
+
     def assign_wrt_overlaps(self, overlaps: Tensor, gt_labels: Tensor) -> AssignResult:
         fits = self._fits.to(overlaps.device)
         ignored = overlaps < 0
         result = super().assign_wrt_overlaps(
-            torch.where(fits | ignored, overlaps, 0.), gt_labels)
+            overlaps.masked_fill(~(fits | ignored), 0.), gt_labels)
         if len(overlaps):
             # At a wrong angle: too much text for background, too little for a clear mistake.
             between = (overlaps >= self.neg_iou_thr) & (overlaps < self.pos_iou_thr)
             unclear = (between & ~fits).any(0)
-            result.gt_inds[unclear & (result.gt_inds == 0)] = -1
+            result.gt_inds.masked_fill_(unclear & (result.gt_inds == 0), -1)
         return result
 
 

@@ -8,6 +8,7 @@ from mmdet.models.task_modules.coders import BaseBBoxCoder
 from mmdet.structures.bbox import BaseBoxes, get_box_tensor
 from torch import Tensor
 
+from mmocr_da.device import constant
 from mmocr_da.registry import TASK_UTILS
 from mmocr_da.structures import RotatedBoxes, regularize, turn
 
@@ -53,7 +54,7 @@ class DeltaXYWHTBBoxCoder(BaseBBoxCoder):
             shift = turn(shift, -box[:, 4])
         angle = (gt[:, 4:] - box[:, 4:] + math.pi / 2) % math.pi - math.pi / 2
         deltas = torch.cat([shift / size, (gt_size / size).log(), angle], 1)
-        return (deltas - deltas.new_tensor(self.means)) / deltas.new_tensor(self.stds)
+        return (deltas - constant(self.means, deltas)) / constant(self.stds, deltas)
 
     def decode(self, bboxes: Union[Tensor, BaseBoxes], pred_bboxes: Tensor,
                max_shape: Optional[Sequence[int]] = None,
@@ -74,7 +75,7 @@ class DeltaXYWHTBBoxCoder(BaseBBoxCoder):
         box = box.repeat_interleave(classes, 0)
         # In half precision a pixel at 1,000 is lost.
         deltas = pred_bboxes.reshape(-1, 5).to(torch.promote_types(box.dtype, torch.float32))
-        deltas = deltas * deltas.new_tensor(self.stds) + deltas.new_tensor(self.means)
+        deltas = deltas * constant(self.stds, deltas) + constant(self.means, deltas)
         size = box[:, 2:4]
         shift = deltas[:, :2] * size
         if self.proj_xy:

@@ -7,6 +7,7 @@ from mmdet.models.task_modules.prior_generators import AnchorGenerator
 from mmdet.structures.bbox import bbox_xyxy_to_cxcywh
 from torch import Tensor
 
+from mmocr_da.device import on_device
 from mmocr_da.registry import TASK_UTILS
 from mmocr_da.structures import RotatedBoxes, regularize
 
@@ -51,7 +52,7 @@ class RotatedAnchorGenerator(AnchorGenerator):
         height, width = featmap_size
         location = torch.arange(height * width, device=device)
         anchors = self._at(location, width, level_idx, dtype)
-        anchors = (anchors[:, None] + self.base_anchors[level_idx].to(anchors)).flatten(0, 1)
+        anchors = (anchors[:, None] + self._base(level_idx, dtype, device)).flatten(0, 1)
         return RotatedBoxes(anchors) if self.use_box_type else anchors
 
     def sparse_priors(self, prior_idxs: Tensor, featmap_size: Tuple[int, int], level_idx: int,
@@ -59,9 +60,13 @@ class RotatedAnchorGenerator(AnchorGenerator):
                       device: Union[str, torch.device] = 'cuda') -> Tensor:
         """Rows ``prior_idxs`` of :meth:`single_level_grid_priors`, as a tensor."""
         prior_idxs = prior_idxs.to(device)
-        base = self.base_anchors[level_idx].to(device, dtype)
+        base = self._base(level_idx, dtype, device)
         location = self._at(prior_idxs // len(base), featmap_size[1], level_idx, dtype)
         return location + base[prior_idxs % len(base)]
+
+    def _base(self, level_idx: int, dtype: torch.dtype, device: Union[str, torch.device]
+              ) -> Tensor:
+        return on_device(self.base_anchors[level_idx], device, dtype)
 
     def _at(self, location: Tensor, width: int, level_idx: int, dtype: torch.dtype) -> Tensor:
         """What is added to the base anchors at locations that are counted row by row."""

@@ -19,8 +19,8 @@ and once for the output, which is linear within a plane:
     A = rho gamma R,   B = (1 - rho) gamma r.
 
 The gradient needs two sums over each plane, ``T = sum(dy)`` and ``P = sum(dy (x - m))``. Then
-``Q = P + (m - M) T`` is ``sum(dy (x - M))``, and with ``T_g, Q_g``, the sums of ``T`` and ``Q`` over
-the images of the part,
+``Q = P + (m - M) T`` is ``sum(dy (x - M))``, and with ``T_g, Q_g``, the sums of ``T`` and ``Q``
+over the images of the part,
 
     dx = a dy + b x + c
     a = A + B
@@ -31,8 +31,8 @@ the images of the part,
     drho   = gamma (sum_g(R Q_g) - sum_n(r P)).
 
 With given statistics (evaluation) ``M`` and ``V`` do not depend on ``x``, and the terms with ``K``
-are not there. Everything per plane is float32, or float64 for float64; only ``x`` and ``y`` have the
-size of the input, and only they are in half precision. How planes are read and written is
+are not there. Everything per plane is float32, or float64 for float64; only ``x`` and ``y`` have
+the size of the input, and only they are in half precision. How planes are read and written is
 :mod:`.planes`.
 """
 from functools import cached_property

@@ -1,11 +1,13 @@
 """The small RRPN of the configs, from its pipeline to MMOCR's metric and inferencer."""
 import copy
+from collections import Counter
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from helpers.emulated_cuda import emulated_cuda, on_cuda
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.logging import MessageHub
@@ -241,3 +243,53 @@ def test_mmocrs_inferencer_takes_it(trained, cfg, tmp_path):
 
 def test_the_wrapper_is_what_the_config_builds(make):
     assert type(make()) is RotatedMMDetWrapper
+
+
+LSIOU = dict(type='mmocr_da.LSIoULoss', surrogate=dict(source='local'))
+
+
+@pytest.mark.parametrize('loss_bbox, waits', [
+    (None, {'rotated_nms.py': 2}),  # of each image, MMDetection has its own
+    (LSIOU, {'rotated_nms.py': 2, 'rotated_box_loss.py': 1, 'rotated_iou.py': 1})])
+def test_on_cuda_the_losses_are_the_same_and_few_lines_wait(loss_bbox, waits, make, progress):
+    progress(1, 10)
+    model = make(loss_bbox).train()
+    for module in model.modules():
+        if hasattr(module, '_to_check'):
+            module._to_check = 0  # looks at the first labels of a training
+    data = batch(BOXES, BOXES[:1])
+    torch.manual_seed(0)
+    _, wanted = losses(copy.deepcopy(model), data)
+    with emulated_cuda() as record:
+        torch.manual_seed(0)
+        total, found = losses(on_cuda(model), data)
+        total.backward()
+        assert by_file(record.waits('mmocr_da')) == waits
+        for name, value in wanted.items():
+            torch.testing.assert_close(found[name].cpu(), value, rtol=1e-4, atol=1e-5, msg=name)
+
+
+def test_on_cuda_predictions_are_the_same_and_few_lines_wait(make):
+    model = make().eval()
+    data = batch(BOXES, BOXES)
+    for i, sample in enumerate(data['data_samples']):
+        data['data_samples'][i] = TextDetDataSample(metainfo=sample.metainfo)
+    with torch.no_grad():
+        wanted = model(**model.data_preprocessor(copy.deepcopy(data), False), mode='predict')
+    with emulated_cuda() as record, torch.no_grad():
+        on_cuda(model)
+        found = model(**model.data_preprocessor(copy.deepcopy(data), False), mode='predict')
+        assert by_file(record.waits('mmocr_da')) == {'rotated_nms.py': 4,
+                                                     'rotated_mmdet_wrapper.py': 1}
+    for a, b in zip(found, wanted):
+        assert len(a.pred_instances) == len(b.pred_instances) > 0
+        np.testing.assert_allclose(a.pred_instances.scores, b.pred_instances.scores, atol=1e-5)
+        np.testing.assert_allclose(a.pred_instances.polygons, b.pred_instances.polygons, atol=1e-2)
+
+
+def by_file(waits):
+    """``{file: number of waits}``."""
+    out = Counter()
+    for line, count in waits.items():
+        out[line.split(':')[0].split('/')[-1]] += count
+    return dict(out)

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 import shapely
 import torch
+from helpers.emulated_cuda import emulated_cuda, on_cuda
 from mmcv.ops import nms_rotated as mmcv_nms_rotated
 
-from mmocr_da.models.detectors.rotated_nms import nms_rotated
+from mmocr_da.models.detectors.rotated_nms import BLOCK, ROOM, nms_rotated
 from mmocr_da.structures import corners_of
 
 
@@ -101,7 +102,29 @@ def test_blocks_make_no_difference(monkeypatch):
     scores = torch.rand(300, generator=g)
     whole = nms_rotated(boxes, scores, 0.3)
     for size in (1, 7, 100):
-        monkeypatch.setattr('mmocr_da.models.detectors.rotated_nms.BLOCK', size)
+        monkeypatch.setitem(BLOCK, 'cpu', size)
         found = nms_rotated(boxes, scores, 0.3)
         assert all(torch.equal(a, b) for a, b in zip(found, whole))
     assert 10 < len(whole[1]) < 200
+
+
+@pytest.mark.parametrize('block, room, waits', [(4096, ROOM, 1), (100, ROOM, 3), (4096, 1, 2)])
+def test_on_cuda_it_keeps_the_same_and_waits_once_a_block(block, room, waits, monkeypatch):
+    """Once more, if there are more pairs than there is room for."""
+    boxes, scores = random_boxes(250)
+    wanted = nms_rotated(boxes, scores, 0.5)
+    monkeypatch.setitem(BLOCK, 'cuda', block)
+    monkeypatch.setattr('mmocr_da.models.detectors.rotated_nms.ROOM', room)
+    with emulated_cuda() as record:
+        found = nms_rotated(on_cuda(boxes), on_cuda(scores), 0.5)
+        assert sum(record.waits().values()) == waits
+        assert all(torch.equal(a.cpu(), b) for a, b in zip(found, wanted))
+
+
+def test_no_boxes_and_one():
+    with emulated_cuda() as record:
+        for move in (on_cuda, torch.clone):
+            for boxes in (torch.zeros(0, 5), torch.tensor([[5., 5, 4, 2, 0]])):
+                dets, keep = nms_rotated(move(boxes), move(boxes[:, 0]), 0.5)
+                assert dets.shape == (len(boxes), 6)
+                assert torch.equal(keep.cpu(), torch.arange(len(boxes)))
