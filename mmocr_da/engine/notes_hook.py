@@ -8,6 +8,7 @@ from mmengine.runner import IterBasedTrainLoop
 
 from mmocr_da.datasets.loading import load_as_shown
 from mmocr_da.datasets.notes import data_samples_of
+from mmocr_da.datasets.seeded_dataset import SeededDataset
 from mmocr_da.registry import HOOKS
 
 
@@ -24,13 +25,12 @@ class NotesHook(Hook):
         self._reported: Dict[str, int] = {}
 
     def before_train(self, runner) -> None:
-        # The workers of MMEngine's loop are at work already, with what they were given.
-        if type(runner._train_loop) is not IterBasedTrainLoop:
+        if _trains_as_shown(runner):
             load_as_shown(runner.train_dataloader.dataset)
 
     def before_val(self, runner) -> None:
         # As in training, so that both see the same.
-        if type(runner._train_loop) is not IterBasedTrainLoop:
+        if _trains_as_shown(runner):
             load_as_shown(runner.val_dataloader.dataset)
 
     def before_test(self, runner) -> None:
@@ -71,3 +71,10 @@ class NotesHook(Hook):
                 runner.logger.warning(
                     f'{len(names)} {kind}: {", ".join(sorted(names)[:shown])}{more}')
             self._reported[kind] = len(names)
+
+
+def _trains_as_shown(runner) -> bool:
+    loop = runner._train_loop
+    # The workers of MMEngine's loop are at work before a hook is, with what they were given.
+    return type(loop) is not IterBasedTrainLoop or isinstance(loop.dataloader.dataset,
+                                                              SeededDataset)

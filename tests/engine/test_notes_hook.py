@@ -7,6 +7,7 @@ import pytest
 from mmengine.registry import DATASETS, init_default_scope
 from mmengine.runner import IterBasedTrainLoop
 
+from mmocr_da.datasets import SeededDataset
 from mmocr_da.datasets.loading import BLANK, CONVERTED
 from mmocr_da.engine.notes_hook import NotesHook
 
@@ -62,8 +63,13 @@ def test_a_dataset_of_mmocr_loads_as_shown_in_every_phase(dataset, phase):
 @pytest.mark.parametrize('phase', ['train', 'val'])
 def test_behind_running_workers_training_and_validation_stay_as_they_are(dataset, phase):
     loop = object.__new__(IterBasedTrainLoop)
+    loop.dataloader = type('Loader', (), dict(dataset=dataset))
     getattr(NotesHook(), f'before_{phase}')(FakeRunner(dataset, loop))
     assert dataset[0]['inputs'].max() == 0
+    # A dataset of ours loads so by itself, and validation follows it.
+    loop.dataloader.dataset = object.__new__(SeededDataset)
+    getattr(NotesHook(), f'before_{phase}')(FakeRunner(dataset, loop))
+    assert dataset[0]['inputs'].max() == 255
 
 
 def test_each_image_is_counted_once_and_reported_when_there_are_new_ones(dataset):
