@@ -2,7 +2,6 @@
 
 A run that cannot work stops here, with a reason, and not an hour later in the first iteration.
 """
-import ast
 import glob
 import logging
 import os
@@ -25,6 +24,7 @@ from mmocr_da.cpu import keep_memory
 
 from .checkpoint_fit_hook import CheckpointFitHook
 from .guards import add_guards
+from .resume import read_config
 
 
 def load_config(path: str, work_dir: Optional[str] = None, launcher: str = 'none',
@@ -158,22 +158,8 @@ def _dictionary_of(text: str) -> Dict:
     >>> _dictionary_of("model = dict(decoder=dict(dictionary=dict(type='Dictionary', n=1)))")
     {'n': 1}
     """
-    node = next(s.value for s in ast.parse(text).body
-                if isinstance(s, ast.Assign) and s.targets[0].id == 'model')
-    for key in ('decoder', 'dictionary'):
-        node = _entries(node)[key]
-    return {key: ast.literal_eval(value) for key, value in _entries(node).items()
-            if key not in ('type', '_scope_')}
-
-
-def _entries(node: ast.expr) -> Dict[str, ast.expr]:
-    """Those of ``dict(...)``, ``{...}``, or ``dict({...})`` as MMEngine may write it."""
-    if isinstance(node, ast.Dict):
-        return {ast.literal_eval(key): value for key, value in zip(node.keys, node.values)}
-    entries = {keyword.arg: keyword.value for keyword in node.keywords}
-    for argument in node.args:
-        entries.update(_entries(argument))
-    return entries
+    arguments = read_config(text)['model']['decoder']['dictionary']
+    return {key: value for key, value in arguments.items() if key not in ('type', '_scope_')}
 
 
 def set_resume(cfg: Config, resume: str) -> None:
