@@ -150,6 +150,9 @@ def mean_over_ranks(values: Tensor, counted: Optional[Tensor] = None) -> Tensor:
     """Mean of the ``(M,)`` values of all ranks, as :func:`sum_per_rank` has it; 0 of none.
 
     ``counted (M,)`` bool says which values there are; the others must be 0.
+
+    >>> mean_over_ranks(torch.tensor([1., 0., 3.]), torch.tensor([True, False, True]))
+    tensor(2.)
     """
     count = values.new_full((), len(values)) if counted is None else counted.sum().to(values)
     return values.sum() / sum_per_rank(count).clamp(min=1e-12)

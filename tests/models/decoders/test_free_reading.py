@@ -3,6 +3,7 @@ import copy
 
 import pytest
 import torch
+from helpers.emulated_cuda import emulated_cuda, on_cuda
 from mmengine.config import Config
 from mmocr.structures import TextRecogDataSample
 
@@ -81,6 +82,25 @@ def test_recurrent_decoders_stop_when_all_have_ended(adaptive, batch, kind):
     assert read_freely(decoder, feature_map, sequence, data['data_samples']).size(1) == 1
     classifier.bias.data[0] = 99.
     assert read_freely(decoder, feature_map, sequence, data['data_samples']).size(1) == 8
+
+
+@pytest.mark.parametrize('kind', ['ASTERDecoder', 'mmocr_da.AttentionDecoder'])
+@pytest.mark.parametrize('wrong, steps', [(0., 4), (99., 8)])
+def test_on_a_gpu_it_asks_once_whether_all_have_ended(adaptive, batch, kind, wrong, steps):
+    """Behind the longest label, of 3 characters and the end token; or else it reads to the end."""
+    model = adaptive(decoder=kind).eval()
+    data = batch(('12', '345'), targets=0)
+    samples = model.decoder.module_loss.get_targets(data['data_samples'])
+    feature_map = model.extract_feat(data['inputs'])
+    sequence = model.encoder(feature_map, samples)
+    torch.nn.init.zeros_(model.decoder.fc.weight)
+    model.decoder.fc.bias.data[model.decoder.dictionary.end_idx] = 9.
+    model.decoder.fc.bias.data[0] = wrong
+    with emulated_cuda() as record:
+        logits = read_freely(on_cuda(model.decoder), on_cuda(feature_map.detach()),
+                             on_cuda(sequence.detach()), samples)
+        assert logits.size(1) == steps
+        assert sum(record.waits().values()) == 1
 
 
 def test_labels_do_not_steer_it(adaptive, batch):
