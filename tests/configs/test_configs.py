@@ -142,7 +142,7 @@ def shrink_surrogate(model, root):
     for loss in losses:
         surrogate = loss.setdefault('surrogate', {})
         surrogate.update(warmup=0, surrogate_steps=1, model_steps=1)
-        if 'pairs' in surrogate:
+        if surrogate.get('pairs'):
             surrogate.pairs.update(ann_files=[str(root / 'scenes.json')], num_pairs=200,
                                    cache_dir=str(root / 'pairs'))
             surrogate.pretrain_steps = min(2, surrogate.pretrain_steps)
