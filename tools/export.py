@@ -20,12 +20,11 @@ from mmocr.utils import register_all_modules
 
 from mmocr_da.engine.export import (
     bundle_dictionaries,
-    random_batch,
     remaining_parts,
-    same_predictions,
     select_weights,
     strip_adaptation,
 )
+from mmocr_da.engine.export_check import random_batch, same_predictions
 from mmocr_da.engine.launch import (
     check_checkpoint,
     check_dictionary,

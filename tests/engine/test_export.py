@@ -9,7 +9,7 @@ import torch
 from mmengine.config import Config, ConfigDict
 from mmocr.models.textrecog.recognizers import EncoderDecoderRecognizer
 
-from mmocr_da.engine import export
+from mmocr_da.engine import export, export_check
 from mmocr_da.registry import MODELS
 
 
@@ -40,8 +40,8 @@ def test_the_export_is_stock_mmocr_and_predicts_the_same(exported, adapted):
     model = build(plain, checkpoint['state_dict'])
     assert type(model) is EncoderDecoderRecognizer
     for seed in range(3):
-        batch = export.random_batch(plain, seed)
-        assert export.same_predictions(build(*adapted), model, batch)
+        batch = export_check.random_batch(plain, seed)
+        assert export_check.same_predictions(build(*adapted), model, batch)
 
 
 def test_the_weights_are_the_adapted_ones_and_no_others(exported, adapted):
@@ -200,12 +200,12 @@ def test_a_model_without_a_stock_counterpart_is_an_error(adapted):
 @pytest.mark.parametrize('change', ['text', 'probabilities'])
 def test_the_check_sees_a_model_that_reads_differently(adapted, change):
     first, second = build(*adapted), build(*adapted)
-    batch = export.random_batch(adapted[0])
-    assert export.same_predictions(first, second, batch)
+    batch = export_check.random_batch(adapted[0])
+    assert export_check.same_predictions(first, second, batch)
     with torch.no_grad():
         # The second is too little for another text, and the check must still see it.
         second.decoder.fc.bias[3] += 100 if change == 'text' else 0.01
-    assert not export.same_predictions(first, second, batch)
+    assert not export_check.same_predictions(first, second, batch)
 
 
 def test_what_remains_of_ours_is_named():
@@ -318,8 +318,8 @@ def test_the_classifier_that_predicts_is_the_exported_one(with_twins):
         model = build(plain, plain_weights)
         assert type(model) is EncoderDecoderRecognizer
         for seed in range(2):
-            batch = export.random_batch(plain, seed)
-            assert export.same_predictions(build(cfg, weights), model, batch)
+            batch = export_check.random_batch(plain, seed)
+            assert export_check.same_predictions(build(cfg, weights), model, batch)
         texts[predict_with] = [s.pred_text.item for s in model.eval().test_step(batch)]
     assert texts['source'] != texts['target']
 
@@ -329,8 +329,8 @@ def test_the_check_tells_the_two_classifiers_apart(with_twins):
     plain, plain_weights = export.strip_adaptation(cfg, weights)
     for key in ('weight', 'bias'):
         plain_weights[f'{paths["source"]}.{key}'] = weights[f'{paths["source"]}.{key}']
-    assert not export.same_predictions(build(cfg, weights), build(plain, plain_weights),
-                                       export.random_batch(plain))
+    assert not export_check.same_predictions(build(cfg, weights), build(plain, plain_weights),
+                                             export_check.random_batch(plain))
 
 
 @pytest.mark.parametrize('predict_with', ['source', 'target'])
@@ -350,8 +350,8 @@ def test_without_c_t_in_the_checkpoint_c_s_is_exported(with_twins):
                if not key.startswith('objectives.symnet.')}
     plain, plain_weights = export.strip_adaptation(cfg, weights)
     assert all(torch.equal(plain_weights[key], weights[key]) for key in plain_weights)
-    assert export.same_predictions(build(cfg, weights), build(plain, plain_weights),
-                                   export.random_batch(plain))
+    assert export_check.same_predictions(build(cfg, weights), build(plain, plain_weights),
+                                   export_check.random_batch(plain))
 
 
 def test_metrics_of_the_single_classifiers_give_way(with_twins):

@@ -27,7 +27,8 @@ from mmocr.utils import register_all_modules
 from mmocr_da.datasets.lmdb_files import database_of
 from mmocr_da.datasets.loading import LoadImageFromFile, load_as_shown, shown_pipeline
 from mmocr_da.datasets.notes import collect_notes
-from mmocr_da.engine.export import select_weights, test_pipeline
+from mmocr_da.engine.export import select_weights
+from mmocr_da.engine.export_check import test_pipeline
 from mmocr_da.engine.launch import check_checkpoint, check_finite, load_config
 from mmocr_da.evaluation import normalize
 from mmocr_da.visualization import add_picture_arguments, check_picture, save_picture
