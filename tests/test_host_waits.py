@@ -102,7 +102,7 @@ OBJECTIVES = {
     'entropy': ([ENTROPY], 1),
     'all': ([GLOBAL, LOCAL, SYMNET, CONFUSION, ENTROPY], 2),
 }
-#: How often MMOCR's loss of a decoder makes the host wait: torch's CTC does for each of its lengths.
+#: How often MMOCR's loss makes the host wait: torch's CTC copies lengths, forward and backward.
 CE, CTC = 0, 8
 DECODERS = {'ASTER': CE, 'attention': CE, 'LSTM': CE, 'CRNN': CTC, 'CRNN with LSTMs': CTC,
             'SVTR': CTC, 'characters': CE}
