@@ -63,7 +63,7 @@ def no_grad():
     Symptom: under autocast, a pass without gradients and then one with them through the same
     weights: the second reuses the first one's casts of the weights, which have no gradient, and
     the weights are not trained. No error.
-    Upstream: https://github.com/pytorch/pytorch/issues/158232, in torch 2.6 to 2.9 at least.
+    Upstream: https://github.com/pytorch/pytorch/issues/158232, up to torch 2.9.
     Delete when: the oldest supported torch is one with the fix, pull request 165068.
     """
     import torch

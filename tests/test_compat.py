@@ -36,7 +36,7 @@ def test_what_is_installed_passes():
 
 
 @pytest.mark.parametrize('name, version', [
-    ('torch', '2.5.1'), ('torch', '2.14.0'), ('torch', '2.14.0.dev20261101'),
+    ('torch', '2.8.0'), ('torch', '2.14.0'), ('torch', '2.14.0.dev20261101'),
     ('mmengine', '0.10.6'), ('mmcv', '2.1.0'), ('mmcv', '1.7.2'), ('mmdet', '3.2.0'),
     ('mmocr', '1.0.0'), ('numpy', '2.0.0')])
 def test_another_version_is_named_with_what_is_wanted(name, version):

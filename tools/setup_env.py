@@ -30,7 +30,7 @@ from build_mmcv import MMCV_VERSION, SetupError, cache_key
 ROOT = Path(__file__).resolve().parent.parent
 PYTHONS = ((3, 11), (3, 12))
 TORCH = '2.13.0'  # what is installed if there is none
-TORCH_RANGE = ((2, 6), (2, 13))  # what is kept if there is one; as in mmocr_da/version.py
+TORCH_RANGE = ((2, 9), (2, 13))  # what is kept if there is one; as in mmocr_da/version.py
 PINS = ('mmengine==0.10.7', 'mmdet==3.1.0', 'mmocr==1.0.1')
 BUILD_TOOLS = ('setuptools>=68,<81', 'wheel', 'ninja')
 STAMP = 'mmocr_da-setup.json'  # in the environment: what was installed when the check last passed
@@ -101,7 +101,7 @@ print(', '.join(f'{module.__name__} {module.__version__}' for module in (
 
 def in_range(version, bounds=TORCH_RANGE):
     """
-    >>> in_range('2.13.0+cpu'), in_range('2.14.0'), in_range('2.5.1'), in_range('2.14.0a0')
+    >>> in_range('2.13.0+cpu'), in_range('2.14.0'), in_range('2.8.0'), in_range('2.14.0a0')
     (True, False, False, False)
     """
     low, high = bounds
@@ -332,7 +332,7 @@ class Setup:
         version = probe['found'].get('torch', [None])[0]
         if version and not in_range(version):
             raise SetupError(
-                f'torch {version} is installed in {self.folder}; wanted: torch>=2.6,<2.14. '
+                f'torch {version} is installed in {self.folder}; wanted: torch>=2.9,<2.14. '
                 f'Change it (pip install torch=={TORCH}) or give another place with --env DIR')
         self.step(f'torch {version} (kept), build tools' if version else f'torch {TORCH}')
         vision = torchvision_version(version or TORCH)
