@@ -45,8 +45,9 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
         # from the beginning, before it is known where the run starts.
         super().__init__(runner, _Unstarted(dataloader), *args, **kwargs)
         self.dataloader = dataloader
-        add_guards(runner)
-        # None: MMOCR's vis_scheduler.py trains on a list.
+        # MMOCR's vis_scheduler.py trains on a list: there are no data to check, and no sampler.
+        if isinstance(dataloader, DataLoader):
+            add_guards(runner)
         sampler = getattr(dataloader, 'sampler', None)
         size = getattr(sampler, 'batch_size', None)
         if size is not None and dataloader.batch_size not in (None, size):
