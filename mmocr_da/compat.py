@@ -158,7 +158,7 @@ def _name_broken_checkpoints():
 
     Symptom: ``RuntimeError: PytorchStreamReader failed reading zip archive: failed finding central
     directory``, with no file name, after a run was killed while it saved; or ``UnpicklingError:
-    Weights only load failed`` with a checkpoint of another program, whose advice would run its code.
+    Weights only load failed`` with a checkpoint of another program, whose advice runs its code.
     Upstream: MMEngine writes checkpoints in place (``LocalBackend.put``), not to a temporary file,
     and passes errors of ``torch.load`` on.
     Delete when: it does not.
@@ -204,8 +204,8 @@ def foreign_classes(path, error=None):
     load = f"c = torch.load('{path}', map_location='cpu', weights_only=False)"
     save = "torch.save(dict(state_dict=c.get('state_dict', c)), 'weights.pth')"
     return (f'{path} is whole, but holds objects of {", ".join(sorted(names))} beside its weights, '
-            'which are not loaded, since that could run any code. If you trust its source, save the '
-            f'weights alone: python -c "import torch; {load}; {save}"')
+            'which are not loaded, since that could run any code. If you trust its source, save '
+            f'the weights alone: python -c "import torch; {load}; {save}"')
 
 
 def share_lmdb_environments(environment):

@@ -47,7 +47,8 @@ class CheckpointFitHook(Hook):
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         if not isinstance(runner._train_loop, BaseLoop):
-            check_whole(unwrapped(runner.model), checkpoint, f'the checkpoint {runner._load_from!r}')
+            check_whole(unwrapped(runner.model), checkpoint,
+                        f'the checkpoint {runner._load_from!r}')
             return
         if self._checked != runner._load_from:
             self._check_training(runner, checkpoint)

@@ -97,8 +97,8 @@ def check_frames(labels: Iterable[Label], frames: int, dataset, module_loss: CTC
         logger.warning(f'{message}. Images left out: {len(endless) + len(cut)} of {total}')
     elif endless and not zeroed:
         raise ValueError(f'{message}. The loss of a label with too few frames is infinite. '
-                         f'{_REMEDY}, or set zero_infinity=True in model.decoder.module_loss, which '
-                         'gives it the loss 0')
+                         f'{_REMEDY}, or set zero_infinity=True in model.decoder.module_loss, '
+                         'which gives it the loss 0')
     else:
         fate = '. With zero_infinity=True the loss of the former is 0' if endless else ''
         logger.warning(f'{message}{fate}. {_REMEDY}')

@@ -56,8 +56,8 @@ class FiniteHook(Hook):
         self._skipped += 1
         if isinstance(runner.optim_wrapper, AmpOptimWrapper) and self._skipped < self.patience:
             if self._skipped == 1:
-                runner.logger.warning(f'{message}. Mixed precision skips this step; {self.patience} '
-                                      'of them in a row stop the run')
+                runner.logger.warning(f'{message}. Mixed precision skips this step; '
+                                      f'{self.patience} of them in a row stop the run')
             return
         ctc = f'. {_CTC}' if not math.isfinite(values.get('loss_ctc', 0)) else ''
         raise ValueError(f'{message}. {_CAUSES}{ctc}')
@@ -69,9 +69,9 @@ class FiniteHook(Hook):
             return
         before, self._scale = self._scale, scaler.get_scale()
         if before and self._scale <= before * scaler.get_backoff_factor()**self.patience:
-            raise ValueError(f'the gradient was not finite in {self.patience} steps in a row, which '
-                             f'mixed precision skipped: at iteration {runner.iter + 1} its scale is '
-                             f'{self._scale:g}. {_CAUSES}')
+            raise ValueError(f'the gradient was not finite in {self.patience} steps in a row, '
+                             'which mixed precision skipped: at iteration '
+                             f'{runner.iter + 1} its scale is {self._scale:g}. {_CAUSES}')
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         ruined = [key for key, value in checkpoint['state_dict'].items()
@@ -87,8 +87,8 @@ class FiniteHook(Hook):
 _CAUSES = ('Such a step ruins the weights, so that the run cannot go on: resume from the last '
            'checkpoint with a lower learning rate or optim_wrapper.clip_grad=dict(max_norm=5), '
            'and look at the labels of the images, or leave them out')
-_CTC = ('The loss of CTC is infinite for a label that needs more frames than its image has: one for '
-        'each character and one between two equal ones')
+_CTC = ('The loss of CTC is infinite for a label that needs more frames than its image has: one '
+        'for each character and one between two equal ones')
 
 
 def _losses(runner, outputs: dict) -> Dict[str, float]:

@@ -96,6 +96,7 @@ def test_few_missing_weights_are_named_in_the_log(toy, trained, run_tool, tmp_pa
     checkpoint['state_dict']['other'] = checkpoint['state_dict'].pop('decoder.fc.bias')
     torch.save(dict(state_dict=checkpoint['state_dict']), tmp_path / 'most.pth')
     run_tool('train', toy, '--work-dir', tmp_path / 'run', '--cfg-options',
-             f'load_from={tmp_path / "most.pth"}', f'experiment_name={tmp_path.name}', 'train_cfg.max_iters=1')
+             f'load_from={tmp_path / "most.pth"}', f'experiment_name={tmp_path.name}',
+             'train_cfg.max_iters=1')
     log, = (tmp_path / 'run').glob('*/*.log')
     assert 'most.pth has no weight for decoder.fc.bias: it starts as if' in log.read_text()
