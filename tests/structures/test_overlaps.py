@@ -187,8 +187,9 @@ def test_blocks_make_no_difference(rows, columns, small_blocks):
 @pytest.mark.parametrize('mode', ['iou', 'iof'])
 def test_on_cuda_overlaps_are_the_same_and_few_need_no_wait(mode, monkeypatch):
     boxes1, boxes2 = random_boxes(20), random_boxes(30, seed=1)
-    boxes2[:5] = boxes1[:5]
-    boxes2[5, :2] += boxes2[5, 2:4]  # any
+    boxes1[:15, 4] = 0
+    boxes2[:15] = boxes1[:15]  # beside one another, where rounding decides
+    boxes2[:15, 0] += boxes2[:15, 2]
     wanted = rotated_overlaps(boxes1, boxes2, mode)
     with emulated_cuda() as record:
         for size, waits in ((600, 0), (599, 1)):

@@ -4,7 +4,7 @@ A plane is one channel of one image. Normalization needs four things of planes: 
 two sums for the backward pass, and two maps that are linear within a plane. The classes here do
 the same by different kernels; :func:`planes_of` chooses, and is the only place that does.
 """
-from typing import Iterable, Optional, Tuple
+from typing import Optional, Tuple
 
 import torch
 from torch import Tensor

@@ -13,6 +13,7 @@ from mmocr_da.models.layers import (
     DomainBatchNorm2d,
     DomainBatchNorm3d,
     domains_of_images,
+    normalize,
 )
 from mmocr_da.models.layers.planes import (
     ContiguousPlanes,
@@ -91,6 +92,20 @@ def test_cuda_computes_what_a_cpu_does(shape, dtype, last, gated, mode):
         assert got.dtype == wanted.dtype and got.stride() == wanted.stride()
         atol = tolerance * max(1., wanted.float().abs().max().item())
         torch.testing.assert_close(got.float(), wanted.float(), rtol=tolerance, atol=atol)
+
+
+@pytest.mark.parametrize('last', [True, False])
+def test_sums_of_half_precision_are_those_of_float32(last):
+    """Of a scaled loss, products are beyond what float16 has."""
+    x = (inputs(SHAPE, last) * 50).half()
+    grad = (inputs(SHAPE, last) * 1000).half()
+    gates = torch.tensor([0.2, 0.5, 0.8])
+    exact, rho = x.double(), gates.double().requires_grad_()
+    wanted, = torch.autograd.grad(normalize(exact, rho, None, None)[0], rho, grad.double())
+    with emulated_cuda():
+        rho = on_cuda(gates.clone().requires_grad_())
+        found, = torch.autograd.grad(normalize(on_cuda(x), rho, None, None)[0], rho, on_cuda(grad))
+        torch.testing.assert_close(found.cpu().double(), wanted, rtol=1e-4, atol=1e-2)
 
 
 def test_the_kernels_by_device_and_order():
