@@ -216,3 +216,12 @@ def test_it_is_found_by_its_name():
     built = MMDET_TASK_UTILS.build(dict(type='mmocr_da.AngleMaxIoUAssigner', **RRPN))
     assert type(built) is AngleMaxIoUAssigner
     assert built.max_angle == pytest.approx(math.pi / 12)
+
+
+@pytest.mark.parametrize('size', [1, 450])
+def test_some_labels_at_a_time_make_no_difference(size, monkeypatch):
+    """Of 6 labels and 200 anchors: one at a time, or two."""
+    assigner = AngleMaxIoUAssigner(**RRPN)
+    wanted = inds(assigner, *random_scene(0))
+    monkeypatch.setattr('mmocr_da.models.detectors.angle_max_iou_assigner.PAIRS', size)
+    assert inds(assigner, *random_scene(0)) == wanted and max(wanted) > 0
