@@ -102,7 +102,7 @@ def _check_key(name: str, key: str, rule: Optional[str], known: Directions) -> N
             try:
                 rule = CheckpointHook(save_best=key).rules[0]
             except ValueError:
-                raise ValueError(f"{name} means {key!r}, and rule must say whether more is better, "
+                raise ValueError(f'{name} means {key!r}, and rule must say whether more is better, '
                                  f'got None; set rule={known[key] or "greater"!r}') from None
     if key not in known:
         raise ValueError(f'{name} must be a metric of the validation, got one that val_evaluator '

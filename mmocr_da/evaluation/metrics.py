@@ -5,7 +5,6 @@ from typing import Dict, List, Optional, Sequence, Tuple
 from mmengine.evaluator import BaseMetric, DumpResults
 from mmengine.fileio import dump
 from mmengine.logging import print_log
-from mmengine.logging import print_log
 
 from mmocr_da.outputs import check_outputs, output_file
 from mmocr_da.registry import METRICS

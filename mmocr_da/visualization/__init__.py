@@ -4,5 +4,6 @@ from .pictures import add_picture_arguments, check_picture, save_picture
 from .surrogate import plot_quality
 
 __all__ = [
-    'add_picture_arguments', 'check_picture', 'gates_of', 'plot_gates', 'plot_quality', 'save_picture'
+    'add_picture_arguments', 'check_picture', 'gates_of', 'plot_gates', 'plot_quality',
+    'save_picture'
 ]

@@ -23,10 +23,6 @@ from typing import Iterator, Union
 from unittest.mock import patch
 
 import torch
-from mmengine.structures import instance_data
-from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-
 from helpers.emulated_tensor import (
     CPU,
     CUDA,
@@ -41,6 +37,9 @@ from helpers.emulated_tensor import (
     is_emulated,
     map_nested,
 )
+from mmengine.structures import instance_data
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 #: mmcv's operators that copy boxes to the host.
 MMCV_WAITING = {'nms', 'softnms', 'nms_rotated', 'nms_match'}

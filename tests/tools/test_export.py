@@ -43,7 +43,8 @@ FAMILIES = {
         backbone=dict(RESNET31, channels=RESNET31['channels'][:6]), encoder=NRTR,
         decoder=dict(NRTR, d_embedding=16, max_seq_len=4)),
     'satrn/satrn_shallow-small_5e_st_mj': dict(
-        backbone=dict(hidden_dim=16), encoder=NRTR, decoder=dict(NRTR, d_embedding=16, max_seq_len=4)),
+        backbone=dict(hidden_dim=16), encoder=NRTR,
+        decoder=dict(NRTR, d_embedding=16, max_seq_len=4)),
     'master/master_resnet31_12e_st_mj_sa': dict(
         backbone=dict(stem_channels=[4, 8], arch_channels=[16] * 4, arch_layers=[1] * 4),
         decoder=dict(d_model=16, n_head=2, d_inner=16, n_layers=1, max_seq_len=4)),

@@ -54,7 +54,7 @@ class GlobalAlignment(DomainAdversary):
         n, c, h, w = feature_map.shape
         if self.pooling == 'flatten':
             if c * h * w != self.in_channels:
-                varying = ("cannot be used with published=True" if self.published else
+                varying = ('cannot be used with published=True' if self.published else
                            "need pooling='mean' or 'position'")
                 raise ValueError(
                     f"pooling='flatten' needs in_channels = C * H * W, got in_channels="

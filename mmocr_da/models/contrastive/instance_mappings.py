@@ -13,7 +13,6 @@ from mmocr_da.device import on_device
 from mmocr_da.registry import MODELS
 
 
-
 @MODELS.register_module()
 class WindowToInstance(nn.Module):
     """Every image becomes ``num_windows`` instances, means of windows that cover it evenly.

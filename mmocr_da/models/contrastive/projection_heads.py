@@ -8,7 +8,6 @@ from mmocr_da.device import on_device
 from mmocr_da.registry import MODELS
 
 
-
 @MODELS.register_module()
 class MLPProjection(nn.Module):
     """Two linear layers with a ReLU between them, on each frame by itself.

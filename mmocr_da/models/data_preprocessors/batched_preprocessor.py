@@ -11,7 +11,6 @@ from mmocr_da.device import on_device
 from mmocr_da.registry import MODELS
 
 
-
 @MODELS.register_module()
 class BatchedTextRecogDataPreprocessor(TextRecogDataPreprocessor):
     """MMOCR's preprocessor with one copy to the device and one normalisation per batch.

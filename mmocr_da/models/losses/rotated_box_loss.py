@@ -80,7 +80,6 @@ class RotatedBoxLoss(BaseModule):
         used, = counts.nonzero(as_tuple=True)
         return used, as_rotated(pred[used].to(dtype)), labels[used]
 
-
     def _check_boxes(self, boxes: Tensor, labels: Tensor, weighted: Tensor) -> None:
         """Raise a ValueError for what cannot be boxes; a head does not say what it gives.
 

@@ -148,9 +148,9 @@ def test_published_is_the_released_loss(progress):
     (dict(discriminator=dict(hidden_channels=0)), 'hidden_channels must be an integer'),
     (dict(published=True, pooling='mean'),
      "released code with its own pooling, got pooling='mean'.*leave out one"),
-    (dict(published=True, weight=0.3), "its own weight, got weight=0.3"),
+    (dict(published=True, weight=0.3), 'its own weight, got weight=0.3'),
     (dict(published=True, schedule='constant'), "its own schedule, got schedule='constant'"),
-    (dict(published=True, discriminator=dict(hidden_channels=8)), "its own discriminator, got"),
+    (dict(published=True, discriminator=dict(hidden_channels=8)), 'its own discriminator, got'),
 ])
 def test_wrong_settings_are_refused(cfg, message):
     with pytest.raises(ValueError, match=message):

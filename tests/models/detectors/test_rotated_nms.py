@@ -122,7 +122,7 @@ def test_on_cuda_it_keeps_the_same_and_waits_once_a_block(block, room, waits, mo
 
 
 def test_no_boxes_and_one():
-    with emulated_cuda() as record:
+    with emulated_cuda():
         for move in (on_cuda, torch.clone):
             for boxes in (torch.zeros(0, 5), torch.tensor([[5., 5, 4, 2, 0]])):
                 dets, keep = nms_rotated(move(boxes), move(boxes[:, 0]), 0.5)
