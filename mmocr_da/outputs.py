@@ -37,9 +37,22 @@ def check_outputs(targets: Iterable[PathLike], by: str, inputs: Iterable[PathLik
         if target.is_dir():
             raise ValueError(f'the output must be a file, got {target}, which is a folder; add a '
                              'file name')
+        _check_place(target.parent)
         if os.path.lexists(target) and not is_own(target, by):
             raise ValueError(f'{target} exists and was not written by {by}, or was changed since; '
                              'write to another place or move it away, nothing was touched')
+
+
+def _check_place(folder: Path) -> None:
+    """Raise a ValueError if no file can be written to ``folder``, which need not exist yet."""
+    existing = next(path for path in (folder.absolute(), *folder.absolute().parents)
+                    if os.path.lexists(path))
+    if not existing.is_dir():
+        raise ValueError(f'the output must be in a folder, got {folder}, where {existing} is a '
+                         'file; write to another place')
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise ValueError(f'the output must be in a folder that can be written to, got {folder}: '
+                         f'there is no permission for {existing}; write to another place')
 
 
 def is_own(path: PathLike, by: str) -> bool:
@@ -127,6 +140,7 @@ def staging(folder: Path, name: str) -> Iterator[Path]:
 
     ``folder`` is made if it does not exist, and removed again if it is empty in the end.
     """
+    _check_place(folder)
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     stage = folder / f'.{name}.partial'
     with _terminated_by_exception():

@@ -261,9 +261,19 @@ def test_a_finished_folder_is_left_and_so_is_what_the_next_one_prepares(tmp_path
 def test_a_file_in_the_place_of_a_folder_is_an_error(tmp_path, name):
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text('mine')
-    with pytest.raises(OSError):
+    with pytest.raises((ValueError, OSError), match='/out is a file|File exists'):
         write(tmp_path / 'out/a', '1')
     assert content(tmp_path) == {name: 'mine'}
+
+
+def test_where_nothing_can_be_written_is_said_before(tmp_path, monkeypatch):
+    (tmp_path / 'file').touch()
+    with pytest.raises(ValueError, match='got .*/file/deep, where .*/file is a file'):
+        check_outputs([tmp_path / 'file/deep/a'], 'tool')
+    check_outputs([tmp_path / 'new/deep/a'], 'tool')
+    monkeypatch.setattr('os.access', lambda path, mode: path != tmp_path)
+    with pytest.raises(ValueError, match=f'got .*/new/deep: there is no permission for {tmp_path};'):
+        check_outputs([tmp_path / 'new/deep/a'], 'tool')
 
 
 def test_the_process_is_terminated_as_before_once_it_is_done(tmp_path):

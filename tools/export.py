@@ -54,7 +54,9 @@ def export(cfg: Config, checkpoint: str, out_dir: str, name: str, raw: bool = Fa
     If anything fails, nothing is written.
     """
     names = [f'{name}.py', f'{name}.pth']
-    with output_files(out_dir, names, 'tools/export.py', [cfg.filename, checkpoint]) as folder:
+    # Of this config: another one may have a dictionary of the same name in the same folder.
+    with output_files(out_dir, names, f'tools/export.py for {name}.py',
+                      [cfg.filename, checkpoint]) as folder:
         write_plain(cfg, checkpoint, *(str(folder / name) for name in names), raw)
     return tuple(osp.join(out_dir, name) for name in names)
 

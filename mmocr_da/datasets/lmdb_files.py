@@ -44,10 +44,13 @@ class LMDBImages(RecogLMDBDataset):
     """MMOCR's dataset, which hands on the bytes of an image for its pipeline to decode."""
 
     def prepare_data(self, idx: int):
-        """The item ``idx`` after the pipeline; None if there is no image."""
+        """The item ``idx`` after the pipeline; None if there is no image, in testing an error."""
         data = self.get_data_info(idx)
         with self.env.begin() as transaction:
             content = transaction.get(data['img_key'].encode())
+        if content is None and self.test_mode:
+            raise ValueError(f'an LMDB must hold an image for each label, got {self.ann_file!r} '
+                             f'without {data["img_key"]}')
         if content is None:
             return None
         data.update(content=content, img_path=f'{self.ann_file}/{data["img_key"]}')

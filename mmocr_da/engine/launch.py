@@ -57,7 +57,8 @@ def check_checkpoint(path: Optional[str], name: str = 'load_from') -> None:
     if path is None or '://' in path:
         return
     if not osp.isfile(path):
-        raise ValueError(f'{name} must be a checkpoint file, got {path!r}, which does not exist')
+        is_what = 'is a folder' if osp.isdir(path) else 'does not exist'
+        raise ValueError(f'{name} must be a checkpoint file, got {path!r}, which {is_what}')
     # A zip's table of contents is its end, so a file cut anywhere is no zip, and nothing is read.
     if zipfile.is_zipfile(path):
         if message := foreign_classes(path):

@@ -3,6 +3,7 @@ import json
 import os
 
 import cv2
+import lmdb
 import numpy as np
 import pytest
 import torch
@@ -207,6 +208,35 @@ def test_an_lmdb_is_read_as_its_files_are(sheet, toy, trained, in_lmdb, nested):
         files, checkpoint, expected)
     for pictures in zip(sheet.load_pictures(items), sheet.load_pictures(expected)):
         np.testing.assert_array_equal(*pictures)
+
+
+@pytest.mark.parametrize('lost, message', [('image', 'without image-000000002'),
+                                           ('label', "must hold .* 'label-%09d'")])
+def test_an_lmdb_that_lacks_something_is_named(sheet, in_lmdb, tmp_path, lost, message):
+    path = str(tmp_path / 'lost')
+    with lmdb.open(path) as environment, environment.begin(write=True) as transaction:
+        for key, value in {'num-samples': b'2', 'image-000000001': b'', 'image-000000002': b'',
+                           'label-000000001': b'1', 'label-000000002': b'2'}.items():
+            if key != f'{lost}-000000002':
+                transaction.put(key.encode(), value)
+    cfg = in_lmdb()
+    cfg.test_dataloader.dataset.ann_file = path
+    with pytest.raises(ValueError, match=message):
+        sheet.draw_samples(cfg, 2)
+
+
+def test_samples_that_do_not_exist_are_an_error(sheet, toy):
+    with pytest.raises(ValueError, match='index of one of the 2 test datasets, 0 to 1, got 2'):
+        sheet.draw_samples(Config.fromfile(str(toy)), 2, dataset=2)
+    with pytest.raises(ValueError, match='num must be an integer of at least 1, got 0'):
+        sheet.draw_samples(Config.fromfile(str(toy)), 0)
+
+
+def test_two_models_of_one_name_are_an_error(run_tool, toy, tmp_path, capsys):
+    model = ['--model', 'new', toy, tmp_path / 'toy.pth']
+    with pytest.raises(SystemExit):
+        run_tool('analysis_tools/reading_sheet', *model, *model, '--out', tmp_path / 'sheet.png')
+    assert 'each --model needs a name of its own, got new, new' in capsys.readouterr().err
 
 
 def test_an_lmdb_for_mmocrs_own_pipeline_is_read_as_in_mmocr(sheet, trained, in_lmdb):

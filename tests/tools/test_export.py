@@ -144,6 +144,22 @@ def test_a_dictionary_of_the_same_name_stays(run_tool, inputs, tmp_path):
     assert files(out) == {'digits.txt': b'mine'}
 
 
+def test_the_dictionary_of_another_export_stays(run_tool, inputs, tmp_path):
+    out = tmp_path / 'out'
+    run_tool('export', inputs / 'toy.py', inputs / 'toy.pth', out)
+    (inputs / 'toy.py').rename(inputs / 'second.py')
+    run_tool('export', inputs / 'second.py', inputs / 'toy.pth', out)
+    before = files(out)
+    assert {'toy.py', 'second.py', 'digits.txt'} <= before.keys()
+    weights = torch.load(inputs / 'toy.pth', weights_only=False)['state_dict']
+    torch.save(dict(state_dict=weights), inputs / 'toy.pth')
+    (inputs / 'digits.txt').write_text('\n'.join('1234567890'))
+    with pytest.raises(ValueError, match='digits.txt exists and was not written by '
+                                         'tools/export.py for second.py'):
+        run_tool('export', inputs / 'second.py', inputs / 'toy.pth', out)
+    assert files(out) == before
+
+
 def test_an_export_can_be_repeated_and_exported_elsewhere(run_tool, inputs, tmp_path):
     out = tmp_path / 'out'
     run_tool('export', inputs / 'toy.py', inputs / 'toy.pth', out)

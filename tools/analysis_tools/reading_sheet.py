@@ -21,12 +21,14 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.runner.checkpoint import CheckpointLoader
-from mmocr.registry import DATASETS, MODELS
+from mmocr.registry import MODELS
 from mmocr.utils import register_all_modules
 
+from mmocr_da.arguments import check_count
 from mmocr_da.datasets.lmdb_files import database_of
 from mmocr_da.datasets.loading import LoadImageFromFile, load_as_shown, shown_pipeline
 from mmocr_da.datasets.notes import collect_notes
+from mmocr_da.datasets.plain_datasets import build_dataset
 from mmocr_da.engine.export import select_weights
 from mmocr_da.engine.export_check import test_pipeline
 from mmocr_da.engine.launch import check_checkpoint, check_finite, load_config
@@ -49,10 +51,15 @@ def draw_samples(cfg: Config, num: int, seed: int = 0, dataset: int = -1
     The same seed draws the same items.
     """
     register_all_modules(init_default_scope=True)
+    check_count('num', num)
     dataset_cfg = cfg.test_dataloader.dataset
-    if 'datasets' in dataset_cfg:
-        dataset_cfg = dataset_cfg['datasets'][dataset]
-    built = DATASETS.build(without_pipelines(dataset_cfg))
+    parts = dataset_cfg.get('datasets')
+    if parts is not None:
+        if not -len(parts) <= dataset < len(parts):
+            raise ValueError(f'dataset must be the index of one of the {len(parts)} test datasets, '
+                             f'0 to {len(parts) - 1}, got {dataset}')
+        dataset_cfg = parts[dataset]
+    built = build_dataset(without_pipelines(dataset_cfg))
     load_as_shown(built)
     chosen = np.random.default_rng(seed).permutation(len(built))[:num]
     items = [built[int(i)] for i in sorted(chosen)]
@@ -176,6 +183,9 @@ def main():
     parser.add_argument('--device', default='cpu')
     add_picture_arguments(parser, 'sheet.png')
     args = parser.parse_args()
+    names = [name for name, _, _ in args.model]
+    if len({*names}) < len(names):
+        parser.error(f'each --model needs a name of its own, got {", ".join(names)}')
     given = [path for _, *paths in args.model for path in paths]
     check_picture(args.out, 'reading_sheet', given, args.font)
     configs = {name: load_config(config) for name, config, _ in args.model}
