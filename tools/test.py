@@ -63,6 +63,8 @@ def trigger_visualization_hook(cfg: Config, args) -> None:
                          "add visualization=dict(type='VisualizationHook')")
     hook = cfg.default_hooks['visualization']
     hook.update(enable=True, draw_gt=True, draw_pred=True)
+    if hook.type.removeprefix('mmocr.') == 'VisualizationHook':
+        hook.type = 'mmocr_da.PaintingHook'
     if args.show:
         hook.update(show=True, wait_time=args.wait_time)
     if args.show_dir:

@@ -1,7 +1,7 @@
 """LMDBs of word images: one environment per path and process, whole ones only."""
 import os
 import os.path as osp
-from typing import Dict, Tuple
+from typing import Dict, Optional, Tuple
 
 from mmocr.datasets import RecogLMDBDataset
 
@@ -55,6 +55,16 @@ class LMDBImages(RecogLMDBDataset):
             return None
         data.update(content=content, img_path=f'{self.ann_file}/{data["img_key"]}')
         return self.pipeline(data)
+
+
+def content_in_lmdb(path: str) -> Optional[bytes]:
+    """The bytes of the image with the path ``<LMDB>/<key>``; None if the path is of no LMDB."""
+    database, key = osp.split(path)
+    if osp.exists(path) or not (osp.isfile(osp.join(database, 'data.mdb'))
+                                or osp.isfile(database)):
+        return None
+    with open_lmdb(database).begin() as transaction:
+        return transaction.get(key.encode())
 
 
 def database_of(dataset):

@@ -10,6 +10,7 @@ from .loops import ResumableIterBasedTrainLoop
 from .notes_hook import NotesHook
 from .operators_hook import OperatorsHook
 from .optim import GateOptimWrapperConstructor
+from .painting_hook import PaintingHook
 from .param_schedulers import InverseDecayLR, InverseDecayParamScheduler
 from .representation_hook import RepresentationHook
 from .settings_hook import SettingsHook
@@ -18,6 +19,7 @@ from .surrogate_hooks import SurrogateExportHook, SurrogateWatchHook
 __all__ = [
     'CTCFitHook', 'CheckpointFitHook', 'EncoderExportHook', 'FiniteHook', 'FreezeHook', 'GateHook',
     'GateOptimWrapperConstructor', 'InverseDecayLR', 'InverseDecayParamScheduler',
-    'LabelCheckHook', 'LabelSubsetHook', 'NotesHook', 'OperatorsHook', 'RepresentationHook',
-    'ResumableIterBasedTrainLoop', 'SettingsHook', 'SurrogateExportHook', 'SurrogateWatchHook'
+    'LabelCheckHook', 'LabelSubsetHook', 'NotesHook', 'OperatorsHook', 'PaintingHook',
+    'RepresentationHook', 'ResumableIterBasedTrainLoop', 'SettingsHook', 'SurrogateExportHook',
+    'SurrogateWatchHook'
 ]

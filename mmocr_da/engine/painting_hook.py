@@ -1,0 +1,33 @@
+"""Pictures of what a test run reads, for images of every kind that it can read."""
+import os.path as osp
+from typing import Sequence
+
+from mmengine.structures import BaseDataElement
+from mmocr.engine.hooks import VisualizationHook
+
+from mmocr_da.datasets.lmdb_files import content_in_lmdb
+from mmocr_da.datasets.loading import LoadImageFromFile
+from mmocr_da.registry import HOOKS
+
+
+@HOOKS.register_module()
+class PaintingHook(VisualizationHook):
+    """MMOCR's hook, which in testing paints on images as the model sees them, also from an LMDB.
+
+    MMOCR looks for a file of each image, and shows text in an alpha channel black.
+    """
+
+    def after_test_iter(self, runner, batch_idx: int, data_batch=None,
+                        outputs: Sequence[BaseDataElement] = ()) -> None:
+        if not self.enable:
+            return
+        loader = LoadImageFromFile(backend_args=self.backend_args)
+        for output in outputs:
+            path = output.img_path
+            content = content_in_lmdb(path)
+            data = dict(img_path=path) if content is None else dict(img_path=path, content=content)
+            self._visualizer.add_datasample(
+                osp.splitext(osp.basename(path))[0], loader(data)['img'][..., ::-1],
+                data_sample=output, draw_gt=self.draw_gt, draw_pred=self.draw_pred,
+                show=self.show, wait_time=self.wait_time, pred_score_thr=self.score_thr,
+                step=batch_idx)
