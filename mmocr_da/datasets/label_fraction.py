@@ -84,7 +84,7 @@ class LabelFraction(BaseDataset):
         out = []
         for i in range(len(self)):
             data = self.get_data_info(i)
-            out.append((int(self._indexes[i]), str(data.get('img_path') or data.get('img_key'))))
+            out.append((int(self._indexes[i]), str(data.get('img_key') or data.get('img_path'))))
         return out
 
     def __len__(self) -> int:

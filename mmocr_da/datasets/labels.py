@@ -6,6 +6,8 @@ from typing import Iterator, Optional, Tuple
 from mmengine.dataset import BaseDataset, ConcatDataset
 
 from .label_fraction import LabelFraction
+from .lmdb_files import LMDBImages
+from .notes import printable
 from .unlabelled_dataset import UnlabelledDataset
 
 
@@ -33,12 +35,13 @@ def labels_of(dataset) -> Iterator[Tuple[int, Optional[str]]]:
 def path_of(dataset, idx: int) -> str:
     """What names the image of an item: its path, its key in a database, or its number."""
     data = dataset.get_data_info(idx)
-    return str(data.get('img_path') or data.get('img_key') or f'number {idx}')
+    return printable(data.get('img_path') or data.get('img_key') or f'number {idx}')
 
 
 def _annotations(dataset) -> Iterator[dict]:
     dataset = dataset.dataset if isinstance(dataset, LabelFraction) else dataset
-    if type(dataset).get_data_info is not BaseDataset.get_data_info:
+    # That of an LMDB adds a name only.
+    if type(dataset).get_data_info not in (BaseDataset.get_data_info, LMDBImages.get_data_info):
         yield from map(dataset.get_data_info, range(len(dataset)))
         return
     dataset.full_init()

@@ -43,6 +43,12 @@ class SharedEnvironment:
 class LMDBImages(RecogLMDBDataset):
     """MMOCR's dataset, which hands on the bytes of an image for its pipeline to decode."""
 
+    def get_data_info(self, idx: int) -> dict:
+        """What is annotated, with a name of the image that no other database has."""
+        data = super().get_data_info(idx)
+        data['img_path'] = f'{self.ann_file}/{data["img_key"]}'
+        return data
+
     def prepare_data(self, idx: int):
         """The item ``idx`` after the pipeline; None if there is no image, in testing an error."""
         data = self.get_data_info(idx)
@@ -53,8 +59,7 @@ class LMDBImages(RecogLMDBDataset):
                              f'without {data["img_key"]}')
         if content is None:
             return None
-        data.update(content=content, img_path=f'{self.ann_file}/{data["img_key"]}')
-        return self.pipeline(data)
+        return self.pipeline(dict(data, content=content))
 
 
 def content_in_lmdb(path: str) -> Optional[bytes]:

@@ -13,7 +13,16 @@ _collected: List[List[Note]] = []
 def note(kind: str, what: str) -> None:
     """Remember that ``what``, an image path with or without details, is of this ``kind``."""
     if _collected:
-        _collected[-1].append((kind, what))
+        _collected[-1].append((kind, printable(what)))
+
+
+def printable(name: object) -> str:
+    """A name as one line of a log file; bytes that are no UTF-8, and ends of lines, are escaped.
+
+    >>> print(printable('caf\\udce9\\n.png'), printable('\\u00e9.png'))
+    caf\\udce9\\n.png \u00e9.png
+    """
+    return str(name).encode('utf-8', 'backslashreplace').decode().replace('\n', '\\n')
 
 
 @contextlib.contextmanager

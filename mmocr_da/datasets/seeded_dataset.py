@@ -15,14 +15,14 @@ from mmengine.structures import BaseDataElement
 
 from mmocr_da.registry import DATASETS
 
-from .loading import load_as_shown
-from .notes import data_samples_of
+from .loading import LoadImageFromFile, load_as_shown
+from .notes import data_samples_of, printable
 from .plain_datasets import NormalizeText, build_datasets, set_pipeline, unique
 
 #: After so many broken images in a row, it is not the images that are wrong.
 MAX_SKIPS = 1000
-#: Neighbours times this are far from each other (Knuth's multiplicative hash).
-SPREAD = 2654435761
+#: That find one in use unless nearly all are left out.
+GUESSES = 1000
 
 
 @DATASETS.register_module()
@@ -66,6 +66,10 @@ class SeededDataset(ConcatDataset):
         self.skip_unusable = skip_unusable
         for dataset in unique(datasets):
             load_as_shown(dataset)
+            for transform in dataset.pipeline.transforms:
+                if isinstance(transform, LoadImageFromFile):
+                    # What is empty is replaced, and why it is goes to the log.
+                    transform.ignore_empty = False
             if unicode_form is not None:
                 dataset.pipeline.transforms.insert(0, NormalizeText(unicode_form))
         # They come from different places: their metainfo may differ.
@@ -127,15 +131,20 @@ class SeededDataset(ConcatDataset):
     def _candidates(self, start: int, first: int, size: int) -> Iterator[int]:
         """What is in use of a group, from ``start`` on and around its end.
 
-        For an item that is left out it begins elsewhere, so that no image stands in for many.
+        For an item that is left out it begins at random, so that no image stands in for many.
         """
+        if self._left_out[start]:
+            # By guesses: in large data it takes long to list all that are in use.
+            draw = random.Random(start).randrange
+            guesses = (first + draw(size) for _ in range(GUESSES))
+            start = next((i for i in guesses if not self._left_out[i]), start)
         in_use = not self._left_out[start]
         if in_use:
             yield start
         usable = first + np.flatnonzero(~self._left_out[first:first + size].numpy())
-        if len(usable):
-            begin = np.searchsorted(usable, start) if in_use else start * SPREAD % len(usable)
-            yield from np.roll(usable, -begin)[in_use:].tolist()
+        begin = np.searchsorted(usable, start)
+        for i in range(in_use, len(usable)):
+            yield int(usable[(begin + i) % len(usable)])
 
     def _group_of(self, idx: int) -> Tuple[int, int, str]:
         """The items that may stand in for the item ``idx``: the first, how many, their kind."""
@@ -163,9 +172,9 @@ class SeededDataset(ConcatDataset):
         for path, (i, error) in zip(paths, broken):
             if not self._named[i]:
                 self._named[i] = True
+                reason = printable(f'{type(error).__name__}: {error}')
                 print_log(f'The {self._group_of(i)[2]}image {path} cannot be read and is replaced: '
-                          f'{type(error).__name__}: {error}', logger='current',
-                          level=logging.WARNING)
+                          f'{reason}', logger='current', level=logging.WARNING)
         samples = list(data_samples_of(data))
         if not samples and not self._observed:  # an observer need not pack
             raise ValueError("a pipeline must end with a transform that packs 'data_samples', "
@@ -183,7 +192,7 @@ class SeededDataset(ConcatDataset):
     def _path(self, idx: int) -> str:
         dataset, i = self._locate(idx)
         data = dataset.get_data_info(i)
-        return str(data.get('img_path') or data.get('img_key') or f'number {i}')
+        return printable(data.get('img_path') or data.get('img_key') or f'number {i}')
 
 
 @contextlib.contextmanager

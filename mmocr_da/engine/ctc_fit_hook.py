@@ -15,7 +15,7 @@ from mmocr_da.datasets.two_domain_dataset import TwoDomainDataset
 from mmocr_da.registry import HOOKS
 
 from .encoder_hooks import unwrapped
-from .label_check import HOW_TO_SKIP, Label, examples, pipeline_makes_labels
+from .label_check import HOW_TO_SKIP, Label, examples, load_anew, pipeline_makes_labels
 
 
 @HOOKS.register_module()
@@ -28,7 +28,8 @@ class CTCFitHook(Hook):
     :class:`FiniteHook` stops such a run at the batch.
 
     Args:
-        max_labels: How many labels are looked at, so that large data do not delay the start.
+        max_labels: How many labels are looked at, so that large data do not delay the start; all
+            with ``skip_unusable``.
     """
 
     #: Images that must have one size for a pipeline to be of fixed size.
@@ -45,8 +46,11 @@ class CTCFitHook(Hook):
         dataset = runner.train_dataloader.dataset
         frames = self._frames(model, dataset)
         if frames is not None:
-            check_frames(islice(labels_of(dataset), self.max_labels), frames, dataset, module_loss,
-                         runner.logger)
+            # What is to be left out must be found.
+            skips = getattr(dataset, 'skip_unusable', False)
+            labels = islice(labels_of(dataset), None if skips else self.max_labels)
+            if check_frames(labels, frames, dataset, module_loss, runner.logger):
+                load_anew(runner.train_loop)
 
     def _frames(self, model: nn.Module, dataset) -> Optional[int]:
         """Frames of the model for an image of the pipeline; None if their size varies."""
@@ -62,10 +66,13 @@ class CTCFitHook(Hook):
 
 
 def check_frames(labels: Iterable[Label], frames: int, dataset, module_loss: CTCModuleLoss,
-                 logger: MMLogger) -> None:
+                 logger: MMLogger) -> int:
     """Raise a ValueError, warn or leave out what CTC cannot read out of ``frames``; see the hook.
 
     With ``skip_unusable`` of a :class:`SeededDataset` the images of such labels are left out.
+
+    Returns:
+        How many.
     """
     endless, cut, total = [], [], 0
     for index, text in labels:
@@ -79,7 +86,7 @@ def check_frames(labels: Iterable[Label], frames: int, dataset, module_loss: CTC
         elif len(tokens) > frames:
             cut.append((index, text))
     if not (endless or cut) or pipeline_makes_labels(dataset, endless + cut):
-        return
+        return 0
     parts = []
     if endless:
         parts.append(f'{len(endless)} of {total} labels need more frames than the {frames} that '
@@ -95,6 +102,7 @@ def check_frames(labels: Iterable[Label], frames: int, dataset, module_loss: CTC
             raise ValueError(f'no label is left. {message}. {_REMEDY}')
         dataset.leave_out(index for index, _ in endless + cut)
         logger.warning(f'{message}. Images left out: {len(endless) + len(cut)} of {total}')
+        return len(endless) + len(cut)
     elif endless and not zeroed:
         raise ValueError(f'{message}. The loss of a label with too few frames is infinite. '
                          f'{_REMEDY}, or set zero_infinity=True in model.decoder.module_loss, '
@@ -102,6 +110,7 @@ def check_frames(labels: Iterable[Label], frames: int, dataset, module_loss: CTC
     else:
         fate = '. With zero_infinity=True the loss of the former is 0' if endless else ''
         logger.warning(f'{message}{fate}. {_REMEDY}')
+    return 0
 
 
 _REMEDY = ('Make the images wider (the scale of Resize in the train_pipeline), or leave these '

@@ -6,7 +6,7 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.optim import AmpOptimWrapper
 
-from mmocr_da.datasets.notes import data_samples_of
+from mmocr_da.datasets.notes import data_samples_of, printable
 from mmocr_da.registry import HOOKS
 
 from .checkpoint_fit import some
@@ -116,4 +116,4 @@ def _image(sample) -> str:
     label: List[str] = [repr(text)] if text else []
     if boxes is not None:
         label.append(f'{len(boxes)} boxes')
-    return ' '.join([str(sample.get('img_path') or sample.get('img_key') or 'an image'), *label])
+    return ' '.join([printable(sample.get('img_path') or 'an image'), *label])

@@ -6,10 +6,11 @@ from typing import Callable, List, Tuple
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 from mmengine.model import is_model_wrapper
+from mmengine.runner.loops import _InfiniteDataloaderIterator
 from mmocr.models.textrecog.module_losses.base import BaseTextRecogModuleLoss
 
 from mmocr_da.datasets.labels import labels_of, path_of
-from mmocr_da.datasets.notes import data_samples_of
+from mmocr_da.datasets.notes import data_samples_of, printable
 from mmocr_da.datasets.seeded_dataset import SeededDataset, seeded
 from mmocr_da.registry import HOOKS
 
@@ -35,11 +36,23 @@ class LabelCheckHook(Hook):
         # SeqCLR has a decoder, but no use for labels.
         if isinstance(module_loss, BaseTextRecogModuleLoss) and not hasattr(
                 model, 'contrastive_loss'):
-            check_labels(runner.train_dataloader.dataset, module_loss, runner.logger)
+            if check_labels(runner.train_dataloader.dataset, module_loss, runner.logger):
+                load_anew(runner.train_loop)
 
 
-def check_labels(dataset, module_loss: BaseTextRecogModuleLoss, logger: MMLogger) -> None:
-    """Raise a ValueError, warn or leave out what ``module_loss`` cannot encode; see the hook."""
+def load_anew(loop) -> None:
+    """Have a loop start to load once more, now that the dataset leaves something out."""
+    # The workers of MMEngine's loop have loaded batches before any hook was called.
+    if getattr(getattr(loop, 'dataloader_iterator', None), '_dataloader', None) is loop.dataloader:
+        loop.dataloader_iterator = _InfiniteDataloaderIterator(loop.dataloader)
+
+
+def check_labels(dataset, module_loss: BaseTextRecogModuleLoss, logger: MMLogger) -> int:
+    """Raise a ValueError, warn or leave out what ``module_loss`` cannot encode; see the hook.
+
+    Returns:
+        How many items are left out.
+    """
     known, case, longest = _limits(module_loss)
     unknown, long, missing, total = [], [], [], 0
     for index, text in labels_of(dataset):
@@ -52,7 +65,7 @@ def check_labels(dataset, module_loss: BaseTextRecogModuleLoss, logger: MMLogger
             long.append((index, text))
     suspects = unknown + missing + long
     if not suspects or pipeline_makes_labels(dataset, suspects):
-        return
+        return 0
     if missing:
         raise ValueError(_report_missing(dataset, missing, total))
     strict = not module_loss.dictionary.with_unknown
@@ -71,12 +84,14 @@ def check_labels(dataset, module_loss: BaseTextRecogModuleLoss, logger: MMLogger
             raise ValueError(f'no label is left. {message}')
         dataset.leave_out(index for index, _ in unusable)
         logger.warning(f'{message}. Images left out: {len(unusable)} of {total}')
+        return len(unusable)
     elif unknown and strict:
         raise ValueError(f'{message}. Add the characters to the dict_file, set with_unknown=True '
                          f'in the dictionary, or leave these images out: {HOW_TO_SKIP}')
     else:
         logger.warning(message + (f'. MMOCR cuts what is too long: raise max_seq_len, or leave '
                                   f'these images out: {HOW_TO_SKIP}' if long else ''))
+    return 0
 
 
 HOW_TO_SKIP = 'skip_unusable=True of TwoDomainDataset or SeededDataset'
@@ -103,7 +118,7 @@ def pipeline_makes_labels(dataset, suspects: List[Label]) -> bool:
         except Exception:  # since there is no text, or no image; training will say
             continue
         # A broken image is replaced by another.
-        if str(sample.get('img_path')).endswith(path_of(dataset, index)):
+        if printable(sample.get('img_path')).endswith(path_of(dataset, index)):
             return getattr(sample.get('gt_text'), 'item', '') != _in_form(dataset, text)
     return False
 

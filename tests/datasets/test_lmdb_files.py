@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 
 import mmocr_da.datasets  # noqa: F401
 from mmocr_da.datasets import lmdb_files
+from mmocr_da.datasets.labels import labels_of, path_of
 
 LOAD = dict(type='mmocr.LoadImageFromFile', color_type='grayscale')
 LOAD_ARRAY = dict(type='mmocr.LoadImageFromNDArray')
@@ -95,6 +96,11 @@ def test_mmocrs_lmdb_is_a_source_under_any_loader(path, wrap, load):
     assert first_pixels(dataset) == [0, 10, 20]
     assert items[0]['inputs'].shape[0] == (1 if load == LOAD else 3)
     assert items[1]['data_samples'].img_path == f'{path}/image-000000002'
+    assert path_of(dataset, 1) == f'{path}/image-000000002'  # as another may have this key
+    assert [text for _, text in labels_of(dataset)] == ['word0', 'word1', 'word2']
+    part = dataset.datasets[0]
+    if hasattr(part, 'selected'):
+        assert part.selected[1] == (1, 'image-000000002')
 
 
 def test_an_lmdb_without_labels_is_no_source(path):

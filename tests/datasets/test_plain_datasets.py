@@ -109,5 +109,5 @@ def test_no_image_stands_in_for_many(plain, monkeypatch):
     dataset.leave_out(range(10, 60))  # more in a row than may be broken
     counts = Counter(texts(dataset))
     assert sum(counts.values()) == 100 and len(counts) == 50
-    assert max(counts.values()) <= 4
+    assert max(counts.values()) <= 6
     assert texts(dataset)[:10] == [str(i) for i in range(10)]

@@ -1,6 +1,8 @@
 """Items of one kind of images; what it shares with two domains is tested there."""
 import json
+import os
 import random
+import warnings
 
 import cv2
 import numpy as np
@@ -84,6 +86,36 @@ def test_a_broken_image_is_replaced_counted_and_named_once(root, monkeypatch):
     # From the last on, it goes on with the first.
     (root / '6.png').write_bytes(b'no image')
     assert dataset[6]['data_samples'][0].img_path == str(root / '0.png')
+
+
+def test_the_log_says_why_an_image_is_replaced_whatever_its_name(root, monkeypatch):
+    lines = []
+    monkeypatch.setattr(seeded_dataset, 'print_log', lambda text, **_: lines.append(text))
+    name = os.fsdecode(b'caf\xe9\n.png')
+    (root / name).write_bytes(b'no image')
+    (root / '0.png').unlink()
+    (root / '0.png').symlink_to(root / 'nowhere')
+    dataset = make(root, [dict(LOAD, ignore_empty=True), VIEWS])
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')  # one place is enough to say it
+        samples = [dataset[0]['data_samples'][0], dataset[7]['data_samples'][0]]
+    assert samples[1].skipped_images == [f'{root}/caf\\udce9\\n.png', f'{root}/0.png']
+    assert 'FileNotFoundError' in lines[0]
+    assert lines[1].endswith(f'{root}/caf\\udce9\\n.png is broken')
+    assert all('\n' not in line and line.encode() for line in lines)
+
+
+def test_many_that_are_left_out_have_many_substitutes_at_once(root, monkeypatch):
+    dataset = make(root, datasets=dict(type='mmengine.RepeatDataset', times=100, dataset=dict(
+        type='mmocr_da.UnlabelledDataset', img_dir=str(root))))
+    dataset.leave_out(range(350))
+    monkeypatch.setattr(seeded_dataset.np, 'flatnonzero', None)  # takes long in large data
+    chosen = [next(dataset._candidates(i, 0, 700)) for i in range(350)]
+    assert min(chosen) >= 350 and max(map(chosen.count, chosen)) < 8
+    assert chosen == [next(dataset._candidates(i, 0, 700)) for i in range(350)]
+    monkeypatch.undo()
+    dataset.leave_out(range(351, 700))
+    assert [*dataset._candidates(5, 0, 700)] == [350]
 
 
 def test_labels_stay_and_several_datasets_are_one(root):

@@ -1,6 +1,7 @@
 """Labels that are too long for the frames of a CTC model are named before training starts."""
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -112,6 +113,23 @@ def test_a_run_stops_before_its_first_iteration(toy, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match='1 of 6 labels need more frames than the 2'):
         runner.train()
     assert runner.iter == 0
+
+
+@pytest.mark.parametrize('skips, looked_at, again', [(False, 2, 0), (True, 5, 1)])
+def test_all_that_is_to_be_left_out_is_looked_for(monkeypatch, skips, looked_at, again):
+    seen, loops = [], []
+    monkeypatch.setattr(ctc_fit_hook, '_ctc_loss', lambda model: 'ctc')
+    monkeypatch.setattr(ctc_fit_hook, 'labels_of', lambda dataset: [(i, 'a') for i in range(5)])
+    monkeypatch.setattr(ctc_fit_hook, 'check_frames',
+                        lambda labels, *_: seen.extend(labels) or dataset.skip_unusable)
+    monkeypatch.setattr(ctc_fit_hook, 'load_anew', loops.append)
+    hook = CTCFitHook(max_labels=2)
+    hook._frames = lambda model, dataset: 3
+    dataset = SimpleNamespace(skip_unusable=skips)
+    hook.before_train(SimpleNamespace(
+        model=None, iter=0, max_iters=1, logger=None, train_loop='loop',
+        train_dataloader=SimpleNamespace(dataset=dataset)))
+    assert (len(seen), len(loops)) == (looked_at, again)
 
 
 def test_frames_are_counted_by_hand():

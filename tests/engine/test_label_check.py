@@ -2,16 +2,20 @@
 import json
 import logging
 import random
+import time
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 import torch
 from mmengine.registry import DATASETS, init_default_scope
+from mmengine.runner.loops import _InfiniteDataloaderIterator
 from mmocr.models.textrecog.module_losses import CEModuleLoss, CTCModuleLoss
+from torch.utils.data import DataLoader
 
 import mmocr_da.datasets  # noqa: F401
-from mmocr_da.engine.label_check import check_labels
+from mmocr_da.engine.label_check import LabelCheckHook, check_labels, load_anew
 
 LOAD = dict(type='mmocr.LoadImageFromFile')
 TEXT = dict(type='mmocr.LoadOCRAnnotations', with_text=True)
@@ -123,6 +127,24 @@ def test_unusable_labels_can_be_skipped(dataset, module_loss, check):
     assert data[1]['data_samples'].gt_text.item == 'ax'
     with pytest.raises(ValueError, match='no label is left. 2 of 2'):
         check(dataset('x', 'y', skip_unusable=True), module_loss())
+
+
+@pytest.mark.parametrize('persistent', [False, True])
+def test_what_mmengines_loop_has_loaded_before_is_loaded_anew(dataset, module_loss, persistent):
+    data = dataset('a', 'ax', 'b', skip_unusable=True)
+    loader = DataLoader(data, batch_size=3, num_workers=1, persistent_workers=persistent,
+                        collate_fn=lambda items: [x['data_samples'].gt_text.item for x in items])
+    loop = SimpleNamespace(dataloader=loader,
+                           dataloader_iterator=_InfiniteDataloaderIterator(loader))
+    while loop.dataloader_iterator._iterator._worker_result_queue.empty():
+        time.sleep(0.01)  # until the worker has loaded what is no longer wanted
+    decoder = SimpleNamespace(module_loss=module_loss())
+    LabelCheckHook().before_train(SimpleNamespace(
+        model=SimpleNamespace(decoder=decoder), train_dataloader=loader, train_loop=loop,
+        logger=logging.getLogger('labels')))
+    first, unknown, last = next(loop.dataloader_iterator)
+    assert (first, last) == ('a', 'b') and unknown in 'ab'
+    load_anew(SimpleNamespace(dataloader=loader))  # one that does not start so early
 
 
 def test_a_pipeline_that_changes_the_labels_is_not_judged_by_the_annotations(
