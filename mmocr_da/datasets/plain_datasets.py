@@ -1,6 +1,6 @@
 """From the datasets of a config to plain ones, each with a pipeline."""
 import unicodedata
-from typing import Iterable, List, Optional, Sequence, Union
+from typing import Iterable, Iterator, List, Optional, Sequence, Union
 
 from mmengine.dataset import BaseDataset, Compose, ConcatDataset, RepeatDataset
 from mmengine.registry import DATASETS as ALL_DATASETS
@@ -85,3 +85,13 @@ def set_pipeline(datasets: Iterable[BaseDataset], pipeline: Optional[Sequence], 
 def unique(datasets: Iterable[BaseDataset]) -> List[BaseDataset]:
     """Each dataset once, also if it is repeated."""
     return list({id(dataset): dataset for dataset in datasets}.values())
+
+
+def of_type(dataset, type_: type) -> Iterator[BaseDataset]:
+    """The datasets of a type in a dataset, at any depth of wrappers; none within another."""
+    if isinstance(dataset, type_):
+        yield dataset
+        return
+    for part in [*getattr(dataset, 'datasets', ()), getattr(dataset, 'dataset', None)]:
+        if part is not None:
+            yield from of_type(part, type_)

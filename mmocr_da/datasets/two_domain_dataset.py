@@ -3,10 +3,11 @@ from typing import List, Optional, Sequence, Tuple, Union
 
 from mmengine.dataset import BaseDataset
 from mmengine.structures import BaseDataElement
+from torch.utils.data import DataLoader
 
 from mmocr_da.registry import DATASETS
 
-from .plain_datasets import build_datasets, set_pipeline, unique
+from .plain_datasets import build_datasets, of_type, set_pipeline, unique
 from .seeded_dataset import SeededDataset
 from .seeded_sampler import Draw
 from .unlabelled_dataset import UnlabelledDataset
@@ -85,6 +86,23 @@ class TwoDomainDataset(SeededDataset):
         if is_target:
             _check_no_label(sample)
         sample.set_metainfo(dict(domain=DOMAINS[is_target]))
+
+
+def check_sampler(dataloader: DataLoader) -> None:
+    """Raise a ValueError if a dataloader would make batches of another mix than asked for."""
+    sampler, dataset = getattr(dataloader, 'sampler', None), dataloader.dataset
+    size = getattr(sampler, 'batch_size', None)
+    if size is not None and getattr(dataloader, 'batch_size', None) not in (None, size):
+        raise ValueError(
+            f'train_dataloader.batch_size must equal the batch_size of its '
+            f'{type(sampler).__name__}, got {dataloader.batch_size} and {size}: the mix of '
+            'domains would change from batch to batch')
+    if not hasattr(dataset, 'domain_sizes') and next(
+            of_type(dataset, TwoDomainDataset), None) is not None:
+        raise ValueError(
+            'TwoDomainDataset must be train_dataloader.dataset itself, so that a TwoDomainSampler '
+            f'can put both domains into each batch, got one within a {type(dataset).__name__}: put '
+            'the datasets into its source and target, and leave the wrapper out')
 
 
 def _without_labels(dataset: BaseDataset) -> UnlabelledDataset:

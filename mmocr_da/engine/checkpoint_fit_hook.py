@@ -50,7 +50,8 @@ class CheckpointFitHook(Hook):
             check_whole(unwrapped(runner.model), checkpoint,
                         f'the checkpoint {runner._load_from!r}')
             return
-        if self._checked != runner._load_from:
+        # Without a path in the config, the last checkpoint of the work directory is resumed.
+        if self._checked is None or self._checked != runner._load_from:
             self._check_training(runner, checkpoint)
         if runner._resume and isinstance(runner.optim_wrapper, OptimWrapper) \
                 and 'optimizer' in checkpoint:

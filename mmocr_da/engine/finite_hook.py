@@ -59,7 +59,7 @@ class FiniteHook(Hook):
                 runner.logger.warning(f'{message}. Mixed precision skips this step; '
                                       f'{self.patience} of them in a row stop the run')
             return
-        ctc = f'. {_CTC}' if not math.isfinite(values.get('loss_ctc', 0)) else ''
+        ctc = f'. {_CTC}' if math.isinf(values.get('loss_ctc', 0)) else ''
         raise ValueError(f'{message}. {_CAUSES}{ctc}')
 
     def _check_scale(self, runner) -> None:

@@ -1,11 +1,11 @@
 """Keep a record of which labels a run has seen."""
 import os.path as osp
-from typing import Iterator
 
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 
 from mmocr_da.datasets.label_fraction import LabelFraction
+from mmocr_da.datasets.plain_datasets import of_type
 from mmocr_da.outputs import output_file
 from mmocr_da.registry import HOOKS
 
@@ -21,7 +21,7 @@ class LabelSubsetHook(Hook):
 
     @master_only
     def before_train(self, runner) -> None:
-        found = list(_label_fractions(runner.train_loop.dataloader.dataset))
+        found = list(of_type(runner.train_loop.dataloader.dataset, LabelFraction))
         if not found:
             runner.logger.warning('LabelSubsetHook has nothing to record: the training data have '
                                   'no LabelFraction')
@@ -34,17 +34,6 @@ class LabelSubsetHook(Hook):
                 continue
             with output_file(path, 'LabelSubsetHook') as file:
                 file.write_text(text, encoding='utf-8', newline='\n')
-
-
-def _label_fractions(dataset) -> Iterator[LabelFraction]:
-    """All in a dataset, at any depth of wrappers."""
-    if isinstance(dataset, LabelFraction):
-        yield dataset
-        return
-    inner = [*getattr(dataset, 'datasets', ()), getattr(dataset, 'dataset', None)]
-    for part in inner:
-        if part is not None:
-            yield from _label_fractions(part)
 
 
 def _describe(dataset: LabelFraction) -> str:

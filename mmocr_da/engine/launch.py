@@ -113,8 +113,8 @@ def check_dictionary(cfg: Config, checkpoint: Optional[str], fine_tuning: bool =
     """Raise a ValueError if ``checkpoint`` was trained with another dictionary than the config's.
 
     Its classifier would load where the sizes agree, and read one character for another. In
-    ``fine_tuning``, a model without objectives gets a warning only: it may be meant to change its
-    alphabet.
+    ``fine_tuning``, a model without objectives, or with its decoder among ``new_parts``, gets a
+    warning only: it may be meant to change its alphabet.
 
     The checkpoint's dictionary is that of the config that MMEngine saves with it. Where there is
     none to be found, and for remote checkpoints, nothing is checked.
@@ -143,12 +143,20 @@ def check_dictionary(cfg: Config, checkpoint: Optional[str], fine_tuning: bool =
         f'the checkpoint must be trained with the dictionary of the config, got {checkpoint!r} '
         f'with {theirs.num_classes} classes against {ours.num_classes}: class {index} is {there} '
         f'there and {here} here. ')
-    if cfg.model.get('objectives') or not fine_tuning:
+    if not fine_tuning or cfg.model.get('objectives') and not _is_new(cfg, 'decoder'):
         raise ValueError(
             f'{message}Set model.decoder.dictionary to what the checkpoint has, {arguments}, or '
-            'train the source model with the dictionary of this config')
+            'train the source model with the dictionary of this config'
+            + (", or set new_parts=['decoder'] to learn the characters anew" * fine_tuning))
     print_log(f'{message}Its classifier has to learn the characters anew.', logger='current',
               level=logging.WARNING)
+
+
+def _is_new(cfg: Config, part: str) -> bool:
+    """Whether ``new_parts`` of the config names a part or something within it."""
+    names = cfg.get('new_parts') or ()
+    return any(str(name).split('.')[0] == part
+               for name in ([names] if isinstance(names, str) else names))
 
 
 def _dictionary_of(text: str) -> Dict:

@@ -48,20 +48,9 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
         # MMOCR's vis_scheduler.py trains on a list: there are no data to check, and no sampler.
         if isinstance(dataloader, DataLoader):
             add_guards(runner)
-        sampler = getattr(dataloader, 'sampler', None)
-        size = getattr(sampler, 'batch_size', None)
-        if size is not None and dataloader.batch_size not in (None, size):
-            raise ValueError(
-                f'train_dataloader.batch_size must equal the batch_size of its '
-                f'{type(sampler).__name__}, got {dataloader.batch_size} and {size}: the mix of '
-                'domains would change from batch to batch')
 
     def run(self) -> torch.nn.Module:
         """Launch training."""
-        if self._iter >= self._max_iters:
-            self.runner.logger.warning(
-                f'Nothing to do: the checkpoint is of iteration {self._iter}, and '
-                f'train_cfg.max_iters is {self._max_iters}. Raise it to train on')
         self.runner.call_hook('before_train')
         # As in MMEngine, the whole training is one big epoch to the hooks.
         self.runner.call_hook('before_train_epoch')

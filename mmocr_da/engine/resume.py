@@ -9,8 +9,11 @@ from torch import nn
 
 from .checkpoint_fit import load_fitting, some, weights_of
 
-#: Settings of a dataloader that batches do not depend on.
-_SPEED_ONLY = ('num_workers', 'persistent_workers', 'pin_memory', 'prefetch_factor')
+#: Settings whose state is in the checkpoint, which replaces them.
+_IN_CHECKPOINT = ('optim_wrapper.optimizer', 'optim_wrapper.paramwise_cfg',
+                  'optim_wrapper.loss_scale', 'param_scheduler')
+#: Settings that a resumed run does not depend on: of speed, and of the first start.
+_WITHOUT_EFFECT = ('num_workers', 'persistent_workers', 'pin_memory', 'prefetch_factor', 'init_cfg')
 _MISSING = object()
 
 Change = Tuple[str, Any, Any]
@@ -26,15 +29,16 @@ def check_resume(model: nn.Module, cfg: Config, checkpoint: dict, path: str) -> 
     _check_model(model, checkpoint, path, changes)
     _check_optimizer(changes, path)
     _check_length(checkpoint, cfg, path)
-    ignored = [c for c in changes if c[0].startswith(('optim_wrapper.', 'param_scheduler'))]
+    ignored = [c for c in changes if c[0].startswith(_IN_CHECKPOINT)]
     if ignored:
         _warn(f'--resume takes the optimizer and its schedules from {path}, so that these changes '
               f'of the config have NO effect: {_listed(ignored)}. {_go_on(path)}')
-    data = [c for c in changes if c[0].startswith('train_dataloader')
-            and c[0].split('.')[-1] not in _SPEED_ONLY]
-    if data:
-        _warn('the training data differ from those of the checkpoint, so that the resumed run is '
-              f'not the one that a run without a stop would have been: {_listed(data)}')
+    others = [c for c in changes if c not in ignored
+              and c[0].startswith(('train_dataloader', 'model.', 'optim_wrapper.'))
+              and c[0].split('.')[-1] not in _WITHOUT_EFFECT]
+    if others:
+        _warn('these settings differ from those of the checkpoint, so that the resumed run is '
+              f'not the one that a run without a stop would have been: {_listed(others)}')
 
 
 def changed_settings(checkpoint: dict, cfg: Config) -> List[Change]:
@@ -44,11 +48,19 @@ def changed_settings(checkpoint: dict, cfg: Config) -> List[Change]:
     one, or if one of them is not text alone, nothing is known to differ.
     """
     try:
-        old = read_config(checkpoint['meta']['cfg'])
-        new = read_config(cfg.pretty_text)
-    except (KeyError, TypeError, SyntaxError, ValueError):
+        old, new = (_by_type(read_config(text))
+                    for text in (checkpoint['meta']['cfg'], cfg.pretty_text))
+    except (AttributeError, KeyError, TypeError, SyntaxError, ValueError):
         return []
     return list(_differences(old, new))
+
+
+def _by_type(settings: Dict[str, Any]) -> Dict[str, Any]:
+    """Objectives in the order of their types, as their order in a config changes nothing."""
+    objectives = (settings.get('model') or {}).get('objectives')
+    if isinstance(objectives, list):
+        objectives.sort(key=lambda cfg: str(cfg.get('type')))
+    return settings
 
 
 def read_config(text: str) -> Dict[str, Any]:
@@ -116,7 +128,12 @@ def _check_length(checkpoint: dict, cfg: Config, path: str) -> None:
     train_cfg = cfg.get('train_cfg') or {}
     for unit in ('iter', 'epoch'):
         end, done = train_cfg.get(f'max_{unit}s'), (checkpoint.get('meta') or {}).get(unit)
-        if isinstance(end, int) and isinstance(done, int) and done > end:
+        if not isinstance(end, int) or not isinstance(done, int):
+            continue
+        if done == end:
+            _warn(f'Nothing to do: {path} was trained for {done} {unit}s, and '
+                  f'train_cfg.max_{unit}s is {end}. Raise it to train on')
+        if done > end:
             raise ValueError(f'train_cfg.max_{unit}s must be at least the {done} {unit}s that '
                              f'{path!r} was trained for, got {end}: there is nothing to do. Raise '
                              'it, or test the checkpoint')

@@ -7,6 +7,7 @@ from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.hooks import CheckpointHook, EarlyStoppingHook, Hook, LoggerHook
 from mmengine.runner import IterBasedTrainLoop
 
+from mmocr_da.datasets.two_domain_dataset import check_sampler
 from mmocr_da.registry import HOOKS
 
 Directions = Dict[str, Optional[str]]
@@ -21,12 +22,14 @@ class SettingsHook(Hook):
     * ``save_best`` and ``EarlyStoppingHook`` must name a metric that the validation gives, and ask
       for the better one. Which one is better is tried out: each metric of MMOCR and of this package
       is computed for a right and for a wrong prediction.
+    * The sampler must be one that the dataset and the batch size fit.
     * Schedules and checkpoints that count epochs do nothing in a loop that counts iterations.
     """
 
     priority = 'VERY_HIGH'
 
     def before_train(self, runner) -> None:
+        check_sampler(runner.train_dataloader)
         by_iter = isinstance(runner.train_loop, IterBasedTrainLoop)
         end = runner.max_iters if by_iter else runner.max_epochs
         self._check_watched(runner, end, 'iterations' if by_iter else 'epochs')
@@ -37,7 +40,9 @@ class SettingsHook(Hook):
                     'CheckpointHook counts epochs and the training loop iterations: no checkpoint '
                     'is written before the end. Set default_hooks.checkpoint=dict(by_epoch=False, '
                     'interval=...)')
-            if isinstance(hook, LoggerHook) and hook.interval > runner.max_iters > 0:
+            # At the end of an epoch it logs in any case.
+            if isinstance(hook, LoggerHook) and runner.max_iters > 0 and runner.max_iters < min(
+                    hook.interval, len(runner.train_dataloader)):
                 runner.logger.warning(
                     f'LoggerHook logs every {hook.interval} iterations and the training ends after '
                     f'{runner.max_iters}: nothing of it is logged. Lower '

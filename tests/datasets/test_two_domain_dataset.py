@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from mmengine.dataset import pseudo_collate
+from mmengine.dataset import ConcatDataset, RepeatDataset, pseudo_collate
 from mmengine.registry import DATASETS, init_default_scope
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 import mmocr_da.datasets  # noqa: F401
 from mmocr_da.datasets import SeededSampler, TwoDomainDataset, TwoDomainSampler, seeded_dataset
 from mmocr_da.datasets.seeded_sampler import Draw
+from mmocr_da.datasets.two_domain_dataset import check_sampler
 
 
 class Noise:
@@ -324,3 +325,16 @@ def test_built_datasets_are_taken_as_they_are(root):
     dataset = TwoDomainDataset(source, labelled(root, 'target') | dict(type='mmocr.OCRDataset'),
                                pipeline=PIPELINE)
     assert dataset.datasets[0] is source
+
+
+@pytest.mark.parametrize('wrap', [
+    lambda cfg: RepeatDataset(cfg, 2), lambda cfg: ConcatDataset([cfg])])
+def test_a_wrapper_that_hides_the_domains_from_the_sampler_is_an_error(root, wrap):
+    dataset = make(root)
+    sampler = TwoDomainSampler(dataset, batch_size=4)
+    check_sampler(DataLoader(dataset, batch_size=4, sampler=sampler))
+    check_sampler(DataLoader(RepeatDataset(dataset.datasets[0], 2)))
+    wrapped = wrap(dict(type='mmocr_da.TwoDomainDataset', source=labelled(root, 'source'),
+                        target=labelled(root, 'target'), pipeline=PIPELINE))
+    with pytest.raises(ValueError, match=f'dataset itself.* a {type(wrapped).__name__}: '):
+        check_sampler(DataLoader(wrapped, batch_size=4))

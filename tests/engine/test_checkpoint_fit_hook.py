@@ -59,6 +59,17 @@ def test_without_our_tool_it_stops_before_the_first_iteration(toy, foreign, tmp_
         runner.train()
 
 
+def test_a_run_that_resumes_by_itself_is_checked_too(toy, trained, tmp_path):
+    """As by ``--resume`` of MMOCR's ``tools/train.py``, which names no file."""
+    (tmp_path / 'last_checkpoint').write_text(str(trained / 'iter_2.pth'))
+    runner = runner_of(toy, tmp_path, resume=True, **{
+        'train_cfg.max_iters': 3, 'optim_wrapper.optimizer': dict(
+            _delete_=True, type='Adam', lr=1e-3)})
+    runner.register_hook(Steps())
+    with pytest.raises(ValueError, match="iter_2.pth' of another: .* 'SGD' -> 'Adam'"):
+        runner.train()
+
+
 def test_parts_named_in_the_config_may_start_at_random(toy, trained, run_tool, tmp_path):
     checkpoint = torch.load(trained / 'iter_2.pth', weights_only=True)
     weights = {key.replace('decoder.', 'predictor.'): value

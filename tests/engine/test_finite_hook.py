@@ -16,18 +16,19 @@ from mmocr_da.engine.finite_hook import FiniteHook
 class Net(BaseModel):
     """Its loss, gradient or weight is not finite in chosen iterations."""
 
-    def __init__(self, loss=(), gradient=(), weight=(), name='loss_ce'):
+    def __init__(self, loss=(), gradient=(), weight=(), name='loss_ce', value=math.nan):
         super().__init__()
         self.layer = nn.Linear(2, 1)
         self.register_buffer('mask', torch.full((2, ), -math.inf))  # as in SVTR
         self.loss, self.gradient, self.weight, self.name = loss, gradient, weight, name
+        self.value = value
         self.step = 0
 
     def forward(self, inputs, data_samples, mode='tensor'):
         self.step += 1
         out = self.layer(torch.stack(inputs)).sum()
         if self.step in self.loss:
-            out = out * math.nan
+            out = out * self.value
         if self.step in self.gradient:
             out = out + (out * 0).clamp(min=0).sqrt()  # 0, with an infinite gradient
         if self.step in self.weight:
@@ -71,7 +72,10 @@ def test_the_first_loss_that_is_no_number_stops_with_its_batch(tmp_path):
 
 def test_with_ctc_the_usual_cause_is_told(tmp_path):
     with pytest.raises(ValueError, match='infinite for a label that needs more frames'):
+        train(tmp_path, Net(loss=(1, ), name='loss_ctc', value=math.inf))
+    with pytest.raises(ValueError, match='loss_ctc=nan') as error:  # of weights that diverged
         train(tmp_path, Net(loss=(1, ), name='loss_ctc'))
+    assert 'frames' not in str(error.value)
 
 
 def test_ruined_weights_are_not_saved(tmp_path):

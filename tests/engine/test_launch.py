@@ -197,6 +197,19 @@ def test_fine_tuning_a_plain_recognizer_to_another_alphabet_warns(dictionary, tm
     assert len(warnings) == 2 and "class 2 is '<PAD>' there and 'c' here" in warnings[0]
 
 
+def test_an_adaptation_to_another_alphabet_needs_the_setting(dictionary, tmp_path, warnings):
+    path = checkpoint_of(recognizer(dictionary('ab')).pretty_text, tmp_path)
+    cfg = recognizer(dictionary('abc'))
+    with pytest.raises(ValueError, match=r"or set new_parts=\['decoder'\] to learn"):
+        launch.check_dictionary(cfg, path, fine_tuning=True)
+    for new_parts in ('decoder', ['backbone', 'decoder.decoder']):
+        cfg.new_parts = new_parts
+        launch.check_dictionary(cfg, path, fine_tuning=True)
+        with pytest.raises(ValueError, match='with 3 classes .* of this config$'):
+            launch.check_dictionary(cfg, path)
+
+
+
 @pytest.mark.parametrize('name', ['CRNN', 'mmocr_da.WithBIN'])
 def test_the_dictionary_is_found_in_any_spelling_of_a_config(dictionary, tmp_path, name):
     cfg = recognizer(dictionary('abc'), of=name)

@@ -40,18 +40,21 @@ def test_what_cannot_be_resumed_is_an_error_that_says_what_changed(resumed, opti
         resumed(option)
 
 
-def test_settings_without_effect_and_other_data_are_named(resumed):
+def test_settings_without_effect_and_those_with_one_are_named(resumed):
     log = resumed('optim_wrapper.optimizer.lr=0.5', 'train_dataloader.batch_size=2',
-                  'train_dataloader.sampler.batch_size=2', 'train_dataloader.pin_memory=False')
+                  'train_dataloader.sampler.batch_size=2', 'train_dataloader.pin_memory=False',
+                  'optim_wrapper.clip_grad.max_norm=5', 'model.supervised_weight=0.5')
     assert 'have NO effect: optim_wrapper.optimizer.lr: 0.1 -> 0.5. To go on' in log
-    assert ('the training data differ from those of the checkpoint' in log
-            and 'train_dataloader.batch_size: 4 -> 2, train_dataloader.sampler.batch_size: 4 -> 2'
-            in log and 'pin_memory: ' not in log.split('the training data differ')[1])
+    changes, = (line for line in log.splitlines() if 'these settings differ from those' in line)
+    for change in ('model.supervised_weight: nothing -> 0.5', 'train_dataloader.batch_size: 4 -> 2',
+                   'train_dataloader.sampler.batch_size: 4 -> 2', 'optim_wrapper.clip_grad: '):
+        assert change in changes
+    assert 'pin_memory' not in changes
 
 
 def test_the_same_config_is_resumed_without_a_word(resumed):
     log = resumed()
-    assert 'NO effect' not in log and 'the training data differ' not in log
+    assert 'NO effect' not in log and 'settings differ' not in log
 
 
 def test_an_older_checkpoint_is_resumed(resumed, trained, tmp_path):
@@ -65,8 +68,18 @@ def test_an_older_checkpoint_is_resumed(resumed, trained, tmp_path):
 def test_a_finished_run_says_that_there_is_nothing_to_do(toy, trained, run_tool, tmp_path):
     run_tool('train', toy, '--work-dir', tmp_path / 'run', '--resume', trained / 'iter_2.pth',
              '--cfg-options', f'experiment_name={tmp_path.name}')
-    assert ('Nothing to do: the checkpoint is of iteration 2, and train_cfg.max_iters is 2'
+    assert ("iter_2.pth was trained for 2 iters, and train_cfg.max_iters is 2. Raise it to train on"
             in log_of(tmp_path / 'run'))
+
+
+def test_epochs_of_mmengines_loop_are_counted_too(monkeypatch):
+    said = []
+    monkeypatch.setattr(resume, '_warn', said.append)
+    for done in (1, 2):
+        resume._check_length(dict(meta=dict(epoch=done, iter=9)),
+                             Config(dict(train_cfg=dict(max_epochs=2))), 'x.pth')
+    assert said == ['Nothing to do: x.pth was trained for 2 epochs, and train_cfg.max_epochs is 2. '
+                    'Raise it to train on']
 
 
 def train(names, steps, optimizer_type, state=None, saved=None):
@@ -120,5 +133,13 @@ def test_changes_are_found_at_any_depth():
     changes = resume.changed_settings(dict(meta=dict(cfg=old.pretty_text)), new)
     assert resume._listed(changes) == (
         'a.b[1].c: 2 -> 4, gone: 1 -> nothing, came: nothing -> [5]')
-    for broken in ({}, dict(meta=dict(cfg='a = (')), dict(meta=dict(cfg=None))):
+    for order in ([2, 1], [1, 2]):  # of objectives, which have names
+        old = Config(dict(model=dict(objectives=[dict(type=f't{i}', weight=i) for i in order])))
+        new = Config(dict(model=dict(objectives=[dict(type='t1', weight=1), dict(type='t2')])))
+        assert resume._listed(resume.changed_settings(
+            dict(meta=dict(cfg=old.pretty_text)), new)) == (
+                'model.objectives[1].weight: 2 -> nothing')
+    for cfg in ('a = (', 'model = f(3)', None):
+        assert resume.changed_settings(dict(meta=dict(cfg=cfg)), new) == []
+    for broken in ({}, dict(meta={})):
         assert resume.changed_settings(broken, new) == []

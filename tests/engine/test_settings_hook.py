@@ -81,6 +81,7 @@ def test_what_cannot_work_is_an_error(start, hook, options, message):
     (None, dict(validates=False)),
     (None, dict(val_interval=3)),
     (CheckpointHook(by_epoch=False), {}),
+    (LoggerHook(interval=50), dict(_max_iters=3)),  # an epoch has 3, and is logged at its end
 ])
 def test_what_works_is_left_alone(start, hook, options):
     assert start(hook, **options) == []
