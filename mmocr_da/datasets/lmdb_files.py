@@ -16,7 +16,8 @@ def open_lmdb(path: str):
     LMDB forbids to open a path twice in a process, and to use it after a fork: hence one
     environment per path and process, kept here and not in a dataset, which may be pickled.
     """
-    path = osp.realpath(path)
+    inner = osp.join(path, 'data.mdb')
+    path = osp.realpath(inner if osp.isfile(inner) else path)
     process, environment = _environments.get(path, (None, None))
     if process != os.getpid():
         if environment is not None:
@@ -82,24 +83,23 @@ def database_of(dataset):
 
 def _open(path: str):
     import lmdb
-    if osp.isdir(path) and not osp.isfile(osp.join(path, 'data.mdb')):
+    if osp.isdir(path):
         inner = sorted(entry.name for entry in os.scandir(path)
                        if osp.isfile(osp.join(entry.path, 'data.mdb')))
         below = (f'; below it are LMDBs: {", ".join(inner[:10])}. Give each as a dataset of its '
                  'own, in a list') if inner else ''
         raise ValueError(f'an LMDB is a folder with a file data.mdb, got {path!r} without{below}')
     try:
-        environment = lmdb.open(path, subdir=osp.isdir(path), readonly=True, lock=False,
+        environment = lmdb.open(path, subdir=False, readonly=True, lock=False,
                                 readahead=False, meminit=False, max_readers=1)
     except lmdb.Error as error:
         raise ValueError(
-            f'an LMDB is needed, got {path!r}, which is none: {error}') from error
+            f'an LMDB is needed, got {path!r}, which cannot be opened: {error}') from error
     # A page that is not in the file is a bus error, which ends the process without a word.
     needed = (environment.info()['last_pgno'] + 1) * environment.stat()['psize']
-    file = osp.join(path, 'data.mdb') if osp.isdir(path) else path
-    if osp.getsize(file) < needed:
+    if osp.getsize(path) < needed:
         environment.close()
-        raise ValueError(f'an LMDB must be whole, got {file!r} of {osp.getsize(file)} bytes, of '
+        raise ValueError(f'an LMDB must be whole, got {path!r} of {osp.getsize(path)} bytes, of '
                          f'which {needed} are needed: it was cut off; copy or download it again')
     return environment
 

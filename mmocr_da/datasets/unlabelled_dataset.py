@@ -1,5 +1,6 @@
 """Images of one domain, without their text."""
 import copy
+import os
 import os.path as osp
 from typing import List, Optional, Sequence, Union
 
@@ -72,9 +73,12 @@ class UnlabelledDataset(BaseDataset):
         return [dict(data, instances=copy.deepcopy(self.instances)) for data in data_list]
 
     def _load_img_dir(self, folders: Union[str, Sequence[str]]) -> List[dict]:
-        folders = [folders] if isinstance(folders, str) else list(folders)
+        folders = [folders] if isinstance(folders, (str, os.PathLike)) else folders
+        folders = [os.fspath(folder) for folder in folders]
+        if not folders:
+            raise ValueError('img_dir must be a folder or a list of folders, got an empty list')
         for folder in folders:
-            if not isinstance(folder, str) or not osp.isdir(folder):
+            if not osp.isdir(folder):
                 raise ValueError(f'img_dir must be an existing folder, got {folder!r}; check the '
                                  'path, relative ones start at the current directory; of several '
                                  'folders, give a list')

@@ -56,7 +56,7 @@ def test_a_file_that_is_cut_off_is_an_error_and_no_bus_error(path, keep):
 @pytest.mark.parametrize('size', [0, 100])
 def test_what_is_no_lmdb_is_named(path, size):
     os.truncate(f'{path}/data.mdb', size)
-    with pytest.raises(ValueError, match='an LMDB is needed, got .*lmdb., which is none'):
+    with pytest.raises(ValueError, match='an LMDB is needed, got .*, which cannot be opened'):
         DATASETS.build(dict(type='mmocr_da.UnlabelledDataset', lmdb=path))
 
 
@@ -123,9 +123,10 @@ def test_a_process_does_not_use_the_environment_of_its_parent(path):
 
 def _owner(path):
     lmdb_files.open_lmdb(path)
-    return lmdb_files._environments[os.path.realpath(path)][0]
+    return lmdb_files._environments[os.path.realpath(f'{path}/data.mdb')][0]
 
 
 def test_a_process_keeps_one_environment_per_real_path(path, tmp_path):
     (tmp_path / 'link').symlink_to(path)
-    assert lmdb_files.open_lmdb(str(tmp_path / 'link')) is lmdb_files.open_lmdb(path)
+    for same in (f'{tmp_path}/link', f'{path}/', f'{path}/data.mdb'):
+        assert lmdb_files.open_lmdb(same) is lmdb_files.open_lmdb(path)

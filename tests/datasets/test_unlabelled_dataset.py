@@ -67,7 +67,7 @@ def texts(dataset):
 
 
 def test_a_folder_is_read_recursively_and_in_order(folder):
-    dataset = build(img_dir=str(folder))
+    dataset = build(img_dir=folder)
     assert greys(dataset) == [0, 10, 20]
     assert texts(dataset) == {''}
 
@@ -132,6 +132,7 @@ def test_detectors_get_images_without_instances(folder):
     (dict(), 'exactly one of .* got none'),
     (dict(img_dir='a', lmdb='b'), 'got img_dir, lmdb'),
     (dict(img_dir='/no/such/folder'), "existing folder, got '/no/such/folder'"),
+    (dict(img_dir=[]), 'got an empty list'),
     (dict(img_dir='{tmp}/empty'), 'must hold images .* none in it or below'),
     (dict(img_list='/no/such/list'), 'existing text file'),
     (dict(img_list='{tmp}/empty.txt'), 'empty file'),
