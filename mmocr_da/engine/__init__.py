@@ -1,4 +1,5 @@
 """Training: a runner goes in; loops, hooks and schedules steer it and resume where it stopped."""
+from .buffers_hook import SavedBuffersHook
 from .checkpoint_fit_hook import CheckpointFitHook
 from .ctc_fit_hook import CTCFitHook
 from .encoder_hooks import EncoderExportHook, FreezeHook
@@ -20,6 +21,6 @@ __all__ = [
     'CTCFitHook', 'CheckpointFitHook', 'EncoderExportHook', 'FiniteHook', 'FreezeHook', 'GateHook',
     'GateOptimWrapperConstructor', 'InverseDecayLR', 'InverseDecayParamScheduler',
     'LabelCheckHook', 'LabelSubsetHook', 'NotesHook', 'OperatorsHook', 'PaintingHook',
-    'RepresentationHook', 'ResumableIterBasedTrainLoop', 'SettingsHook', 'SurrogateExportHook',
-    'SurrogateWatchHook'
+    'RepresentationHook', 'ResumableIterBasedTrainLoop', 'SavedBuffersHook', 'SettingsHook',
+    'SurrogateExportHook', 'SurrogateWatchHook'
 ]

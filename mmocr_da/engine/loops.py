@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 from mmocr_da.datasets.notes import data_samples_of
 from mmocr_da.registry import LOOPS
 
+from .buffers_hook import SavedBuffersHook
 from .guards import add_guards
 
 
@@ -48,6 +49,7 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
         # MMOCR's vis_scheduler.py trains on a list: there are no data to check, and no sampler.
         if isinstance(dataloader, DataLoader):
             add_guards(runner)
+            runner.register_hook(SavedBuffersHook())
 
     def run(self) -> torch.nn.Module:
         """Launch training."""

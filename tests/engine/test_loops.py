@@ -12,6 +12,7 @@ from torch import nn
 
 from mmocr_da.datasets import TwoDomainDataset
 from mmocr_da.datasets.seeded_dataset import data_samples_of
+from mmocr_da.engine.buffers_hook import SavedBuffersHook
 from mmocr_da.engine.loops import ResumableIterBasedTrainLoop
 
 ITERATIONS = 11  # with 4 batches to an epoch
@@ -245,3 +246,9 @@ def test_data_samples_of_several_views_are_found():
 
 def test_the_loop_is_mmengines_loop():
     assert issubclass(ResumableIterBasedTrainLoop, IterBasedTrainLoop)
+
+
+def test_processes_save_the_same_running_statistics(make):
+    runner = make('buffers')
+    assert runner.train_loop.dataloader.batch_size == 4  # it is built now
+    assert any(isinstance(hook, SavedBuffersHook) for hook in runner.hooks)
