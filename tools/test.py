@@ -2,6 +2,7 @@
 import argparse
 import os
 import os.path as osp
+import time
 from typing import Optional
 
 import mmocr_da  # noqa: F401  before anything of MMOCR: it settles which versions may meet
@@ -53,6 +54,8 @@ def parse_args():
     args = parser.parse_args()
     if args.show and args.show_dir:
         parser.error('--show and --show-dir cannot be set at the same time')
+    if args.font and not (args.show or args.show_dir):
+        parser.error('--font needs --show or --show-dir')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
 
@@ -68,7 +71,8 @@ def trigger_visualization_hook(cfg: Config, args) -> None:
     if args.show:
         hook.update(show=True, wait_time=args.wait_time)
     if args.show_dir:
-        cfg.visualizer['save_dir'] = args.show_dir
+        # Of its own: the images of an earlier run have the same names.
+        cfg.visualizer['save_dir'] = osp.join(args.show_dir, time.strftime('%Y%m%d_%H%M%S'))
         cfg.visualizer['vis_backends'] = [dict(type='LocalVisBackend')]
     set_font(cfg, args.font)
 

@@ -1,6 +1,7 @@
 import json
 import os
 import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -155,7 +156,9 @@ def test_test_paints_every_image(toy, trained, run_tool, tmp_path):
     # A second visualizer of the same name would be the first one, with its folder.
     run_tool('test', toy, trained / 'iter_2.pth', '--work-dir', tmp_path / 'run', '--show-dir',
              tmp_path / 'shown', '--cfg-options', 'visualizer.name=painter')
-    assert len(list((tmp_path / 'shown').rglob('*.png'))) == 12
+    folder, = (tmp_path / 'shown').iterdir()
+    assert re.fullmatch(r'\d{8}_\d{6}', folder.name)
+    assert len(list(folder.rglob('*.png'))) == 12
 
 
 @pytest.mark.parametrize('arguments, message', [
@@ -165,6 +168,12 @@ def test_test_paints_every_image(toy, trained, run_tool, tmp_path):
 def test_test_says_what_the_config_lacks(toy, trained, run_tool, arguments, message):
     with pytest.raises(ValueError, match=message):
         run_tool('test', toy, trained / 'iter_2.pth', *arguments)
+
+
+def test_a_font_without_a_picture_is_an_error(toy, run_tool, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        run_tool('test', toy, tmp_path / 'toy.pth', '--font', 'DejaVu Serif')
+    assert '--font needs --show or --show-dir' in capsys.readouterr().err
 
 
 def test_two_processes_train_without_a_gpu(toy, run_tool, tmp_path):
