@@ -2,6 +2,7 @@
 import os.path as osp
 from typing import Sequence
 
+import mmcv
 from mmengine.structures import BaseDataElement
 from mmocr.engine.hooks import VisualizationHook
 
@@ -27,7 +28,7 @@ class PaintingHook(VisualizationHook):
             content = content_in_lmdb(path)
             data = dict(img_path=path) if content is None else dict(img_path=path, content=content)
             self._visualizer.add_datasample(
-                osp.splitext(osp.basename(path))[0], loader(data)['img'][..., ::-1],
+                osp.splitext(osp.basename(path))[0], mmcv.bgr2rgb(loader(data)['img']),
                 data_sample=output, draw_gt=self.draw_gt, draw_pred=self.draw_pred,
                 show=self.show, wait_time=self.wait_time, pred_score_thr=self.score_thr,
                 step=batch_idx)

@@ -33,7 +33,7 @@ def test_text_in_an_alpha_channel_is_painted_on_white(paint, tmp_path):
     image[2:5, 3:6, 3] = 255
     cv2.imwrite(str(tmp_path / 'a.png'), image)
     name, painted = paint(tmp_path / 'a.png')
-    assert name == 'a'
+    assert name == 'a' and painted.flags.c_contiguous
     np.testing.assert_array_equal(painted, np.repeat(255 - image[..., 3:], 3, axis=2))
 
 
