@@ -180,7 +180,7 @@ def test_a_second_checkpoint_of_an_iteration_writes_nothing(tmp_path):
 
     with patch('os.replace', wraps=os.replace) as replace:
         assert [save(3, 1.), save(3, 2.), save(6, 3.)] == [1, 1, 3]
-    assert replace.call_count == 2
+    assert sum(str(call.args[1]).endswith('.pth') for call in replace.call_args_list) == 2
 
 
 def test_a_run_killed_while_writing_leaves_no_half_file(tmp_path):

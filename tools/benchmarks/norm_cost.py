@@ -27,6 +27,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmocr_da.cpu import M_MMAP_MAX
 from mmocr_da.models.layers.batch_instance_norm import BatchInstanceNorm2d
 
 SHAPES = ((64, 64, 32, 100), (16, 256, 8, 25))
@@ -110,6 +111,7 @@ def peak_bytes(step: Callable[[], None], device: str) -> int:
     # From 64 KiB on, memory comes from the system and goes back to it. Not in the main thread,
     # where the C library first hands out what the imports have left behind.
     libc, mmap_threshold = ctypes.CDLL(None), -3
+    libc.mallopt(M_MMAP_MAX, 65536)  # its default, where `keep_memory` has been called
     libc.mallopt(mmap_threshold, 64 << 10)
     try:
         with ThreadPoolExecutor(1) as thread:
