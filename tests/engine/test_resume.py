@@ -68,7 +68,7 @@ def test_an_older_checkpoint_is_resumed(resumed, trained, tmp_path):
 def test_a_finished_run_says_that_there_is_nothing_to_do(toy, trained, run_tool, tmp_path):
     run_tool('train', toy, '--work-dir', tmp_path / 'run', '--resume', trained / 'iter_2.pth',
              '--cfg-options', f'experiment_name={tmp_path.name}')
-    assert ("iter_2.pth was trained for 2 iters, and train_cfg.max_iters is 2. Raise it to train on"
+    assert ('iter_2.pth was trained for 2 iters, and train_cfg.max_iters is 2. Raise it to train on'
             in log_of(tmp_path / 'run'))
 
 
