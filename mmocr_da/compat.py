@@ -58,7 +58,7 @@ def apply():
 
 @contextlib.contextmanager
 def no_grad():
-    """``torch.no_grad()`` that leaves autocast nothing to reuse behind it.
+    """``torch.no_grad()`` that leaves autocast nothing to reuse after it.
 
     Symptom: under autocast, a pass without gradients and then one with them through the same
     weights: the second reuses the first one's casts of the weights, which have no gradient, and

@@ -147,8 +147,8 @@ def check_dictionary(cfg: Config, checkpoint: Optional[str], fine_tuning: bool =
         raise ValueError(
             f'{message}Set model.decoder.dictionary to what the checkpoint has, {arguments}, or '
             'train the source model with the dictionary of this config'
-            + (", or set new_parts=['decoder'] to learn the characters anew" * fine_tuning))
-    print_log(f'{message}Its classifier has to learn the characters anew.', logger='current',
+            + (", or set new_parts=['decoder'] to learn the characters again" * fine_tuning))
+    print_log(f'{message}Its classifier has to learn the characters again.', logger='current',
               level=logging.WARNING)
 
 

@@ -75,7 +75,7 @@ class SettingsHook(Hook):
                     'val_dataloader, val_evaluator and val_cfg, or remove it')
             return
         if runner.val_begin > end:
-            message = (f'val_begin={runner.val_begin} is behind the end of the training, {end} '
+            message = (f'val_begin={runner.val_begin} is after the end of the training, {end} '
                        f'{unit}: it is never validated')
             if watched:
                 raise ValueError(f'{message}, which {watched[0][0]} needs; lower val_begin')

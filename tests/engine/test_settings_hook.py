@@ -59,7 +59,7 @@ def best(key, rule=None):
     (best('source/recog/word_acc', 'less'), {}, "set rule='greater'"),
     (best('auto'), {}, "'auto' means 'source/recog/cer', .* got None; set rule='less'"),
     (best('auto', 'greater'), {}, "'greater', under which the worst one of source/recog/cer"),
-    (best('auto', 'less'), dict(val_begin=3), 'val_begin=3 is behind the end of the training, 2 '
+    (best('auto', 'less'), dict(val_begin=3), 'val_begin=3 is after the end of the training, 2 '
      "iterations: .* which save_best='auto' needs"),
     (best('auto', 'less'), dict(validates=False), "save_best='auto' needs a validation, got a"),
     (EarlyStoppingHook(monitor='recog/word_acc'), {},
@@ -88,7 +88,7 @@ def test_what_works_is_left_alone(start, hook, options):
 
 
 @pytest.mark.parametrize('hook, options, message', [
-    (None, dict(val_begin=3), 'val_begin=3 is behind the end of the training'),
+    (None, dict(val_begin=3), 'val_begin=3 is after the end of the training'),
     (best('auto', 'less'), dict(val_interval=3), 'val_interval=3 is more than the 2 iterations'),
     (CheckpointHook(by_epoch=True), {}, 'no checkpoint is written before the end'),
     (LoggerHook(interval=3), {}, 'LoggerHook logs every 3 iterations'),

@@ -6,7 +6,7 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
-#: So many batches in a row may have nothing that passes.
+#: Number of batches in a row in which nothing may pass.
 PATIENCE = 200
 
 
@@ -30,7 +30,7 @@ class GateWatch:
         self._count += 1
         if self._count < PATIENCE:
             return
-        # Fetched from the device once in so many batches.
+        # Fetched from the device once in this number of batches.
         empty = [domain for domain, x in zip(passed, self._passed.tolist()) if not x]
         self._count, self._passed = 0, None
         for domain in empty:

@@ -12,7 +12,7 @@ from mmocr_da.arguments import check_number
 
 #: Labels with a shorter side count as without an area, px.
 MIN_SIDE = 1e-3
-#: So many labels are looked at in the beginning of a training, whether they are boxes at all.
+#: Number of labels that are checked at the beginning of a training for being boxes at all.
 NUM_CHECKED = 256
 
 

@@ -12,8 +12,8 @@ def encode_texts(decoder: BaseDecoder, samples: List[TextRecogDataSample],
                  device: torch.device) -> None:
     """Give data samples the token indexes of their labels.
 
-    A character that has none is an error that says whose. Padded indexes go to the device, all at
-    once: MMOCR copies those of each image by itself, and the host waits each time.
+    A character without an index is an error that names text and image. Padded indexes go to the
+    device all at once: MMOCR copies those of each image by itself, and the host waits each time.
     """
     try:
         decoder.module_loss.get_targets(samples)

@@ -5,7 +5,7 @@ from typing import Container, Dict, Sequence
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-#: So many batches in the beginning may come without a domain, as a small process may draw none.
+#: Number of batches at the beginning that may lack a domain: a small process may draw none of it.
 PATIENCE = 50
 
 
