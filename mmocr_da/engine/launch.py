@@ -2,6 +2,7 @@
 
 A run that cannot work stops here, with a reason, and not an hour later in the first iteration.
 """
+import atexit
 import glob
 import logging
 import os
@@ -270,3 +271,10 @@ def prepare_cpu_launch(cfg: Config) -> None:
     cfg.model_wrapper_cfg = wrapper
     if not is_distributed():
         torch.distributed.init_process_group(backend='gloo')
+        # Threads of gloo that are still there when Python ends may abort a finished process.
+        atexit.register(_destroy_process_group)
+
+
+def _destroy_process_group() -> None:
+    if is_distributed():
+        torch.distributed.destroy_process_group()

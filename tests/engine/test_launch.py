@@ -272,3 +272,18 @@ def test_training_stops_before_it_starts(toy, trained, run_tool, dictionary, tmp
     with pytest.raises(ValueError, match=message):
         run_tool('test', toy, checkpoint, '--work-dir', tmp_path / 'run', '--cfg-options',
                  f'model.decoder.dictionary.dict_file={dict_file}')
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='for machines without a GPU')
+def test_the_process_group_is_left_before_python_ends(monkeypatch):
+    """Else threads of gloo may abort a process that has finished."""
+    for name, value in dict(RANK='0', WORLD_SIZE='1', MASTER_ADDR='127.0.0.1',
+                            MASTER_PORT='0').items():
+        monkeypatch.setenv(name, value)
+    with patch('atexit.register') as register, patch.object(launch, 'keep_memory'):
+        launch.prepare_cpu_launch(Config(dict(launcher='pytorch')))
+    leave = register.call_args.args[0]
+    assert torch.distributed.is_initialized()
+    for _ in range(2):  # also where the program has left it itself
+        leave()
+        assert not torch.distributed.is_initialized()
