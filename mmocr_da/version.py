@@ -2,9 +2,8 @@
 
 __version__ = '0.1.0'
 
-# torch: all tests are run on 2.13, those of recognizers, objectives and the training loop were run
-# on 2.9, nothing older; mmcv, mmdet: the asserts of MMOCR 1.0.1 and MMDet 3.1; numpy: imgaug and
-# MMCV 2.0 use names that numpy 2 removed.
+# torch: all tests are run on 2.13 and were run on 2.9.1, nothing older; mmcv, mmdet: the asserts of
+# MMOCR 1.0.1 and MMDet 3.1; numpy: imgaug and MMCV 2.0 use names that numpy 2 removed.
 HOSTS = {
     'torch': '>=2.9,<2.14',
     'mmengine': '>=0.10.7,<0.11',
