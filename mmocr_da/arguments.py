@@ -1,8 +1,8 @@
-"""Options of a config: what numbers must be, and which have no effect; one wording everywhere."""
+"""Messages about options and lists, worded the same everywhere."""
 import logging
 import math
 from numbers import Integral, Real
-from typing import Any, Optional
+from typing import Any, Optional, Sequence
 
 from mmengine.logging import print_log
 
@@ -50,3 +50,13 @@ def _check(name, value, kind, noun, least, above, most, below, why, unit='') -> 
 def warn_unused(name: str, value: Any, why: str) -> None:
     """Say that an option of a config has no effect."""
     print_log(f'{name}={value!r} has no effect: {why}', logger='current', level=logging.WARNING)
+
+
+def some(items: Sequence, shown: int = 5) -> str:
+    """The first of a list, and how many more there are.
+
+    >>> some([1, 2, 3], shown=2)
+    '1, 2 and 1 more'
+    """
+    more = f' and {len(items) - shown} more' if len(items) > shown else ''
+    return (', '.join(map(str, items[:shown])) or 'nothing') + more

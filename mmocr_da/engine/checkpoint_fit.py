@@ -6,6 +6,8 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Union
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
 
+from mmocr_da.arguments import some
+
 #: Parts that only training has. A model starts without them from a checkpoint of a plain one.
 TRAINING_PARTS = ('objectives', 'projection', 'mapping', 'contrastive_loss')
 #: Of a batch norm; older checkpoints have none, and nothing is computed with it.
@@ -164,15 +166,6 @@ def by_part(keys: Sequence[str], wanted: Optional[Sequence[str]] = None) -> Dict
     for key in keys if wanted is None else wanted:
         parts.setdefault('.'.join(key.split('.')[:depth]), []).append(key)
     return parts
-
-
-def some(items: Sequence, shown: int = 5) -> str:
-    """
-    >>> some([1, 2, 3], shown=2)
-    '1, 2 and 1 more'
-    """
-    more = f' and {len(items) - shown} more' if len(items) > shown else ''
-    return (', '.join(map(str, items[:shown])) or 'nothing') + more
 
 
 def _of_module(weights: Dict[str, Tensor], module: str) -> Dict[str, Tensor]:

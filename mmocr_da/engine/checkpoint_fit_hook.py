@@ -5,9 +5,10 @@ from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, find_latest_checkpoint
 
+from mmocr_da.arguments import some
 from mmocr_da.registry import HOOKS
 
-from .checkpoint_fit import check_pretrained, check_start, check_whole, some
+from .checkpoint_fit import check_pretrained, check_start, check_whole
 from .encoder_hooks import unwrapped
 from .resume import align_optimizer, check_resume, parameters_by_group
 

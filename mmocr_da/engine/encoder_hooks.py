@@ -15,11 +15,12 @@ from mmocr.models.textrecog.decoders import BaseDecoder
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from mmocr_da.arguments import some
 from mmocr_da.outputs import check_outputs, is_own, output_file
 from mmocr_da.registry import HOOKS
 from mmocr_da.version import __version__
 
-from .checkpoint_fit import is_within, load_fitting, some, weights_of
+from .checkpoint_fit import is_within, load_fitting, weights_of
 
 
 class PartExportHook(Hook):

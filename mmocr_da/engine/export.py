@@ -17,6 +17,7 @@ from mmocr.registry import MODELS
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from mmocr_da.arguments import some
 from mmocr_da.models.layers import DomainNorm
 from mmocr_da.models.surrogates import LearnedSurrogate
 
@@ -177,19 +178,19 @@ def plain_state_dict(model: dict, state_dict: Dict[str, Tensor]) -> Dict[str, Te
                     if key.endswith('.rho') and not (state_dict[key] == 1).all())
     if closed:
         raise ValueError('batch-instance norms can be exported as batch norms only if all their '
-                         f'gates are 1, got others in {_shorten(closed)}: what such a layer does '
+                         f'gates are 1, got others in {some(closed)}: what such a layer does '
                          'depends on the image, and MMOCR has none like it; keep mmocr_da '
                          'installed and use the config and the checkpoint as they are')
     state_dict = {key: value for key, value in state_dict.items() if key not in of_norms}
     missing = sorted(keys - state_dict.keys())
     if missing:
         raise ValueError(f'checkpoint must hold all weights of {model["type"]}, got none for '
-                         f'{_shorten(missing)}; config and checkpoint must belong together')
+                         f'{some(missing)}; config and checkpoint must belong together')
     parts = {name for name, _ in plain.named_children()}
     surplus = sorted(key for key in state_dict.keys() - keys if key.split('.')[0] in parts)
     if surplus:
         raise ValueError(f'checkpoint must hold only weights that {model["type"]} has in '
-                         f'{sorted(parts)}, got also {_shorten(surplus)}; make the change part of '
+                         f'{sorted(parts)}, got also {some(surplus)}; make the change part of '
                          'the backbone, encoder or decoder config')
     return {key: state_dict[key].detach().cpu().clone() for key in keys}
 
@@ -274,7 +275,3 @@ def _stock_evaluator(evaluator):
         there = {metric['type'] for metric in stock}
         stock += [ConfigDict(metric) for metric in STOCK_METRICS if metric['type'] not in there]
     return stock
-
-
-def _shorten(keys: List[str], num: int = 5) -> str:
-    return ', '.join(keys[:num]) + (f' and {len(keys) - num} more' if len(keys) > num else '')

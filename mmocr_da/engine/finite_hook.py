@@ -6,10 +6,10 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.optim import AmpOptimWrapper
 
+from mmocr_da.arguments import some
 from mmocr_da.datasets.notes import data_samples_of, printable
 from mmocr_da.registry import HOOKS
 
-from .checkpoint_fit import some
 from .encoder_hooks import unwrapped
 
 

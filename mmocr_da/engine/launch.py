@@ -20,6 +20,7 @@ from mmengine.runner import Runner, find_latest_checkpoint
 from mmocr.registry import TASK_UTILS
 from torch import Tensor, nn
 
+from mmocr_da.arguments import some
 from mmocr_da.compat import foreign_classes
 from mmocr_da.cpu import keep_memory
 
@@ -89,10 +90,9 @@ def check_finite(weights: Dict[str, Tensor], model: Optional[nn.Module], path: s
               if value.is_floating_point() and not value.isfinite().all()
               and not (key in constants and torch.equal(value, constants[key].to(value)))]
     if broken:
-        more = f' and {len(broken) - 3} more' if len(broken) > 3 else ''
         raise ValueError(
-            f'all weights must be finite numbers, got NaN or infinity in {", ".join(broken[:3])}'
-            f'{more} of {path!r}: its training has diverged; take an earlier checkpoint, and train '
+            f'all weights must be finite numbers, got NaN or infinity in {some(broken, 3)}'
+            f' of {path!r}: its training has diverged; take an earlier checkpoint, and train '
             'with a lower learning rate or with clip_grad')
 
 

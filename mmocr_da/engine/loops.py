@@ -13,6 +13,7 @@ from mmengine.runner import IterBasedTrainLoop
 from mmengine.runner.loops import _InfiniteDataloaderIterator
 from torch.utils.data import DataLoader
 
+from mmocr_da.arguments import some
 from mmocr_da.datasets.notes import data_samples_of
 from mmocr_da.registry import LOOPS
 
@@ -141,9 +142,8 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
         if not paths:
             return
         paths = self._remember_skipped(paths)
-        more = f' and {len(paths) - shown} more' if len(paths) > shown else ''
         self.runner.logger.warning(f'{len(paths)} images could not be read and were replaced so '
-                                   f'far: {", ".join(paths[:shown])}{more}')
+                                   f'far: {some(paths, shown)}')
 
 
 class _Unstarted:

@@ -6,6 +6,7 @@ from mmengine.dist import all_gather_object
 from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop
 
+from mmocr_da.arguments import some
 from mmocr_da.datasets.loading import load_as_shown
 from mmocr_da.datasets.notes import data_samples_of
 from mmocr_da.datasets.seeded_dataset import SeededDataset
@@ -60,16 +61,14 @@ class NotesHook(Hook):
             for kind, what in sample.get('notes', ()):
                 self._notes[kind].add(what)
 
-    def _report(self, runner, shown: int = 5) -> None:
+    def _report(self, runner) -> None:
         merged = defaultdict(set)
         for notes in all_gather_object(dict(self._notes)):
             for kind, names in notes.items():
                 merged[kind] |= names
         for kind, names in sorted(merged.items()):
             if len(names) > self._reported.get(kind, 0):
-                more = f' and {len(names) - shown} more' if len(names) > shown else ''
-                runner.logger.warning(
-                    f'{len(names)} {kind}: {", ".join(sorted(names)[:shown])}{more}')
+                runner.logger.warning(f'{len(names)} {kind}: {some(sorted(names))}')
             self._reported[kind] = len(names)
 
 

@@ -7,7 +7,9 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from torch import nn
 
-from .checkpoint_fit import load_fitting, some, weights_of
+from mmocr_da.arguments import some
+
+from .checkpoint_fit import load_fitting, weights_of
 
 #: Settings whose state is in the checkpoint, which replaces them.
 _IN_CHECKPOINT = ('optim_wrapper.optimizer', 'optim_wrapper.paramwise_cfg',

@@ -8,6 +8,8 @@ from matplotlib.font_manager import FontProperties, findfont, findSystemFonts, f
 from matplotlib.ft2font import FT2Font
 from mmengine.logging import print_log
 
+from mmocr_da.arguments import some
+
 
 def font_families(text: Sequence[str], font: Optional[str] = None) -> List[str]:
     """Families that together have all characters; where one lacks a character, the next has it.
@@ -123,6 +125,5 @@ def _add_fonts(missing: Set[str]) -> List[str]:
 def _warn_of(missing: Set[str]) -> None:
     if missing:
         names = [f'{char} (U+{ord(char):04X})' for char in sorted(missing)]
-        more = f' and {len(names) - 5} more' if len(names) > 5 else ''
-        print_log(f'No font for {", ".join(names[:5])}{more}: boxes are drawn instead. Install a '
+        print_log(f'No font for {some(names)}: boxes are drawn instead. Install a '
                   'font of this script, or pass a file by --font', 'current', logging.WARNING)

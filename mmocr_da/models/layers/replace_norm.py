@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.lazy import LazyModuleMixin
 
+from mmocr_da.arguments import some
 from mmocr_da.registry import MODELS
 
 from .batch_instance_norm import (
@@ -67,7 +68,7 @@ def convert_batch_norm(module: nn.Module, include: Globs = None, exclude: Globs 
     selected -= _fitting(names, () if exclude is None else exclude)
     if not selected:
         raise ValueError(f'include and exclude must leave a layer to convert, got {include!r} and '
-                         f'{exclude!r}, which leave none of {_some(names)}')
+                         f'{exclude!r}, which leave none of {_quoted(names)}')
     _convert(module, {layer: own for layer, own in names.items() if layer in selected
                       and not isinstance(layer, BatchInstanceNorm)}, GATED)
     return module
@@ -134,14 +135,13 @@ def _fitting(names: Names, globs: Globs) -> Set[nn.Module]:
                    if any(fnmatchcase(name, glob) for name in own)}
         if not fitting:
             raise ValueError('include and exclude need globs that fit names of norm layers, got '
-                             f'{glob!r}, which fits none of {_some(names)}')
+                             f'{glob!r}, which fits none of {_quoted(names)}')
         found |= fitting
     return found
 
 
-def _some(names: Names, num: int = 5) -> str:
-    first = [repr(name) for name, *_ in names.values()]
-    return ', '.join(first[:num]) + (f' and {len(first) - num} more' if len(first) > num else '')
+def _quoted(names: Names) -> str:
+    return some([repr(name) for name, *_ in names.values()])
 
 
 def _convert(module: nn.Module, layers: Names, classes: Dict[type, type]) -> None:
