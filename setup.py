@@ -1,4 +1,5 @@
 """Packaging; to set up an environment use ``tools/setup_env.py``, which also builds MMCV."""
+
 import os
 import shutil
 from pathlib import Path
@@ -64,9 +65,12 @@ def add_mim():
             copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
             copy(ROOT / name, link)
     # Walked rather than globbed: globs skip what is behind a link or a dot.
-    return [os.path.relpath(os.path.join(path, file), ROOT / 'mmocr_da')
-            for path, _, files in os.walk(folder, followlinks=True) for file in files
-            if '__pycache__' not in path and not file.startswith('.')]
+    return [
+        os.path.relpath(os.path.join(path, file), ROOT / 'mmocr_da')
+        for path, _, files in os.walk(folder, followlinks=True)
+        for file in files
+        if '__pycache__' not in path and not file.startswith('.')
+    ]
 
 
 class BuildPy(build_py):
@@ -80,10 +84,14 @@ class BuildPy(build_py):
         super().run()
         text = (ROOT / 'mmocr_da' / 'startup.py').read_text(encoding='utf-8') + 'install()\n'
         # An editable install builds nothing; what is in this folder goes into its wheel.
-        folder = (self.get_finalized_command('install').install_lib if self.editable_mode
-                  else self.build_lib)
+        folder = (
+            self.get_finalized_command('install').install_lib
+            if self.editable_mode
+            else self.build_lib
+        )
         Path(folder, 'mmocr_da.pth').write_text(
-            f'import sys; exec({ascii(text)}, {{"__name__": "mmocr_da.startup"}})\n')
+            f'import sys; exec({ascii(text)}, {{"__name__": "mmocr_da.startup"}})\n'
+        )
 
 
 version, hosts = version_file()
@@ -92,7 +100,8 @@ setup(
     version=version,
     description='Domain adaptation for text recognition, as a plug-in of MMOCR',
     long_description=(ROOT / 'README.md').read_text(encoding='utf-8')
-    if (ROOT / 'README.md').exists() else '',
+    if (ROOT / 'README.md').exists()
+    else '',
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     python_requires='>=3.11,<3.13',
@@ -101,4 +110,5 @@ setup(
     cmdclass={'build_py': BuildPy},
     install_requires=hosts + REQUIREMENTS,
     extras_require={'tests': TESTS},
-    zip_safe=False)
+    zip_safe=False,
+)

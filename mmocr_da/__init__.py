@@ -4,6 +4,7 @@ Importing it checks and adapts the hosts (``compat``) and makes its names known 
 (``registry``); models, datasets and metrics load when a config first names one, as
 ``type='mmocr_da.X'``.
 """
+
 from mmocr_da import compat, cpu
 from mmocr_da.version import __version__
 

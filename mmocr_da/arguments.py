@@ -1,15 +1,23 @@
 """Messages about options and lists, worded the same everywhere."""
+
 import logging
 import math
+from collections.abc import Sequence
 from numbers import Integral, Real
-from typing import Any, Optional, Sequence
+from typing import Any
 
 from mmengine.logging import print_log
 
 
-def check_number(name: str, value: Any, least: Optional[float] = None,
-                 above: Optional[float] = None, most: Optional[float] = None,
-                 below: Optional[float] = None, why: str = '') -> None:
+def check_number(
+    name: str,
+    value: Any,
+    least: float | None = None,
+    above: float | None = None,
+    most: float | None = None,
+    below: float | None = None,
+    why: str = '',
+) -> None:
     """Raise a ValueError unless ``value`` is a finite number within the bounds.
 
     >>> check_number('threshold', 0.5, least=0, below=1)
@@ -21,8 +29,9 @@ def check_number(name: str, value: Any, least: Optional[float] = None,
     _check(name, value, Real, 'number', least, above, most, below, why)
 
 
-def check_count(name: str, value: Any, least: int = 1, most: Optional[int] = None,
-                of: str = '', why: str = '') -> None:
+def check_count(
+    name: str, value: Any, least: int = 1, most: int | None = None, of: str = '', why: str = ''
+) -> None:
     """Raise a ValueError unless ``value`` is an integer within the bounds.
 
     >>> check_count('warmup', 1.5, least=0, of='iterations')
@@ -36,15 +45,29 @@ def check_count(name: str, value: Any, least: int = 1, most: Optional[int] = Non
 def _check(name, value, kind, noun, least, above, most, below, why, unit='') -> None:
     # True and False are integers to Python, and never meant as such in a config.
     fits = isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value)
-    if (fits and (least is None or value >= least) and (above is None or value > above)
-            and (most is None or value <= most) and (below is None or value < below)):
+    if (
+        fits
+        and (least is None or value >= least)
+        and (above is None or value > above)
+        and (most is None or value <= most)
+        and (below is None or value < below)
+    ):
         return
-    bounds = [f'{word} {bound:g}' for word, bound in
-              (('of at least', least), ('above', above), ('of at most', most), ('below', below))
-              if bound is not None]
+    bounds = [
+        f'{word} {bound:g}'
+        for word, bound in (
+            ('of at least', least),
+            ('above', above),
+            ('of at most', most),
+            ('below', below),
+        )
+        if bound is not None
+    ]
     article = 'an' if noun == 'integer' else 'a'
-    raise ValueError(f'{name} must be {article} {noun} {" and ".join(bounds) or "that is finite"}'
-                     f'{unit}, got {value!r}{why and f": {why}"}')
+    raise ValueError(
+        f'{name} must be {article} {noun} {" and ".join(bounds) or "that is finite"}'
+        f'{unit}, got {value!r}{why and f": {why}"}'
+    )
 
 
 def warn_unused(name: str, value: Any, why: str) -> None:

@@ -3,6 +3,7 @@
 ``import mmocr_da`` calls :func:`check_hosts` and :func:`apply` before anything imports MMOCR.
 Nothing here changes what a function computes; each entry says when it can be deleted.
 """
+
 import contextlib
 import importlib.metadata
 import importlib.util
@@ -42,8 +43,10 @@ def check_hosts(hosts=HOSTS, installed=None):
         by_hand = f', or by hand: python -m pip install {" ".join(requirements)}'
         raise RuntimeError(
             f'mmocr_da {__version__} cannot run with what is installed in {sys.prefix}:\n  '
-            + '\n  '.join(problems) + '\nRun `python tools/setup_env.py` of its repository, which '
-            'also builds MMCV' + (by_hand if requirements else ''))
+            + '\n  '.join(problems)
+            + '\nRun `python tools/setup_env.py` of its repository, which '
+            'also builds MMCV' + (by_hand if requirements else '')
+        )
 
 
 def apply():
@@ -130,15 +133,23 @@ def _allow_history_buffers():
     from mmengine.logging import HistoryBuffer
     from numpy.core import multiarray
 
-    allowed = [HistoryBuffer, np.ndarray, np.dtype,
-               # A buffer holds references to its own methods, pickled as getattr(cls, name).
-               (_statistic_of_history_buffer, 'builtins.getattr')]
+    allowed = [
+        HistoryBuffer,
+        np.ndarray,
+        np.dtype,
+        # A buffer holds references to its own methods, pickled as getattr(cls, name).
+        (_statistic_of_history_buffer, 'builtins.getattr'),
+    ]
     for function in (multiarray._reconstruct, multiarray.scalar):
         # The second is the name in files that were written with numpy 2.
-        allowed += [(function, f'numpy.core.multiarray.{function.__name__}'),
-                    (function, f'numpy._core.multiarray.{function.__name__}')]
-    allowed += [type(np.dtype(name)) for name in ('bool', 'int32', 'int64', 'uint32', 'uint64',
-                                                  'float16', 'float32', 'float64')]
+        allowed += [
+            (function, f'numpy.core.multiarray.{function.__name__}'),
+            (function, f'numpy._core.multiarray.{function.__name__}'),
+        ]
+    allowed += [
+        type(np.dtype(name))
+        for name in ('bool', 'int32', 'int64', 'uint32', 'uint64', 'float16', 'float32', 'float64')
+    ]
     torch.serialization.add_safe_globals(allowed)
 
 
@@ -149,7 +160,8 @@ def _statistic_of_history_buffer(owner, name):
     if owner is not HistoryBuffer or name not in HistoryBuffer()._statistics_methods:
         raise pickle.UnpicklingError(
             f'a checkpoint may not look up {name!r} of {owner!r}; if you trust its source, load it '
-            'with torch.load(..., weights_only=False) and save only its state_dict')
+            'with torch.load(..., weights_only=False) and save only its state_dict'
+        )
     return getattr(owner, name)
 
 
@@ -173,7 +185,8 @@ def _name_broken_checkpoints():
             return load(filename, map_location)
         except FileNotFoundError as error:
             raise FileNotFoundError(
-                f'there is no checkpoint {filename}; {_whole_checkpoints(path)}') from error
+                f'there is no checkpoint {filename}; {_whole_checkpoints(path)}'
+            ) from error
         except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
             if message := foreign_classes(path, error):
                 raise pickle.UnpicklingError(message) from error
@@ -182,7 +195,8 @@ def _name_broken_checkpoints():
             raise ValueError(
                 f'{filename} ({path.stat().st_size} bytes) is not a whole checkpoint: it was cut '
                 'off, as when a run is killed while it saves. Delete it and resume from an earlier '
-                f'one; {_whole_checkpoints(path)}') from error
+                f'one; {_whole_checkpoints(path)}'
+            ) from error
 
 
 def foreign_classes(path, error=None):
@@ -203,9 +217,11 @@ def foreign_classes(path, error=None):
         return None
     load = f"c = torch.load('{path}', map_location='cpu', weights_only=False)"
     save = "torch.save(dict(state_dict=c.get('state_dict', c)), 'weights.pth')"
-    return (f'{path} is whole, but holds objects of {", ".join(sorted(names))} beside its weights, '
-            'which are not loaded, since that could run any code. If you trust its source, save '
-            f'the weights alone: python -c "import torch; {load}; {save}"')
+    return (
+        f'{path} is whole, but holds objects of {", ".join(sorted(names))} beside its weights, '
+        'which are not loaded, since that could run any code. If you trust its source, save '
+        f'the weights alone: python -c "import torch; {load}; {save}"'
+    )
 
 
 def share_lmdb_environments(environment):
@@ -236,12 +252,14 @@ def _is_cut_off(path, error):
         return not zipfile.is_zipfile(path) or 'PytorchStreamReader' in str(error)
     # The format before PyTorch 1.6: a pickle, and the tensors behind it.
     return isinstance(error, EOFError) or any(
-        sign in str(error) for sign in ('truncated', 'unexpected EOF'))
+        sign in str(error) for sign in ('truncated', 'unexpected EOF')
+    )
 
 
 def _whole_checkpoints(path):
-    others = [other for other in path.parent.glob('*.pth')
-              if other != path and zipfile.is_zipfile(other)]
+    others = [
+        other for other in path.parent.glob('*.pth') if other != path and zipfile.is_zipfile(other)
+    ]
     if not others:
         return f'{path.parent} has no other: start the run anew'
     latest = max(others, key=lambda other: other.stat().st_mtime)

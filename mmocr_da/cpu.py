@@ -1,4 +1,5 @@
 """How a process that trains on the CPU uses threads and memory. Settings of the user win."""
+
 import ctypes
 import os
 from pathlib import Path

@@ -1,13 +1,15 @@
 """Numbers of the host on a device and back, with little waiting for what is queued there."""
+
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import List, Optional, Sequence, Tuple, Union
 
 import torch
 from torch import Tensor
 
 
-def on_device(values: Union[Sequence, Tensor], device: Union[str, torch.device, None],
-              dtype: Optional[torch.dtype] = None) -> Tensor:
+def on_device(
+    values: Sequence | Tensor, device: str | torch.device | None, dtype: torch.dtype | None = None
+) -> Tensor:
     """``torch.tensor(values, device=device, dtype=dtype)``, which would wait for a CUDA device.
 
     >>> on_device([1, 2], 'cpu')
@@ -20,18 +22,18 @@ def on_device(values: Union[Sequence, Tensor], device: Union[str, torch.device, 
     return out.pin_memory().to(device, non_blocking=True)
 
 
-def constant(values: Tuple[float, ...], like: Tensor) -> Tensor:
+def constant(values: tuple[float, ...], like: Tensor) -> Tensor:
     """``like.new_tensor(values)``, copied to a device once. It must not be written to."""
     return _constant(tuple(values), like.device, like.dtype)
 
 
 @lru_cache(maxsize=256)
-def _constant(values: Tuple[float, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
+def _constant(values: tuple[float, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
     with torch.inference_mode(False):  # or no later backward pass could save it
         return on_device(values, device, dtype)
 
 
-def on_host(*masks: Tensor) -> List[Tensor]:
+def on_host(*masks: Tensor) -> list[Tensor]:
     """Boolean tensors of a device on the host, which waits once for all of them.
 
     >>> on_host(torch.tensor([True, False]), torch.tensor([[True]]))

@@ -3,6 +3,7 @@
 Every folder with such files has a list of them, ``.mmocr_da.json``: who wrote each, and its hash.
 Only a file that is on the list, of the same writer and unchanged since, is replaced.
 """
+
 import fcntl
 import hashlib
 import json
@@ -11,11 +12,12 @@ import shutil
 import signal
 import sys
 import threading
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Iterable, Iterator, List, Union
+from typing import IO
 
-PathLike = Union[str, os.PathLike]
+PathLike = str | os.PathLike
 
 LEDGER = '.mmocr_da.json'
 LOCK = '.lock'
@@ -32,27 +34,37 @@ def check_outputs(targets: Iterable[PathLike], by: str, inputs: Iterable[PathLik
     inputs = [path for path in inputs if path and os.path.exists(path)]
     for target in map(Path, targets):
         if any(target.exists() and os.path.samefile(target, path) for path in inputs):
-            raise ValueError(f'{target} is an input of this command and cannot be its output, too; '
-                             'write to another place, nothing was touched')
+            raise ValueError(
+                f'{target} is an input of this command and cannot be its output, too; '
+                'write to another place, nothing was touched'
+            )
         if target.is_dir():
-            raise ValueError(f'the output must be a file, got {target}, which is a folder; add a '
-                             'file name')
+            raise ValueError(
+                f'the output must be a file, got {target}, which is a folder; add a file name'
+            )
         _check_place(target.parent)
         if os.path.lexists(target) and not is_own(target, by):
-            raise ValueError(f'{target} exists and was not written by {by}, or was changed since; '
-                             'write to another place or move it away, nothing was touched')
+            raise ValueError(
+                f'{target} exists and was not written by {by}, or was changed since; '
+                'write to another place or move it away, nothing was touched'
+            )
 
 
 def _check_place(folder: Path) -> None:
     """Raise a ValueError if no file can be written to ``folder``, which need not exist yet."""
-    existing = next(path for path in (folder.absolute(), *folder.absolute().parents)
-                    if os.path.lexists(path))
+    existing = next(
+        path for path in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(path)
+    )
     if not existing.is_dir():
-        raise ValueError(f'the output must be in a folder, got {folder}, where {existing} is a '
-                         'file; write to another place')
+        raise ValueError(
+            f'the output must be in a folder, got {folder}, where {existing} is a '
+            'file; write to another place'
+        )
     if not os.access(existing, os.W_OK | os.X_OK):
-        raise ValueError(f'the output must be in a folder that can be written to, got {folder}: '
-                         f'there is no permission for {existing}; write to another place')
+        raise ValueError(
+            f'the output must be in a folder that can be written to, got {folder}: '
+            f'there is no permission for {existing}; write to another place'
+        )
 
 
 def is_own(path: PathLike, by: str) -> bool:
@@ -62,8 +74,9 @@ def is_own(path: PathLike, by: str) -> bool:
 
 
 @contextmanager
-def output_files(folder: PathLike, names: Iterable[str], by: str, inputs: Iterable[PathLike] = ()
-                 ) -> Iterator[Path]:
+def output_files(
+    folder: PathLike, names: Iterable[str], by: str, inputs: Iterable[PathLike] = ()
+) -> Iterator[Path]:
     """Yield an empty folder; the files written there become files of ``folder`` at the end.
 
     If an error comes or the process is interrupted, nothing is changed. Another process that
@@ -122,16 +135,22 @@ def _check_folder(folder: Path, by: str, replace: bool) -> None:
         raise ValueError(f'the output must be a folder, got {folder}, which is a file')
     files = _files(folder)
     if files and not replace:
-        raise ValueError(f'{folder} must be a new folder, got one with files in it; choose another '
-                         'one, nothing was touched')
+        raise ValueError(
+            f'{folder} must be a new folder, got one with files in it; choose another '
+            'one, nothing was touched'
+        )
     ledger = _read_ledger(folder)
-    foreign = [path for path in files
-               if ledger.get(path.relative_to(folder).as_posix()) != _entry(path, by)]
+    foreign = [
+        path
+        for path in files
+        if ledger.get(path.relative_to(folder).as_posix()) != _entry(path, by)
+    ]
     if foreign:
         raise ValueError(
             f'{folder} holds files that {by} did not write or that were changed since, such as '
             f'{foreign[0].relative_to(folder)} ({len(foreign)} in all); choose another folder or '
-            'move them away, nothing was touched')
+            'move them away, nothing was touched'
+        )
 
 
 @contextmanager
@@ -185,8 +204,10 @@ def _lock(stage: Path, target: Path) -> Iterator[IO]:
             continue
         with file:
             if not _flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB):
-                raise ValueError(f'{target} is being written by another process; wait until it has '
-                                 'finished, or write to another place')
+                raise ValueError(
+                    f'{target} is being written by another process; wait until it has '
+                    'finished, or write to another place'
+                )
             # Not of the folder that another process has just removed.
             if _is_same(file, stage / LOCK):
                 yield file
@@ -213,7 +234,7 @@ def _remove_if_empty(folder: Path) -> None:
         pass
 
 
-def _flock(file: Union[IO, int], how: int) -> bool:
+def _flock(file: IO | int, how: int) -> bool:
     """False if another process has the lock."""
     try:
         fcntl.flock(file, how)
@@ -275,7 +296,10 @@ def _same_content(path: Path, other: Path) -> bool:
     return other.is_file() and _entry(path, '') == _entry(other, '')
 
 
-def _files(folder: Path) -> List[Path]:
+def _files(folder: Path) -> list[Path]:
     """All files below a folder but the list itself."""
-    return sorted(path for path in folder.rglob('*') if path.name not in (LEDGER, LOCK)
-                  and (path.is_symlink() or path.is_file()))
+    return sorted(
+        path
+        for path in folder.rglob('*')
+        if path.name not in (LEDGER, LOCK) and (path.is_symlink() or path.is_file())
+    )

@@ -3,6 +3,7 @@
 Siblings of MMOCR's, not children: a prefix is looked up among the root's direct children only, so
 ``mmocr_da.X`` works from every scope, also inside a part that MMDetection builds.
 """
+
 import mmengine.config.utils
 from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
@@ -40,8 +41,9 @@ class _Registry(Registry):
 
 
 def _child(parent, location):
-    return _Registry(parent.name, parent=parent, scope='mmocr_da',
-                     locations=[f'mmocr_da.{location}'])
+    return _Registry(
+        parent.name, parent=parent, scope='mmocr_da', locations=[f'mmocr_da.{location}']
+    )
 
 
 MODELS = _child(MMENGINE_MODELS, 'models')

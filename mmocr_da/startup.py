@@ -7,6 +7,7 @@ it imports nothing that is not there already, and only waits for MMEngine:
 * with its runner, or with torchvision in a program that uses MMEngine, ``mmocr_da`` is imported,
   which adapts the hosts (``compat``) before one of them reads a checkpoint or needs an operator.
 """
+
 import sys
 
 
@@ -33,8 +34,10 @@ class Finder:
     """Finds no module itself; adds an action to what the other finders find."""
 
     def __init__(self):
-        self.actions = {'mmengine.config.utils': register_configs,
-                        'mmengine.runner': import_package}
+        self.actions = {
+            'mmengine.config.utils': register_configs,
+            'mmengine.runner': import_package,
+        }
 
     def find_spec(self, name, path=None, target=None):
         if name == 'torchvision' and 'mmengine' in sys.modules:

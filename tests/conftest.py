@@ -1,4 +1,5 @@
 """Toys that several tests share: a tiny recognizer, samples, and a run that trains in seconds."""
+
 import copy
 import gc
 import importlib.util
@@ -49,8 +50,15 @@ def progress():
 def digits_dictionary(tmp_path_factory):
     path = tmp_path_factory.mktemp('dict') / 'digits.txt'
     path.write_text('\n'.join('0123456789'))
-    return dict(type='Dictionary', dict_file=str(path), with_start=True, with_end=True,
-                same_start_end=True, with_padding=True, with_unknown=True)
+    return dict(
+        type='Dictionary',
+        dict_file=str(path),
+        with_start=True,
+        with_end=True,
+        same_start_end=True,
+        with_padding=True,
+        with_unknown=True,
+    )
 
 
 @pytest.fixture
@@ -62,17 +70,30 @@ def recognizer_cfg(digits_dictionary):
             type='EncoderDecoderRecognizer',
             data_preprocessor=dict(type='TextRecogDataPreprocessor', mean=[127.5], std=[127.5]),
             backbone=dict(
-                type='ResNet', in_channels=1, stem_channels=[4],
-                block_cfgs=dict(type='BasicBlock', use_conv1x1=False), arch_layers=[1] * 4,
-                arch_channels=[8, 8, 8, 16], strides=[(2, 2), (2, 2), (2, 1), (2, 1)]),
+                type='ResNet',
+                in_channels=1,
+                stem_channels=[4],
+                block_cfgs=dict(type='BasicBlock', use_conv1x1=False),
+                arch_layers=[1] * 4,
+                arch_channels=[8, 8, 8, 16],
+                strides=[(2, 2), (2, 2), (2, 1), (2, 1)],
+            ),
             encoder=dict(type='ASTEREncoder', in_channels=16),
             decoder=dict(
-                type=decoder, in_channels=16, emb_dims=12, attn_dims=12, hidden_size=12,
-                max_seq_len=8, postprocessor=dict(type='AttentionPostprocessor'),
-                module_loss=dict(type='CEModuleLoss', flatten=True, ignore_first_char=True,
-                                 reduction='mean'),
-                dictionary=digits_dictionary),
-            **kwargs)
+                type=decoder,
+                in_channels=16,
+                emb_dims=12,
+                attn_dims=12,
+                hidden_size=12,
+                max_seq_len=8,
+                postprocessor=dict(type='AttentionPostprocessor'),
+                module_loss=dict(
+                    type='CEModuleLoss', flatten=True, ignore_first_char=True, reduction='mean'
+                ),
+                dictionary=digits_dictionary,
+            ),
+            **kwargs,
+        )
 
     return make
 
@@ -98,8 +119,14 @@ def sample():
 
     def make(text='', domain='source', valid_ratio=1.0):
         out = TextRecogDataSample(gt_text=LabelData(item=text))
-        out.set_metainfo(dict(domain=domain, valid_ratio=valid_ratio, img_shape=(HEIGHT, WIDTH),
-                              img_path=f'{domain}.png'))
+        out.set_metainfo(
+            dict(
+                domain=domain,
+                valid_ratio=valid_ratio,
+                img_shape=(HEIGHT, WIDTH),
+                img_path=f'{domain}.png',
+            )
+        )
         return out
 
     return make
@@ -194,8 +221,10 @@ def run_tool(name, *arguments):
     gc.freeze()
     # A visualizer is global by its name: an older run's would write into that run's folder.
     TextRecogLocalVisualizer._instance_dict.clear()
-    with patch('sys.argv', [f'{name}.py', *map(str, arguments)]), \
-            patch('mmengine.config.config.FormatCode', lambda text, **_: (text, True)):
+    with (
+        patch('sys.argv', [f'{name}.py', *map(str, arguments)]),
+        patch('mmengine.config.config.FormatCode', lambda text, **_: (text, True)),
+    ):
         module.main()
 
 
@@ -222,7 +251,8 @@ def toy(tmp_path_factory):
             data_list.append(dict(img_path=img_path, instances=[dict(text=word)]))
         metainfo = dict(dataset_type='TextRecogDataset', task_name='textrecog')
         (root / f'{domain}.json').write_text(
-            json.dumps(dict(metainfo=metainfo, data_list=data_list)))
+            json.dumps(dict(metainfo=metainfo, data_list=data_list))
+        )
     (root / 'digits.txt').write_text('\n'.join('0123456789'))
     config = root / 'toy.py'
     config.write_text(CONFIG.format(root=root))
@@ -233,6 +263,7 @@ def toy(tmp_path_factory):
 def toy_lmdb(toy, tmp_path_factory):
     """The target of the toy as an LMDB in MMOCR's format."""
     import lmdb
+
     path = tmp_path_factory.mktemp('lmdb') / 'target'
     with lmdb.open(str(path)) as environment, environment.begin(write=True) as transaction:
         for i, word in enumerate(WORDS):

@@ -1,4 +1,5 @@
 """Adaptations of the hosts."""
+
 import pickle
 import subprocess
 import sys
@@ -13,19 +14,27 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from mmocr_da import compat
 from mmocr_da.version import HOSTS
 
-SUPPORTED = {'torch': '2.13.0+cpu', 'mmengine': '0.10.7', 'mmcv': '2.0.1', 'mmdet': '3.1.0',
-             'mmocr': '1.0.1', 'numpy': '1.26.4'}
+SUPPORTED = {
+    'torch': '2.13.0+cpu',
+    'mmengine': '0.10.7',
+    'mmcv': '2.0.1',
+    'mmdet': '3.1.0',
+    'mmocr': '1.0.1',
+    'numpy': '1.26.4',
+}
 
 
 def python(code):
     """Run ``code`` in a fresh interpreter; return its stdout."""
-    result = subprocess.run([sys.executable, '-W', 'ignore', '-c', code], text=True,
-                            capture_output=True)
+    result = subprocess.run(
+        [sys.executable, '-W', 'ignore', '-c', code], text=True, capture_output=True
+    )
     assert result.returncode == 0, result.stderr[-2000:]
     return result.stdout.strip()
 
 
 # ------------------------------------------------------------------------------------- versions
+
 
 def test_supported_versions_pass():
     compat.check_hosts(HOSTS, SUPPORTED)
@@ -35,10 +44,20 @@ def test_what_is_installed_passes():
     compat.check_hosts()
 
 
-@pytest.mark.parametrize('name, version', [
-    ('torch', '2.8.0'), ('torch', '2.14.0'), ('torch', '2.14.0.dev20261101'),
-    ('mmengine', '0.10.6'), ('mmcv', '2.1.0'), ('mmcv', '1.7.2'), ('mmdet', '3.2.0'),
-    ('mmocr', '1.0.0'), ('numpy', '2.0.0')])
+@pytest.mark.parametrize(
+    'name, version',
+    [
+        ('torch', '2.8.0'),
+        ('torch', '2.14.0'),
+        ('torch', '2.14.0.dev20261101'),
+        ('mmengine', '0.10.6'),
+        ('mmcv', '2.1.0'),
+        ('mmcv', '1.7.2'),
+        ('mmdet', '3.2.0'),
+        ('mmocr', '1.0.0'),
+        ('numpy', '2.0.0'),
+    ],
+)
 def test_another_version_is_named_with_what_is_wanted(name, version):
     with pytest.raises(RuntimeError) as error:
         compat.check_hosts(HOSTS, {**SUPPORTED, name: version})
@@ -51,8 +70,9 @@ def test_another_version_is_named_with_what_is_wanted(name, version):
 def test_every_missing_host_is_named_at_once():
     with pytest.raises(RuntimeError) as error:
         compat.check_hosts(HOSTS, {})
-    assert all(f'{name}: wanted {wanted}, found none' in str(error.value)
-               for name, wanted in HOSTS.items())
+    assert all(
+        f'{name}: wanted {wanted}, found none' in str(error.value) for name, wanted in HOSTS.items()
+    )
 
 
 def test_an_mmcv_without_operators_is_named(monkeypatch):
@@ -63,15 +83,19 @@ def test_an_mmcv_without_operators_is_named(monkeypatch):
 
 # ------------------------------------------------------------------------------- import order
 
+
 def test_importing_the_package_imports_neither_mmocr_nor_torchvision():
-    loaded = python('import sys, mmocr_da; print([name for name in sys.modules if name.split(".")'
-                    '[0] in ("mmocr", "mmcv", "mmdet", "torchvision")])')
+    loaded = python(
+        'import sys, mmocr_da; print([name for name in sys.modules if name.split(".")'
+        '[0] in ("mmocr", "mmcv", "mmdet", "torchvision")])'
+    )
     assert loaded == '[]'
 
 
 def test_torchvision_can_be_imported_after_the_package():
-    assert python('import mmocr_da, torchvision.transforms as t; print(t.ToTensor())') \
-        == 'ToTensor()'
+    assert (
+        python('import mmocr_da, torchvision.transforms as t; print(t.ToTensor())') == 'ToTensor()'
+    )
 
 
 def test_torchvision_can_be_imported_where_its_library_does_not_load():
@@ -106,6 +130,7 @@ def test_applying_twice_is_applying_once():
 
 # ------------------------------------------------------------------------------------ autocast
 
+
 def test_a_pass_without_gradients_leaves_nothing_in_autocasts_cache(monkeypatch):
     cleared = []
     monkeypatch.setattr(torch, 'clear_autocast_cache', lambda: cleared.append(1))
@@ -119,6 +144,7 @@ def test_a_pass_without_gradients_leaves_nothing_in_autocasts_cache(monkeypatch)
 
 # --------------------------------------------------------------------------------- checkpoints
 
+
 def load(path):
     return CheckpointLoader.load_checkpoint(str(path), map_location='cpu')
 
@@ -127,14 +153,20 @@ def load(path):
 def checkpoint(tmp_path):
     """A file with all that MMEngine puts beside the weights."""
     hub = MessageHub('test_compat')
-    for value in (1., 2., 4.):
+    for value in (1.0, 2.0, 4.0):
         hub.update_scalar('train/loss', value)
         hub.update_scalar('train/grad_norm', np.float32(value).item())
     hub.update_info('iter', 3)
     path = tmp_path / 'iter_3.pth'
-    torch.save(dict(meta=dict(iter=3, epoch=0), message_hub=hub.state_dict(),
-                    state_dict=OrderedDict(weight=torch.arange(6.)),
-                    numbers=[np.float64(1.5), np.int64(2), np.arange(3), np.float32(1)]), path)
+    torch.save(
+        dict(
+            meta=dict(iter=3, epoch=0),
+            message_hub=hub.state_dict(),
+            state_dict=OrderedDict(weight=torch.arange(6.0)),
+            numbers=[np.float64(1.5), np.int64(2), np.arange(3), np.float32(1)],
+        ),
+        path,
+    )
     return path
 
 
@@ -161,9 +193,17 @@ class LookUp:
         return (getattr, (self.owner, self.name))
 
 
-@pytest.mark.parametrize('content', [
-    Malicious(), LookUp(HistoryBuffer, '__init__'), LookUp(HistoryBuffer, '__class__'),
-    LookUp(np.ndarray, 'tofile'), LookUp(np.ndarray, 'mean'), LookUp(torch.Tensor, 'storage')])
+@pytest.mark.parametrize(
+    'content',
+    [
+        Malicious(),
+        LookUp(HistoryBuffer, '__init__'),
+        LookUp(HistoryBuffer, '__class__'),
+        LookUp(np.ndarray, 'tofile'),
+        LookUp(np.ndarray, 'mean'),
+        LookUp(torch.Tensor, 'storage'),
+    ],
+)
 def test_a_checkpoint_cannot_run_or_look_up_anything_else(content, tmp_path):
     torch.save(dict(state_dict={}, extra=content), tmp_path / 'evil.pth')
     with pytest.raises(pickle.UnpicklingError):
@@ -174,7 +214,7 @@ def test_a_checkpoint_cannot_run_or_look_up_anything_else(content, tmp_path):
 def test_a_cut_off_checkpoint_is_named_with_what_to_do(kept, checkpoint):
     whole = checkpoint.read_bytes()
     cut = checkpoint.with_name('iter_4.pth')
-    cut.write_bytes(whole[:int(kept * len(whole)) if isinstance(kept, float) else kept])
+    cut.write_bytes(whole[: int(kept * len(whole)) if isinstance(kept, float) else kept])
     with pytest.raises(ValueError) as error:
         load(cut)
     message = str(error.value)

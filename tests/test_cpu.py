@@ -1,4 +1,5 @@
 """Settings of a process that trains on the CPU; those of the user win."""
+
 import os
 import subprocess
 import sys
@@ -10,11 +11,18 @@ from mmocr_da import cpu
 
 def python(code, **settings):
     """What a fresh interpreter prints with only these settings of OpenMP and malloc."""
-    environ = {name: value for name, value in os.environ.items()
-               if not name.startswith(('OMP_WAIT', 'GOMP_', 'MALLOC_', 'GLIBC_'))}
-    result = subprocess.run([sys.executable, '-W', 'ignore', '-c', code], text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                            env={**environ, **settings})
+    environ = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(('OMP_WAIT', 'GOMP_', 'MALLOC_', 'GLIBC_'))
+    }
+    result = subprocess.run(
+        [sys.executable, '-W', 'ignore', '-c', code],
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**environ, **settings},
+    )
     assert result.returncode == 0, result.stdout[-2000:]
     return result.stdout
 

@@ -1,4 +1,5 @@
 """Numbers reach a device without a wait, and constants once."""
+
 import pytest
 import torch
 from helpers.emulated_cuda import emulated_cuda, on_cuda
@@ -6,7 +7,7 @@ from helpers.emulated_cuda import emulated_cuda, on_cuda
 from mmocr_da.device import constant, on_device
 
 
-@pytest.mark.parametrize('values', [[1, 2, 3], [True, False], [0.5], torch.tensor([[1., 2.]])])
+@pytest.mark.parametrize('values', [[1, 2, 3], [True, False], [0.5], torch.tensor([[1.0, 2.0]])])
 @pytest.mark.parametrize('dtype', [None, torch.float64])
 def test_it_is_torch_tensor(values, dtype):
     wanted = torch.as_tensor(values, dtype=dtype)

@@ -4,6 +4,7 @@ No step mixes devices, its losses are those of the CPU, and it makes the host wa
 as it says here. A case is a model in training mode and a batch as the loader hands it over; to add
 one, call :func:`step` and say which waits it may have.
 """
+
 import copy
 import json
 
@@ -45,10 +46,15 @@ def images(sample):
     """``images(texts, targets)``: a batch as it was loaded, sources first; one image is padded."""
 
     def make(texts=('12', '345'), targets=2):
-        samples = [sample(t, valid_ratio=r) for t, r in zip(texts, (1., 0.5, 1.))]
-        samples += [sample(domain='target', valid_ratio=r) for r in (1., 0.5)[:targets]]
-        pixels = torch.randint(0, 256, (len(samples), 1, 16, 32), dtype=torch.uint8,
-                               generator=torch.Generator().manual_seed(1))
+        samples = [sample(t, valid_ratio=r) for t, r in zip(texts, (1.0, 0.5, 1.0))]
+        samples += [sample(domain='target', valid_ratio=r) for r in (1.0, 0.5)[:targets]]
+        pixels = torch.randint(
+            0,
+            256,
+            (len(samples), 1, 16, 32),
+            dtype=torch.uint8,
+            generator=torch.Generator().manual_seed(1),
+        )
         return dict(inputs=list(pixels), data_samples=samples)
 
     return make
@@ -58,12 +64,18 @@ def images(sample):
 def decoders(recognizer_cfg, digits_dictionary):
     """Configs of the decoders whose characters can be tapped, and of what is before them."""
     aster = recognizer_cfg()['decoder']
-    ctc = dict(in_channels=16, module_loss=dict(type='CTCModuleLoss', zero_infinity=True),
-               postprocessor=dict(type='CTCPostProcessor'),
-               dictionary={**digits_dictionary, **dict.fromkeys(
-                   ('with_start', 'with_end', 'same_start_end'), False)})
-    as_map = dict(type='mmocr_da.BiLSTMEncoder', in_channels=16, hidden_size=8, out_channels=16,
-                  as_map=True)
+    ctc = dict(
+        in_channels=16,
+        module_loss=dict(type='CTCModuleLoss', zero_infinity=True),
+        postprocessor=dict(type='CTCPostProcessor'),
+        dictionary={
+            **digits_dictionary,
+            **dict.fromkeys(('with_start', 'with_end', 'same_start_end'), False),
+        },
+    )
+    as_map = dict(
+        type='mmocr_da.BiLSTMEncoder', in_channels=16, hidden_size=8, out_channels=16, as_map=True
+    )
     return {
         'ASTER': dict(decoder=aster),
         'attention': dict(decoder=dict(aster, type='mmocr_da.AttentionDecoder')),
@@ -71,15 +83,21 @@ def decoders(recognizer_cfg, digits_dictionary):
         'CRNN': dict(encoder=None, decoder=dict(ctc, type='CRNNDecoder')),
         'CRNN with LSTMs': dict(encoder=None, decoder=dict(ctc, type='CRNNDecoder', rnn_flag=True)),
         'SVTR': dict(encoder=as_map, decoder=dict(ctc, type='SVTRDecoder')),
-        'characters': dict(encoder=None, decoder=dict(
-            type='mmocr_da.CharacterDecoder', in_channels=16,
-            module_loss=dict(type='CEModuleLoss', pad_with='none', ignore_char=-1),
-            postprocessor=dict(type='AttentionPostprocessor'),
-            dictionary=dict(type='Dictionary', dict_file=digits_dictionary['dict_file'])))}
+        'characters': dict(
+            encoder=None,
+            decoder=dict(
+                type='mmocr_da.CharacterDecoder',
+                in_channels=16,
+                module_loss=dict(type='CEModuleLoss', pad_with='none', ignore_char=-1),
+                postprocessor=dict(type='AttentionPostprocessor'),
+                dictionary=dict(type='Dictionary', dict_file=digits_dictionary['dict_file']),
+            ),
+        ),
+    }
 
 
 GLOBAL = dict(type='mmocr_da.GlobalAlignment', in_channels=16)
-LOCAL = dict(type='mmocr_da.LocalAlignment', in_channels=16, threshold=0.)
+LOCAL = dict(type='mmocr_da.LocalAlignment', in_channels=16, threshold=0.0)
 PUBLISHED = [dict(GLOBAL, in_channels=16 * 8, published=True), dict(LOCAL, published=True)]
 SYMNET = dict(type='mmocr_da.SymNetHead')
 CONFUSION = dict(type='mmocr_da.DomainConfusion', in_channels=16)
@@ -96,19 +114,32 @@ OBJECTIVES = {
     'as published': (PUBLISHED, 0),
     'SymNet': ([SYMNET], 1),
     'SymNet by domain': ([dict(SYMNET, confusion='domain', threshold=0.1)], 1),
-    'SymNet by reversal': ([dict(SYMNET, confusion='reversal', predict_with='source',
-                                 task_target=False)], 1),
+    'SymNet by reversal': (
+        [dict(SYMNET, confusion='reversal', predict_with='source', task_target=False)],
+        1,
+    ),
     'confusion': ([CONFUSION], 0),
     'entropy': ([ENTROPY], 1),
     'all': ([GLOBAL, LOCAL, SYMNET, CONFUSION, ENTROPY], 2),
 }
 #: How often MMOCR's loss makes the host wait: torch's CTC copies lengths, forward and backward.
 CE, CTC = 0, 8
-DECODERS = {'ASTER': CE, 'attention': CE, 'LSTM': CE, 'CRNN': CTC, 'CRNN with LSTMs': CTC,
-            'SVTR': CTC, 'characters': CE}
+DECODERS = {
+    'ASTER': CE,
+    'attention': CE,
+    'LSTM': CE,
+    'CRNN': CTC,
+    'CRNN with LSTMs': CTC,
+    'SVTR': CTC,
+    'characters': CE,
+}
 STEPWISE = ('ASTER', 'attention', 'LSTM')
-CASES = [(decoder, name) for decoder in DECODERS for name in OBJECTIVES
-         if decoder in ('ASTER', 'CRNN') or name in ('ASSDA', 'all')]
+CASES = [
+    (decoder, name)
+    for decoder in DECODERS
+    for name in OBJECTIVES
+    if decoder in ('ASTER', 'CRNN') or name in ('ASSDA', 'all')
+]
 
 
 def fitted(objectives, decoder):
@@ -162,16 +193,25 @@ def test_norms(statistics, channels_last, gated, adaptive, images, progress):
 
 def test_backbone_and_encoder_of_assda(adaptive, recognizer_cfg, images):
     tail = [dict(out_channels=16, kernel_size=2, stride=1, padding=1)]
-    ours, _ = step(adaptive(
-        backbone=dict(recognizer_cfg()['backbone'], type='mmocr_da.TextResNet', tail=tail),
-        encoder=dict(type='mmocr_da.BiLSTMEncoder', in_channels=16, hidden_size=8,
-                     out_channels=16)), images())
+    ours, _ = step(
+        adaptive(
+            backbone=dict(recognizer_cfg()['backbone'], type='mmocr_da.TextResNet', tail=tail),
+            encoder=dict(
+                type='mmocr_da.BiLSTMEncoder', in_channels=16, hidden_size=8, out_channels=16
+            ),
+        ),
+        images(),
+    )
     assert sum(ours.values()) == 1, ours
 
 
 def lsed(**kwargs):
-    return dict(type='mmocr_da.LSEDLoss', surrogate=dict(
-        channels=[8] * 5, hidden_channels=16, out_channels=8, max_distance=4, **kwargs))
+    return dict(
+        type='mmocr_da.LSEDLoss',
+        surrogate=dict(
+            channels=[8] * 5, hidden_channels=16, out_channels=8, max_distance=4, **kwargs
+        ),
+    )
 
 
 #: Whether all have been read; what they were read as; in its own step, the rank correlation.
@@ -179,8 +219,9 @@ LSED = {'surrogate': (0, 3), 'model': (1, 2)}
 
 
 @pytest.mark.parametrize('trained', LSED)
-@pytest.mark.parametrize('decoder, source', [('ASTER', 'local-global'), ('ASTER', 'global'),
-                                             ('attention', 'local')])
+@pytest.mark.parametrize(
+    'decoder, source', [('ASTER', 'local-global'), ('ASTER', 'global'), ('attention', 'local')]
+)
 def test_lsed(decoder, source, trained, decoders, adaptive, images, progress):
     iteration, wanted = LSED[trained]
     progress(iteration, 10)
@@ -196,43 +237,66 @@ def test_lsed_beside_objectives_of_the_target(decoders, adaptive, images, progre
     assert sum(ours.values()) == 3, ours
 
 
-HEADS = {'none': None,
-         'MLP': dict(type='mmocr_da.MLPProjection', hidden_channels=8, out_channels=6),
-         'BiLSTM': dict(type='mmocr_da.BiLSTMProjection', hidden_channels=8, out_channels=6)}
+HEADS = {
+    'none': None,
+    'MLP': dict(type='mmocr_da.MLPProjection', hidden_channels=8, out_channels=6),
+    'BiLSTM': dict(type='mmocr_da.BiLSTMProjection', hidden_channels=8, out_channels=6),
+}
 
 
-@pytest.mark.parametrize('mapping, head, representation', [
-    *((mapping, head, 'H') for mapping in ('Window', 'All', 'Frame') for head in HEADS),
-    ('Window', 'MLP', 'V'), ('Frame', 'BiLSTM', 'HV')])
+@pytest.mark.parametrize(
+    'mapping, head, representation',
+    [
+        *((mapping, head, 'H') for mapping in ('Window', 'All', 'Frame') for head in HEADS),
+        ('Window', 'MLP', 'V'),
+        ('Frame', 'BiLSTM', 'HV'),
+    ],
+)
 def test_seqclr(mapping, head, representation, recognizer_cfg, images):
     width = 32 if representation == 'HV' else 16
-    model = MODELS.build(dict(
-        recognizer_cfg(), type='mmocr_da.SeqCLR', representation=representation,
-        projection=HEADS[head] and dict(HEADS[head], in_channels=width),
-        mapping=dict(type=f'mmocr_da.{mapping}ToInstance'))).train()
+    model = MODELS.build(
+        dict(
+            recognizer_cfg(),
+            type='mmocr_da.SeqCLR',
+            representation=representation,
+            projection=HEADS[head] and dict(HEADS[head], in_channels=width),
+            mapping=dict(type=f'mmocr_da.{mapping}ToInstance'),
+        )
+    ).train()
     view = images(('', '', ''), 0)
-    items = [dict(inputs=[x, x.flip(0)], data_samples=[s, copy.deepcopy(s)])
-             for x, s in zip(view['inputs'], view['data_samples'])]
+    items = [
+        dict(inputs=[x, x.flip(0)], data_samples=[s, copy.deepcopy(s)])
+        for x, s in zip(view['inputs'], view['data_samples'])
+    ]
     assert step(model, pseudo_collate(items)) == ({}, {})
 
 
-BOXES = torch.tensor([[45., 40, 60, 18, 0.3], [85, 90, 50, 16, -0.6], [30, 30, 40, 20, 0.1]])
+BOXES = torch.tensor([[45.0, 40, 60, 18, 0.3], [85, 90, 50, 16, -0.6], [30, 30, 40, 20, 0.1]])
 
 
 @pytest.fixture
 def pairs(tmp_path):
     """What generated pairs of boxes are made of."""
-    instances = [dict(polygon=[x, 9, x + w, 9, x + w, 9 + h, x, 9 + h], ignore=False)
-                 for x, w, h in ((0, 80, 20), (90, 30, 12), (200, 40, 30))]
+    instances = [
+        dict(polygon=[x, 9, x + w, 9, x + w, 9 + h, x, 9 + h], ignore=False)
+        for x, w, h in ((0, 80, 20), (90, 30, 12), (200, 40, 30))
+    ]
     file = tmp_path / 'labels.json'
     file.write_text(json.dumps(dict(data_list=[dict(img_path='a.jpg', instances=instances)])))
     return dict(ann_files=[str(file)], num_pairs=200, cache_dir=str(tmp_path))
 
 
 #: Which boxes count; of the learned loss the log and, in the surrogate's step, the correlation.
-@pytest.mark.parametrize('kind, iteration, wanted', [
-    ('RotatedIoULoss', 0, 1), ('KFIoULoss', 0, 1), ('GWDLoss', 0, 1),
-    ('LSIoULoss', 0, 3), ('LSIoULoss', 1, 2)])
+@pytest.mark.parametrize(
+    'kind, iteration, wanted',
+    [
+        ('RotatedIoULoss', 0, 1),
+        ('KFIoULoss', 0, 1),
+        ('GWDLoss', 0, 1),
+        ('LSIoULoss', 0, 3),
+        ('LSIoULoss', 1, 2),
+    ],
+)
 def test_losses_of_boxes(kind, iteration, wanted, pairs, progress):
     progress(iteration, 10)
     cfg = dict(type=f'mmocr_da.{kind}')
@@ -240,7 +304,7 @@ def test_losses_of_boxes(kind, iteration, wanted, pairs, progress):
         cfg['surrogate'] = dict(pairs=pairs, num_generated=16, image_size=(128, 128))
     loss = MODELS.build(cfg).train()
     loss._to_check = 0  # as after the first boxes
-    predictions = (BOXES + torch.tensor([3., 2, 5, 1, 0.1])).requires_grad_()
+    predictions = (BOXES + torch.tensor([3.0, 2, 5, 1, 0.1])).requires_grad_()
     reference = copy.deepcopy(loss)(predictions, BOXES)
     with emulated_cuda() as record:
         found = on_cuda(loss)(on_cuda(predictions), on_cuda(BOXES), on_cuda(torch.ones(3)))

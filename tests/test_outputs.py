@@ -1,4 +1,5 @@
 """What was given stays, what was written is whole, what was interrupted leaves nothing."""
+
 import os
 import signal
 import subprocess
@@ -14,8 +15,11 @@ from mmocr_da.outputs import LEDGER, check_outputs, output_file, output_files, o
 
 def content(folder):
     """Every file below a folder, with its text, but for the list of what was written."""
-    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob('*')
-            if path.is_file() and path.name != LEDGER}
+    return {
+        str(path.relative_to(folder)): path.read_text()
+        for path in folder.rglob('*')
+        if path.is_file() and path.name != LEDGER
+    }
 
 
 def write(path, text, by='tool', inputs=()):
@@ -30,8 +34,11 @@ def test_an_own_file_is_replaced_and_no_other_one(tmp_path):
     assert content(tmp_path) == {'new/a': '2', 'new/b': '3'}
     (tmp_path / 'given').write_text('mine')
     for path, by in ((tmp_path / 'given', 'tool'), (tmp_path / 'new/a', 'other tool')):
-        with pytest.raises(ValueError, match=f'{path} exists and was not written by {by}, or was '
-                                             'changed since; .* nothing was touched'):
+        with pytest.raises(
+            ValueError,
+            match=f'{path} exists and was not written by {by}, or was '
+            'changed since; .* nothing was touched',
+        ):
             write(path, 'x', by)
     (tmp_path / 'new/a').write_text('by hand')
     with pytest.raises(ValueError, match='changed since'):
@@ -77,8 +84,11 @@ def test_a_link_to_what_was_written_is_not_what_was_written(tmp_path):
 def test_a_refusal_comes_before_the_work(tmp_path):
     fill(tmp_path / 'data', '1')
     (tmp_path / 'file').touch()
-    for attempt in (output_file(tmp_path / 'file', 'tool'), output_folder(tmp_path / 'data', 'x'),
-                    output_folder(tmp_path / 'data', 'x', replace=True)):
+    for attempt in (
+        output_file(tmp_path / 'file', 'tool'),
+        output_folder(tmp_path / 'data', 'x'),
+        output_folder(tmp_path / 'data', 'x', replace=True),
+    ):
         with pytest.raises(ValueError):
             with attempt:
                 pytest.fail('it has begun')
@@ -145,8 +155,11 @@ def start(monkeypatch):
     started = []
 
     def run(kind, path):
-        process = subprocess.Popen([sys.executable, '-c', stub + SCRIPT, kind, str(path)],
-                                   stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            [sys.executable, '-c', stub + SCRIPT, kind, str(path)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         started.append(process)
         assert process.stdout.readline() == 'written\n'
         return process
@@ -199,7 +212,6 @@ def test_what_another_process_wrote_in_the_meantime_stays(tmp_path):
             (tmp_path / 'a').write_text('mine')
     assert content(tmp_path) == {'a': 'mine'}
 
-
     with pytest.raises(ValueError, match='must be a new folder'):
         with output_folder(tmp_path / 'data', 'tool'):
             fill_by_hand(tmp_path / 'data')
@@ -228,13 +240,12 @@ def test_many_at_once_each_write_whole_files_or_nothing(tmp_path):
                 errors.append(str(error))
                 time.sleep(0.001)
 
-    threads = [threading.Thread(target=work, args=(number, )) for number in range(4)]
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert {error.split('out/')[-1].split(' by ')[0] for error in errors} == {
-        'a is being written'}
+    assert {error.split('out/')[-1].split(' by ')[0] for error in errors} == {'a is being written'}
     assert [(tmp_path / f'out/{number}').read_text() for number in range(4)] == ['24'] * 4
     assert (tmp_path / 'out/a').read_text() == (tmp_path / 'out/b').read_text()
     assert all(outputs.is_own(path, 'tool') for path in (tmp_path / 'out').glob('[ab0-3]'))
@@ -253,8 +264,11 @@ def test_a_finished_folder_is_left_and_so_is_what_the_next_one_prepares(tmp_path
 
         patch.setattr(outputs.Path, 'rename', moved_and_begun)
         fill(tmp_path / 'data', '1')
-    assert content(tmp_path) == {'data/deep/a': '1', '.data.partial/a': 'mine',
-                                 '.data.partial/.lock': ''}
+    assert content(tmp_path) == {
+        'data/deep/a': '1',
+        '.data.partial/a': 'mine',
+        '.data.partial/.lock': '',
+    }
 
 
 @pytest.mark.parametrize('name', ['out', 'out/.a.partial'])

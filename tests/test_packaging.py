@@ -1,4 +1,5 @@
 """What an installed package brings along, and that ``mmocr_da::`` finds it."""
+
 import os
 import subprocess
 import sys
@@ -18,11 +19,18 @@ CONFIG = '_base_/default_runtime.py'
 def resolve(folder, environ=None):
     """Where ``mmocr_da::`` leads from a config of another project, in a fresh interpreter."""
     (folder / 'theirs.py').write_text(f"_base_ = ['mmocr_da::{CONFIG}']\nseen = 1\n")
-    code = ('import mmocr_da; from mmengine.config import Config; '
-            'print(Config.fromfile("theirs.py").seen, '
-            f'Config._get_cfg_path("mmocr_da::{CONFIG}", "")[0])')
-    result = subprocess.run([sys.executable, '-W', 'ignore', '-c', code], cwd=folder, text=True,
-                            capture_output=True, env=environ)
+    code = (
+        'import mmocr_da; from mmengine.config import Config; '
+        'print(Config.fromfile("theirs.py").seen, '
+        f'Config._get_cfg_path("mmocr_da::{CONFIG}", "")[0])'
+    )
+    result = subprocess.run(
+        [sys.executable, '-W', 'ignore', '-c', code],
+        cwd=folder,
+        text=True,
+        capture_output=True,
+        env=environ,
+    )
     assert result.returncode == 0, result.stderr[-2000:]
     seen, path = result.stdout.split()
     assert seen == '1'
@@ -55,8 +63,21 @@ def test_a_wheel_brings_configs_and_tools(tmp_path):
     subprocess.run(['cp', '-r', ROOT, copy], check=True)
     for leftover in ('build', 'mmocr_da.egg-info', 'mmocr_da/.mim', '.venv'):
         subprocess.run(['rm', '-rf', copy / leftover], check=True)
-    subprocess.run([sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-deps',
-                    '--no-build-isolation', '--wheel-dir', tmp_path, copy], check=True)
+    subprocess.run(
+        [
+            sys.executable,
+            '-m',
+            'pip',
+            'wheel',
+            '--quiet',
+            '--no-deps',
+            '--no-build-isolation',
+            '--wheel-dir',
+            tmp_path,
+            copy,
+        ],
+        check=True,
+    )
     with zipfile.ZipFile(next(tmp_path.glob('*.whl'))) as wheel:
         wheel.extractall(tmp_path / 'site')
         names = set(wheel.namelist())

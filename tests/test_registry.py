@@ -3,6 +3,7 @@
 They are imported directly: MMEngine swallows an ImportError of a registry file and then says
 that the *name* is unknown.
 """
+
 import importlib
 
 import mmengine.registry
@@ -12,8 +13,11 @@ from mmengine.registry import DefaultScope, Registry
 
 import mmocr_da.registry
 
-OURS = {name: value for name, value in vars(mmocr_da.registry).items()
-        if isinstance(value, Registry) and not name.startswith('MMENGINE_')}
+OURS = {
+    name: value
+    for name, value in vars(mmocr_da.registry).items()
+    if isinstance(value, Registry) and not name.startswith('MMENGINE_')
+}
 
 
 @pytest.mark.parametrize('name', OURS)
@@ -63,8 +67,11 @@ def test_a_name_of_mmocr_comes_before_one_of_mmengine():
 def test_a_name_of_ours_comes_before_one_of_mmocr():
     ours = type('CRNN', (), {})
     registry = mmocr_da.registry._Registry(
-        'model', parent=mmengine.registry.Registry('model', scope='test'), scope='mmocr_da',
-        locations=['mmocr_da.registry'])
+        'model',
+        parent=mmengine.registry.Registry('model', scope='test'),
+        scope='mmocr_da',
+        locations=['mmocr_da.registry'],
+    )
     registry.register_module(module=ours)
     assert registry.get('CRNN') is ours
 

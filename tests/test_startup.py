@@ -1,4 +1,5 @@
 """The hosts' own tools know the package without importing it: their scripts, in processes."""
+
 import importlib.metadata
 import json
 import os
@@ -18,12 +19,19 @@ MMOCR_TOOLS = Path(mmocr.__file__).parent / '.mim' / 'tools'
 
 # ---------------------------------------------------------------------- what a start of Python does
 
+
 def start(code, folder, *flags):
     """Run ``code`` after the start-up file, where ``folder`` is all that can be imported."""
-    program = (f'import sys; before = set(sys.modules); exec({TEXT!r}, {{}})\n'
-               f'added = set(sys.modules) - before; sys.path.insert(0, {str(folder)!r})\n{code}')
-    return subprocess.run([sys.executable, '-I', '-S', *flags, '-c', program], text=True,
-                          capture_output=True, timeout=60)
+    program = (
+        f'import sys; before = set(sys.modules); exec({TEXT!r}, {{}})\n'
+        f'added = set(sys.modules) - before; sys.path.insert(0, {str(folder)!r})\n{code}'
+    )
+    return subprocess.run(
+        [sys.executable, '-I', '-S', *flags, '-c', program],
+        text=True,
+        capture_output=True,
+        timeout=60,
+    )
 
 
 def output(result):
@@ -36,12 +44,16 @@ def hosts(tmp_path):
     """Modules with the names of the hosts and of this package that only print theirs."""
 
     def write(**others):
-        for name, text in {'mmengine': '', 'mmengine.config': '',
-                           'mmengine.config.utils': 'MODULE2PACKAGE = {}',
-                           'mmengine.runner': 'print("runner")', 'mmengine.runner.loops': '',
-                           'torchvision': 'print("torchvision")',
-                           'mmocr_da': 'import mmengine.runner.loops\nprint("mmocr_da")',
-                           **others}.items():
+        for name, text in {
+            'mmengine': '',
+            'mmengine.config': '',
+            'mmengine.config.utils': 'MODULE2PACKAGE = {}',
+            'mmengine.runner': 'print("runner")',
+            'mmengine.runner.loops': '',
+            'torchvision': 'print("torchvision")',
+            'mmocr_da': 'import mmengine.runner.loops\nprint("mmocr_da")',
+            **others,
+        }.items():
             folder = tmp_path.joinpath(*name.split('.'))
             folder.mkdir(parents=True, exist_ok=True)
             if text is not None:
@@ -55,15 +67,24 @@ def test_a_start_of_python_imports_nothing(tmp_path):
     assert output(start('print(sorted(added))', tmp_path)) == '[]'
 
 
-@pytest.mark.parametrize('code, printed', [
-    ('from mmengine.config.utils import MODULE2PACKAGE as x; print(x)',
-     "{'mmocr_da': 'mmocr_da.registry'}"),
-    ('import mmengine.runner.loops', 'runner mmocr_da'),
-    ('import mmocr_da; import mmengine.runner', 'runner mmocr_da'),
-    ('import mmengine, torchvision', 'runner mmocr_da torchvision'),
-    ('import torchvision', 'torchvision'),
-    ('import importlib.util; importlib.util.find_spec("mmengine.runner"); import mmengine.runner',
-     'runner mmocr_da')])
+@pytest.mark.parametrize(
+    'code, printed',
+    [
+        (
+            'from mmengine.config.utils import MODULE2PACKAGE as x; print(x)',
+            "{'mmocr_da': 'mmocr_da.registry'}",
+        ),
+        ('import mmengine.runner.loops', 'runner mmocr_da'),
+        ('import mmocr_da; import mmengine.runner', 'runner mmocr_da'),
+        ('import mmengine, torchvision', 'runner mmocr_da torchvision'),
+        ('import torchvision', 'torchvision'),
+        (
+            'import importlib.util; importlib.util.find_spec("mmengine.runner"); '
+            'import mmengine.runner',
+            'runner mmocr_da',
+        ),
+    ],
+)
 def test_the_package_comes_with_the_hosts_that_need_it(hosts, code, printed):
     assert ' '.join(output(start(code, hosts())).splitlines()) == printed
     # A second environment below this one may have the file, too.
@@ -71,8 +92,15 @@ def test_the_package_comes_with_the_hosts_that_need_it(hosts, code, printed):
     assert ' '.join(output(start(twice, hosts())).splitlines()) == printed
 
 
-@pytest.mark.parametrize('package', [None, 'raise RuntimeError("cannot run with mmocr 2")',
-                                     'import no_such_module', 'import warnings; warnings.warn("")'])
+@pytest.mark.parametrize(
+    'package',
+    [
+        None,
+        'raise RuntimeError("cannot run with mmocr 2")',
+        'import no_such_module',
+        'import warnings; warnings.warn("")',
+    ],
+)
 def test_a_package_that_is_gone_or_broken_disturbs_nobody(hosts, package):
     code = 'import mmengine.config.utils, mmengine.runner, torchvision'
     folder = hosts(mmocr_da=package)
@@ -85,6 +113,7 @@ def test_a_missing_host_is_reported_as_ever(tmp_path):
 
 # ------------------------------------------------------------------------------ what is installed
 
+
 def test_the_installed_start_up_file_is_this_one():
     try:
         files = importlib.metadata.files('mmocr_da')
@@ -93,16 +122,23 @@ def test_the_installed_start_up_file_is_this_one():
     installed = [file.locate() for file in files or () if file.name == 'mmocr_da.pth']
     assert len(installed) == 1, 'run `python tools/setup_env.py`'
     assert installed[0].read_text() == (
-        f'import sys; exec({ascii(TEXT)}, {{"__name__": "mmocr_da.startup"}})\n')
+        f'import sys; exec({ascii(TEXT)}, {{"__name__": "mmocr_da.startup"}})\n'
+    )
 
 
 # -------------------------------------------------------------------------------- the hosts' tools
 
+
 def run(*command, cwd):
     """Run Python in a process that only knows what its start-up does."""
-    result = subprocess.run([sys.executable, '-W', 'ignore', *map(str, command)], cwd=cwd,
-                            text=True, capture_output=True, timeout=300,
-                            env=dict(os.environ, MPLBACKEND='agg'))
+    result = subprocess.run(
+        [sys.executable, '-W', 'ignore', *map(str, command)],
+        cwd=cwd,
+        text=True,
+        capture_output=True,
+        timeout=300,
+        env=dict(os.environ, MPLBACKEND='agg'),
+    )
     assert result.returncode == 0, result.stderr[-3000:]
     return result.stdout
 
@@ -133,16 +169,26 @@ def test_train_and_test_of_mmocr_run(config, tmp_path):
 
 
 def test_the_inferencer_of_mmocr_reads_a_training_checkpoint(toy, trained, tmp_path):
-    code = (f'from mmocr.apis import TextRecInferencer\n'
-            f'model = TextRecInferencer({str(toy)!r}, {str(trained / "iter_2.pth")!r}, "cpu")\n'
-            f'print(model({str(toy.parent / "source_0.png")!r}, progress_bar=False))')
+    code = (
+        f'from mmocr.apis import TextRecInferencer\n'
+        f'model = TextRecInferencer({str(toy)!r}, {str(trained / "iter_2.pth")!r}, "cpu")\n'
+        f'print(model({str(toy.parent / "source_0.png")!r}, progress_bar=False))'
+    )
     assert "'predictions': [{'text':" in run('-c', code, cwd=tmp_path)
 
 
 @pytest.mark.slow
 def test_browse_dataset_of_mmocr_shows_both_domains(config, tmp_path):
-    run(MMOCR_TOOLS / 'visualizations' / 'browse_dataset.py', config, '--not-show', '-m',
-        'pipeline', '-o', 'shown', cwd=tmp_path)
+    run(
+        MMOCR_TOOLS / 'visualizations' / 'browse_dataset.py',
+        config,
+        '--not-show',
+        '-m',
+        'pipeline',
+        '-o',
+        'shown',
+        cwd=tmp_path,
+    )
     data = Config.fromfile(config).train_dataloader.dataset
     shown = {path.name for path in (tmp_path / 'shown').iterdir()}
     assert shown == {path.name for path in Path(data.source.data_root).glob('*.png')}
@@ -151,6 +197,11 @@ def test_browse_dataset_of_mmocr_shows_both_domains(config, tmp_path):
 
 @pytest.mark.slow
 def test_vis_scheduler_of_mmocr_draws_the_learning_rate(config, tmp_path):
-    run(MMOCR_TOOLS / 'visualizations' / 'vis_scheduler.py', config, '--save-path',
-        tmp_path / 'rate.png', cwd=tmp_path)
+    run(
+        MMOCR_TOOLS / 'visualizations' / 'vis_scheduler.py',
+        config,
+        '--save-path',
+        tmp_path / 'rate.png',
+        cwd=tmp_path,
+    )
     assert (tmp_path / 'rate.png').stat().st_size > 0

@@ -7,6 +7,7 @@ torch the sources are combined into a few units: minutes instead of a quarter of
 Used by ``setup_env.py``; by hand: ``python tools/build_mmcv.py --out DIR`` with the Python of an
 environment that has torch, ninja and setuptools<81.
 """
+
 import argparse
 import contextlib
 import os
@@ -113,8 +114,11 @@ def unit_text(group, texts):
 def combine_sources(root, units=UNITS):
     """Move the sources out of reach of setup.py's globs; put combined units in their place."""
     csrc = Path(root) / CSRC
-    paths = [path.relative_to(csrc).as_posix()
-             for folder in (csrc, csrc / 'cpu') for path in sorted(folder.glob('*.cpp'))]
+    paths = [
+        path.relative_to(csrc).as_posix()
+        for folder in (csrc, csrc / 'cpu')
+        for path in sorted(folder.glob('*.cpp'))
+    ]
     texts = {name: (csrc / name).read_text(encoding='utf-8') for name in paths}
     for name in paths:
         target = csrc / 'parts' / name
@@ -146,8 +150,10 @@ def patch_sources(root, torch_version, torch_include):
             if path.suffix in ('.hpp', '.cuh', '.cu'):
                 text = path.read_text(encoding='utf-8')
                 if '<THC/' in text:
-                    path.write_text(text.replace('<THC/THCAtomics.cuh>', '<ATen/cuda/Atomic.cuh>'),
-                                    encoding='utf-8')
+                    path.write_text(
+                        text.replace('<THC/THCAtomics.cuh>', '<ATen/cuda/Atomic.cuh>'),
+                        encoding='utf-8',
+                    )
 
 
 def max_jobs():
@@ -167,22 +173,28 @@ def check_compiler(standard):
         raise SetupError(
             f'no C++ compiler ({compiler}) is on the PATH; MMCV has to be compiled once. Install '
             'one (Debian/Ubuntu: apt install g++; conda: conda install gxx_linux-64; macOS: '
-            'xcode-select --install) and run this again')
+            'xcode-select --install) and run this again'
+        )
     include = sysconfig.get_paths()['include']
     if not (Path(include) / 'Python.h').exists():
         raise SetupError(
             f'the C headers of Python are missing ({include}/Python.h). Install them '
             f'(Debian/Ubuntu: apt install python3.{sys.version_info[1]}-dev) or use a Python '
-            'that has them, and run this again')
+            'that has them, and run this again'
+        )
     code = '#include <vector>\n#include <Python.h>\nint main() { return 0; }\n'
     result = subprocess.run(
         [*compiler.split(), f'-std={standard}', '-fsyntax-only', f'-I{include}', '-x', 'c++', '-'],
-        input=code, text=True, capture_output=True)
+        input=code,
+        text=True,
+        capture_output=True,
+    )
     if result.returncode:
         raise SetupError(
             f'the C++ compiler ({compiler}) cannot compile {standard} code: '
             f'{result.stderr.strip()[-400:]}\nInstall g++ 11 or clang 14 or later (or point CXX '
-            'at one) and run this again')
+            'at one) and run this again'
+        )
 
 
 def run_build(root, out, log, env, say):
@@ -192,9 +204,16 @@ def run_build(root, out, log, env, say):
     start = time.monotonic()
     state = {'done': ''}
     # A session of its own, so that stopping it reaches ninja, which then stops the compilers.
-    with subprocess.Popen(command, cwd=root, env=env, stdout=subprocess.PIPE, text=True,
-                          stderr=subprocess.STDOUT, errors='replace',
-                          start_new_session=True) as process:
+    with subprocess.Popen(
+        command,
+        cwd=root,
+        env=env,
+        stdout=subprocess.PIPE,
+        text=True,
+        stderr=subprocess.STDOUT,
+        errors='replace',
+        start_new_session=True,
+    ) as process:
 
         def follow():
             for line in process.stdout:
@@ -226,15 +245,29 @@ def fetch_source(folder, log):
     """Download MMCV's source archive into ``folder``, through pip: mirrors, proxy and all."""
     # No build isolation: pip asks the sdist for its metadata, and its setup.py needs
     # pkg_resources, which an isolated build would no longer have.
-    command = [sys.executable, '-m', 'pip', 'download', '--quiet', '--no-deps',
-               '--no-build-isolation', '--no-binary', 'mmcv', '--dest', str(folder),
-               '--disable-pip-version-check', f'mmcv=={MMCV_VERSION}']
+    command = [
+        sys.executable,
+        '-m',
+        'pip',
+        'download',
+        '--quiet',
+        '--no-deps',
+        '--no-build-isolation',
+        '--no-binary',
+        'mmcv',
+        '--dest',
+        str(folder),
+        '--disable-pip-version-check',
+        f'mmcv=={MMCV_VERSION}',
+    ]
     log.write(f'$ {" ".join(command)}\n')
     log.flush()
     env = dict(os.environ, MMCV_WITH_OPS='1')
     if subprocess.run(command, stdout=log, stderr=log, env=env).returncode:
-        raise SetupError(f'could not fetch the source of MMCV {MMCV_VERSION} from the package '
-                         'index: check the network (or pip config, proxy) and run this again')
+        raise SetupError(
+            f'could not fetch the source of MMCV {MMCV_VERSION} from the package '
+            'index: check the network (or pip config, proxy) and run this again'
+        )
     return next(Path(folder).glob('mmcv-*.tar.gz'))
 
 
@@ -259,12 +292,14 @@ def build_wheel(out, log, say=print, sdist=None, cuda=False, combined=True):
     with tempfile.TemporaryDirectory(prefix='mmcv-build-', ignore_cleanup_errors=True) as folder:
         free = shutil.disk_usage(folder).free / 2**30
         if free < BUILD_GIB:
-            raise SetupError(f'building MMCV needs {BUILD_GIB} GiB in {folder}, {free:.1f} GiB '
-                             'are free: free some, or set TMPDIR to a folder on a larger disk')
+            raise SetupError(
+                f'building MMCV needs {BUILD_GIB} GiB in {folder}, {free:.1f} GiB '
+                'are free: free some, or set TMPDIR to a folder on a larger disk'
+            )
         if sdist is None:
             sdist = fetch_source(folder, log)
         # The built wheel moves to ``out`` only when complete.
-        for attempt in ([True, False] if combined else [False]):
+        for attempt in [True, False] if combined else [False]:
             root = unpack(sdist, Path(folder) / ('combined' if attempt else 'plain'))
             include = Path(torch.__file__).parent / 'include'
             patch_sources(root, torch.__version__, include)
@@ -276,10 +311,14 @@ def build_wheel(out, log, say=print, sdist=None, cuda=False, combined=True):
                 out.mkdir(parents=True, exist_ok=True)
                 return Path(shutil.move(wheels[0], out / wheels[0].name))
             if attempt:
-                say('the fast build failed; building each source by itself (about 12 minutes on '
-                    '2 cores)')
-    raise SetupError('compiling MMCV failed; the end of the log says why. Out of memory shows '
-                     'as "Killed": set MAX_JOBS=1 and run this again')
+                say(
+                    'the fast build failed; building each source by itself (about 12 minutes on '
+                    '2 cores)'
+                )
+    raise SetupError(
+        'compiling MMCV failed; the end of the log says why. Out of memory shows '
+        'as "Killed": set MAX_JOBS=1 and run this again'
+    )
 
 
 def main():
@@ -295,8 +334,16 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         with open(args.log, 'a', encoding='utf-8') as log:
-            print(build_wheel(args.out, log, lambda text: print(text, file=sys.stderr, flush=True),
-                              args.sdist, cuda=args.cuda, combined=not args.plain))
+            print(
+                build_wheel(
+                    args.out,
+                    log,
+                    lambda text: print(text, file=sys.stderr, flush=True),
+                    args.sdist,
+                    cuda=args.cuda,
+                    combined=not args.plain,
+                )
+            )
     except KeyboardInterrupt:
         sys.exit(130)
     except SetupError as error:

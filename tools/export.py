@@ -5,6 +5,7 @@
 writes ``OUT_DIR/<config name>.py``, ``OUT_DIR/<config name>.pth`` and the dictionary. MMOCR's
 ``tools/test.py`` and ``TextRecInferencer(model=config, weights=checkpoint)`` take them as they are.
 """
+
 import argparse
 import copy
 import os.path as osp
@@ -40,11 +41,16 @@ def parse_args():
     parser.add_argument('checkpoint', help='Checkpoint of the adapted model')
     parser.add_argument('out_dir', help='Folder for the plain config and checkpoint')
     parser.add_argument(
-        '--raw', action='store_true',
-        help='With EMAHook, export the trained weights instead of their moving average')
+        '--raw',
+        action='store_true',
+        help='With EMAHook, export the trained weights instead of their moving average',
+    )
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction,
-        help='Override settings of the config, key=value pairs')
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='Override settings of the config, key=value pairs',
+    )
     return parser.parse_args()
 
 
@@ -55,14 +61,16 @@ def export(cfg: Config, checkpoint: str, out_dir: str, name: str, raw: bool = Fa
     """
     names = [f'{name}.py', f'{name}.pth']
     # Of this config: another one may have a dictionary of the same name in the same folder.
-    with output_files(out_dir, names, f'tools/export.py for {name}.py',
-                      [cfg.filename, checkpoint]) as folder:
+    with output_files(
+        out_dir, names, f'tools/export.py for {name}.py', [cfg.filename, checkpoint]
+    ) as folder:
         write_plain(cfg, checkpoint, *(str(folder / name) for name in names), raw)
     return tuple(osp.join(out_dir, name) for name in names)
 
 
-def write_plain(cfg: Config, checkpoint: str, config_file: str, weights_file: str, raw: bool
-                ) -> None:
+def write_plain(
+    cfg: Config, checkpoint: str, config_file: str, weights_file: str, raw: bool
+) -> None:
     """Write the two files, and the dictionaries beside them; an error if they are not as good."""
     register_all_modules(init_default_scope=True)
     loaded = CheckpointLoader.load_checkpoint(checkpoint, 'cpu')
@@ -74,8 +82,11 @@ def write_plain(cfg: Config, checkpoint: str, config_file: str, weights_file: st
     folder = osp.dirname(config_file)
     bundle_dictionaries(plain, folder)
     plain.dump(config_file)
-    meta = {key: value for key, value in loaded.get('meta', {}).items()
-            if key in ('dataset_meta', 'epoch', 'iter', 'mmengine_version', 'time', 'seed')}
+    meta = {
+        key: value
+        for key, value in loaded.get('meta', {}).items()
+        if key in ('dataset_meta', 'epoch', 'iter', 'mmengine_version', 'time', 'seed')
+    }
     # Without a name, the inferencers read the config from the checkpoint: so it is the plain one,
     # with the dictionary where it will be.
     text = Config.fromfile(config_file).pretty_text
@@ -88,8 +99,10 @@ def write_plain(cfg: Config, checkpoint: str, config_file: str, weights_file: st
     model.load_state_dict(torch.load(weights_file)['state_dict'], strict=True)
     adapted.load_state_dict(weights, strict=True)
     if not same_predictions(adapted, model, random_batch(plain)):
-        raise RuntimeError(f'the plain model does not read like {checkpoint}, so nothing was '
-                           'written: a part outside of it takes part in the predictions')
+        raise RuntimeError(
+            f'the plain model does not read like {checkpoint}, so nothing was '
+            'written: a part outside of it takes part in the predictions'
+        )
 
 
 def main():
@@ -103,8 +116,10 @@ def main():
     print('verified: loads with strict=True, same predictions as the adapted model on random input')
     plain = Config.fromfile(config_file)
     if not plain.test_dataloader.dataset.get('pipeline'):
-        print("MMOCR's inferencers will not find a pipeline, as the test datasets have different "
-              'ones; give them one as test_dataloader.dataset.pipeline')
+        print(
+            "MMOCR's inferencers will not find a pipeline, as the test datasets have different "
+            'ones; give them one as test_dataloader.dataset.pipeline'
+        )
     ours = remaining_parts(plain)
     if ours:
         print(f'needs mmocr_da installed for {", ".join(ours)}')

@@ -6,6 +6,7 @@ Every step is an ordinary command of this repository, printed before it runs. A 
 is skipped and a killed one resumes. At the end there are a table, and two pictures in the work
 directory: the curves and a sheet of target words with the readings of both recognizers.
 """
+
 import argparse
 import glob
 import json
@@ -15,7 +16,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Dict, List
 
 from mmocr_da.outputs import check_outputs, output_file, whole_file
 
@@ -31,13 +31,21 @@ ADAPTED = ('adapted (ASSDA)', 'small_assda_p2h')
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--work-dir', type=Path,
-                        help='Default: work_dirs, and work_dirs/seedN for a seed other than 0')
     parser.add_argument(
-        '--config', action='append', default=[], metavar='NAME',
-        help='Adapt with configs/assda/NAME.py instead of ' + ADAPTED[1] + '; may be repeated')
-    parser.add_argument('--no-control', action='store_true',
-                        help='Skip the source-only run of the same length')
+        '--work-dir',
+        type=Path,
+        help='Default: work_dirs, and work_dirs/seedN for a seed other than 0',
+    )
+    parser.add_argument(
+        '--config',
+        action='append',
+        default=[],
+        metavar='NAME',
+        help='Adapt with configs/assda/NAME.py instead of ' + ADAPTED[1] + '; may be repeated',
+    )
+    parser.add_argument(
+        '--no-control', action='store_true', help='Skip the source-only run of the same length'
+    )
     parser.add_argument('--num-images', type=int, default=24, help='Images on the sheet')
     return parser.parse_args()
 
@@ -54,19 +62,29 @@ def train(config: str, work_dir: Path, seed: int, load_from: Path = None) -> Pat
     done = work_dir / 'finished'
     made_of = json.dumps([config, seed, str(load_from), load_from and load_from.stat().st_mtime])
     if done.exists() and done.read_text() != made_of:
-        raise SystemExit(f'{work_dir} holds another run: {done.read_text()} instead of {made_of}; '
-                         'delete it, or choose another --work-dir')
+        raise SystemExit(
+            f'{work_dir} holds another run: {done.read_text()} instead of {made_of}; '
+            'delete it, or choose another --work-dir'
+        )
     if not done.exists():
         options = [] if load_from is None else ['--cfg-options', f'load_from={load_from}']
-        run('tools/train.py', CONFIGS / f'{config}.py', '--work-dir', work_dir, '--seed', seed,
-            '--resume', *options)
+        run(
+            'tools/train.py',
+            CONFIGS / f'{config}.py',
+            '--work-dir',
+            work_dir,
+            '--seed',
+            seed,
+            '--resume',
+            *options,
+        )
         with whole_file(done) as file:
             file.write_text(made_of)
     # By name: the file holds a path that another machine or folder need not have.
     return work_dir / Path(last.read_text().strip()).name
 
 
-def test(config: str, checkpoint: Path, work_dir: Path) -> Dict[str, float]:
+def test(config: str, checkpoint: Path, work_dir: Path) -> dict[str, float]:
     """Evaluate on the test sets of both domains; ``{'target/recog/wer': ..., ...}``."""
     folder = work_dir / 'test'
     if not glob.glob(f'{folder}/*/*.json'):
@@ -74,17 +92,21 @@ def test(config: str, checkpoint: Path, work_dir: Path) -> Dict[str, float]:
     return json.loads(Path(max(glob.glob(f'{folder}/*/*.json'))).read_text())
 
 
-def table(results: Dict[str, Dict[str, float]]) -> str:
+def table(results: dict[str, dict[str, float]]) -> str:
     """Markdown table of error rates and accuracies in percent, one row per recognizer."""
-    columns = [(domain, key) for domain in ('target', 'source') for key in ('wer', 'cer',
-                                                                            'word_acc')]
+    columns = [
+        (domain, key) for domain in ('target', 'source') for key in ('wer', 'cer', 'word_acc')
+    ]
     names = dict(wer='WER', cer='CER', word_acc='word accuracy')
     rows = [['recognizer'] + [f'{domain} {names[key]}' for domain, key in columns]]
-    rows += [[name] + [f'{100 * result[f"{domain}/recog/{key}"]:.1f}' for domain, key in columns]
-             for name, result in results.items()]
+    rows += [
+        [name] + [f'{100 * result[f"{domain}/recog/{key}"]:.1f}' for domain, key in columns]
+        for name, result in results.items()
+    ]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = ['| ' + ' | '.join(cell.ljust(w) for cell, w in zip(row, widths)) + ' |'
-             for row in rows]
+    lines = [
+        '| ' + ' | '.join(cell.ljust(w) for cell, w in zip(row, widths)) + ' |' for row in rows
+    ]
     lines.insert(1, '|' + '|'.join('-' * (w + 2) for w in widths) + '|')
     return '\n'.join(lines)
 
@@ -98,8 +120,11 @@ def main() -> None:
     os.environ.setdefault('PYTHONWARNINGS', 'ignore')  # the hosts' deprecation warnings
     report_file = args.work_dir / 'quickstart.md'
     # In the end would be late to find that one of them is not ours.
-    for name, writer in ((report_file.name, 'quickstart'), ('curves.png', 'plot_curves'),
-                         ('readings.png', 'reading_sheet')):
+    for name, writer in (
+        (report_file.name, 'quickstart'),
+        ('curves.png', 'plot_curves'),
+        ('readings.png', 'reading_sheet'),
+    ):
         check_outputs([args.work_dir / name], writer)
     run('tools/dataset_converters/printed_to_handwritten.py', '--out-dir', DATA)
 
@@ -123,24 +148,38 @@ def main() -> None:
     report = table(results)
     with output_file(report_file, 'quickstart') as file:
         file.write_text(report + '\n')
-    print(f'\nTest sets, in percent (seed {args.seed}, last checkpoints; the handwritten training '
-          f'images have no labels):\n\n{report}\n')
+    print(
+        f'\nTest sets, in percent (seed {args.seed}, last checkpoints; the handwritten training '
+        f'images have no labels):\n\n{report}\n'
+    )
     print(f'Curves:   {args.work_dir / "curves.png"}\nReadings: {args.work_dir / "readings.png"}')
     print(f'TensorBoard: tensorboard --logdir {args.work_dir}')
     print(f'Time of this run: {(time.time() - start) / 60:.1f} minutes')
 
 
-def draw(args, work_dirs: List[tuple], checkpoints: Dict[str, tuple]) -> None:
+def draw(args, work_dirs: list[tuple], checkpoints: dict[str, tuple]) -> None:
     """The curves of all runs, and what the first and the last recognizer read."""
     names, runs = zip(*work_dirs)
-    run('tools/analysis_tools/plot_curves.py', *runs, '--labels', *names, '--out',
-        args.work_dir / 'curves.png')
+    run(
+        'tools/analysis_tools/plot_curves.py',
+        *runs,
+        '--labels',
+        *names,
+        '--out',
+        args.work_dir / 'curves.png',
+    )
     models = []
     for name in (names[0], names[-1]):
         config, checkpoint = checkpoints[name]
         models += ['--model', name, CONFIGS / f'{config}.py', checkpoint]
-    run('tools/analysis_tools/reading_sheet.py', *models, '--num', args.num_images, '--out',
-        args.work_dir / 'readings.png')
+    run(
+        'tools/analysis_tools/reading_sheet.py',
+        *models,
+        '--num',
+        args.num_images,
+        '--out',
+        args.work_dir / 'readings.png',
+    )
 
 
 if __name__ == '__main__':

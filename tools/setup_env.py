@@ -7,6 +7,7 @@ cores, seconds after that; it may be interrupted and run again at any point.
 
 The last line on stdout is the Python of that environment: ``PYTHON=$(python3 tools/setup_env.py)``.
 """
+
 import argparse
 import ast
 import contextlib
@@ -144,8 +145,12 @@ def has_nvidia_gpu():
 
 def has_nvcc():
     """Whether torch will find a CUDA compiler, without asking it."""
-    return bool(os.environ.get('CUDA_HOME') or os.environ.get('CUDA_PATH')
-                or shutil.which('nvcc') or Path('/usr/local/cuda').exists())
+    return bool(
+        os.environ.get('CUDA_HOME')
+        or os.environ.get('CUDA_PATH')
+        or shutil.which('nvcc')
+        or Path('/usr/local/cuda').exists()
+    )
 
 
 def reachable(url):
@@ -164,24 +169,36 @@ def cache_folder():
 def requirements():
     """What ``setup.py`` asks for besides the hosts, read without running it."""
     tree = ast.parse((ROOT / 'setup.py').read_text(encoding='utf-8'))
-    lists = {ast.unparse(node.targets[0]): node.value for node in tree.body
-             if isinstance(node, ast.Assign)}
+    lists = {
+        ast.unparse(node.targets[0]): node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+    }
     return ast.literal_eval(lists['REQUIREMENTS']) + ast.literal_eval(lists['TESTS'])
 
 
 def recipe():
     """Changes whenever this script or what it installs changes: the stamp is void then."""
     digest = hashlib.sha256()
-    for name in ('tools/setup_env.py', 'tools/build_mmcv.py', 'setup.py', 'mmocr_da/version.py',
-                 'mmocr_da/startup.py'):
+    for name in (
+        'tools/setup_env.py',
+        'tools/build_mmcv.py',
+        'setup.py',
+        'mmocr_da/version.py',
+        'mmocr_da/startup.py',
+    ):
         digest.update((ROOT / name).read_bytes())
     return f'{ROOT}:{digest.hexdigest()}'
 
 
 def state(probe):
     """All that decides what there is to install."""
-    return {'recipe': recipe(), 'found': probe['found'], 'python': probe['python'],
-            'cuda': has_nvidia_gpu() and has_nvcc()}
+    return {
+        'recipe': recipe(),
+        'found': probe['found'],
+        'python': probe['python'],
+        'cuda': has_nvidia_gpu() and has_nvcc(),
+    }
 
 
 def is_satisfied(stamp, probe):
@@ -231,7 +248,8 @@ def choose_python():
     raise SetupError(
         f'Python 3.11 or 3.12 is needed, this is {platform.python_version()} and no python3.11 or '
         'python3.12 is on the PATH. Install one (apt install python3.11-venv; conda create -n '
-        'mmocr_da python=3.11; uv python install 3.11) and run this again with it')
+        'mmocr_da python=3.11; uv python install 3.11) and run this again with it'
+    )
 
 
 class Setup:
@@ -260,8 +278,9 @@ class Setup:
         self.log.flush()
         start, position = time.monotonic(), self.log_path.stat().st_size
         output = None if relay else self.log
-        with subprocess.Popen(list(map(str, command)), stdout=self.log, stderr=output, cwd=ROOT,
-                              env=self.environ()) as process:
+        with subprocess.Popen(
+            list(map(str, command)), stdout=self.log, stderr=output, cwd=ROOT, env=self.environ()
+        ) as process:
             try:
                 while process.poll() is None:
                     try:
@@ -278,21 +297,30 @@ class Setup:
 
     def environ(self):
         # What the caller's Python needs (PYTHONPATH, PYTHONHOME) would confuse the environment's.
-        env = {name: value for name, value in os.environ.items()
-               if name not in ('PYTHONPATH', 'PYTHONHOME', 'PIP_TARGET', 'PIP_USER')}
-        return dict(env, PIP_DISABLE_PIP_VERSION_CHECK='1', PIP_NO_INPUT='1',
-                    PYTHONNOUSERSITE='1')
+        env = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in ('PYTHONPATH', 'PYTHONHOME', 'PIP_TARGET', 'PIP_USER')
+        }
+        return dict(env, PIP_DISABLE_PIP_VERSION_CHECK='1', PIP_NO_INPUT='1', PYTHONNOUSERSITE='1')
 
     def pip(self, *arguments, what):
         self.run([self.python, '-m', 'pip', 'install', '--quiet', *arguments], what)
 
     def ask(self, code, *arguments):
         """What ``code`` prints as JSON on its last line, run by the environment's Python."""
-        result = subprocess.run([str(self.python), '-c', code, str(ROOT), *arguments], text=True,
-                                capture_output=True, env=self.environ(), cwd=ROOT)
+        result = subprocess.run(
+            [str(self.python), '-c', code, str(ROOT), *arguments],
+            text=True,
+            capture_output=True,
+            env=self.environ(),
+            cwd=ROOT,
+        )
         if result.returncode:
-            raise SetupError(f'{self.python} does not work:\n{result.stderr.strip()[-600:]}\n'
-                             f'Remove {self.folder} and run this again')
+            raise SetupError(
+                f'{self.python} does not work:\n{result.stderr.strip()[-600:]}\n'
+                f'Remove {self.folder} and run this again'
+            )
         return json.loads(result.stdout.splitlines()[-1])
 
     def probe(self, files=False):
@@ -309,16 +337,21 @@ class Setup:
                 existing = existing.parent
             free = shutil.disk_usage(existing).free / 2**30
             if free < FREE_GIB:
-                raise SetupError(f'{self.folder} needs {FREE_GIB} GiB, {free:.1f} GiB are free '
-                                 'there: free some, or give another place with --env DIR')
-            self.run([base, '-m', 'venv', self.folder],
-                     'making the environment (Debian/Ubuntu: needs apt install python3-venv)')
+                raise SetupError(
+                    f'{self.folder} needs {FREE_GIB} GiB, {free:.1f} GiB are free '
+                    'there: free some, or give another place with --env DIR'
+                )
+            self.run(
+                [base, '-m', 'venv', self.folder],
+                'making the environment (Debian/Ubuntu: needs apt install python3-venv)',
+            )
         probe = self.probe(files=True)
         version = tuple(probe['python'][:2])
         if version not in PYTHONS:
             raise SetupError(
                 f'Python 3.11 or 3.12 is needed, {self.folder} has {version[0]}.{version[1]}. '
-                'Deactivate it and run this again (it makes .venv), or give --env DIR')
+                'Deactivate it and run this again (it makes .venv), or give --env DIR'
+            )
         if 'pip' not in probe['found']:
             self.run([self.python, '-m', 'ensurepip'], 'installing pip')
         for name, version in probe['damaged']:
@@ -333,7 +366,8 @@ class Setup:
         if version and not in_range(version):
             raise SetupError(
                 f'torch {version} is installed in {self.folder}; wanted: torch>=2.9,<2.14. '
-                f'Change it (pip install torch=={TORCH}) or give another place with --env DIR')
+                f'Change it (pip install torch=={TORCH}) or give another place with --env DIR'
+            )
         self.step(f'torch {version} (kept), build tools' if version else f'torch {TORCH}')
         vision = torchvision_version(version or TORCH)
         found = probe['found'].get('torchvision', [''])[0].split('+')[0]
@@ -341,14 +375,20 @@ class Setup:
             index = self.choose_index(version)
             where = ['--index-url', index] if index else []
             if not version:
-                self.pip(*where, f'torch=={TORCH}',
-                         what=f'downloading and installing torch {TORCH}')
+                self.pip(
+                    *where, f'torch=={TORCH}', what=f'downloading and installing torch {TORCH}'
+                )
             # PyPI has no build that fits a torch with a local version, if this one does not.
             if found != vision or index or '+' not in (version or ''):
                 # No dependencies: the wheel on PyPI would replace a torch with a local version,
                 # and its other two (numpy, pillow) come with the rest.
-                self.pip(*where, '--no-deps', '--force-reinstall', f'torchvision=={vision}',
-                         what='torchvision')
+                self.pip(
+                    *where,
+                    '--no-deps',
+                    '--force-reinstall',
+                    f'torchvision=={vision}',
+                    what='torchvision',
+                )
         self.pip(*BUILD_TOOLS, what='build tools')
 
     def choose_index(self, version):
@@ -366,11 +406,13 @@ class Setup:
                 'there is a GPU but no CUDA compiler (nvcc): the operators of MMCV are those for '
                 'the CPU. Recognizers do not need them; detectors, and recognizers with '
                 'deformable convolutions, do not run on the GPU. For those install the CUDA '
-                f'toolkit {torch["cuda"]} and run this again')
+                f'toolkit {torch["cuda"]} and run this again'
+            )
             wants_cuda = False
         python = '.'.join(map(str, probe['python'][:2]))
-        key = cache_key(python, torch['version'], torch['cuda'] if wants_cuda else None,
-                        probe['machine'])
+        key = cache_key(
+            python, torch['version'], torch['cuda'] if wants_cuda else None, probe['machine']
+        )
         if not needs_mmcv(self.probe(), key) and 'mmcv' not in dict(probe['damaged']):
             self.step(f'mmcv {MMCV_VERSION} (kept)')
             return None
@@ -386,10 +428,21 @@ class Setup:
             shutil.rmtree(old, ignore_errors=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix='.unfinished-') as unfinished:
             # -W: torch warns that there is no numpy yet.
-            self.run([self.python, '-W', 'ignore', ROOT / 'tools' / 'build_mmcv.py',
-                      '--out', unfinished, '--log', self.log_path,
-                      '--cuda' if wants_cuda else '--cpu'],
-                     'building mmcv', relay=True)
+            self.run(
+                [
+                    self.python,
+                    '-W',
+                    'ignore',
+                    ROOT / 'tools' / 'build_mmcv.py',
+                    '--out',
+                    unfinished,
+                    '--log',
+                    self.log_path,
+                    '--cuda' if wants_cuda else '--cpu',
+                ],
+                'building mmcv',
+                relay=True,
+            )
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
             built = next(Path(unfinished).glob('*.whl'))
@@ -406,19 +459,27 @@ class Setup:
         self.pip('--no-deps', '--no-build-isolation', '--editable', ROOT, what='this repository')
 
     def check(self):
-        result = subprocess.run([str(self.python), '-c', CHECK], text=True, capture_output=True,
-                                env=self.environ(), cwd=tempfile.gettempdir())
+        result = subprocess.run(
+            [str(self.python), '-c', CHECK],
+            text=True,
+            capture_output=True,
+            env=self.environ(),
+            cwd=tempfile.gettempdir(),
+        )
         if self.log:
             self.log.write(result.stdout + result.stderr)
         if result.returncode:
-            raise SetupError('the check failed; the error was\n'
-                             f'{result.stderr.strip()[-1500:]}\nIf this is an environment with '
-                             'other packages in it, try one of its own: --env .venv')
+            raise SetupError(
+                'the check failed; the error was\n'
+                f'{result.stderr.strip()[-1500:]}\nIf this is an environment with '
+                'other packages in it, try one of its own: --env .venv'
+            )
         if not self.ask(VISION_PROBE):
             self.notes.append(
                 'torchvision is built for another torch: its operators cannot be used. MMOCR '
                 'needs its transforms alone; a program that imports torchvision and no part of '
-                'OpenMMLab does not start in this environment')
+                'OpenMMLab does not start in this environment'
+            )
         self.say(f'works: {result.stdout.splitlines()[-1]}')
         for note in self.notes:
             self.say(f'note: {note}')
@@ -461,13 +522,20 @@ def cached_wheel(folder):
 def explain(what, output, log_path):
     """What went wrong and what to do about it, from the output of a failed command."""
     hints = (
-        ('No space left', 'The disk is full: free some space (4 GiB in all) or set TMPDIR, '
-                          'XDG_CACHE_HOME or --env to a larger one.'),
+        (
+            'No space left',
+            'The disk is full: free some space (4 GiB in all) or set TMPDIR, '
+            'XDG_CACHE_HOME or --env to a larger one.',
+        ),
         ('Killed', 'A process was killed, perhaps for want of memory: set MAX_JOBS=1.'),
-        ('Could not find a version', 'The package index does not have it or cannot be reached: '
-                                     'check the network, a proxy, `pip config list`.'),
+        (
+            'Could not find a version',
+            'The package index does not have it or cannot be reached: '
+            'check the network, a proxy, `pip config list`.',
+        ),
         ('Max retries', 'The package index cannot be reached: check the network or a proxy.'),
-        ('externally-managed', 'This Python belongs to the system: use --env .venv.'))
+        ('externally-managed', 'This Python belongs to the system: use --env .venv.'),
+    )
     hint = next((hint for sign, hint in hints if sign in output), 'See the log.')
     # pip warns of every local index folder that lacks a package; not what went wrong.
     lines = [line for line in output.splitlines() if line.strip() and 'is ignored' not in line]
@@ -508,13 +576,22 @@ def lock(say):
 
 def main(argv=None):
     parser = argparse.ArgumentParser(
-        description=__doc__.split('\n\n')[0], epilog=__doc__.split('\n\n', 1)[1],
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--env', metavar='DIR', help='environment to use or make; default: the '
-                        'active one, else .venv in the repository')
-    parser.add_argument('--torch-index-url', metavar='URL', help='package index for torch and '
-                        'torchvision; default: on Linux without an NVIDIA GPU the CPU builds of '
-                        'download.pytorch.org if it can be reached, else that of pip')
+        description=__doc__.split('\n\n')[0],
+        epilog=__doc__.split('\n\n', 1)[1],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        '--env',
+        metavar='DIR',
+        help='environment to use or make; default: the active one, else .venv in the repository',
+    )
+    parser.add_argument(
+        '--torch-index-url',
+        metavar='URL',
+        help='package index for torch and '
+        'torchvision; default: on Linux without an NVIDIA GPU the CPU builds of '
+        'download.pytorch.org if it can be reached, else that of pip',
+    )
     parser.add_argument('--check', action='store_true', help='only check that what is there works')
     args = parser.parse_args(argv)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))

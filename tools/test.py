@@ -1,9 +1,9 @@
 """Evaluate a checkpoint: MMOCR's ``tools/test.py``, which stops early if the run cannot work."""
+
 import argparse
 import os
 import os.path as osp
 import time
-from typing import Optional
 
 import mmocr_da  # noqa: F401  before anything of MMOCR: it settles which versions may meet
 
@@ -33,21 +33,33 @@ def parse_args():
     parser.add_argument('checkpoint', help='Checkpoint file')
     parser.add_argument('--work-dir', help='The directory for logs and evaluation metrics')
     parser.add_argument(
-        '--save-preds', action='store_true',
-        help='Dump predictions to a pickle file for offline evaluation')
+        '--save-preds',
+        action='store_true',
+        help='Dump predictions to a pickle file for offline evaluation',
+    )
     parser.add_argument('--show', action='store_true', help='Show prediction results')
     parser.add_argument(
-        '--show-dir', help='Directory where painted images will be saved, under a time stamp')
-    parser.add_argument('--font', help='Font file, or name of an installed family, for the texts '
-                        'in them; default: an installed one that has the characters')
+        '--show-dir', help='Directory where painted images will be saved, under a time stamp'
+    )
+    parser.add_argument(
+        '--font',
+        help='Font file, or name of an installed family, for the texts '
+        'in them; default: an installed one that has the characters',
+    )
     parser.add_argument('--wait-time', type=float, default=2, help='The interval of show (s)')
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction,
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
         help='Override settings of the config: key=value pairs, as in test_dataloader.batch_size='
-        '8, key="[a,b]" or key=a,b for lists; no white space, quotation marks needed')
+        '8, key="[a,b]" or key=a,b for lists; no white space, quotation marks needed',
+    )
     parser.add_argument(
-        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
-        help='Job launcher')
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='Job launcher',
+    )
     parser.add_argument('--tta', action='store_true', help='Test time augmentation')
     # torchrun sets LOCAL_RANK; `torch.distributed.launch` passes an argument.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
@@ -62,8 +74,10 @@ def parse_args():
 
 def trigger_visualization_hook(cfg: Config, args) -> None:
     if 'visualization' not in cfg.default_hooks:
-        raise ValueError("--show and --show-dir need default_hooks.visualization in the config, "
-                         "add visualization=dict(type='VisualizationHook')")
+        raise ValueError(
+            '--show and --show-dir need default_hooks.visualization in the config, '
+            "add visualization=dict(type='VisualizationHook')"
+        )
     hook = cfg.default_hooks['visualization']
     hook.update(enable=True, draw_gt=True, draw_pred=True)
     if hook.type.removeprefix('mmocr.') == 'VisualizationHook':
@@ -77,11 +91,12 @@ def trigger_visualization_hook(cfg: Config, args) -> None:
     set_font(cfg, args.font)
 
 
-def set_font(cfg: Config, font: Optional[str]) -> None:
+def set_font(cfg: Config, font: str | None) -> None:
     """Let the visualizer draw the characters of the recognizer's dictionary."""
     dictionary = (cfg.model.get('decoder') or {}).get('dictionary')
-    if font is None and (dictionary is None or {'font_properties', 'font_families'} & {
-            *cfg.visualizer}):
+    if font is None and (
+        dictionary is None or {'font_properties', 'font_families'} & {*cfg.visualizer}
+    ):
         return
     characters = TASK_UTILS.build(dictionary).dict if dictionary else []
     # Longer ones are names of tokens, such as <UKN>.

@@ -3,6 +3,7 @@
 On top of MMOCR's arguments: ``--seed`` and ``--deterministic``; ``--resume FILE`` resumes that
 checkpoint, ``--resume`` alone the last one in the work directory, or starts anew if it has none.
 """
+
 import argparse
 import os
 
@@ -33,24 +34,38 @@ def parse_args():
     parser.add_argument('config', help='Train config file path')
     parser.add_argument('--work-dir', help='The dir to save logs and models')
     parser.add_argument(
-        '--resume', nargs='?', const='auto', metavar='CHECKPOINT',
-        help='Resume from CHECKPOINT, or from the last checkpoint in the work dir')
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='CHECKPOINT',
+        help='Resume from CHECKPOINT, or from the last checkpoint in the work dir',
+    )
     parser.add_argument('--amp', action='store_true', help='Train in mixed precision')
     parser.add_argument(
-        '--auto-scale-lr', action='store_true',
-        help='Scale the learning rate by batch size / `auto_scale_lr.base_batch_size`')
+        '--auto-scale-lr',
+        action='store_true',
+        help='Scale the learning rate by batch size / `auto_scale_lr.base_batch_size`',
+    )
     parser.add_argument('--seed', type=int, help='Random seed; default: as in the config')
     parser.add_argument(
-        '--deterministic', action='store_true',
+        '--deterministic',
+        action='store_true',
         help='Deterministic kernels only: same seed, same weights; slower. An operation that has '
-        'none (CTC on a GPU) stops with an error')
+        'none (CTC on a GPU) stops with an error',
+    )
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction,
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
         help='Override settings of the config: key=value pairs, as in optim_wrapper.clip_grad='
-        'None, key="[a,b]" or key=a,b for lists; no white space, quotation marks needed')
+        'None, key="[a,b]" or key=a,b for lists; no white space, quotation marks needed',
+    )
     parser.add_argument(
-        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
-        help='Job launcher')
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='Job launcher',
+    )
     # torchrun sets LOCAL_RANK; `torch.distributed.launch` passes an argument.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
     args = parser.parse_args()

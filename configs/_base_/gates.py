@@ -7,6 +7,7 @@ Add it to the bases of a config and take its ``gates`` into the optimizer's sett
 
 A config with ``custom_hooks`` of its own adds ``_base_.gate_hook`` to them.
 """
+
 # Learning rate x 10, weight decay x 0; other factors by
 # paramwise_cfg=dict(gate_lr_mult=..., gate_decay_mult=...)
 gates = dict(constructor='mmocr_da.GateOptimWrapperConstructor')

@@ -1,7 +1,10 @@
-"""Printed to handwritten numbers with the small recognizer: 64 source and 64 target images a step."""
+"""Printed to handwritten numbers, small recognizer: 64 source and 64 target images a step."""
+
 _base_ = [
-    '../_base_/datasets/printed_to_handwritten.py', '../_base_/models/attention_small.py',
-    '../_base_/schedules/adam_small.py', '../_base_/default_runtime.py'
+    '../_base_/datasets/printed_to_handwritten.py',
+    '../_base_/models/attention_small.py',
+    '../_base_/schedules/adam_small.py',
+    '../_base_/default_runtime.py',
 ]
 
 # The runs are short: a killed one loses a minute at most.
@@ -17,7 +20,9 @@ train_dataloader = dict(
         type='mmocr_da.TwoDomainDataset',
         source=_base_.p2h_source_train,
         target=_base_.p2h_target_train,
-        pipeline=_base_.train_pipeline))
+        pipeline=_base_.train_pipeline,
+    ),
+)
 
 # Source first, then target: the order of the evaluator's dataset_prefixes. To watch only.
 val_dataloader = dict(
@@ -28,9 +33,13 @@ val_dataloader = dict(
     dataset=dict(
         type='ConcatDataset',
         datasets=[_base_.p2h_source_test, _base_.p2h_target_val],
-        pipeline=_base_.test_pipeline))
+        pipeline=_base_.test_pipeline,
+    ),
+)
 test_dataloader = {
-    **val_dataloader, 'dataset': {
-        **val_dataloader['dataset'], 'datasets': [_base_.p2h_source_test, _base_.p2h_target_test]
-    }
+    **val_dataloader,
+    'dataset': {
+        **val_dataloader['dataset'],
+        'datasets': [_base_.p2h_source_test, _base_.p2h_target_test],
+    },
 }

@@ -1,5 +1,10 @@
 """ASSDA with both lambdas on the 'falling' schedule instead of the rising one."""
+
 _base_ = './_base_small_adaptation.py'
 
-model = dict(objectives=[{**_base_.global_alignment, 'schedule': 'falling'},
-                         {**_base_.local_alignment, 'schedule': 'falling'}])
+model = dict(
+    objectives=[
+        {**_base_.global_alignment, 'schedule': 'falling'},
+        {**_base_.local_alignment, 'schedule': 'falling'},
+    ]
+)

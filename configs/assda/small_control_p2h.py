@@ -1,4 +1,5 @@
 """What adaptation is compared with: as many further steps on the source, without the target."""
+
 _base_ = './small_source-only_p2h.py'
 
 load_from = 'work_dirs/small_source-only_p2h/iter_400.pth'

@@ -2,9 +2,12 @@
 
 Start it from the same recognizer trained on the source with ``objectives=[]``.
 """
+
 _base_ = ['../_base_/models/tps_resnet_bilstm_attention_published.py', './_base_mj-st_to_iam.py']
 
-model = dict(objectives=[
-    dict(type='mmocr_da.GlobalAlignment', in_channels=512 * 26, published=True),
-    dict(type='mmocr_da.LocalAlignment', in_channels=256, threshold=0.1, published=True)
-])
+model = dict(
+    objectives=[
+        dict(type='mmocr_da.GlobalAlignment', in_channels=512 * 26, published=True),
+        dict(type='mmocr_da.LocalAlignment', in_channels=256, threshold=0.1, published=True),
+    ]
+)

@@ -1,4 +1,5 @@
 """The recognizer of the paper, trained on MJSynth and SynthText (Algorithm 1, line 1)."""
+
 _base_ = ['../_base_/models/tps_resnet_bilstm_attention.py', './_base_mj-st_to_iam.py']
 
 optim_wrapper = dict(optimizer=dict(lr=1.0))
@@ -10,4 +11,6 @@ train_dataloader = dict(
         _delete_=True,
         type='ConcatDataset',
         datasets=[_base_.mjsynth_textrecog_train, _base_.synthtext_textrecog_train],
-        pipeline=_base_.train_pipeline))
+        pipeline=_base_.train_pipeline,
+    ),
+)

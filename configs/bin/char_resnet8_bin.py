@@ -1,4 +1,5 @@
 """ResNet-8 with batch-instance norm after every convolution."""
+
 _base_ = ['./char_resnet8_bn.py', '../_base_/gates.py']
 
 model = dict(type='mmocr_da.WithBIN', of='EncoderDecoderRecognizer')

@@ -1,4 +1,5 @@
 """ASSDA with batch-instance norm."""
+
 _base_ = ['../assda/small_assda_p2h.py', '../_base_/gates.py']
 
 model = dict(type='mmocr_da.WithBIN', of='mmocr_da.AdaptiveRecognizer')

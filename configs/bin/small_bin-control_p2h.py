@@ -1,4 +1,5 @@
 """As many further steps on the source as an adaptation has, with batch-instance norm."""
+
 _base_ = ['../assda/small_control_p2h.py', '../_base_/gates.py']
 
 model = dict(type='mmocr_da.WithBIN', of='mmocr_da.AdaptiveRecognizer')

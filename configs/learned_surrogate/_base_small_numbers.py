@@ -1,4 +1,5 @@
 """A small attention recognizer on printed numbers; read are printed and handwritten ones."""
+
 _base_ = ['../assda/_base_small_p2h.py', '../_base_/datasets/seqclr_views.py']
 
 load_image, load_text, resize, pack = _base_.train_pipeline
@@ -12,4 +13,6 @@ train_dataloader = dict(
         _delete_=True,
         type='mmocr_da.SeededDataset',
         datasets=_base_.p2h_source_train,
-        pipeline=[load_image, load_text, resize, _base_.seqclr_augmentation, pack]))
+        pipeline=[load_image, load_text, resize, _base_.seqclr_augmentation, pack],
+    ),
+)

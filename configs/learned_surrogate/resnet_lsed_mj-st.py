@@ -2,6 +2,7 @@
 
 Its training before is ``assda/tps_source-only_mj-st.py`` with ``model.preprocessor=None``.
 """
+
 _base_ = './tps_lsed_mj-st.py'
 
 load_from = 'work_dirs/resnet_source-only_mj-st/iter_300000.pth'

@@ -1,10 +1,12 @@
 """Post-tuning with LS-IoU at full size, for 20k images; ``load_from`` comes by command line."""
+
 _base_ = ['./rrpn_resnet50_fpn_icdar.py', './_base_surrogate_hooks.py']
 
 max_iters = 20000
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters // 4)
 optim_wrapper = dict(
-    optimizer=dict(lr=5e-4), paramwise_cfg=dict(custom_keys=dict(surrogate=dict(lr_mult=0.4))))
+    optimizer=dict(lr=5e-4), paramwise_cfg=dict(custom_keys=dict(surrogate=dict(lr_mult=0.4)))
+)
 param_scheduler = []
 default_hooks = dict(checkpoint=dict(interval=max_iters // 4))
 
@@ -21,4 +23,10 @@ model = dict(
                     _delete_=True,
                     type='mmocr_da.LSIoULoss',
                     surrogate=dict(
-                        pairs=dict(ann_files=labels), pretrain_steps=2000, model_steps=9))))))
+                        pairs=dict(ann_files=labels), pretrain_steps=2000, model_steps=9
+                    ),
+                ),
+            )
+        )
+    )
+)

@@ -1,4 +1,5 @@
-"""The control: the trained recognizer, trained on by cross-entropy for as long as LS-ED tunes it."""
+"""The control: the trained recognizer, trained further by cross-entropy as long as with LS-ED."""
+
 _base_ = './small_supervised_numbers.py'
 
 load_from = 'work_dirs/small_supervised_numbers/iter_2500.pth'

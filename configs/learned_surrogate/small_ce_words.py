@@ -1,4 +1,5 @@
-"""The control: the trained recognizer, trained on by cross-entropy for as long as LS-ED tunes it."""
+"""The control: the trained recognizer, trained further by cross-entropy as long as with LS-ED."""
+
 _base_ = './small_supervised-augmented_words.py'
 
 load_from = 'work_dirs/small_supervised-augmented_words/iter_1600.pth'
@@ -6,8 +7,6 @@ max_iters = 500
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
 optim_wrapper = dict(optimizer=dict(lr=1e-4))
 param_scheduler = [
-    dict(
-        type='LinearLR', by_epoch=False, start_factor=1.0, end_factor=0.02,
-        end=max_iters)
+    dict(type='LinearLR', by_epoch=False, start_factor=1.0, end_factor=0.02, end=max_iters)
 ]
 default_hooks = dict(checkpoint=dict(interval=max_iters))

@@ -1,4 +1,5 @@
 """Post-tuned by the Gaussian Wasserstein distance."""
+
 _base_ = './_base_small_tuning.py'
 
 model = dict(
@@ -7,4 +8,8 @@ model = dict(
             bbox_head=dict(
                 reg_decoded_bbox=True,
                 # By itself its gradient is a seventh of that of smooth-L1.
-                loss_bbox=dict(_delete_=True, type='mmocr_da.GWDLoss', loss_weight=5)))))
+                loss_bbox=dict(_delete_=True, type='mmocr_da.GWDLoss', loss_weight=5),
+            )
+        )
+    )
+)

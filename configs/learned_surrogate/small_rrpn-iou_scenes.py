@@ -1,9 +1,13 @@
 """Post-tuned by the exact rotated IoU."""
+
 _base_ = './_base_small_tuning.py'
 
 model = dict(
     cfg=dict(
         roi_head=dict(
             bbox_head=dict(
-                reg_decoded_bbox=True,
-                loss_bbox=dict(_delete_=True, type='mmocr_da.RotatedIoULoss')))))
+                reg_decoded_bbox=True, loss_bbox=dict(_delete_=True, type='mmocr_da.RotatedIoULoss')
+            )
+        )
+    )
+)

@@ -1,9 +1,13 @@
 """Post-tuned by the KFIoU."""
+
 _base_ = './_base_small_tuning.py'
 
 model = dict(
     cfg=dict(
         roi_head=dict(
             bbox_head=dict(
-                reg_decoded_bbox=True,
-                loss_bbox=dict(_delete_=True, type='mmocr_da.KFIoULoss')))))
+                reg_decoded_bbox=True, loss_bbox=dict(_delete_=True, type='mmocr_da.KFIoULoss')
+            )
+        )
+    )
+)

@@ -1,4 +1,5 @@
 """The detector that is post-tuned: trained by smooth-L1."""
+
 _base_ = './_base_small_rrpn.py'
 
 max_iters = 1000
@@ -6,7 +7,10 @@ train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
 param_scheduler = [
     dict(type='LinearLR', by_epoch=False, start_factor=0.1, end=100),
     dict(
-        type='MultiStepLR', by_epoch=False, gamma=0.1,
-        milestones=[max_iters * 7 // 10, max_iters * 9 // 10])
+        type='MultiStepLR',
+        by_epoch=False,
+        gamma=0.1,
+        milestones=[max_iters * 7 // 10, max_iters * 9 // 10],
+    ),
 ]
 default_hooks = dict(checkpoint=dict(interval=max_iters // 3))

@@ -2,11 +2,15 @@
 
 It is tested on the paper's sets, but for ICDAR'03, which MMOCR does not have.
 """
+
 _base_ = [
-    '../assda/tps_source-only_mj-st.py', './_base_lsed.py',
-    'mmocr::textrecog/_base_/datasets/iiit5k.py', 'mmocr::textrecog/_base_/datasets/svt.py',
-    'mmocr::textrecog/_base_/datasets/icdar2015.py', 'mmocr::textrecog/_base_/datasets/svtp.py',
-    'mmocr::textrecog/_base_/datasets/cute80.py'
+    '../assda/tps_source-only_mj-st.py',
+    './_base_lsed.py',
+    'mmocr::textrecog/_base_/datasets/iiit5k.py',
+    'mmocr::textrecog/_base_/datasets/svt.py',
+    'mmocr::textrecog/_base_/datasets/icdar2015.py',
+    'mmocr::textrecog/_base_/datasets/svtp.py',
+    'mmocr::textrecog/_base_/datasets/cute80.py',
 ]
 
 load_from = 'work_dirs/tps_source-only_mj-st/iter_300000.pth'
@@ -19,9 +23,13 @@ optim_wrapper = dict(paramwise_cfg=dict(custom_keys={'objectives': dict(lr_mult=
 test_dataloader = dict(
     dataset=dict(
         datasets=[
-            _base_.iiit5k_textrecog_test, _base_.svt_textrecog_test,
-            _base_.icdar2013_textrecog_test, _base_.icdar2015_textrecog_test,
-            _base_.svtp_textrecog_test, _base_.cute80_textrecog_test
-        ]))
-test_evaluator = dict(
-    dataset_prefixes=['IIIT5K', 'SVT', 'IC13', 'IC15', 'SVTP', 'CUTE80'])
+            _base_.iiit5k_textrecog_test,
+            _base_.svt_textrecog_test,
+            _base_.icdar2013_textrecog_test,
+            _base_.icdar2015_textrecog_test,
+            _base_.svtp_textrecog_test,
+            _base_.cute80_textrecog_test,
+        ]
+    )
+)
+test_evaluator = dict(dataset_prefixes=['IIIT5K', 'SVT', 'IC13', 'IC15', 'SVTP', 'CUTE80'])

@@ -1,4 +1,5 @@
 """Labelled images of ``words.py``: 5 % of them to train on."""
+
 _base_ = ['./_base_small_supervised.py', '../_base_/datasets/words.py']
 
 # 36 characters, not ten.
@@ -6,8 +7,11 @@ max_iters = 1500
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
 param_scheduler = [
     dict(
-        type='MultiStepLR', by_epoch=False, gamma=0.1,
-        milestones=[max_iters * 8 // 10, max_iters * 9 // 10])
+        type='MultiStepLR',
+        by_epoch=False,
+        gamma=0.1,
+        milestones=[max_iters * 8 // 10, max_iters * 9 // 10],
+    )
 ]
 default_hooks = dict(checkpoint=dict(interval=max_iters))
 

@@ -1,7 +1,11 @@
 """SeqCLR at full size, five windows per image, on the words of CVL without their labels."""
+
 _base_ = ['./_base_paper_pretrain.py', '../_base_/datasets/cvl.py']
 
 train_dataloader = dict(
     dataset=dict(
         datasets=dict(
-            type='mmocr_da.UnlabelledDataset', dataset=_base_.cvl_textrecog_train, pipeline=None)))
+            type='mmocr_da.UnlabelledDataset', dataset=_base_.cvl_textrecog_train, pipeline=None
+        )
+    )
+)

@@ -1,4 +1,5 @@
-"""Decoder evaluation of a feature map without a sequence model, as SimCLR has it: attention on V."""
+"""Decoder evaluation of a feature map without a sequence model, as for SimCLR: attention on V."""
+
 _base_ = './small_decoder-attention_words.py'
 
 model = dict(encoder=dict(num_layers=0))

@@ -1,4 +1,5 @@
 """Decoder evaluation of a feature map without a sequence model, as SimCLR has it: CTC on V."""
+
 _base_ = './small_decoder-ctc_words.py'
 
 model = dict(encoder=dict(num_layers=0))

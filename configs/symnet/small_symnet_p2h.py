@@ -1,4 +1,5 @@
 """SymNet: two classifiers of characters that cannot tell the domains apart."""
+
 _base_ = './_base_small_p2h.py'
 
 model = dict(objectives=[_base_.symnet])

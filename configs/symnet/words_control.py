@@ -1,4 +1,5 @@
 """What adaptation is compared with: as many further steps on the source, without the target."""
+
 _base_ = './words_source-only.py'
 
 load_from = 'work_dirs/words_source-only/iter_2000.pth'

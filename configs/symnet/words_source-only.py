@@ -1,4 +1,5 @@
 """Step 1: a recognizer of the source."""
+
 _base_ = './_base_words.py'
 
 max_iters = 2000
@@ -10,6 +11,5 @@ auto_scale_lr = dict(base_batch_size=64)
 train_dataloader = dict(
     batch_size=64,
     sampler=dict(_delete_=True, type='InfiniteSampler', shuffle=True),
-    dataset=dict(
-        _delete_=True,
-        **{**_base_.source_words_train, 'pipeline': _base_.train_pipeline}))
+    dataset=dict(_delete_=True, **{**_base_.source_words_train, 'pipeline': _base_.train_pipeline}),
+)

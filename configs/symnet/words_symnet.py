@@ -1,4 +1,5 @@
 """SymNet on the frames of a CTC recognizer."""
+
 _base_ = './_base_words_adaptation.py'
 
 model = dict(objectives=[_base_.symnet])

@@ -1,4 +1,5 @@
 """Data: image files and their annotations go in, items in batches of a fixed make-up come out."""
+
 from .check_polygons import CheckPolygons
 from .label_fraction import LabelFraction
 from .multi_view import MultiView, check_column_order
@@ -19,8 +20,21 @@ from .view_transforms import (
 )
 
 __all__ = [
-    'CheckPolygons', 'CropAndResize', 'GaussianBlur', 'LabelFraction', 'LinearContrast',
-    'MultiView', 'PerspectiveJitter', 'PiecewiseAffine', 'PolygonsToRotatedBoxes', 'SeededDataset',
-    'SeededSampler', 'Sharpen', 'SomeOf', 'TwoDomainDataset', 'TwoDomainSampler',
-    'UnlabelledDataset', 'check_column_order'
+    'CheckPolygons',
+    'CropAndResize',
+    'GaussianBlur',
+    'LabelFraction',
+    'LinearContrast',
+    'MultiView',
+    'PerspectiveJitter',
+    'PiecewiseAffine',
+    'PolygonsToRotatedBoxes',
+    'SeededDataset',
+    'SeededSampler',
+    'Sharpen',
+    'SomeOf',
+    'TwoDomainDataset',
+    'TwoDomainSampler',
+    'UnlabelledDataset',
+    'check_column_order',
 ]

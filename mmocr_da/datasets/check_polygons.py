@@ -1,6 +1,6 @@
 """Labels that are no polygon are left out before anything computes with them."""
+
 import logging
-from typing import Dict, Optional
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -28,7 +28,7 @@ class CheckPolygons(BaseTransform):
     def __init__(self) -> None:
         self._named = set()
 
-    def transform(self, results: Dict) -> Dict:
+    def transform(self, results: dict) -> dict:
         """See the class."""
         flaws = [polygon_flaw(polygon) for polygon in results.get('gt_polygons', ())]
         if not any(flaws):
@@ -41,15 +41,16 @@ class CheckPolygons(BaseTransform):
         kept = [i for i, flaw in enumerate(flaws) if flaw is None]
         for key in set(OF_LABELS) & results.keys():
             value = results[key]
-            results[key] = value[kept] if isinstance(value, np.ndarray) else [
-                value[i] for i in kept]
+            results[key] = (
+                value[kept] if isinstance(value, np.ndarray) else [value[i] for i in kept]
+            )
         return results
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}()'
 
 
-def polygon_flaw(polygon: np.ndarray) -> Optional[str]:
+def polygon_flaw(polygon: np.ndarray) -> str | None:
     """Why ``[x1, y1, x2, y2, ...]`` is no polygon; None if it is one."""
     polygon = np.asarray(polygon, np.float32)
     if not np.isfinite(polygon).all():
@@ -59,15 +60,17 @@ def polygon_flaw(polygon: np.ndarray) -> Optional[str]:
     return None
 
 
-def name_once(named: set, reason: str, polygon: np.ndarray, img_path: Optional[str],
-              by: str) -> None:
+def name_once(named: set, reason: str, polygon: np.ndarray, img_path: str | None, by: str) -> None:
     """Log the first label that is left out for a reason."""
     if reason in named:
         return
     named.add(reason)
-    print_log(f'{by} leaves out a label of {img_path or "an image"}, because {reason}: '
-              f'{_shorten(polygon)}. Further ones of this kind get no line of their own', 'current',
-              logging.WARNING)
+    print_log(
+        f'{by} leaves out a label of {img_path or "an image"}, because {reason}: '
+        f'{_shorten(polygon)}. Further ones of this kind get no line of their own',
+        'current',
+        logging.WARNING,
+    )
 
 
 def _shorten(polygon: np.ndarray) -> list:

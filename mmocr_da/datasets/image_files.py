@@ -1,19 +1,37 @@
 """Which images a folder or a list of paths holds, and what of it is left out."""
+
 import codecs
 import os
 import os.path as osp
 from collections import Counter
-from typing import Iterator, List, Sequence, Tuple
+from collections.abc import Iterator, Sequence
 
 #: What OpenCV reads.
-IMAGE_SUFFIXES = ('.bmp', '.dib', '.jfif', '.jp2', '.jpe', '.jpeg', '.jpg', '.pbm', '.pgm', '.png',
-                  '.pnm', '.ppm', '.ras', '.sr', '.tif', '.tiff', '.webp')
+IMAGE_SUFFIXES = (
+    '.bmp',
+    '.dib',
+    '.jfif',
+    '.jp2',
+    '.jpe',
+    '.jpeg',
+    '.jpg',
+    '.pbm',
+    '.pgm',
+    '.png',
+    '.pnm',
+    '.ppm',
+    '.ras',
+    '.sr',
+    '.tif',
+    '.tiff',
+    '.webp',
+)
 #: Folders of programs that keep thumbnails and previews beside the images; '.thumbnails',
 #: '.ipynb_checkpoints', '._a.png' and the like start with a dot.
 HIDDEN = ('@eaDir', '__MACOSX')
 
 
-def find_images(folders: Sequence[str]) -> Tuple[List[str], Counter]:
+def find_images(folders: Sequence[str]) -> tuple[list[str], Counter]:
     """Paths of all images in folders and below, sorted, and what is left out.
 
     Symbolic links are followed, but each file is listed once: by its own path if that is below one
@@ -48,7 +66,7 @@ def describe(left_out: Counter, shown: int = 8) -> str:
     return ', '.join(parts + ['...'] * (len(left_out) > shown))
 
 
-def _walk(path: str, seen: set, links: List[str], left_out: Counter) -> Iterator[str]:
+def _walk(path: str, seen: set, links: list[str], left_out: Counter) -> Iterator[str]:
     """Files of a tree that were not seen yet; symbolic links in it are put off."""
     real = osp.realpath(path)
     if real in seen:
@@ -82,11 +100,15 @@ def read_text(path: str) -> str:
         content = file.read()
     utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     if not utf16 and b'\0' in content:
-        raise ValueError(f'{path} must be a text file in UTF-8, got zero bytes, as UTF-16 without '
-                         'a byte order mark has; save it as UTF-8')
+        raise ValueError(
+            f'{path} must be a text file in UTF-8, got zero bytes, as UTF-16 without '
+            'a byte order mark has; save it as UTF-8'
+        )
     try:
         return content.decode('utf-16' if utf16 else 'utf-8-sig')
     except UnicodeDecodeError as error:
-        line = content[:error.start].count(b'\n') + 1
-        raise ValueError(f'{path} must be a text file in UTF-8, got other bytes in line {line}: '
-                         f'{error.reason}; save it as UTF-8') from error
+        line = content[: error.start].count(b'\n') + 1
+        raise ValueError(
+            f'{path} must be a text file in UTF-8, got other bytes in line {line}: '
+            f'{error.reason}; save it as UTF-8'
+        ) from error

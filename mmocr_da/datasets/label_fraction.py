@@ -1,6 +1,7 @@
 """A fixed part of a labelled dataset, as if the rest had never been labelled."""
+
 import copy
-from typing import List, Optional, Sequence, Tuple, Union
+from collections.abc import Sequence
 
 import numpy as np
 from mmengine.dataset import BaseDataset, Compose
@@ -26,31 +27,44 @@ class LabelFraction(BaseDataset):
         lazy_init: As in MMEngine.
     """
 
-    def __init__(self,
-                 dataset: Union[dict, BaseDataset],
-                 fraction: float = 1.0,
-                 seed: int = 0,
-                 pipeline: Optional[Sequence] = None,
-                 lazy_init: bool = False) -> None:
+    def __init__(
+        self,
+        dataset: dict | BaseDataset,
+        fraction: float = 1.0,
+        seed: int = 0,
+        pipeline: Sequence | None = None,
+        lazy_init: bool = False,
+    ) -> None:
         if not isinstance(fraction, (int, float)) or not 0 < fraction <= 1:
-            raise ValueError(f'fraction must be above 0 and at most 1, such as 0.05 for 5 %, got '
-                             f'{fraction!r}')
+            raise ValueError(
+                f'fraction must be above 0 and at most 1, such as 0.05 for 5 %, got {fraction!r}'
+            )
         if not isinstance(seed, int) or not 0 <= seed < 2**32:
             raise ValueError(f'seed must be an integer from 0 to 2**32 - 1, got {seed!r}')
         dataset = build_dataset(dataset)
         if not isinstance(dataset, BaseDataset) or isinstance(
-                dataset, (LabelFraction, UnlabelledDataset)):
-            raise ValueError(f'dataset must be one plain labelled dataset, got a '
-                             f'{type(dataset).__name__}; of several, wrap each on its own')
+            dataset, (LabelFraction, UnlabelledDataset)
+        ):
+            raise ValueError(
+                f'dataset must be one plain labelled dataset, got a '
+                f'{type(dataset).__name__}; of several, wrap each on its own'
+            )
         if pipeline and dataset.pipeline.transforms:
-            raise ValueError(f'the {type(dataset).__name__} has a pipeline and pipeline is given '
-                             'too: set one of them to None')
+            raise ValueError(
+                f'the {type(dataset).__name__} has a pipeline and pipeline is given '
+                'too: set one of them to None'
+            )
         self.fraction = fraction
         self.seed = seed
         # The caller's own may be in use elsewhere. Its annotations are shared, not copied.
         self.dataset = copy.copy(dataset)
-        super().__init__(pipeline=pipeline, lazy_init=True, serialize_data=False,
-                         test_mode=dataset.test_mode, max_refetch=dataset.max_refetch)
+        super().__init__(
+            pipeline=pipeline,
+            lazy_init=True,
+            serialize_data=False,
+            test_mode=dataset.test_mode,
+            max_refetch=dataset.max_refetch,
+        )
         # Here, where wrappers look for it and exchange it.
         if not pipeline:
             self.pipeline = dataset.pipeline
@@ -70,16 +84,18 @@ class LabelFraction(BaseDataset):
         self.dataset.full_init()
         self.total = len(self.dataset)
         if not self.total:
-            raise ValueError(f'dataset must hold labelled images, got an empty '
-                             f'{type(self.dataset).__name__}; check its ann_file')
+            raise ValueError(
+                f'dataset must hold labelled images, got an empty '
+                f'{type(self.dataset).__name__}; check its ann_file'
+            )
         # Not a Generator: only the numbers of RandomState are promised to stay the same.
         order = np.random.RandomState(self.seed).permutation(self.total)
-        self._indexes = np.sort(order[:max(1, round(self.fraction * self.total))])
+        self._indexes = np.sort(order[: max(1, round(self.fraction * self.total))])
         self.dataset.get_subset_(self._indexes.tolist())
         self._fully_initialized = True
 
     @property
-    def selected(self) -> List[Tuple[int, str]]:
+    def selected(self) -> list[tuple[int, str]]:
         """Index in the whole dataset, and path or key, of each item."""
         out = []
         for i in range(len(self)):
@@ -96,13 +112,13 @@ class LabelFraction(BaseDataset):
         self.full_init()
         return self.dataset.get_data_info(idx)
 
-    def prepare_data(self, idx: int) -> Optional[dict]:
+    def prepare_data(self, idx: int) -> dict | None:
         """The item ``idx`` of the subset after the pipeline."""
         # By the dataset's own method: one that keeps its images in a database loads them there.
         data = self.dataset.prepare_data(idx)
         return None if data is None else self.pipeline(data)
 
-    def get_subset_(self, indices: Union[Sequence[int], int]) -> None:
+    def get_subset_(self, indices: Sequence[int] | int) -> None:
         """Not supported: the record of what was selected would no longer hold."""
         raise NotImplementedError('LabelFraction is a subset already; take another fraction')
 

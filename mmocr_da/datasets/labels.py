@@ -1,7 +1,8 @@
 """All labels of a dataset, without its images."""
+
 import pickle
 import unicodedata
-from typing import Iterator, Optional, Tuple
+from collections.abc import Iterator
 
 from mmengine.dataset import BaseDataset, ConcatDataset
 
@@ -11,7 +12,7 @@ from .notes import printable
 from .unlabelled_dataset import UnlabelledDataset
 
 
-def labels_of(dataset) -> Iterator[Tuple[int, Optional[str]]]:
+def labels_of(dataset) -> Iterator[tuple[int, str | None]]:
     """``(index, text)`` of each labelled item that is in use; None if it has not just one text.
 
     Texts are in the ``unicode_form`` of a :class:`SeededDataset`, and what it leaves out is not

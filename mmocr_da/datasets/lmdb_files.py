@@ -1,13 +1,13 @@
 """LMDBs of word images: one environment per path and process, whole ones only."""
+
 import os
 import os.path as osp
-from typing import Dict, Optional, Tuple
 
 from mmocr.datasets import RecogLMDBDataset
 
 from mmocr_da.compat import share_lmdb_environments
 
-_environments: Dict[str, Tuple[int, object]] = {}
+_environments: dict[str, tuple[int, object]] = {}
 
 
 def open_lmdb(path: str):
@@ -56,18 +56,19 @@ class LMDBImages(RecogLMDBDataset):
         with self.env.begin() as transaction:
             content = transaction.get(data['img_key'].encode())
         if content is None and self.test_mode:
-            raise ValueError(f'an LMDB must hold an image for each label, got {self.ann_file!r} '
-                             f'without {data["img_key"]}')
+            raise ValueError(
+                f'an LMDB must hold an image for each label, got {self.ann_file!r} '
+                f'without {data["img_key"]}'
+            )
         if content is None:
             return None
         return self.pipeline(dict(data, content=content))
 
 
-def content_in_lmdb(path: str) -> Optional[bytes]:
+def content_in_lmdb(path: str) -> bytes | None:
     """The bytes of the image with the path ``<LMDB>/<key>``; None if the path is of no LMDB."""
     database, key = osp.split(path)
-    if osp.exists(path) or not (osp.isfile(osp.join(database, 'data.mdb'))
-                                or osp.isfile(database)):
+    if osp.exists(path) or not (osp.isfile(osp.join(database, 'data.mdb')) or osp.isfile(database)):
         return None
     with open_lmdb(database).begin() as transaction:
         return transaction.get(key.encode())
@@ -75,32 +76,53 @@ def content_in_lmdb(path: str) -> Optional[bytes]:
 
 def database_of(dataset):
     """The dataset whose images are in an LMDB, be it ``dataset`` or what it wraps; else None."""
-    while dataset is not None and not isinstance(dataset, RecogLMDBDataset) and not getattr(
-            dataset, 'lmdb_path', None):
+    while (
+        dataset is not None
+        and not isinstance(dataset, RecogLMDBDataset)
+        and not getattr(dataset, 'lmdb_path', None)
+    ):
         dataset = getattr(dataset, 'dataset', None)
     return dataset
 
 
 def _open(path: str):
     import lmdb
+
     if osp.isdir(path):
-        inner = sorted(entry.name for entry in os.scandir(path)
-                       if osp.isfile(osp.join(entry.path, 'data.mdb')))
-        below = (f'; below it are LMDBs: {", ".join(inner[:10])}. Give each as a dataset of its '
-                 'own, in a list') if inner else ''
+        inner = sorted(
+            entry.name for entry in os.scandir(path) if osp.isfile(osp.join(entry.path, 'data.mdb'))
+        )
+        below = (
+            (
+                f'; below it are LMDBs: {", ".join(inner[:10])}. Give each as a dataset of its '
+                'own, in a list'
+            )
+            if inner
+            else ''
+        )
         raise ValueError(f'an LMDB is a folder with a file data.mdb, got {path!r} without{below}')
     try:
-        environment = lmdb.open(path, subdir=False, readonly=True, lock=False,
-                                readahead=False, meminit=False, max_readers=1)
+        environment = lmdb.open(
+            path,
+            subdir=False,
+            readonly=True,
+            lock=False,
+            readahead=False,
+            meminit=False,
+            max_readers=1,
+        )
     except lmdb.Error as error:
         raise ValueError(
-            f'an LMDB is needed, got {path!r}, which cannot be opened: {error}') from error
+            f'an LMDB is needed, got {path!r}, which cannot be opened: {error}'
+        ) from error
     # A page that is not in the file is a bus error, which ends the process without a word.
     needed = (environment.info()['last_pgno'] + 1) * environment.stat()['psize']
     if osp.getsize(path) < needed:
         environment.close()
-        raise ValueError(f'an LMDB must be whole, got {path!r} of {osp.getsize(path)} bytes, of '
-                         f'which {needed} are needed: it was cut off; copy or download it again')
+        raise ValueError(
+            f'an LMDB must be whole, got {path!r} of {osp.getsize(path)} bytes, of '
+            f'which {needed} are needed: it was cut off; copy or download it again'
+        )
     return environment
 
 

@@ -1,7 +1,7 @@
 """Pixels of an image file: transparency on white, all of its grey levels in 8 bits."""
+
 import copy
 import warnings
-from typing import Optional
 
 import cv2
 import mmcv
@@ -16,9 +16,11 @@ from .notes import NotingCompose, note
 
 #: Kinds of notes.
 BLANK = 'images have one colour only and show nothing'
-CONVERTED = ('images have transparency or 16 bits of which MMOCR may show nothing; they are loaded '
-             'as on white paper and with all their grey levels, which the tools of MMOCR do not '
-             'do: convert the files to plain 8-bit images')
+CONVERTED = (
+    'images have transparency or 16 bits of which MMOCR may show nothing; they are loaded '
+    'as on white paper and with all their grey levels, which the tools of MMOCR do not '
+    'do: convert the files to plain 8-bit images'
+)
 
 PNG, JPEG = b'\x89PNG\r\n\x1a\n', b'\xff\xd8'
 GREY_FLAGS = ('grayscale', 'grayscale_ignore_orientation')
@@ -36,8 +38,9 @@ def load_image(path: str, color_type: str = 'color', **kwargs) -> np.ndarray:
     return LoadImageFromFile(color_type=color_type, **kwargs)(dict(img_path=path))['img']
 
 
-def decode(content: bytes, color_type: str = 'color', path: str = 'an image',
-           backend: Optional[str] = 'cv2') -> Optional[np.ndarray]:
+def decode(
+    content: bytes, color_type: str = 'color', path: str = 'an image', backend: str | None = 'cv2'
+) -> np.ndarray | None:
     """The image as uint8, as MMCV decodes it, but for two kinds that it may show as black.
 
     An image whose alpha varies is put on white, or on black if it is all white itself. One of 16
@@ -59,8 +62,9 @@ def is_blank(image: np.ndarray) -> bool:
     """Whether all pixels are equal: there is nothing to read."""
     first = image[:1, :1]
     # Nearly every image that shows something is told from a few of its pixels.
-    return bool(image.size) and bool((image[::7, ::7] == first).all()) and bool(
-        (image == first).all())
+    return (
+        bool(image.size) and bool((image[::7, ::7] == first).all()) and bool((image == first).all())
+    )
 
 
 class LoadImageFromFile(mmocr_transforms.LoadImageFromFile):
@@ -76,7 +80,7 @@ class LoadImageFromFile(mmocr_transforms.LoadImageFromFile):
         ours.__dict__.update(loader.__dict__)
         return ours
 
-    def transform(self, results: dict) -> Optional[dict]:
+    def transform(self, results: dict) -> dict | None:
         """Add ``img``, ``img_shape`` and ``ori_shape``."""
         path = results['img_path']
         try:
@@ -99,7 +103,7 @@ class LoadImageFromFile(mmocr_transforms.LoadImageFromFile):
         return fileio.get(path, backend_args=self.backend_args)
 
 
-def shown_pipeline(pipeline: Compose, color_type: Optional[str] = None) -> NotingCompose:
+def shown_pipeline(pipeline: Compose, color_type: str | None = None) -> NotingCompose:
     """A pipeline with :class:`LoadImageFromFile` instead of MMOCR's, and notes in its samples.
 
     Args:
@@ -141,11 +145,11 @@ def _may_hold_more(content: bytes) -> bool:
     """Whether the file may have an alpha channel or more than 8 bits; quick for PNG and JPEG."""
     if content.startswith(PNG) and len(content) > 33:
         bits, color = content[24:26]
-        return bits > 8 or color in (4, 6) or b'tRNS' in content[33:content.find(b'IDAT')]
+        return bits > 8 or color in (4, 6) or b'tRNS' in content[33 : content.find(b'IDAT')]
     return not content.startswith((JPEG, b'BM'))
 
 
-def _shown(content: bytes, grey: bool) -> Optional[np.ndarray]:
+def _shown(content: bytes, grey: bool) -> np.ndarray | None:
     """All that an image shows; None if MMCV shows it, too."""
     image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if image is None or image.dtype not in (np.uint8, np.uint16):

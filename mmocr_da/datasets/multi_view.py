@@ -1,8 +1,9 @@
 """Several augmented views of one image, whose columns correspond (SeqCLR, section 4, Fig. 2)."""
+
 import contextlib
 import copy
 import sys
-from typing import Callable, Iterator, Optional, Sequence, Union
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from mmcv.transforms import BaseTransform, Compose
@@ -39,11 +40,13 @@ class MultiView(BaseTransform):
         max_shift: How far a transform may move a column, as a part of the width.
     """
 
-    def __init__(self,
-                 transforms: Sequence,
-                 num_views: int = 2,
-                 keep_order: bool = True,
-                 max_shift: float = 0.1) -> None:
+    def __init__(
+        self,
+        transforms: Sequence,
+        num_views: int = 2,
+        keep_order: bool = True,
+        max_shift: float = 0.1,
+    ) -> None:
         if not isinstance(num_views, int) or num_views < 2:
             raise ValueError(f'num_views must be an integer of at least 2, got {num_views!r}')
         self.transforms = Compose(transforms)
@@ -54,20 +57,24 @@ class MultiView(BaseTransform):
     def __iter__(self):
         return iter(self.transforms)
 
-    def transform(self, results: dict) -> Optional[dict]:
+    def transform(self, results: dict) -> dict | None:
         """Return the views of ``results['img']``."""
         if results.get('img') is None:
-            raise ValueError(f"MultiView needs a loaded image 'img', got {sorted(results)}: put "
-                             'LoadImageFromFile before it, not into its transforms')
+            raise ValueError(
+                f"MultiView needs a loaded image 'img', got {sorted(results)}: put "
+                'LoadImageFromFile before it, not into its transforms'
+            )
         views = []
         for _ in range(self.num_views):
             view = self.transforms({key: copy.copy(value) for key, value in results.items()})
             if view is None:
                 return None
             if not {'inputs', 'data_samples'} <= view.keys():
-                raise ValueError("the transforms of MultiView must end with PackTextRecogInputs or "
-                                 "another that packs 'inputs' and 'data_samples', got an item with "
-                                 f'{sorted(view)}')
+                raise ValueError(
+                    'the transforms of MultiView must end with PackTextRecogInputs or '
+                    "another that packs 'inputs' and 'data_samples', got an item with "
+                    f'{sorted(view)}'
+                )
             views.append(view)
         return {key: [view[key] for view in views] for key in ('inputs', 'data_samples')}
 
@@ -75,7 +82,7 @@ class MultiView(BaseTransform):
         return f'{type(self).__name__}(transforms={self.transforms}, num_views={self.num_views})'
 
 
-def check_column_order(transforms: Union[Callable, Sequence], max_shift: float = 0.1) -> None:
+def check_column_order(transforms: Callable | Sequence, max_shift: float = 0.1) -> None:
     """Raise a ValueError if a transform moves columns of an image or swaps them.
 
     Flips, translations, large rotations and horizontal crops do. Contrastive learning on
@@ -93,8 +100,9 @@ def check_column_order(transforms: Union[Callable, Sequence], max_shift: float =
         max_shift: How far a transform may move a column, as a part of the width.
     """
     if not isinstance(max_shift, (int, float)) or not 0 < max_shift < 1:
-        raise ValueError('max_shift must be a part of the width, above 0 and below 1, got '
-                         f'{max_shift!r}')
+        raise ValueError(
+            f'max_shift must be a part of the width, above 0 and below 1, got {max_shift!r}'
+        )
     with _imgaug_unchanged():
         for transform in _leaves(Compose(transforms)):
             fault = _fault_of(transform, max_shift)
@@ -103,7 +111,8 @@ def check_column_order(transforms: Union[Callable, Sequence], max_shift: float =
                     f'the transforms of the views must keep the order of columns, but '
                     f'{_name(transform)} {fault} (max_shift={max_shift}): remove it or make it '
                     'weaker, or set keep_order=False for a baseline that takes the whole image as '
-                    'one instance')
+                    'one instance'
+                )
 
 
 def _leaves(transform: Callable) -> Iterator[Callable]:
@@ -130,7 +139,7 @@ def _name(transform: Callable) -> str:
     return name
 
 
-def _fault_of(transform: Callable, max_shift: float) -> Optional[str]:
+def _fault_of(transform: Callable, max_shift: float) -> str | None:
     """What a transform does to columns that it must not do; None if nothing."""
     # A copy, for those that remember their last draw. Not a deep one: what shares imgaug's global
     # random numbers would then have its own.
@@ -138,7 +147,7 @@ def _fault_of(transform: Callable, max_shift: float) -> Optional[str]:
     images = np.full((1 + len(COLUMNS), *PROBE_SIZE), BLANK, np.uint8)
     for image, column in zip(images[1:], COLUMNS):
         middle = round(column * PROBE_SIZE[1])
-        image[:, middle - 2:middle + 2] = BAR
+        image[:, middle - 2 : middle + 2] = BAR
     try:
         return _try_on(transform, np.repeat(images[..., None], 3, axis=-1), max_shift)
     except Exception:
@@ -146,7 +155,7 @@ def _fault_of(transform: Callable, max_shift: float) -> Optional[str]:
         return _try_on(transform, images, max_shift)
 
 
-def _try_on(transform: Callable, images: np.ndarray, max_shift: float) -> Optional[str]:
+def _try_on(transform: Callable, images: np.ndarray, max_shift: float) -> str | None:
     """As :func:`_fault_of`, on an empty image and on one with a bar per column."""
     unseen = 0
     for seed in range(NUM_DRAWS):
@@ -160,18 +169,22 @@ def _try_on(transform: Callable, images: np.ndarray, max_shift: float) -> Option
         shifts = np.nan_to_num(np.abs(places - COLUMNS[:, None]))
         i, row = np.unravel_index(shifts.argmax(), shifts.shape)
         if shifts[i, row] > max_shift:
-            return (f'moves the column at {_percent(COLUMNS[[i]])} of the width to '
-                    f'{_percent(places[[i], row])}')
+            return (
+                f'moves the column at {_percent(COLUMNS[[i]])} of the width to '
+                f'{_percent(places[[i], row])}'
+            )
         # Turned around its middle, an image loses above and below what is at its sides.
         seen = (~np.isnan(places)).sum(axis=1)
         kept = seen[[0, -1]].max() / seen.max()
         if kept < 0.5:
-            return (f'leaves at most {kept:.0%} of the columns at {_percent(COLUMNS[[0, -1]])} of '
-                    'the width, as a large rotation does')
+            return (
+                f'leaves at most {kept:.0%} of the columns at {_percent(COLUMNS[[0, -1]])} of '
+                'the width, as a large rotation does'
+            )
         means = np.nanmean(places[~lost], axis=1)
         swapped = np.flatnonzero(np.diff(means) <= 0)
         if len(swapped):
-            return f'swaps the columns at {_percent(COLUMNS[~lost][swapped[0]:][:2])} of the width'
+            return f'swaps the columns at {_percent(COLUMNS[~lost][swapped[0] :][:2])} of the width'
     if unseen > NUM_DRAWS // 2:
         return f'leaves nothing of the image in {unseen} of {NUM_DRAWS} draws'
     return None
@@ -181,7 +194,7 @@ def _percent(parts: np.ndarray) -> str:
     return ' and '.join(f'{100 * part:.0f} %' for part in parts)
 
 
-def _follow(transform: Callable, images: np.ndarray, seed: int) -> Optional[np.ndarray]:
+def _follow(transform: Callable, images: np.ndarray, seed: int) -> np.ndarray | None:
     """Where the bar of each image is in each row of the result, as a part of the width.
 
     ``(columns, rows)``, NaN where there is nothing of it. None if no bar is left.

@@ -1,13 +1,15 @@
 """What is worth a word about images and labels, on its way from a worker to the log."""
+
 import contextlib
-from typing import Any, Iterator, List, Optional, Tuple
+from collections.abc import Iterator
+from typing import Any
 
 from mmengine.dataset import Compose
 from mmengine.structures import BaseDataElement
 
-Note = Tuple[str, str]
+Note = tuple[str, str]
 
-_collected: List[List[Note]] = []
+_collected: list[list[Note]] = []
 
 
 def note(kind: str, what: str) -> None:
@@ -26,7 +28,7 @@ def printable(name: object) -> str:
 
 
 @contextlib.contextmanager
-def collect_notes() -> Iterator[List[Note]]:
+def collect_notes() -> Iterator[list[Note]]:
     """The notes that are made within.
 
     >>> with collect_notes() as notes:
@@ -47,7 +49,7 @@ class NotingCompose(Compose):
     Its errors name the image.
     """
 
-    def __call__(self, data: dict) -> Optional[dict]:
+    def __call__(self, data: dict) -> dict | None:
         place = _place_of(data)
         with collect_notes() as notes:
             try:
@@ -68,7 +70,8 @@ def _place_of(data: Any) -> str:
     path = data.get('img_path') or data.get('img_key') or 'without a name'
     labels = ' and '.join(sorted({key for label in data.get('instances') or () for key in label}))
     return f'This is in the pipeline of the image {path}' + (
-        f', annotated with {labels}' if labels else '')
+        f', annotated with {labels}' if labels else ''
+    )
 
 
 def data_samples_of(data: Any) -> Iterator[BaseDataElement]:
@@ -78,7 +81,10 @@ def data_samples_of(data: Any) -> Iterator[BaseDataElement]:
         yield from data_samples_of(list(data.values()) if isinstance(data, dict) else data)
     elif isinstance(data, BaseDataElement):
         yield data
-    elif not isinstance(data, (str, bytes)) and not hasattr(data, '__array__') \
-            and hasattr(data, '__iter__'):
+    elif (
+        not isinstance(data, (str, bytes))
+        and not hasattr(data, '__array__')
+        and hasattr(data, '__iter__')
+    ):
         for element in data:
             yield from data_samples_of(element)

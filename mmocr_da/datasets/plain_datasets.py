@@ -1,6 +1,7 @@
 """From the datasets of a config to plain ones, each with a pipeline."""
+
 import unicodedata
-from typing import Iterable, Iterator, List, Optional, Sequence, Union
+from collections.abc import Iterable, Iterator, Sequence
 
 from mmengine.dataset import BaseDataset, Compose, ConcatDataset, RepeatDataset
 from mmengine.registry import DATASETS as ALL_DATASETS
@@ -13,8 +14,9 @@ class NormalizeText:
 
     def __init__(self, form: str) -> None:
         if form not in UNICODE_FORMS:
-            raise ValueError(f'unicode_form must be one of {", ".join(UNICODE_FORMS)} or None, got '
-                             f'{form!r}')
+            raise ValueError(
+                f'unicode_form must be one of {", ".join(UNICODE_FORMS)} or None, got {form!r}'
+            )
         self.form = form
 
     def __call__(self, results: dict) -> dict:
@@ -27,7 +29,7 @@ class NormalizeText:
         return f'{type(self).__name__}(form={self.form!r})'
 
 
-def build_datasets(datasets: Union[dict, BaseDataset, Sequence]) -> List[BaseDataset]:
+def build_datasets(datasets: dict | BaseDataset | Sequence) -> list[BaseDataset]:
     """The plain datasets of a config, or of a list of configs and datasets.
 
     The parts of a ``ConcatDataset`` stand for it, a ``RepeatDataset`` is its dataset several times.
@@ -37,7 +39,7 @@ def build_datasets(datasets: Union[dict, BaseDataset, Sequence]) -> List[BaseDat
     return [plain for dataset in datasets for plain in flatten(build_dataset(dataset))]
 
 
-def build_dataset(dataset: Union[dict, BaseDataset]):
+def build_dataset(dataset: dict | BaseDataset):
     """Build the config of a dataset; ValueError if it has none of what it needs."""
     if not isinstance(dataset, dict):
         return dataset
@@ -50,39 +52,45 @@ def build_dataset(dataset: Union[dict, BaseDataset]):
         if 'need at least one array' in str(error):
             raise ValueError(f'a dataset must hold annotations, got an empty {name}') from error
         if "'NoneType' object has no attribute 'decode'" in str(error):
-            raise ValueError("a labelled LMDB must hold 'num-samples' and so many 'image-%09d' and "
-                             f"'label-%09d', got {name} without one of them; if it has no labels, "
-                             'use mmocr_da.UnlabelledDataset(lmdb=...)') from error
+            raise ValueError(
+                "a labelled LMDB must hold 'num-samples' and so many 'image-%09d' and "
+                f"'label-%09d', got {name} without one of them; if it has no labels, "
+                'use mmocr_da.UnlabelledDataset(lmdb=...)'
+            ) from error
         error.add_note(f'This is in the dataset {name}')
         raise
 
 
-def flatten(dataset) -> List[BaseDataset]:
+def flatten(dataset) -> list[BaseDataset]:
     """What a dataset consists of."""
     if type(dataset).__getitem__ is ConcatDataset.__getitem__:  # also MMOCR's
         return [plain for part in dataset.datasets for plain in flatten(part)]
     if isinstance(dataset, RepeatDataset):
         return flatten(dataset.dataset) * dataset.times
     if not isinstance(dataset, BaseDataset):
-        raise ValueError(f'plain datasets are needed, got a {type(dataset).__name__}; give the '
-                         'datasets in it, as a list')
+        raise ValueError(
+            f'plain datasets are needed, got a {type(dataset).__name__}; give the '
+            'datasets in it, as a list'
+        )
     return [dataset]
 
 
-def set_pipeline(datasets: Iterable[BaseDataset], pipeline: Optional[Sequence], name: str) -> None:
+def set_pipeline(datasets: Iterable[BaseDataset], pipeline: Sequence | None, name: str) -> None:
     """Give each dataset the pipeline, unless it has one of its own and there is none to give."""
     for dataset in unique(datasets):
         own = bool(dataset.pipeline.transforms)
         if own and pipeline:
-            raise ValueError(f'a {type(dataset).__name__} has a pipeline and {name} is given too: '
-                             'set one of them to None')
+            raise ValueError(
+                f'a {type(dataset).__name__} has a pipeline and {name} is given too: '
+                'set one of them to None'
+            )
         if not own and not pipeline:
             raise ValueError(f'a {type(dataset).__name__} has no pipeline; give {name}')
         if not own:
             dataset.pipeline = Compose(pipeline)
 
 
-def unique(datasets: Iterable[BaseDataset]) -> List[BaseDataset]:
+def unique(datasets: Iterable[BaseDataset]) -> list[BaseDataset]:
     """Each dataset once, also if it is repeated."""
     return list({id(dataset): dataset for dataset in datasets}.values())
 

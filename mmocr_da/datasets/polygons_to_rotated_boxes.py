@@ -1,5 +1,4 @@
 """Labels of a rotated detector: polygons in, rotated boxes out."""
-from typing import Dict
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -42,7 +41,7 @@ class PolygonsToRotatedBoxes(BaseTransform):
         self.min_size = min_size
         self._named = set()
 
-    def transform(self, results: Dict) -> Dict:
+    def transform(self, results: dict) -> dict:
         """See the class."""
         polygons = [np.asarray(p, np.float32).reshape(-1) for p in results.pop('gt_polygons')]
         ignored = np.asarray(results.pop('gt_ignored', np.zeros(len(polygons), bool)), bool)
@@ -58,8 +57,7 @@ class PolygonsToRotatedBoxes(BaseTransform):
                 flaws[i] = 'it is outside the image'
         for polygon, flaw in zip(polygons, flaws):
             if flaw is not None:
-                name_once(self._named, flaw, polygon, results.get('img_path'),
-                          type(self).__name__)
+                name_once(self._named, flaw, polygon, results.get('img_path'), type(self).__name__)
         kept = np.array([i for i, flaw in enumerate(flaws) if flaw is None], int)
         results['gt_bboxes'] = RotatedBoxes(boxes[inside & ~flat])
         results['gt_bboxes_labels'] = np.asarray(results['gt_bboxes_labels'])[kept]

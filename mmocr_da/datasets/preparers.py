@@ -3,6 +3,7 @@
 Parts for :class:`mmocr.datasets.preparers.DatasetPreparer`. A config of it names them as
 ``type='mmocr_da.X'`` after ``custom_imports = dict(imports=['mmocr_da.datasets.preparers'])``.
 """
+
 import gzip
 import os
 import os.path as osp
@@ -11,8 +12,8 @@ import tarfile
 import unicodedata
 import zipfile
 import zlib
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import cv2
 import mmengine
@@ -28,7 +29,8 @@ from .image_files import read_text
 # MMOCR's preparer asks its own registries, which have no parent: hence children of those.
 DATA_OBTAINERS, DATA_PARSERS = (
     Registry(parent.name, parent=parent, scope='mmocr_da', locations=[__name__])
-    for parent in (MMOCR_DATA_OBTAINERS, MMOCR_DATA_PARSERS))
+    for parent in (MMOCR_DATA_OBTAINERS, MMOCR_DATA_PARSERS)
+)
 
 #: What reading a file that was cut off or altered raises.
 DAMAGED = (EOFError, gzip.BadGzipFile, tarfile.TarError, zipfile.BadZipFile, zlib.error)
@@ -61,8 +63,14 @@ class ArchiveObtainer:
         task: Not used; the preparer passes it.
     """
 
-    def __init__(self, files: Sequence[dict], homepage: str, cache_path: str, data_root: str,
-                 task: str = 'textrecog') -> None:
+    def __init__(
+        self,
+        files: Sequence[dict],
+        homepage: str,
+        cache_path: str,
+        data_root: str,
+        task: str = 'textrecog',
+    ) -> None:
         self.files = files
         self.homepage = homepage
         self.cache_path = cache_path
@@ -77,7 +85,7 @@ class ArchiveObtainer:
                 print(f'Unpacking {path}...')
                 self._take(path, target, **file)
 
-    def find(self) -> List[Tuple[dict, str, Optional[str]]]:
+    def find(self) -> list[tuple[dict, str, str | None]]:
         """``[(file, target, path), ...]``; ``path`` is None if the target is there.
 
         ValueError if an archive is missing.
@@ -98,7 +106,8 @@ class ArchiveObtainer:
             raise ValueError(
                 f'the archives must be in one folder, got {self.cache_path!r}, {state} '
                 f'{", ".join(dict.fromkeys(missing))}. Get the data from {self.homepage} and put '
-                'the files there as they are')
+                'the files there as they are'
+            )
         return found
 
     def _take(self, path: str, target: str, **file) -> None:
@@ -107,8 +116,15 @@ class ArchiveObtainer:
                 self._unpack(path, str(folder / 'content'), **file)
                 os.replace(folder / 'content', target)
 
-    def _unpack(self, path: str, part: str, members: str, example: str,
-                mistaken: Optional[Dict[str, str]] = None, **_) -> None:
+    def _unpack(
+        self,
+        path: str,
+        part: str,
+        members: str,
+        example: str,
+        mistaken: dict[str, str] | None = None,
+        **_,
+    ) -> None:
         advice = f'get the right file from {self.homepage}'
         others = []
         try:
@@ -129,16 +145,23 @@ class ArchiveObtainer:
                 with open(written, 'wb') as file:
                     file.write(read())
         except DAMAGED as error:
-            raise ValueError(f'{path} must be a whole archive, got one that is cut off or damaged '
-                             f'({error}); download it again from {self.homepage}') from error
+            raise ValueError(
+                f'{path} must be a whole archive, got one that is cut off or damaged '
+                f'({error}); download it again from {self.homepage}'
+            ) from error
         if not osp.exists(part):
-            looks = [f', which looks like {other}' for pattern, other in (mistaken or {}).items()
-                     if re.search(pattern, '\n'.join(others), re.MULTILINE)]
-            raise ValueError(f'{path} must hold files like {example}, got '
-                             f'{", ".join(others[:3]) or "no file"}{"".join(looks[:1])}; {advice}')
+            looks = [
+                f', which looks like {other}'
+                for pattern, other in (mistaken or {}).items()
+                if re.search(pattern, '\n'.join(others), re.MULTILINE)
+            ]
+            raise ValueError(
+                f'{path} must hold files like {example}, got '
+                f'{", ".join(others[:3]) or "no file"}{"".join(looks[:1])}; {advice}'
+            )
 
 
-def _members(path: str) -> Iterator[Tuple[str, Callable[[], bytes]]]:
+def _members(path: str) -> Iterator[tuple[str, Callable[[], bytes]]]:
     """Path inside and reader of each file of a zip, a tar, a folder, or of the file itself."""
     if osp.isdir(path):
         for root, folders, names in os.walk(path):
@@ -178,8 +201,10 @@ def _zip_name(info: zipfile.ZipInfo) -> str:
         content = name.encode('cp437')
         for encoding in ('utf-8', 'cp437', 'cp1252'):
             decoded = content.decode(encoding, errors='replace')
-            if all(char.isascii() or unicodedata.name(char, '').startswith(('LATIN', 'COMBINING'))
-                   for char in decoded):
+            if all(
+                char.isascii() or unicodedata.name(char, '').startswith(('LATIN', 'COMBINING'))
+                for char in decoded
+            ):
                 name = decoded
                 break
     return unicodedata.normalize('NFC', name.replace('\\', '/'))
@@ -192,14 +217,20 @@ def _refuse(path: str) -> None:
     if head.startswith((b'PK\3\4', b'\x1f\x8b')):
         raise EOFError('its end is missing')
     if head.startswith(b'Rar!'):
-        raise ValueError(f'{path} must be unpacked by hand, got a RAR archive, which Python does '
-                         'not read; run "unrar x" on it and leave the folder beside it')
+        raise ValueError(
+            f'{path} must be unpacked by hand, got a RAR archive, which Python does '
+            'not read; run "unrar x" on it and leave the folder beside it'
+        )
     if head.lstrip().startswith(b'<'):
-        raise ValueError(f'{path} must be the data, got a web page, probably the one that asks to '
-                         'log in; download it again in a browser that is logged in')
+        raise ValueError(
+            f'{path} must be the data, got a web page, probably the one that asks to '
+            'log in; download it again in a browser that is logged in'
+        )
     if not head or not path.endswith('.txt'):
-        raise ValueError(f'{path} must be a zip or a tar, got {len(head) or "an empty file of 0"} '
-                         'bytes of something else; download it again')
+        raise ValueError(
+            f'{path} must be a zip or a tar, got {len(head) or "an empty file of 0"} '
+            'bytes of something else; download it again'
+        )
 
 
 class WordParser(BaseParser):
@@ -212,13 +243,14 @@ class WordParser(BaseParser):
     ``skip`` and fills ``found``.
     """
 
-    def parse_files(self, img_paths: str, ann_paths: str) -> List[Tuple[str, str]]:
+    def parse_files(self, img_paths: str, ann_paths: str) -> list[tuple[str, str]]:
         """``[(image path, text), ...]`` of the words whose image can be read."""
         self.img_dir, self.found, self.skipped = img_paths, {}, {}
         words = list(self.words(img_paths, ann_paths))
         if words:
             faults = mmengine.track_parallel_progress(
-                _fault, [path for path, _ in words], nproc=self.nproc, chunksize=64)
+                _fault, [path for path, _ in words], nproc=self.nproc, chunksize=64
+            )
             for (path, _), fault in zip(words, faults):
                 if fault:
                     self.skip(fault, path)
@@ -229,10 +261,12 @@ class WordParser(BaseParser):
             mmengine.dump(report, file)
         if not words:
             counts = {reason: len(paths) for reason, paths in self.skipped.items()}
-            raise ValueError(f'the {self.split} split must have words, got none in {img_paths} '
-                             f'with {ann_paths}; found {self.found}, skipped {counts}; if images '
-                             'and annotations are not of the same split, delete both here, and '
-                             'put the right archives in place')
+            raise ValueError(
+                f'the {self.split} split must have words, got none in {img_paths} '
+                f'with {ann_paths}; found {self.found}, skipped {counts}; if images '
+                'and annotations are not of the same split, delete both here, and '
+                'put the right archives in place'
+            )
         return words
 
     def skip(self, reason: str, path: str) -> None:
@@ -240,14 +274,14 @@ class WordParser(BaseParser):
         self.skipped.setdefault(reason, []).append(osp.relpath(path, self.img_dir))
 
 
-def _fault(path: str) -> Optional[str]:
+def _fault(path: str) -> str | None:
     if not osp.isfile(path):
         return 'image missing'
     image = cv2.imread(path, cv2.IMREAD_UNCHANGED)
     return 'image unreadable' if image is None or not image.size else None
 
 
-def read_lines(path: str) -> List[str]:
+def read_lines(path: str) -> list[str]:
     """Lines of a text in UTF-8, UTF-16 with a byte order mark, or else Windows-1252."""
     try:
         text = read_text(path)
@@ -278,7 +312,7 @@ class IAMTextRecogAnnParser(WordParser):
         self.line_sets = line_sets
         self.only_ok = only_ok
 
-    def words(self, img_dir: str, ann_path: str) -> Iterator[Tuple[str, str]]:
+    def words(self, img_dir: str, ann_path: str) -> Iterator[tuple[str, str]]:
         """``(image path, text)`` in the order of ``words.txt``."""
         lines = set()
         for name in self.line_sets:
@@ -310,7 +344,7 @@ class RIMESTextRecogAnnParser(WordParser):
     Rows ``lot_1/00001_L/00001_L_0_0.tiff Madame``: image, space, text.
     """
 
-    def words(self, img_dir: str, ann_path: str) -> Iterator[Tuple[str, str]]:
+    def words(self, img_dir: str, ann_path: str) -> Iterator[tuple[str, str]]:
         """``(image path, text)`` in the order of the file."""
         rows = [row.strip() for row in read_lines(ann_path) if row.strip()]
         self.found['rows of the ground truth'] = len(rows)
@@ -344,11 +378,12 @@ class CVLTextRecogAnnParser(WordParser):
         self.english_only = english_only
         self.val_share = val_share
 
-    def words(self, img_dir: str, ann_path: str) -> Iterator[Tuple[str, str]]:
+    def words(self, img_dir: str, ann_path: str) -> Iterator[tuple[str, str]]:
         """``(image path, text)`` in the order of the paths; there is no ``ann_path``."""
         os.makedirs(osp.dirname(ann_path), exist_ok=True)
-        paths = sorted(osp.join(root, name) for root, _, names in os.walk(img_dir)
-                       for name in names)
+        paths = sorted(
+            osp.join(root, name) for root, _, names in os.walk(img_dir) for name in names
+        )
         fields = {path: self._fields(osp.basename(path)) for path in paths}
         writers = sorted({match['writer'] for match in fields.values() if match})
         name = osp.basename(img_dir)
@@ -369,7 +404,8 @@ class CVLTextRecogAnnParser(WordParser):
                 yield path, match['text']
 
     @staticmethod
-    def _fields(name: str) -> Optional[re.Match]:
+    def _fields(name: str) -> re.Match | None:
         name = unicodedata.normalize('NFC', name)
-        return re.fullmatch(r'(?P<writer>\d+)-(?P<passage>\d+)-\d+-\d+-(?P<text>.+)\.tif', name,
-                            re.IGNORECASE)
+        return re.fullmatch(
+            r'(?P<writer>\d+)-(?P<passage>\d+)-\d+-\d+-(?P<text>.+)\.tif', name, re.IGNORECASE
+        )

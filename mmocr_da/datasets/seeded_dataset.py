@@ -1,11 +1,12 @@
 """Images that can be drawn again: broken ones replaced, random transforms by the draw's seed."""
+
 import contextlib
 import copy
 import logging
 import random
 import sys
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Iterable, Iterator, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -48,20 +49,27 @@ class SeededDataset(ConcatDataset):
         lazy_init: As in MMEngine.
     """
 
-    def __init__(self,
-                 datasets: Union[dict, BaseDataset, Sequence],
-                 pipeline: Optional[Sequence] = None,
-                 unicode_form: Optional[str] = None,
-                 skip_unusable: bool = False,
-                 lazy_init: bool = False) -> None:
+    def __init__(
+        self,
+        datasets: dict | BaseDataset | Sequence,
+        pipeline: Sequence | None = None,
+        unicode_form: str | None = None,
+        skip_unusable: bool = False,
+        lazy_init: bool = False,
+    ) -> None:
         datasets = build_datasets(datasets)
         if not datasets:
             raise ValueError('datasets needs at least one dataset, got none')
         set_pipeline(datasets, pipeline, 'pipeline')
         self._set_up(datasets, unicode_form, skip_unusable, lazy_init)
 
-    def _set_up(self, datasets: List[BaseDataset], unicode_form: Optional[str],
-                skip_unusable: bool, lazy_init: bool) -> None:
+    def _set_up(
+        self,
+        datasets: list[BaseDataset],
+        unicode_form: str | None,
+        skip_unusable: bool,
+        lazy_init: bool,
+    ) -> None:
         self.unicode_form = unicode_form
         self.skip_unusable = skip_unusable
         for dataset in unique(datasets):
@@ -126,7 +134,8 @@ class SeededDataset(ConcatDataset):
         raise RuntimeError(
             f'{min(size, MAX_SKIPS)} of {size} {kind}images were tried and none '
             f'can be used, the last is {self._path(i)}; check the data_root, ann_file and '
-            'data_prefix of the dataset and the first transform of its pipeline') from error
+            'data_prefix of the dataset and the first transform of its pipeline'
+        ) from error
 
     def _candidates(self, start: int, first: int, size: int) -> Iterator[int]:
         """What is in use of a group, from ``start`` on and around its end.
@@ -141,19 +150,19 @@ class SeededDataset(ConcatDataset):
         in_use = not self._left_out[start]
         if in_use:
             yield start
-        usable = first + np.flatnonzero(~self._left_out[first:first + size].numpy())
+        usable = first + np.flatnonzero(~self._left_out[first : first + size].numpy())
         begin = np.searchsorted(usable, start)
         for i in range(in_use, len(usable)):
             yield int(usable[(begin + i) % len(usable)])
 
-    def _group_of(self, idx: int) -> Tuple[int, int, str]:
+    def _group_of(self, idx: int) -> tuple[int, int, str]:
         """The items that may stand in for the item ``idx``: the first, how many, their kind."""
         return 0, len(self), ''
 
     def _check_sample(self, sample: BaseDataElement, idx: int) -> None:
         """What else a data sample behind the pipeline must fulfil, or gets."""
 
-    def _attempt(self, idx: int) -> Tuple[Optional[dict], Optional[Exception]]:
+    def _attempt(self, idx: int) -> tuple[dict | None, Exception | None]:
         """``(item, None)``, ``(None, why the image is broken)``, or ``(None, None)`` if the
         pipeline returned nothing for an image that is fine."""
         dataset, i = self._locate(idx)
@@ -167,25 +176,31 @@ class SeededDataset(ConcatDataset):
             return None, _why_broken(dataset, i)
         return data, None
 
-    def _finish(self, data: dict, idx: int, broken: List[tuple]) -> dict:
+    def _finish(self, data: dict, idx: int, broken: list[tuple]) -> dict:
         paths = [self._path(i) for i, _ in broken]
         for path, (i, error) in zip(paths, broken):
             if not self._named[i]:
                 self._named[i] = True
                 reason = printable(f'{type(error).__name__}: {error}')
-                print_log(f'The {self._group_of(i)[2]}image {path} cannot be read and is replaced: '
-                          f'{reason}', logger='current', level=logging.WARNING)
+                print_log(
+                    f'The {self._group_of(i)[2]}image {path} cannot be read and is replaced: '
+                    f'{reason}',
+                    logger='current',
+                    level=logging.WARNING,
+                )
         samples = list(data_samples_of(data))
         if not samples and not self._observed:  # an observer need not pack
-            raise ValueError("a pipeline must end with a transform that packs 'data_samples', "
-                             f'such as PackTextRecogInputs, got an item with {sorted(data)}')
+            raise ValueError(
+                "a pipeline must end with a transform that packs 'data_samples', "
+                f'such as PackTextRecogInputs, got an item with {sorted(data)}'
+            )
         for sample in samples:
             self._check_sample(sample, idx)
             if paths:
                 sample.set_metainfo(dict(skipped_images=paths))
         return data
 
-    def _locate(self, idx: int) -> Tuple[BaseDataset, int]:
+    def _locate(self, idx: int) -> tuple[BaseDataset, int]:
         which, i = self._get_ori_dataset_idx(idx)
         return self.datasets[which], i
 
@@ -196,7 +211,7 @@ class SeededDataset(ConcatDataset):
 
 
 @contextlib.contextmanager
-def seeded(seed: Optional[int]) -> Iterator[None]:
+def seeded(seed: int | None) -> Iterator[None]:
     """Random numbers within depend on ``seed`` alone, and those behind do not notice.
 
     >>> with seeded(1):
@@ -225,7 +240,7 @@ def seeded(seed: Optional[int]) -> Iterator[None]:
         torch.set_rng_state(states[2])
 
 
-def _why_broken(dataset: BaseDataset, idx: int) -> Optional[Exception]:
+def _why_broken(dataset: BaseDataset, idx: int) -> Exception | None:
     """Why the image of an item cannot be loaded; None if it can, and the error is another."""
     # Loading it once more is sure to tell; guessing from the type of an error is not.
     probe = object.__new__(type(dataset))

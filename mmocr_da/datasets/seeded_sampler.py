@@ -1,6 +1,7 @@
 """Batches that can be computed without those before them."""
+
 import math
-from typing import Iterator, Optional, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from mmengine.dist import get_dist_info, sync_random_seed
@@ -46,23 +47,34 @@ class SeededSampler(Sampler):
     [0, 1, 2, 0]
     """
 
-    def __init__(self,
-                 dataset,
-                 batch_size: int,
-                 seed: Optional[int] = None,
-                 shuffle: bool = True,
-                 round_up: bool = True) -> None:
+    def __init__(
+        self,
+        dataset,
+        batch_size: int,
+        seed: int | None = None,
+        shuffle: bool = True,
+        round_up: bool = True,
+    ) -> None:
         if not isinstance(batch_size, int) or batch_size < 1:
             raise ValueError(f'batch_size must be an integer of at least 1, got {batch_size!r}')
         if hasattr(dataset, 'domain_sizes'):
-            raise ValueError(f'SeededSampler knows no domains, got a {type(dataset).__name__}: set '
-                             "type='mmocr_da.TwoDomainSampler', which puts both into each batch")
+            raise ValueError(
+                f'SeededSampler knows no domains, got a {type(dataset).__name__}: set '
+                "type='mmocr_da.TwoDomainSampler', which puts both into each batch"
+            )
         if len(dataset) < 1:
             raise ValueError('the dataset needs images, got none; check its ann_file or img_dir')
-        self._set_up((len(dataset), ), (batch_size, ), seed, shuffle, round_up)
+        self._set_up((len(dataset),), (batch_size,), seed, shuffle, round_up)
 
-    def _set_up(self, sizes: Sequence[int], counts: Sequence[int], seed: Optional[int],
-                shuffle: bool, round_up: bool, epoch: str = 'source') -> None:
+    def _set_up(
+        self,
+        sizes: Sequence[int],
+        counts: Sequence[int],
+        seed: int | None,
+        shuffle: bool,
+        round_up: bool,
+        epoch: str = 'source',
+    ) -> None:
         """``counts`` images of parts with ``sizes`` images make a batch."""
         self.rank, self.world_size = get_dist_info()
         self.sizes, self.counts = tuple(sizes), tuple(counts)
@@ -85,7 +97,8 @@ class SeededSampler(Sampler):
             raise ValueError(
                 f'an epoch has no batch: {self.steps[self.covered]} images per step are asked of '
                 f'{self.sizes[self.covered]} images; set round_up=True or a smaller '
-                'batch_size')
+                'batch_size'
+            )
 
     def __len__(self) -> int:
         """Images per epoch and rank."""

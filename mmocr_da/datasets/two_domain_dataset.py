@@ -1,5 +1,6 @@
 """Labelled source and unlabelled target images as one dataset."""
-from typing import List, Optional, Sequence, Tuple, Union
+
+from collections.abc import Sequence
 
 from mmengine.dataset import BaseDataset
 from mmengine.structures import BaseDataElement
@@ -35,21 +36,25 @@ class TwoDomainDataset(SeededDataset):
         lazy_init: As in MMEngine.
     """
 
-    def __init__(self,
-                 source: Union[dict, BaseDataset, Sequence],
-                 target: Union[dict, BaseDataset, Sequence],
-                 pipeline: Optional[Sequence] = None,
-                 target_pipeline: Optional[Sequence] = None,
-                 unicode_form: Optional[str] = None,
-                 skip_unusable: bool = False,
-                 lazy_init: bool = False) -> None:
+    def __init__(
+        self,
+        source: dict | BaseDataset | Sequence,
+        target: dict | BaseDataset | Sequence,
+        pipeline: Sequence | None = None,
+        target_pipeline: Sequence | None = None,
+        unicode_form: str | None = None,
+        skip_unusable: bool = False,
+        lazy_init: bool = False,
+    ) -> None:
         sources, targets = build_datasets(source), build_datasets(target)
         for name, datasets in (('source', sources), ('target', targets)):
             if not datasets:
                 raise ValueError(f'{name} needs at least one dataset, got {name}={datasets!r}')
         if any(isinstance(dataset, UnlabelledDataset) for dataset in sources):
-            raise ValueError('source needs labelled datasets, got an UnlabelledDataset; images '
-                             'without text belong to the target')
+            raise ValueError(
+                'source needs labelled datasets, got an UnlabelledDataset; images '
+                'without text belong to the target'
+            )
         unlabelled = {id(dataset): _without_labels(dataset) for dataset in unique(targets)}
         targets = [unlabelled[id(dataset)] for dataset in targets]
         if target_pipeline is None:
@@ -60,26 +65,28 @@ class TwoDomainDataset(SeededDataset):
         self._set_up(sources + targets, unicode_form, skip_unusable, lazy_init)
 
     @property
-    def domain_sizes(self) -> Tuple[int, int]:
+    def domain_sizes(self) -> tuple[int, int]:
         """Numbers of source and of target images; the source comes first."""
         self.full_init()
         source = self.cumulative_sizes[self.num_source_datasets - 1]
         return source, len(self) - source
 
-    def __getitems__(self, draws: Sequence[int]) -> List[dict]:
+    def __getitems__(self, draws: Sequence[int]) -> list[dict]:
         """The items of a batch: what a ``DataLoader`` asks for, in every training loop."""
         if not all(isinstance(draw, Draw) for draw in draws):
             raise ValueError(
                 'TwoDomainDataset needs a sampler that puts both domains into each batch, got '
                 'indexes of another one, such as DefaultSampler: set train_dataloader.sampler=dict('
                 "_delete_=True, type='mmocr_da.TwoDomainSampler', batch_size=<that of the "
-                'dataloader>); a custom one must be a subclass of it')
+                'dataloader>); a custom one must be a subclass of it'
+            )
         return [self[draw] for draw in draws]
 
-    def _group_of(self, idx: int) -> Tuple[int, int, str]:
+    def _group_of(self, idx: int) -> tuple[int, int, str]:
         num_source, num_target = self.domain_sizes
-        return (num_source, num_target, 'target ') if idx >= num_source else (
-            0, num_source, 'source ')
+        return (
+            (num_source, num_target, 'target ') if idx >= num_source else (0, num_source, 'source ')
+        )
 
     def _check_sample(self, sample: BaseDataElement, idx: int) -> None:
         is_target = idx >= self.domain_sizes[0]
@@ -96,13 +103,17 @@ def check_sampler(dataloader: DataLoader) -> None:
         raise ValueError(
             f'train_dataloader.batch_size must equal the batch_size of its '
             f'{type(sampler).__name__}, got {dataloader.batch_size} and {size}: the mix of '
-            'domains would change from batch to batch')
-    if not hasattr(dataset, 'domain_sizes') and next(
-            of_type(dataset, TwoDomainDataset), None) is not None:
+            'domains would change from batch to batch'
+        )
+    if (
+        not hasattr(dataset, 'domain_sizes')
+        and next(of_type(dataset, TwoDomainDataset), None) is not None
+    ):
         raise ValueError(
             'TwoDomainDataset must be train_dataloader.dataset itself, so that a TwoDomainSampler '
             f'can put both domains into each batch, got one within a {type(dataset).__name__}: put '
-            'the datasets into its source and target, and leave the wrapper out')
+            'the datasets into its source and target, and leave the wrapper out'
+        )
 
 
 def _without_labels(dataset: BaseDataset) -> UnlabelledDataset:
@@ -124,4 +135,5 @@ def _check_no_label(sample: BaseDataElement) -> None:
         label = repr(text) if text else f'{len(instances)} instances'
         raise ValueError(
             f'the target image {sample.get("img_path")} must carry no label behind its pipeline, '
-            f'got {label}: remove the transform that loads or makes it from target_pipeline')
+            f'got {label}: remove the transform that loads or makes it from target_pipeline'
+        )

@@ -1,6 +1,7 @@
 """Batches with a fixed mix of the two domains."""
+
 import math
-from typing import Optional, Sequence, Tuple
+from collections.abc import Sequence
 
 from mmocr_da.registry import DATA_SAMPLERS
 
@@ -45,30 +46,35 @@ class TwoDomainSampler(SeededSampler):
     [0, 1, 4, 2, 3, 5]
     """
 
-    def __init__(self,
-                 dataset,
-                 batch_size: int,
-                 ratio: Sequence[float] = (1, 1),
-                 epoch: str = 'source',
-                 seed: Optional[int] = None,
-                 shuffle: bool = True,
-                 round_up: bool = True) -> None:
+    def __init__(
+        self,
+        dataset,
+        batch_size: int,
+        ratio: Sequence[float] = (1, 1),
+        epoch: str = 'source',
+        seed: int | None = None,
+        shuffle: bool = True,
+        round_up: bool = True,
+    ) -> None:
         sizes = getattr(dataset, 'domain_sizes', None)
         if sizes is None:
             ends = list(getattr(dataset, 'cumulative_sizes', []))
             if len(ends) != 2:
-                raise ValueError('TwoDomainSampler needs a mmocr_da.TwoDomainDataset, got a '
-                                 f'{type(dataset).__name__}')
+                raise ValueError(
+                    'TwoDomainSampler needs a mmocr_da.TwoDomainDataset, got a '
+                    f'{type(dataset).__name__}'
+                )
             sizes = (ends[0], ends[1] - ends[0])
         if min(sizes) < 1:
-            raise ValueError(f'both domains need images, got {sizes[0]} source and {sizes[1]} '
-                             'target images')
+            raise ValueError(
+                f'both domains need images, got {sizes[0]} source and {sizes[1]} target images'
+            )
         if epoch not in EPOCHS:
             raise ValueError(f'epoch must be one of {", ".join(EPOCHS)}, got {epoch!r}')
         self._set_up(sizes, split_batch(batch_size, ratio), seed, shuffle, round_up, epoch)
 
 
-def split_batch(batch_size: int, ratio: Sequence[float]) -> Tuple[int, int]:
+def split_batch(batch_size: int, ratio: Sequence[float]) -> tuple[int, int]:
     """Source and target images in a batch, by largest remainder.
 
     >>> split_batch(64, (3, 1)), split_batch(7, (1, 1))
@@ -85,5 +91,6 @@ def split_batch(batch_size: int, ratio: Sequence[float]) -> Tuple[int, int]:
         raise ValueError(
             f'ratio {tuple(ratio)} must leave an image of each domain in a batch of {batch_size}, '
             f'got {counts[0]} source and {counts[1]} target images; choose a larger batch_size or '
-            'a ratio closer to 1 (to train on one domain, use its dataset and a DefaultSampler)')
+            'a ratio closer to 1 (to train on one domain, use its dataset and a DefaultSampler)'
+        )
     return counts

@@ -1,8 +1,9 @@
 """Images of one domain, without their text."""
+
 import copy
 import os
 import os.path as osp
-from typing import List, Optional, Sequence, Union
+from collections.abc import Sequence
 
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
@@ -40,93 +41,111 @@ class UnlabelledDataset(BaseDataset):
         **kwargs: Of :class:`mmengine.dataset.BaseDataset`: ``pipeline``, ``indices``, ...
     """
 
-    def __init__(self,
-                 img_dir: Union[str, Sequence[str], None] = None,
-                 img_list: Optional[str] = None,
-                 img_prefix: str = '',
-                 lmdb: Optional[str] = None,
-                 dataset: Union[BaseDataset, dict, None] = None,
-                 instances: Sequence[dict] = (dict(text=''), ),
-                 pipeline: Optional[Sequence] = None,
-                 **kwargs) -> None:
+    def __init__(
+        self,
+        img_dir: str | Sequence[str] | None = None,
+        img_list: str | None = None,
+        img_prefix: str = '',
+        lmdb: str | None = None,
+        dataset: BaseDataset | dict | None = None,
+        instances: Sequence[dict] = (dict(text=''),),
+        pipeline: Sequence | None = None,
+        **kwargs,
+    ) -> None:
         given = dict(img_dir=img_dir, img_list=img_list, lmdb=lmdb, dataset=dataset)
         given = {name: value for name, value in given.items() if value is not None}
         if len(given) != 1:
-            raise ValueError('UnlabelledDataset needs exactly one of img_dir, img_list, lmdb and '
-                             f'dataset, got {", ".join(given) or "none of them"}')
-        (self._kind, self._origin), = given.items()
+            raise ValueError(
+                'UnlabelledDataset needs exactly one of img_dir, img_list, lmdb and '
+                f'dataset, got {", ".join(given) or "none of them"}'
+            )
+        ((self._kind, self._origin),) = given.items()
         for name, value in dict(img_list=img_list, lmdb=lmdb).items():
             if value is not None and not isinstance(value, str):
-                raise ValueError(f'{name} must be one path, got {value!r}; of several, give each '
-                                 'as an UnlabelledDataset of its own, in a list')
+                raise ValueError(
+                    f'{name} must be one path, got {value!r}; of several, give each '
+                    'as an UnlabelledDataset of its own, in a list'
+                )
         self.img_prefix = img_prefix
         self.instances = [dict(instance) for instance in instances]
         self.lmdb_path = lmdb
         self.color_type = 'color'
         super().__init__(pipeline=pipeline, **kwargs)
 
-    def load_data_list(self) -> List[dict]:
+    def load_data_list(self) -> list[dict]:
         """``[dict(img_path=..., instances=[dict(text='')]), ...]``, in a fixed order."""
         data_list = getattr(self, f'_load_{self._kind}')(self._origin)
         # A labelled dataset holds its labels as long as it lives.
         self._origin = None
         return [dict(data, instances=copy.deepcopy(self.instances)) for data in data_list]
 
-    def _load_img_dir(self, folders: Union[str, Sequence[str]]) -> List[dict]:
+    def _load_img_dir(self, folders: str | Sequence[str]) -> list[dict]:
         folders = [folders] if isinstance(folders, (str, os.PathLike)) else folders
         folders = [os.fspath(folder) for folder in folders]
         if not folders:
             raise ValueError('img_dir must be a folder or a list of folders, got an empty list')
         for folder in folders:
             if not osp.isdir(folder):
-                raise ValueError(f'img_dir must be an existing folder, got {folder!r}; check the '
-                                 'path, relative ones start at the current directory; of several '
-                                 'folders, give a list')
+                raise ValueError(
+                    f'img_dir must be an existing folder, got {folder!r}; check the '
+                    'path, relative ones start at the current directory; of several '
+                    'folders, give a list'
+                )
         paths, left_out = find_images(folders)
         name = ', '.join(folders)
         others = f'; left out: {describe(left_out)}' if left_out else ''
         if not paths:
-            raise ValueError(f'img_dir must hold images ({", ".join(IMAGE_SUFFIXES)}), got '
-                             f'{name!r} with none in it or below{others}; is it the right folder?')
+            raise ValueError(
+                f'img_dir must hold images ({", ".join(IMAGE_SUFFIXES)}), got '
+                f'{name!r} with none in it or below{others}; is it the right folder?'
+            )
         if left_out:
             print_log(f'img_dir {name}: {len(paths)} images{others}', logger='current')
         return [dict(img_path=path) for path in paths]
 
-    def _load_img_list(self, path: str) -> List[dict]:
+    def _load_img_list(self, path: str) -> list[dict]:
         if not osp.isfile(path):
-            raise ValueError(f'img_list must be an existing text file, got {path!r}; check the '
-                             'path, relative ones start at the current directory')
+            raise ValueError(
+                f'img_list must be an existing text file, got {path!r}; check the '
+                'path, relative ones start at the current directory'
+            )
         names = [line.strip() for line in read_text(path).split('\n') if line.strip()]
         if not names:
             raise ValueError(f'img_list must name one image per line, got the empty file {path!r}')
         paths = [osp.join(self.img_prefix, name) for name in names]
         # A wrong prefix, or labels behind the paths, would otherwise show as broken images only.
-        some = paths[::max(1, len(paths) // 10)]
+        some = paths[:: max(1, len(paths) // 10)]
         if '://' not in paths[0] and not any(map(osp.isfile, some)):
-            raise ValueError(f'img_list must name one image per line and nothing else, got '
-                             f'{path!r}: {len(some)} of its {len(paths)} images were looked for, '
-                             f'and none exists ({paths[0]!r}); set img_prefix to the folder that '
-                             'the paths start from')
+            raise ValueError(
+                f'img_list must name one image per line and nothing else, got '
+                f'{path!r}: {len(some)} of its {len(paths)} images were looked for, '
+                f'and none exists ({paths[0]!r}); set img_prefix to the folder that '
+                'the paths start from'
+            )
         return [dict(img_path=path) for path in paths]
 
-    def _load_lmdb(self, path: str) -> List[dict]:
+    def _load_lmdb(self, path: str) -> list[dict]:
         if not osp.exists(path):
             raise ValueError(f'lmdb must be an existing LMDB, got {path!r}; check the path')
         with open_lmdb(path).begin() as transaction:
             count = int(transaction.get(b'num-samples', b'0'))
         if not count:
-            raise ValueError(f"lmdb must hold images under 'image-000000001' and so on and their "
-                             f"number under 'num-samples', got {path!r} without the number; make "
-                             "it with MMOCR's tools/dataset_converters/textrecog/lmdb_converter.py")
+            raise ValueError(
+                f"lmdb must hold images under 'image-000000001' and so on and their "
+                f"number under 'num-samples', got {path!r} without the number; make "
+                "it with MMOCR's tools/dataset_converters/textrecog/lmdb_converter.py"
+            )
         keys = [f'image-{i:09d}' for i in range(1, count + 1)]
         return [dict(img_path=f'{path}/{key}', img_key=key) for key in keys]
 
-    def _load_dataset(self, dataset: Union[BaseDataset, dict]) -> List[dict]:
+    def _load_dataset(self, dataset: BaseDataset | dict) -> list[dict]:
         plain = build_datasets(copy.deepcopy(dataset) if isinstance(dataset, dict) else dataset)
         databases = [part for part in map(database_of, plain) if part is not None]
         if databases and len(unique(plain)) > 1:
-            raise ValueError(f'dataset must be one dataset if it is an LMDB, got {len(plain)}; '
-                             'give each as an UnlabelledDataset of its own, in a list')
+            raise ValueError(
+                f'dataset must be one dataset if it is an LMDB, got {len(plain)}; '
+                'give each as an UnlabelledDataset of its own, in a list'
+            )
         if databases:
             self.lmdb_path, self.color_type = databases[0].ann_file, databases[0].color_type
         data_list = []
@@ -136,8 +155,10 @@ class UnlabelledDataset(BaseDataset):
                 self._metainfo.setdefault(key, value)
             data_list += map(self._without_label, map(part.get_data_info, range(len(part))))
         if not data_list:
-            raise ValueError(f'dataset must hold images, got an empty {type(plain[0]).__name__}; '
-                             'check its ann_file')
+            raise ValueError(
+                f'dataset must hold images, got an empty {type(plain[0]).__name__}; '
+                'check its ann_file'
+            )
         return data_list
 
     def _without_label(self, data: dict) -> dict:
@@ -146,7 +167,7 @@ class UnlabelledDataset(BaseDataset):
             data['img_path'] = f'{self.lmdb_path}/{data["img_key"]}'
         return data
 
-    def prepare_data(self, idx: int) -> Optional[dict]:
+    def prepare_data(self, idx: int) -> dict | None:
         """The item ``idx`` after the pipeline."""
         load_as_shown(self)
         data = self.get_data_info(idx)

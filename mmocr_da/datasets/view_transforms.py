@@ -7,9 +7,10 @@ four to ninety times as fast (``tools/benchmarks/view_speed.py``).
 All of them take ``results['img']``, uint8 of shape ``(H, W)`` or ``(H, W, C)``, and keep its shape
 and type. They draw from NumPy's global random state.
 """
+
 import math
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -17,7 +18,7 @@ from mmcv.transforms import BaseTransform, Compose
 
 from mmocr_da.registry import TRANSFORMS
 
-Range = Tuple[float, float]
+Range = tuple[float, float]
 
 
 class _ImageTransform(BaseTransform):
@@ -27,9 +28,11 @@ class _ImageTransform(BaseTransform):
         """Augment ``results['img']``."""
         image = results['img']
         if image.dtype != np.uint8 or image.ndim not in (2, 3):
-            raise ValueError(f'{type(self).__name__} needs a uint8 image of shape (H, W) or '
-                             f'(H, W, C), got {image.dtype} {image.shape}; put it behind what '
-                             'loads the image and before what normalizes it')
+            raise ValueError(
+                f'{type(self).__name__} needs a uint8 image of shape (H, W) or '
+                f'(H, W, C), got {image.dtype} {image.shape}; put it behind what '
+                'loads the image and before what normalizes it'
+            )
         # OpenCV drops the last axis of (H, W, 1).
         results['img'] = self.augment(image).reshape(image.shape)
         return results
@@ -38,8 +41,9 @@ class _ImageTransform(BaseTransform):
         raise NotImplementedError
 
     def __repr__(self) -> str:
-        arguments = ', '.join(f'{key}={value!r}' for key, value in vars(self).items()
-                              if not key.startswith('_'))
+        arguments = ', '.join(
+            f'{key}={value!r}' for key, value in vars(self).items() if not key.startswith('_')
+        )
         return f'{type(self).__name__}({arguments})'
 
 
@@ -114,11 +118,13 @@ class CropAndResize(_ImageTransform):
         left, right: Ranges of the parts of the width.
     """
 
-    def __init__(self,
-                 top: Range = (0.0, 0.0),
-                 bottom: Range = (0.0, 0.0),
-                 left: Range = (0.0, 0.0),
-                 right: Range = (0.0, 0.0)) -> None:
+    def __init__(
+        self,
+        top: Range = (0.0, 0.0),
+        bottom: Range = (0.0, 0.0),
+        left: Range = (0.0, 0.0),
+        right: Range = (0.0, 0.0),
+    ) -> None:
         self.top = _check_range('top', top, 1)
         self.bottom = _check_range('bottom', bottom, 1)
         self.left = _check_range('left', left, 1)
@@ -126,8 +132,10 @@ class CropAndResize(_ImageTransform):
         for first, second in (('top', 'bottom'), ('left', 'right')):
             most = getattr(self, first)[1] + getattr(self, second)[1]
             if most >= 1:
-                raise ValueError(f'{first} and {second} must leave some of the image, got ranges '
-                                 f'that cut up to {most:.0%} off: lower their upper ends')
+                raise ValueError(
+                    f'{first} and {second} must leave some of the image, got ranges '
+                    f'that cut up to {most:.0%} off: lower their upper ends'
+                )
 
     def augment(self, image: np.ndarray) -> np.ndarray:
         height, width = image.shape[:2]
@@ -161,8 +169,10 @@ class PiecewiseAffine(_ImageTransform):
         self.rows, self.cols = rows, cols
         most = 0.25 / (max(rows, cols) - 1)
         if self.scale[1] > most:
-            raise ValueError(f'scale must be at most a quarter of a cell, {most:.3g} on {rows} x '
-                             f'{cols} points, got {scale}: lower it or use a coarser grid')
+            raise ValueError(
+                f'scale must be at most a quarter of a cell, {most:.3g} on {rows} x '
+                f'{cols} points, got {scale}: lower it or use a coarser grid'
+            )
         # x and y of the points, (2, rows, cols), of an image from 0 to 1.
         self._grid = np.stack(np.meshgrid(np.linspace(0, 1, cols), np.linspace(0, 1, rows)))
         self._limit = 0.25 / np.float64([cols - 1, rows - 1]).reshape(2, 1, 1)
@@ -176,8 +186,7 @@ class PiecewiseAffine(_ImageTransform):
         moves[1] *= height - 1
         points = moves.astype(np.float32)
         maps = _interpolation(height, self.rows) @ points @ _interpolation(width, self.cols).T
-        return cv2.remap(image, maps[0], maps[1], cv2.INTER_LINEAR,
-                         borderMode=cv2.BORDER_REPLICATE)
+        return cv2.remap(image, maps[0], maps[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 @TRANSFORMS.register_module()
@@ -201,9 +210,13 @@ class PerspectiveJitter(_ImageTransform):
         size = np.float32([width - 1, height - 1])
         origins = corners + (1 - 2 * corners) * np.minimum(moves, 0.25).astype(np.float32)
         matrix = cv2.getPerspectiveTransform(corners * size, origins * size)
-        return cv2.warpPerspective(image, matrix, (width, height),
-                                   flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-                                   borderMode=cv2.BORDER_REPLICATE)
+        return cv2.warpPerspective(
+            image,
+            matrix,
+            (width, height),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
 
 
 @TRANSFORMS.register_module()
@@ -216,23 +229,24 @@ class SomeOf(BaseTransform):
         random_order: Whether to shuffle them, or keep the order in which they are given.
     """
 
-    def __init__(self,
-                 transforms: Sequence,
-                 num: Tuple[int, int] = (1, 5),
-                 random_order: bool = True) -> None:
+    def __init__(
+        self, transforms: Sequence, num: tuple[int, int] = (1, 5), random_order: bool = True
+    ) -> None:
         self.transforms = list(Compose(transforms))
         self.num = _check_range('num', num)
         if not all(isinstance(n, int) for n in self.num):
             raise ValueError(f'num must be two integers, got {num!r}')
         if self.num[0] > len(self.transforms):
-            raise ValueError(f'num must start with at most {len(self.transforms)}, the number of '
-                             f'transforms, got {num!r}')
+            raise ValueError(
+                f'num must start with at most {len(self.transforms)}, the number of '
+                f'transforms, got {num!r}'
+            )
         self.random_order = random_order
 
     def __iter__(self):
         return iter(self.transforms)
 
-    def transform(self, results: dict) -> Optional[dict]:
+    def transform(self, results: dict) -> dict | None:
         """Apply some of the transforms; None if one of them returns None."""
         least, most = self.num
         count = np.random.randint(least, min(most, len(self.transforms)) + 1)
@@ -244,22 +258,29 @@ class SomeOf(BaseTransform):
         return results
 
     def __repr__(self) -> str:
-        return (f'{type(self).__name__}(transforms={self.transforms}, num={self.num}, '
-                f'random_order={self.random_order})')
+        return (
+            f'{type(self).__name__}(transforms={self.transforms}, num={self.num}, '
+            f'random_order={self.random_order})'
+        )
 
 
 def _check_range(name: str, value: Range, highest: float = math.inf) -> Range:
     """Return a range as a tuple, or raise if it is none within ``[0, highest]``."""
-    numbers = isinstance(value, (list, tuple)) and len(value) == 2 and all(
-        isinstance(v, (int, float)) and math.isfinite(v) for v in value)
+    numbers = (
+        isinstance(value, (list, tuple))
+        and len(value) == 2
+        and all(isinstance(v, (int, float)) and math.isfinite(v) for v in value)
+    )
     if not numbers or not 0 <= value[0] <= value[1] <= highest:
         bounds = 'of at least 0' if highest == math.inf else f'from 0 to {highest}'
-        raise ValueError(f'{name} must be two numbers {bounds}, the smaller first, got {value!r}; '
-                         'give the same number twice for one that is fixed')
+        raise ValueError(
+            f'{name} must be two numbers {bounds}, the smaller first, got {value!r}; '
+            'give the same number twice for one that is fixed'
+        )
     return tuple(value)
 
 
-def _cut(size: int, first: Range, last: Range) -> Tuple[int, int]:
+def _cut(size: int, first: Range, last: Range) -> tuple[int, int]:
     """What is left of ``size`` pixels if random parts of both ends are cut off."""
     start = round(np.random.uniform(*first) * size)
     end = size - round(np.random.uniform(*last) * size)

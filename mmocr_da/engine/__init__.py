@@ -1,4 +1,5 @@
 """Training: a runner goes in; loops, hooks and schedules steer it and resume where it stopped."""
+
 from .buffers_hook import SavedBuffersHook
 from .checkpoint_fit_hook import CheckpointFitHook
 from .ctc_fit_hook import CTCFitHook
@@ -18,9 +19,24 @@ from .settings_hook import SettingsHook
 from .surrogate_hooks import SurrogateExportHook, SurrogateWatchHook
 
 __all__ = [
-    'CTCFitHook', 'CheckpointFitHook', 'EncoderExportHook', 'FiniteHook', 'FreezeHook', 'GateHook',
-    'GateOptimWrapperConstructor', 'InverseDecayLR', 'InverseDecayParamScheduler',
-    'LabelCheckHook', 'LabelSubsetHook', 'NotesHook', 'OperatorsHook', 'PaintingHook',
-    'RepresentationHook', 'ResumableIterBasedTrainLoop', 'SavedBuffersHook', 'SettingsHook',
-    'SurrogateExportHook', 'SurrogateWatchHook'
+    'CTCFitHook',
+    'CheckpointFitHook',
+    'EncoderExportHook',
+    'FiniteHook',
+    'FreezeHook',
+    'GateHook',
+    'GateOptimWrapperConstructor',
+    'InverseDecayLR',
+    'InverseDecayParamScheduler',
+    'LabelCheckHook',
+    'LabelSubsetHook',
+    'NotesHook',
+    'OperatorsHook',
+    'PaintingHook',
+    'RepresentationHook',
+    'ResumableIterBasedTrainLoop',
+    'SavedBuffersHook',
+    'SettingsHook',
+    'SurrogateExportHook',
+    'SurrogateWatchHook',
 ]

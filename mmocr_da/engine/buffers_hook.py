@@ -1,5 +1,4 @@
 """Several processes save and resume the same running statistics."""
-from typing import Optional
 
 from mmengine.dist import all_reduce_params
 from mmengine.hooks import CheckpointHook, Hook
@@ -19,13 +18,20 @@ class SavedBuffersHook(Hook):
     # Before CheckpointHook.
     priority = 'LOW'
 
-    def after_train_iter(self, runner, batch_idx: int, data_batch=None,
-                         outputs: Optional[dict] = None) -> None:
+    def after_train_iter(
+        self, runner, batch_idx: int, data_batch=None, outputs: dict | None = None
+    ) -> None:
         if any(_saves(hook, runner) for hook in runner.hooks):
             all_reduce_params(runner.model.buffers(), op='mean')
 
 
 def _saves(hook: Hook, runner) -> bool:
-    return isinstance(hook, CheckpointHook) and not hook.by_epoch and (
-        hook.every_n_train_iters(runner, hook.interval, hook.save_begin)
-        or hook.save_last and hook.is_last_train_iter(runner))
+    return (
+        isinstance(hook, CheckpointHook)
+        and not hook.by_epoch
+        and (
+            hook.every_n_train_iters(runner, hook.interval, hook.save_begin)
+            or hook.save_last
+            and hook.is_last_train_iter(runner)
+        )
+    )

@@ -1,7 +1,9 @@
 """Whether the weights of a checkpoint fit a model: MMEngine skips those that do not."""
+
 import re
 from collections import Counter, OrderedDict
-from typing import Dict, List, NamedTuple, Optional, Sequence, Union
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
@@ -18,31 +20,35 @@ class Fit(NamedTuple):
     """How a checkpoint fits a model, by keys of the ``state_dict``."""
 
     #: Keys of the model without a weight that fits; those of another shape among them.
-    lacking: List[str]
+    lacking: list[str]
     #: Keys of both, of another shape.
-    misfits: List[str]
+    misfits: list[str]
     #: Keys of the checkpoint that the model does not know.
-    unused: List[str]
+    unused: list[str]
 
 
-def weights_of(checkpoint: dict) -> Dict[str, Tensor]:
+def weights_of(checkpoint: dict) -> dict[str, Tensor]:
     """The weights in a checkpoint as the runner takes them: without the prefix of DDP."""
     found = checkpoint.get('state_dict', checkpoint)
-    weights = OrderedDict((re.sub(r'^module\.', '', str(key)), value)
-                          for key, value in found.items() if isinstance(value, Tensor))
+    weights = OrderedDict(
+        (re.sub(r'^module\.', '', str(key)), value)
+        for key, value in found.items()
+        if isinstance(value, Tensor)
+    )
     # Versions of the layers: without them, some would convert their keys as if they were old.
     weights._metadata = getattr(found, '_metadata', OrderedDict())
     return weights
 
 
-def load_fitting(model: nn.Module, weights: Dict[str, Tensor]) -> Fit:
+def load_fitting(model: nn.Module, weights: dict[str, Tensor]) -> Fit:
     """Load the weights that fit and tell about the rest.
 
     Only loading tells which keys a model does without, as layers convert those of older versions.
     """
     ours = model.state_dict()
-    misfits = [key for key, value in weights.items()
-               if key in ours and value.shape != ours[key].shape]
+    misfits = [
+        key for key, value in weights.items() if key in ours and value.shape != ours[key].shape
+    ]
     fitting = OrderedDict((key, weights[key]) for key in weights if key not in misfits)
     fitting._metadata = getattr(weights, '_metadata', None)
     lacking, unused = model.load_state_dict(fitting, strict=False)
@@ -50,8 +56,13 @@ def load_fitting(model: nn.Module, weights: Dict[str, Tensor]) -> Fit:
     return Fit(lacking, misfits, unused)
 
 
-def check_start(model: nn.Module, checkpoint: dict, source: str,
-                new_parts: Union[str, Sequence[str]] = (), module: str = '') -> List[str]:
+def check_start(
+    model: nn.Module,
+    checkpoint: dict,
+    source: str,
+    new_parts: str | Sequence[str] = (),
+    module: str = '',
+) -> list[str]:
     """Raise a ValueError if training would start from other weights than the user thinks.
 
     Of each part of the model (backbone, encoder, decoder, ...) at least half of the weights must be
@@ -70,8 +81,11 @@ def check_start(model: nn.Module, checkpoint: dict, source: str,
     new_parts = as_names(model, new_parts)
     weights = _of_module(weights_of(checkpoint), module)
     fit = load_fitting(model, weights)
-    keys = [key for key in model.state_dict()
-            if not only_for_training(key) and not key.endswith(COUNTER)]
+    keys = [
+        key
+        for key in model.state_dict()
+        if not only_for_training(key) and not key.endswith(COUNTER)
+    ]
     lacking = {*fit.lacking, *fit.misfits}
     found_any = len(weights) > len(fit.misfits) + len(fit.unused)
     modules = [module] if module else (checkpoint.get('meta') or {}).get('modules')
@@ -91,7 +105,8 @@ def check_start(model: nn.Module, checkpoint: dict, source: str,
             f'{source} must have the weights of the {type(model).__name__}, got '
             f'{", ".join(unfit.values()) or "none of them"}: '
             f'{_pair(model, weights, first, fit)}{_hint(model, checkpoint, module)}. If these '
-            f'parts are meant to start without it, set new_parts={list(unfit)} in the config')
+            f'parts are meant to start without it, set new_parts={list(unfit)} in the config'
+        )
     return [key for key in wanted if key in lacking]
 
 
@@ -106,10 +121,11 @@ def check_whole(model: nn.Module, checkpoint: dict, source: str) -> None:
             f'{source} must have all weights of the {type(model).__name__}, got one without '
             f'{len(lacking)} of {len(learned)}, which would be random: '
             f'{_pair(model, weights, lacking, fit)}{_hint(model, checkpoint)}; give the config '
-            'that the checkpoint was trained with')
+            'that the checkpoint was trained with'
+        )
 
 
-def check_pretrained(model: nn.Module, new_parts: Union[str, Sequence[str]] = ()) -> None:
+def check_pretrained(model: nn.Module, new_parts: str | Sequence[str] = ()) -> None:
     """:func:`check_start` for each ``init_cfg=dict(type='Pretrained', ...)`` of a local file."""
     for name, module in model.named_modules():
         cfgs = getattr(module, 'init_cfg', None) or []
@@ -124,13 +140,15 @@ def check_pretrained(model: nn.Module, new_parts: Union[str, Sequence[str]] = ()
             check_start(model, checkpoint, f'{where} ({path!r})', new_parts, name)
 
 
-def as_names(model: nn.Module, new_parts: Union[str, Sequence[str]]) -> List[str]:
+def as_names(model: nn.Module, new_parts: str | Sequence[str]) -> list[str]:
     names = [new_parts] if isinstance(new_parts, str) else list(new_parts or ())
     keys = model.state_dict()
     for name in names:
         if not isinstance(name, str) or not any(is_within(key, [name]) for key in keys):
-            raise ValueError(f'new_parts must name modules of the {type(model).__name__}, got '
-                             f'{name!r}; its parts are {", ".join(by_part(list(keys)))}')
+            raise ValueError(
+                f'new_parts must name modules of the {type(model).__name__}, got '
+                f'{name!r}; its parts are {", ".join(by_part(list(keys)))}'
+            )
     return names
 
 
@@ -148,10 +166,11 @@ def only_for_training(key: str) -> bool:
     """
     names = key.split('.')
     return names[0] in TRAINING_PARTS or any(
-        name == 'module_loss' or name.startswith('loss_') for name in names[:-1])
+        name == 'module_loss' or name.startswith('loss_') for name in names[:-1]
+    )
 
 
-def by_part(keys: Sequence[str], wanted: Optional[Sequence[str]] = None) -> Dict[str, List[str]]:
+def by_part(keys: Sequence[str], wanted: Sequence[str] | None = None) -> dict[str, list[str]]:
     """Keys by the part of the model; a wrapper around the model is no part.
 
     >>> by_part(['wrapped.backbone.a', 'wrapped.backbone.b', 'wrapped.neck.a'])
@@ -159,68 +178,86 @@ def by_part(keys: Sequence[str], wanted: Optional[Sequence[str]] = None) -> Dict
      ['wrapped.neck.a']}
     """
     depth = 1
-    while (len({tuple(key.split('.')[:depth]) for key in keys}) == 1
-           and all(key.count('.') > depth for key in keys)):
+    while len({tuple(key.split('.')[:depth]) for key in keys}) == 1 and all(
+        key.count('.') > depth for key in keys
+    ):
         depth += 1
-    parts: Dict[str, List[str]] = {}
+    parts: dict[str, list[str]] = {}
     for key in keys if wanted is None else wanted:
         parts.setdefault('.'.join(key.split('.')[:depth]), []).append(key)
     return parts
 
 
-def _of_module(weights: Dict[str, Tensor], module: str) -> Dict[str, Tensor]:
+def _of_module(weights: dict[str, Tensor], module: str) -> dict[str, Tensor]:
     """The weights under the keys that they have in the whole model."""
     if not module:
         return weights
     named = OrderedDict((f'{module}.{key}', value) for key, value in weights.items())
-    named._metadata = OrderedDict((f'{module}.{key}'.rstrip('.'), value)
-                                  for key, value in weights._metadata.items())
+    named._metadata = OrderedDict(
+        (f'{module}.{key}'.rstrip('.'), value) for key, value in weights._metadata.items()
+    )
     return named
 
 
 def _without_prefix(checkpoint: dict, prefix: str) -> dict:
     weights = checkpoint.get('state_dict', checkpoint)
-    return {key[len(prefix):]: value for key, value in weights.items() if key.startswith(prefix)}
+    return {key[len(prefix) :]: value for key, value in weights.items() if key.startswith(prefix)}
 
 
-def _pair(model: nn.Module, weights: Dict[str, Tensor], lacking: Sequence[str], fit: Fit) -> str:
+def _pair(model: nn.Module, weights: dict[str, Tensor], lacking: Sequence[str], fit: Fit) -> str:
     """A key of each side, or the two shapes of a key of both."""
     shapes = {key: tuple(value.shape) for key, value in model.state_dict().items()}
     misfits = [key for key in lacking if key in fit.misfits]
     if misfits:
         key = misfits[0]
         more = f', also {some(misfits[1:], 3)}' if misfits[1:] else ''
-        return (f'{key} is {shapes[key]} in the model and {tuple(weights[key].shape)} in the '
-                f'checkpoint{more}')
-    theirs = next((f'{key} {tuple(weights[key].shape)}'
-                   for key in sorted(fit.unused, key=only_for_training)), 'no further weight')
+        return (
+            f'{key} is {shapes[key]} in the model and {tuple(weights[key].shape)} in the '
+            f'checkpoint{more}'
+        )
+    theirs = next(
+        (f'{key} {tuple(weights[key].shape)}' for key in sorted(fit.unused, key=only_for_training)),
+        'no further weight',
+    )
     return f'the model has {lacking[0]} {shapes[lacking[0]]}, the checkpoint has {theirs}'
 
 
 def _hint(model: nn.Module, checkpoint: dict, module: str = '') -> str:
     """How to load a checkpoint whose keys begin otherwise than those of the model."""
-    nested = [key for key, value in checkpoint.items() if isinstance(value, dict)
-              and any(isinstance(v, Tensor) for v in value.values())]
+    nested = [
+        key
+        for key, value in checkpoint.items()
+        if isinstance(value, dict) and any(isinstance(v, Tensor) for v in value.values())
+    ]
     if 'state_dict' not in checkpoint and nested:
-        return (f"; its weights are under {' and '.join(map(repr, nested))}, where MMEngine looks "
-                "under 'state_dict': save them again, "
-                f"torch.save(dict(state_dict=checkpoint[{nested[0]!r}]), ...)")
-    raw = {str(key): value for key, value in checkpoint.get('state_dict', checkpoint).items()
-           if isinstance(value, Tensor)}
+        return (
+            f'; its weights are under {" and ".join(map(repr, nested))}, where MMEngine looks '
+            "under 'state_dict': save them again, "
+            f'torch.save(dict(state_dict=checkpoint[{nested[0]!r}]), ...)'
+        )
+    raw = {
+        str(key): value
+        for key, value in checkpoint.get('state_dict', checkpoint).items()
+        if isinstance(value, Tensor)
+    }
     ours = model.get_submodule(module).state_dict()
     theirs = _common_prefix(raw, ours)
     if theirs:
-        return (f'; without {theirs!r} its keys are those of the model: load it by '
-                f"{'.'.join(filter(None, ('model', module)))}.init_cfg=dict(type='Pretrained', "
-                f'checkpoint=..., prefix={theirs!r}){"" if module else ", without load_from"}')
+        return (
+            f'; without {theirs!r} its keys are those of the model: load it by '
+            f"{'.'.join(filter(None, ('model', module)))}.init_cfg=dict(type='Pretrained', "
+            f'checkpoint=..., prefix={theirs!r}){"" if module else ", without load_from"}'
+        )
     here = _common_prefix(ours, raw)
     if here:
-        return (f'; it has the weights of {here[:-1]!r} alone: load it by init_cfg=dict('
-                "type='Pretrained', checkpoint=...) of this part, without load_from")
+        return (
+            f'; it has the weights of {here[:-1]!r} alone: load it by init_cfg=dict('
+            "type='Pretrained', checkpoint=...) of this part, without load_from"
+        )
     return ''
 
 
-def _common_prefix(longer: Dict[str, Tensor], shorter: Dict[str, Tensor]) -> Optional[str]:
+def _common_prefix(longer: dict[str, Tensor], shorter: dict[str, Tensor]) -> str | None:
     """What most keys of ``longer`` that end like one of ``shorter`` begin with."""
     prefixes = Counter()
     for key, value in longer.items():

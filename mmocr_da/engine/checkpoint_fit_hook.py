@@ -1,5 +1,4 @@
 """A checkpoint that does not fit the run stops it before the first iteration."""
-from typing import Optional
 
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
@@ -28,9 +27,9 @@ class CheckpointFitHook(Hook):
     priority = 'ABOVE_NORMAL'
 
     def __init__(self) -> None:
-        self._checked: Optional[str] = None
+        self._checked: str | None = None
 
-    def check_early(self, runner, checkpoint: Optional[dict]) -> None:
+    def check_early(self, runner, checkpoint: dict | None) -> None:
         """Check a run that will train before its data are loaded.
 
         Args:
@@ -48,23 +47,30 @@ class CheckpointFitHook(Hook):
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         if not isinstance(runner._train_loop, BaseLoop):
-            check_whole(unwrapped(runner.model), checkpoint,
-                        f'the checkpoint {runner._load_from!r}')
+            check_whole(
+                unwrapped(runner.model), checkpoint, f'the checkpoint {runner._load_from!r}'
+            )
             return
         # Without a path in the config, the last checkpoint of the work directory is resumed.
         if self._checked is None or self._checked != runner._load_from:
             self._check_training(runner, checkpoint)
-        if runner._resume and isinstance(runner.optim_wrapper, OptimWrapper) \
-                and 'optimizer' in checkpoint:
+        if (
+            runner._resume
+            and isinstance(runner.optim_wrapper, OptimWrapper)
+            and 'optimizer' in checkpoint
+        ):
             align_optimizer(
-                checkpoint['optimizer'], checkpoint['meta'].get('optimizer_parameters'),
+                checkpoint['optimizer'],
+                checkpoint['meta'].get('optimizer_parameters'),
                 parameters_by_group(runner.optim_wrapper.optimizer, unwrapped(runner.model)),
-                _path(runner))
+                _path(runner),
+            )
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         if isinstance(runner.optim_wrapper, OptimWrapper):
             checkpoint['meta']['optimizer_parameters'] = parameters_by_group(
-                runner.optim_wrapper.optimizer, unwrapped(runner.model))
+                runner.optim_wrapper.optimizer, unwrapped(runner.model)
+            )
 
     @staticmethod
     def _check_training(runner, checkpoint: dict) -> None:
@@ -72,12 +78,15 @@ class CheckpointFitHook(Hook):
         if runner._resume:
             check_resume(model, runner.cfg, checkpoint, path)
             return
-        lacking = check_start(model, checkpoint, f'load_from ({path!r})',
-                              runner.cfg.get('new_parts', ()))
+        lacking = check_start(
+            model, checkpoint, f'load_from ({path!r})', runner.cfg.get('new_parts', ())
+        )
         if lacking:
-            runner.logger.warning(f'{path} has no weight for {some(lacking)}: '
-                                  f'{"it starts" if len(lacking) == 1 else "they start"} as if '
-                                  'there were no load_from')
+            runner.logger.warning(
+                f'{path} has no weight for {some(lacking)}: '
+                f'{"it starts" if len(lacking) == 1 else "they start"} as if '
+                'there were no load_from'
+            )
 
 
 def _path(runner) -> str:

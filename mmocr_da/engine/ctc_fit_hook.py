@@ -1,6 +1,7 @@
 """Labels that CTC cannot read out of an image's frames are named before training starts."""
+
+from collections.abc import Iterable
 from itertools import islice
-from typing import Iterable, List, Optional
 
 import torch
 from mmengine.dataset import pseudo_collate
@@ -52,10 +53,11 @@ class CTCFitHook(Hook):
             if check_frames(labels, frames, dataset, module_loss, runner.logger):
                 load_anew(runner.train_loop)
 
-    def _frames(self, model: nn.Module, dataset) -> Optional[int]:
+    def _frames(self, model: nn.Module, dataset) -> int | None:
         """Frames of the model for an image of the pipeline; None if their size varies."""
-        labelled = (dataset.domain_sizes[0] if isinstance(dataset, TwoDomainDataset)
-                    else len(dataset))
+        labelled = (
+            dataset.domain_sizes[0] if isinstance(dataset, TwoDomainDataset) else len(dataset)
+        )
         places = {i * (labelled - 1) // max(self.probes - 1, 1) for i in range(self.probes)}
         with seeded(0):
             items = [dataset[i] for i in sorted(places)]
@@ -65,8 +67,9 @@ class CTCFitHook(Hook):
         return count_frames(model, items[0])
 
 
-def check_frames(labels: Iterable[Label], frames: int, dataset, module_loss: CTCModuleLoss,
-                 logger: MMLogger) -> int:
+def check_frames(
+    labels: Iterable[Label], frames: int, dataset, module_loss: CTCModuleLoss, logger: MMLogger
+) -> int:
     """Raise a ValueError, warn or leave out what CTC cannot read out of ``frames``; see the hook.
 
     With ``skip_unusable`` of a :class:`SeededDataset` the images of such labels are left out.
@@ -89,12 +92,16 @@ def check_frames(labels: Iterable[Label], frames: int, dataset, module_loss: CTC
         return 0
     parts = []
     if endless:
-        parts.append(f'{len(endless)} of {total} labels need more frames than the {frames} that '
-                     'CTC has of an image, one for each character and one between two equal ones'
-                     f'{examples(dataset, endless)}')
+        parts.append(
+            f'{len(endless)} of {total} labels need more frames than the {frames} that '
+            'CTC has of an image, one for each character and one between two equal ones'
+            f'{examples(dataset, endless)}'
+        )
     if cut:
-        parts.append(f'{len(cut)} of {total} labels are longer than the {frames} frames of an '
-                     f'image and are trained without their end{examples(dataset, cut)}')
+        parts.append(
+            f'{len(cut)} of {total} labels are longer than the {frames} frames of an '
+            f'image and are trained without their end{examples(dataset, cut)}'
+        )
     message = '. '.join(parts)
     zeroed = module_loss.ctc_loss.zero_infinity
     if isinstance(dataset, SeededDataset) and dataset.skip_unusable:
@@ -104,20 +111,24 @@ def check_frames(labels: Iterable[Label], frames: int, dataset, module_loss: CTC
         logger.warning(f'{message}. Images left out: {len(endless) + len(cut)} of {total}')
         return len(endless) + len(cut)
     elif endless and not zeroed:
-        raise ValueError(f'{message}. The loss of a label with too few frames is infinite. '
-                         f'{_REMEDY}, or set zero_infinity=True in model.decoder.module_loss, '
-                         'which gives it the loss 0')
+        raise ValueError(
+            f'{message}. The loss of a label with too few frames is infinite. '
+            f'{_REMEDY}, or set zero_infinity=True in model.decoder.module_loss, '
+            'which gives it the loss 0'
+        )
     else:
         fate = '. With zero_infinity=True the loss of the former is 0' if endless else ''
         logger.warning(f'{message}{fate}. {_REMEDY}')
     return 0
 
 
-_REMEDY = ('Make the images wider (the scale of Resize in the train_pipeline), or leave these '
-           f'images out: {HOW_TO_SKIP}')
+_REMEDY = (
+    'Make the images wider (the scale of Resize in the train_pipeline), or leave these '
+    f'images out: {HOW_TO_SKIP}'
+)
 
 
-def _ctc_loss(model: nn.Module) -> Optional[CTCModuleLoss]:
+def _ctc_loss(model: nn.Module) -> CTCModuleLoss | None:
     """The CTC loss that trains a recognizer, if there is one."""
     module_loss = getattr(getattr(model, 'decoder', None), 'module_loss', None)
     learns = not hasattr(model, 'contrastive_loss') and getattr(model, 'supervised_weight', 1)
@@ -135,7 +146,7 @@ def count_frames(model: nn.Module, item: dict) -> int:
     return frames
 
 
-def frames_needed(indexes: List[int]) -> int:
+def frames_needed(indexes: list[int]) -> int:
     """
     >>> frames_needed([1, 2, 1]), frames_needed([1, 1, 1])
     (3, 5)
@@ -143,9 +154,12 @@ def frames_needed(indexes: List[int]) -> int:
     return len(indexes) + sum(a == b for a, b in zip(indexes, indexes[1:]))
 
 
-def _tokens(text: str, module_loss: CTCModuleLoss) -> List[int]:
-    cased = getattr(text, module_loss.letter_case)() if module_loss.letter_case in (
-        'upper', 'lower') else text
+def _tokens(text: str, module_loss: CTCModuleLoss) -> list[int]:
+    cased = (
+        getattr(text, module_loss.letter_case)()
+        if module_loss.letter_case in ('upper', 'lower')
+        else text
+    )
     known = module_loss.dictionary
     indexes = (known.char2idx(char, strict=False) for char in cased)
     # MMOCR leaves out a character without an index, where that is no error.

@@ -1,10 +1,11 @@
 """Hooks around a pre-trained encoder: write it to a file of its own, hold it still."""
+
 import os
 import os.path as osp
 import re
 from collections import OrderedDict
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
-from typing import List, Optional, Sequence, Tuple, Union
 
 import torch
 from mmengine.dist import master_only
@@ -41,10 +42,12 @@ class PartExportHook(Hook):
     # Behind EMAHook, wherever a config puts it.
     priority = 'LOWEST'
 
-    def __init__(self, max_keep: Optional[int] = None) -> None:
+    def __init__(self, max_keep: int | None = None) -> None:
         if max_keep is not None and (not isinstance(max_keep, int) or max_keep < 1):
-            raise ValueError(f'max_keep must be a number of files of at least 1, or None to keep '
-                             f'all, got {max_keep!r}')
+            raise ValueError(
+                f'max_keep must be a number of files of at least 1, or None to keep '
+                f'all, got {max_keep!r}'
+            )
         self.max_keep = max_keep
         self._written = None
 
@@ -52,7 +55,7 @@ class PartExportHook(Hook):
         """Called when training begins; an error if the model has no such part."""
         raise NotImplementedError
 
-    def key_of(self, key: str) -> Optional[str]:
+    def key_of(self, key: str) -> str | None:
         """The key that a weight, or a layer, of the model has in the file; None if it has none."""
         raise NotImplementedError
 
@@ -60,7 +63,7 @@ class PartExportHook(Hook):
         """What the file says of itself."""
         raise NotImplementedError
 
-    def inputs(self) -> List[str]:
+    def inputs(self) -> list[str]:
         """Files that the training starts from, beside ``load_from``."""
         return []
 
@@ -72,8 +75,11 @@ class PartExportHook(Hook):
     def _check_folder(self, runner) -> None:
         unit = self._unit(runner)
         last = runner.max_epochs if unit == 'epoch' else runner.max_iters
-        ahead = [path for step, path in self._files(runner.work_dir, unit)
-                 if getattr(runner, unit) < step <= last]
+        ahead = [
+            path
+            for step, path in self._files(runner.work_dir, unit)
+            if getattr(runner, unit) < step <= last
+        ]
         check_outputs(ahead, type(self).__name__, [runner._load_from, *self.inputs()])
 
     @staticmethod
@@ -81,7 +87,7 @@ class PartExportHook(Hook):
         by_epoch = any(isinstance(hook, CheckpointHook) and hook.by_epoch for hook in runner.hooks)
         return 'epoch' if by_epoch else 'iter'
 
-    def _files(self, folder: str, unit: str) -> List[Tuple[int, str]]:
+    def _files(self, folder: str, unit: str) -> list[tuple[int, str]]:
         """``(step, path)`` of the files of such names, in their order."""
         pattern = rf'{self.part}_{unit}_(\d+)\.pth'
         found = [re.fullmatch(pattern, name) for name in os.listdir(folder)]
@@ -96,12 +102,17 @@ class PartExportHook(Hook):
         if name == self._written:
             return
         weights = checkpoint['state_dict']
-        state = OrderedDict((self.key_of(key), value.detach().cpu().clone())
-                            for key, value in weights.items() if self.key_of(key) is not None)
+        state = OrderedDict(
+            (self.key_of(key), value.detach().cpu().clone())
+            for key, value in weights.items()
+            if self.key_of(key) is not None
+        )
         # Versions of the layers: without them, some would convert their keys as if they were old.
         state._metadata = OrderedDict(
-            (self.key_of(key), value) for key, value in getattr(weights, '_metadata', {}).items()
-            if self.key_of(key) is not None)
+            (self.key_of(key), value)
+            for key, value in getattr(weights, '_metadata', {}).items()
+            if self.key_of(key) is not None
+        )
         kept = ('epoch', 'iter', 'time', 'seed', 'experiment_name', 'mmengine_version')
         meta = {key: meta[key] for key in kept if key in meta}
         meta.update(mmocr_da_version=__version__, **self.meta())
@@ -116,7 +127,7 @@ class PartExportHook(Hook):
     def _delete_old(self, folder: str, unit: str, latest: int) -> None:
         # What is newer is of a run that went further: a resumed one will write it again.
         paths = [path for step, path in self._files(folder, unit) if step <= latest]
-        for path in paths[:-self.max_keep]:
+        for path in paths[: -self.max_keep]:
             if is_own(path, type(self).__name__):
                 os.remove(path)
 
@@ -136,24 +147,27 @@ class EncoderExportHook(PartExportHook):
 
     part = 'encoder'
 
-    def __init__(self, modules: Union[str, Sequence[str], None] = None,
-                 max_keep: Optional[int] = None) -> None:
+    def __init__(
+        self, modules: str | Sequence[str] | None = None, max_keep: int | None = None
+    ) -> None:
         super().__init__(max_keep)
         self.modules = None if modules is None else _as_names(modules)
-        self._names: List[str] = []
+        self._names: list[str] = []
 
     def find_part(self, model: nn.Module) -> None:
         modules = self.modules
         if modules is None:
             modules = getattr(model, 'encoder_modules', None)
             if modules is None:
-                raise ValueError(f'EncoderExportHook needs modules for a {type(model).__name__}, '
-                                 'which has no encoder_modules, got None; name its parts, such as '
-                                 "modules=['backbone', 'encoder']")
+                raise ValueError(
+                    f'EncoderExportHook needs modules for a {type(model).__name__}, '
+                    'which has no encoder_modules, got None; name its parts, such as '
+                    "modules=['backbone', 'encoder']"
+                )
             modules = _as_names(modules)
         self._names = _outermost(model, modules)
 
-    def key_of(self, key: str) -> Optional[str]:
+    def key_of(self, key: str) -> str | None:
         return key if is_within(key, self._names) else None
 
     def meta(self) -> dict:
@@ -181,11 +195,11 @@ class FreezeHook(Hook):
     # The model may be wrapped anew, before other hooks take it.
     priority = 'VERY_HIGH'
 
-    def __init__(self, modules: Union[str, Sequence[str]], check_loaded: bool = True) -> None:
+    def __init__(self, modules: str | Sequence[str], check_loaded: bool = True) -> None:
         self.modules = _as_names(modules)
         self.check_loaded = check_loaded
-        self._names: List[str] = []
-        self._still: List[nn.Module] = []
+        self._names: list[str] = []
+        self._still: list[nn.Module] = []
         self._loaded = False
 
     def before_run(self, runner) -> None:
@@ -199,13 +213,19 @@ class FreezeHook(Hook):
             for parameter in model.get_submodule(name).parameters():
                 parameter.requires_grad_(False).grad = None
         if not any(parameter.requires_grad for parameter in model.parameters()):
-            raise ValueError(f'modules must leave something to train, got {list(self.modules)}, '
-                             f'which is all that a {type(model).__name__} has to learn')
+            raise ValueError(
+                f'modules must leave something to train, got {list(self.modules)}, '
+                f'which is all that a {type(model).__name__} has to learn'
+            )
         self._wrap_anew(runner)
         # Of the model as it is now: the wrapping may exchange its batch norm layers.
         model = unwrapped(runner.model)
-        self._still = [part for name in self._names for part in model.get_submodule(name).modules()
-                       if not _may_stay_in_training(part)]
+        self._still = [
+            part
+            for name in self._names
+            for part in model.get_submodule(name).modules()
+            if not _may_stay_in_training(part)
+        ]
 
     @staticmethod
     def _wrap_anew(runner) -> None:
@@ -213,8 +233,10 @@ class FreezeHook(Hook):
         if not is_model_wrapper(runner.model):
             return
         if not isinstance(runner.model, DistributedDataParallel):
-            raise ValueError(f'FreezeHook needs a model in MMDistributedDataParallel or none, got '
-                             f'a {type(runner.model).__name__}; change model_wrapper_cfg')
+            raise ValueError(
+                f'FreezeHook needs a model in MMDistributedDataParallel or none, got '
+                f'a {type(runner.model).__name__}; change model_wrapper_cfg'
+            )
         runner.model = runner.wrap_model(runner.cfg.get('model_wrapper_cfg'), runner.model.module)
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
@@ -225,14 +247,16 @@ class FreezeHook(Hook):
             return
         model = unwrapped(runner.model)
         weights = weights_of(checkpoint)
-        frozen = OrderedDict((key, value) for key, value in weights.items()
-                             if is_within(key, self._names))
+        frozen = OrderedDict(
+            (key, value) for key, value in weights.items() if is_within(key, self._names)
+        )
         frozen._metadata = weights._metadata
         fit = load_fitting(model, frozen)
         missing = [key for key in [*fit.lacking, *fit.misfits] if is_within(key, self._names)]
         shapes = {key: tuple(model.state_dict()[key].shape) for key in fit.misfits}
-        missing = [f'{key} {shapes[key]}' if key in shapes else key
-                   for key in dict.fromkeys(missing)]
+        missing = [
+            f'{key} {shapes[key]}' if key in shapes else key for key in dict.fromkeys(missing)
+        ]
         found = len(frozen) > len(fit.misfits) + len(fit.unused)
         if not missing:
             return
@@ -241,14 +265,16 @@ class FreezeHook(Hook):
             f'load_from must have the weights of the frozen modules {self._names}, got a '
             f'checkpoint with {what} of them: it lacks {some(missing)}, and has '
             f'{some(list(weights))}; give the checkpoint of a model with the same modules, such '
-            'as encoder_iter_<N>.pth of EncoderExportHook')
+            'as encoder_iter_<N>.pth of EncoderExportHook'
+        )
 
     def before_train(self, runner) -> None:
         if not self._loaded:
             runner.logger.warning(
                 f'FreezeHook holds {self._names} at RANDOM weights: nothing was loaded, as there '
                 'is no load_from. Unless their init_cfg loads them, set load_from to the '
-                'checkpoint of a pre-trained encoder')
+                'checkpoint of a pre-trained encoder'
+            )
 
     def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
         # Here, since loops put the whole model in training mode for each iteration or epoch.
@@ -263,15 +289,16 @@ def unwrapped(model: nn.Module) -> nn.Module:
     return model
 
 
-def _as_names(modules: Union[str, Sequence[str]]) -> tuple:
-    names = (modules, ) if isinstance(modules, str) else tuple(modules or ())
+def _as_names(modules: str | Sequence[str]) -> tuple:
+    names = (modules,) if isinstance(modules, str) else tuple(modules or ())
     if not names or not all(isinstance(name, str) and name for name in names):
-        raise ValueError(f"modules must be names of modules such as ['backbone', 'encoder'], got "
-                         f'{modules!r}')
+        raise ValueError(
+            f"modules must be names of modules such as ['backbone', 'encoder'], got {modules!r}"
+        )
     return names
 
 
-def _outermost(model: nn.Module, patterns: Sequence[str]) -> List[str]:
+def _outermost(model: nn.Module, patterns: Sequence[str]) -> list[str]:
     """Names of the modules that match, without those inside one of them.
 
     >>> net = nn.Sequential(nn.Sequential(nn.ReLU(), nn.ReLU()), nn.ReLU())
@@ -285,11 +312,16 @@ def _outermost(model: nn.Module, patterns: Sequence[str]) -> List[str]:
         matches = [name for name in names if fnmatchcase(name, pattern)]
         if not matches:
             parts = ', '.join(name for name, _ in model.named_children())
-            raise ValueError(f'modules must be names of modules of the {type(model).__name__}, got '
-                             f'{pattern!r}, which matches none; its parts are {parts}')
+            raise ValueError(
+                f'modules must be names of modules of the {type(model).__name__}, got '
+                f'{pattern!r}, which matches none; its parts are {parts}'
+            )
         chosen.update(matches)
-    return [name for name in names if name in chosen
-            and not any(name.startswith(f'{other}.') for other in chosen)]
+    return [
+        name
+        for name in names
+        if name in chosen and not any(name.startswith(f'{other}.') for other in chosen)
+    ]
 
 
 def _may_stay_in_training(part: nn.Module) -> bool:

@@ -4,12 +4,12 @@ Training adds its parts under attributes of their own and keeps every key of the
 export is a selection: the constructor arguments that the stock class knows, and the weights that a
 model built from them has. Only where another classifier predicts, its weights take the place.
 """
+
 import copy
 import inspect
 import os.path as osp
 import re
 import shutil
-from typing import Dict, List, Tuple
 
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import init_default_scope
@@ -23,16 +23,33 @@ from mmocr_da.models.surrogates import LearnedSurrogate
 
 # Everything MMOCR's `tools/test.py` and inferencers read. Whatever else a config holds (training,
 # helper variables of the user) is not carried over.
-KEPT_KEYS = ('default_scope', 'custom_imports', 'env_cfg', 'log_level', 'log_processor',
-             'default_hooks', 'vis_backends', 'visualizer', 'test_pipeline', 'tta_pipeline',
-             'tta_model', 'test_dataloader', 'test_cfg', 'test_evaluator')
+KEPT_KEYS = (
+    'default_scope',
+    'custom_imports',
+    'env_cfg',
+    'log_level',
+    'log_processor',
+    'default_hooks',
+    'vis_backends',
+    'visualizer',
+    'test_pipeline',
+    'tta_pipeline',
+    'tta_model',
+    'test_dataloader',
+    'test_cfg',
+    'test_evaluator',
+)
 
-STOCK_METRICS = (dict(type='WordMetric', mode=['exact', 'ignore_case', 'ignore_case_symbol']),
-                 dict(type='CharMetric'), dict(type='OneMinusNEDMetric'))
+STOCK_METRICS = (
+    dict(type='WordMetric', mode=['exact', 'ignore_case', 'ignore_case_symbol']),
+    dict(type='CharMetric'),
+    dict(type='OneMinusNEDMetric'),
+)
 
 
-def strip_adaptation(cfg: Config, state_dict: Dict[str, Tensor]
-                     ) -> Tuple[Config, Dict[str, Tensor]]:
+def strip_adaptation(
+    cfg: Config, state_dict: dict[str, Tensor]
+) -> tuple[Config, dict[str, Tensor]]:
     """Return the config and the weights of the plain model inside an adapted one.
 
     The model's type becomes the nearest base class that does not come from ``mmocr_da``; for
@@ -42,22 +59,29 @@ def strip_adaptation(cfg: Config, state_dict: Dict[str, Tensor]
     Of SymNet's two classifiers, the stock one gets the weights of that which predicts.
     """
     if str(cfg.model.get('type')).removeprefix('mmocr_da.') == 'SeqCLR':
-        raise ValueError('SeqCLR has no decoder, so there is no recognizer to export; its encoder '
-                         'is in the encoder_*.pth beside the checkpoint (EncoderExportHook), '
-                         'which a recognizer takes by load_from')
+        raise ValueError(
+            'SeqCLR has no decoder, so there is no recognizer to export; its encoder '
+            'is in the encoder_*.pth beside the checkpoint (EncoderExportHook), '
+            'which a recognizer takes by load_from'
+        )
     if str(cfg.model.get('type')).removeprefix('mmocr_da.') == 'RotatedMMDetWrapper':
-        raise ValueError('MMOCR has no rotated boxes, so there is no plain model of a rotated '
-                         'detector to export; keep mmocr_da installed and use the config and the '
-                         'checkpoint as they are')
+        raise ValueError(
+            'MMOCR has no rotated boxes, so there is no plain model of a rotated '
+            'detector to export; keep mmocr_da installed and use the config and the '
+            'checkpoint as they are'
+        )
     if cfg.get('test_dataloader') is None:
-        raise ValueError('an export needs a test_dataloader in the config, whose pipeline becomes '
-                         'that of the exported model, got none; add one, its images may be missing')
+        raise ValueError(
+            'an export needs a test_dataloader in the config, whose pipeline becomes '
+            'that of the exported model, got none; add one, its images may be missing'
+        )
     # The package's own default is "mmocr", and without it no bare type name is found.
     init_default_scope(cfg.get('default_scope', 'mmocr'))
     plain = Config(dict(default_scope='mmocr', model=plain_model(cfg.model)))
     adapted = MODELS.build(copy.deepcopy(cfg.model))
-    learned = tuple(f'{name}.' for name, part in adapted.named_modules()
-                    if isinstance(part, LearnedSurrogate))
+    learned = tuple(
+        f'{name}.' for name, part in adapted.named_modules() if isinstance(part, LearnedSurrogate)
+    )
     state_dict = {k: v for k, v in state_dict.items() if not k.startswith(learned)}
     if hasattr(adapted, 'deployed_state_dict'):
         state_dict = adapted.deployed_state_dict(state_dict)
@@ -84,8 +108,12 @@ def _share_pipeline(dataset: ConfigDict) -> None:
     """Put the pipeline that all parts have where MMOCR's inferencers look for it."""
     parts = dataset.get('datasets') or []
     pipelines = [part.get('pipeline') for part in parts]
-    if not dataset.get('pipeline') and pipelines and pipelines[0] and all(
-            pipeline == pipelines[0] for pipeline in pipelines):
+    if (
+        not dataset.get('pipeline')
+        and pipelines
+        and pipelines[0]
+        and all(pipeline == pipelines[0] for pipeline in pipelines)
+    ):
         dataset.pipeline = pipelines[0]
         for part in parts:
             part.pipeline = None
@@ -152,8 +180,10 @@ def _plain_part(cfg: ConfigDict) -> ConfigDict:
     stock = next(c for c in cls.__mro__ if c.__module__.split('.')[0] != 'mmocr_da')
     scope = stock.__module__.split('.')[0]
     if scope in ('mmengine', 'torch', 'builtins', 'abc'):
-        raise ValueError(f'model.type must extend a model of MMOCR, got {cfg["type"]!r}, which '
-                         'has no plain counterpart; export the model that was fine-tuned from it')
+        raise ValueError(
+            f'model.type must extend a model of MMOCR, got {cfg["type"]!r}, which '
+            'has no plain counterpart; export the model that was fine-tuned from it'
+        )
     known = {'_scope_', *inspect.signature(stock.__init__).parameters}
     kept = {key: value for key, value in cfg.items() if key in known}
     # Scopes other than MMOCR's (a detector of MMDet) need their prefix.
@@ -161,7 +191,7 @@ def _plain_part(cfg: ConfigDict) -> ConfigDict:
     return ConfigDict(copy.deepcopy(dict(kept, type=name)))
 
 
-def plain_state_dict(model: dict, state_dict: Dict[str, Tensor]) -> Dict[str, Tensor]:
+def plain_state_dict(model: dict, state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return the entries of ``state_dict`` that belong to ``model``, all of them or an error.
 
     What is left out must lie under attributes of its own. A surplus weight *inside* a part of the
@@ -170,32 +200,43 @@ def plain_state_dict(model: dict, state_dict: Dict[str, Tensor]) -> Dict[str, Te
     """
     plain = MODELS.build(copy.deepcopy(model))
     keys = plain.state_dict().keys()
-    norms = {name for name, layer in plain.named_modules()
-             if isinstance(layer, (_BatchNorm, DomainNorm))}
-    of_norms = {key for key in state_dict.keys() - keys
-                if re.sub(r'\.(rho|source_mean|source_var)$', '', key) in norms}
-    closed = sorted(key for key in of_norms
-                    if key.endswith('.rho') and not (state_dict[key] == 1).all())
+    norms = {
+        name for name, layer in plain.named_modules() if isinstance(layer, (_BatchNorm, DomainNorm))
+    }
+    of_norms = {
+        key
+        for key in state_dict.keys() - keys
+        if re.sub(r'\.(rho|source_mean|source_var)$', '', key) in norms
+    }
+    closed = sorted(
+        key for key in of_norms if key.endswith('.rho') and not (state_dict[key] == 1).all()
+    )
     if closed:
-        raise ValueError('batch-instance norms can be exported as batch norms only if all their '
-                         f'gates are 1, got others in {some(closed)}: what such a layer does '
-                         'depends on the image, and MMOCR has none like it; keep mmocr_da '
-                         'installed and use the config and the checkpoint as they are')
+        raise ValueError(
+            'batch-instance norms can be exported as batch norms only if all their '
+            f'gates are 1, got others in {some(closed)}: what such a layer does '
+            'depends on the image, and MMOCR has none like it; keep mmocr_da '
+            'installed and use the config and the checkpoint as they are'
+        )
     state_dict = {key: value for key, value in state_dict.items() if key not in of_norms}
     missing = sorted(keys - state_dict.keys())
     if missing:
-        raise ValueError(f'checkpoint must hold all weights of {model["type"]}, got none for '
-                         f'{some(missing)}; config and checkpoint must belong together')
+        raise ValueError(
+            f'checkpoint must hold all weights of {model["type"]}, got none for '
+            f'{some(missing)}; config and checkpoint must belong together'
+        )
     parts = {name for name, _ in plain.named_children()}
     surplus = sorted(key for key in state_dict.keys() - keys if key.split('.')[0] in parts)
     if surplus:
-        raise ValueError(f'checkpoint must hold only weights that {model["type"]} has in '
-                         f'{sorted(parts)}, got also {some(surplus)}; make the change part of '
-                         'the backbone, encoder or decoder config')
+        raise ValueError(
+            f'checkpoint must hold only weights that {model["type"]} has in '
+            f'{sorted(parts)}, got also {some(surplus)}; make the change part of '
+            'the backbone, encoder or decoder config'
+        )
     return {key: state_dict[key].detach().cpu().clone() for key in keys}
 
 
-def select_weights(checkpoint: dict, raw: bool = False) -> Dict[str, Tensor]:
+def select_weights(checkpoint: dict, raw: bool = False) -> dict[str, Tensor]:
     """Return the weights that were validated, or with ``raw`` the ones before averaging.
 
     A checkpoint of MMEngine's ``EMAHook`` has the *averaged* weights in ``state_dict`` and the
@@ -205,14 +246,19 @@ def select_weights(checkpoint: dict, raw: bool = False) -> Dict[str, Tensor]:
     if not raw:
         return weights
     if 'ema_state_dict' not in checkpoint:
-        raise ValueError('--raw needs a checkpoint of EMAHook, got one without ema_state_dict; '
-                         'its weights are the raw ones already, leave --raw out')
-    trained = {key[len('module.'):]: value for key, value in checkpoint['ema_state_dict'].items()
-               if key.startswith('module.')}
+        raise ValueError(
+            '--raw needs a checkpoint of EMAHook, got one without ema_state_dict; '
+            'its weights are the raw ones already, leave --raw out'
+        )
+    trained = {
+        key[len('module.') :]: value
+        for key, value in checkpoint['ema_state_dict'].items()
+        if key.startswith('module.')
+    }
     return {**weights, **trained}
 
 
-def remaining_parts(cfg: Config) -> List[str]:
+def remaining_parts(cfg: Config) -> list[str]:
     """Return the types of ``mmocr_da`` that are still in a config, sorted.
 
     >>> remaining_parts(Config(dict(model=dict(decoder=dict(type='mmocr_da.AttentionDecoder')))))

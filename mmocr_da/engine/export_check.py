@@ -1,6 +1,6 @@
 """Whether a plain model reads as the adapted one that it was made from."""
+
 import copy
-from typing import List
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 OF_DATASETS = ('instances', 'sample_idx')
 
 
-def test_pipeline(cfg: Config) -> List[ConfigDict]:
+def test_pipeline(cfg: Config) -> list[ConfigDict]:
     """Return the transforms of the test data, or of its first dataset if each has its own."""
     dataset = cfg.test_dataloader.dataset
     while not dataset.get('pipeline'):
@@ -31,8 +31,9 @@ def inference_pipeline(cfg: Config) -> Compose:
         if name in ('LoadImageFromFile', 'LoadImageFromNDArray'):
             transform['type'] = 'InferencerLoader'
         if 'meta_keys' in transform:
-            transform['meta_keys'] = [key for key in transform['meta_keys']
-                                      if key not in OF_DATASETS]
+            transform['meta_keys'] = [
+                key for key in transform['meta_keys'] if key not in OF_DATASETS
+            ]
         if name != 'LoadOCRAnnotations':
             pipeline.append(transform)
     return Compose(pipeline)
@@ -43,8 +44,9 @@ def random_batch(cfg: Config, seed: int = 0, num: int = 4) -> dict:
     rng = np.random.default_rng(seed)
     pipeline = inference_pipeline(cfg)
     shapes = [(int(rng.integers(24, 48)), int(rng.integers(40, 160)), 3) for _ in range(num)]
-    return pseudo_collate([pipeline(rng.integers(0, 256, shape).astype(np.uint8))
-                           for shape in shapes])
+    return pseudo_collate(
+        [pipeline(rng.integers(0, 256, shape).astype(np.uint8)) for shape in shapes]
+    )
 
 
 @torch.no_grad()

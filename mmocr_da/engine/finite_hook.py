@@ -1,6 +1,6 @@
 """Training stops at the first loss that is no number, before its weights are saved."""
+
 import math
-from typing import Dict, List, Optional, Set
 
 import torch
 from mmengine.hooks import Hook
@@ -36,28 +36,35 @@ class FiniteHook(Hook):
             raise ValueError(f'patience must be a number of steps of at least 1, got {patience!r}')
         self.patience = patience
         self._skipped = 0
-        self._scale: Optional[float] = None
-        self._constants: Set[str] = set()
+        self._scale: float | None = None
+        self._constants: set[str] = set()
 
     def before_train(self, runner) -> None:
         # Masks, such as those of SVTR, are infinite.
-        self._constants = {key for key, value in unwrapped(runner.model).named_buffers()
-                           if not torch.isfinite(value).all()}
+        self._constants = {
+            key
+            for key, value in unwrapped(runner.model).named_buffers()
+            if not torch.isfinite(value).all()
+        }
 
-    def after_train_iter(self, runner, batch_idx: int, data_batch=None,
-                         outputs: Optional[dict] = None) -> None:
+    def after_train_iter(
+        self, runner, batch_idx: int, data_batch=None, outputs: dict | None = None
+    ) -> None:
         values = _losses(runner, outputs or {})
         if all(map(math.isfinite, values.values())):
             self._skipped = 0
             self._check_scale(runner)
             return
-        message = (f'{_not_finite(values)} in iteration {runner.iter + 1}. The batch: '
-                   f'{_batch(data_batch)}')
+        message = (
+            f'{_not_finite(values)} in iteration {runner.iter + 1}. The batch: {_batch(data_batch)}'
+        )
         self._skipped += 1
         if isinstance(runner.optim_wrapper, AmpOptimWrapper) and self._skipped < self.patience:
             if self._skipped == 1:
-                runner.logger.warning(f'{message}. Mixed precision skips this step; '
-                                      f'{self.patience} of them in a row stop the run')
+                runner.logger.warning(
+                    f'{message}. Mixed precision skips this step; '
+                    f'{self.patience} of them in a row stop the run'
+                )
             return
         ctc = f'. {_CTC}' if math.isinf(values.get('loss_ctc', 0)) else ''
         raise ValueError(f'{message}. {_CAUSES}{ctc}')
@@ -68,40 +75,55 @@ class FiniteHook(Hook):
         if scaler is None or not self.every_n_train_iters(runner, self.patience):
             return
         before, self._scale = self._scale, scaler.get_scale()
-        if before and self._scale <= before * scaler.get_backoff_factor()**self.patience:
-            raise ValueError(f'the gradient was not finite in {self.patience} steps in a row, '
-                             'which mixed precision skipped: at iteration '
-                             f'{runner.iter + 1} its scale is {self._scale:g}. {_CAUSES}')
+        if before and self._scale <= before * scaler.get_backoff_factor() ** self.patience:
+            raise ValueError(
+                f'the gradient was not finite in {self.patience} steps in a row, '
+                'which mixed precision skipped: at iteration '
+                f'{runner.iter + 1} its scale is {self._scale:g}. {_CAUSES}'
+            )
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
-        ruined = [key for key, value in checkpoint['state_dict'].items()
-                  if isinstance(value, torch.Tensor) and key not in self._constants
-                  and not torch.isfinite(value).all()]
+        ruined = [
+            key
+            for key, value in checkpoint['state_dict'].items()
+            if isinstance(value, torch.Tensor)
+            and key not in self._constants
+            and not torch.isfinite(value).all()
+        ]
         if ruined:
             raise ValueError(
                 f'{len(ruined)} of {len(checkpoint["state_dict"])} weights are not finite at '
                 f'iteration {checkpoint["meta"].get("iter")}: {some(ruined)}. No checkpoint of '
-                f'them is saved. {_CAUSES}')
+                f'them is saved. {_CAUSES}'
+            )
 
 
-_CAUSES = ('Such a step ruins the weights, so that the run cannot go on: resume from the last '
-           'checkpoint with a lower learning rate or optim_wrapper.clip_grad=dict(max_norm=5), '
-           'and look at the labels of the images, or leave them out')
-_CTC = ('The loss of CTC is infinite for a label that needs more frames than its image has: one '
-        'for each character and one between two equal ones')
+_CAUSES = (
+    'Such a step ruins the weights, so that the run cannot go on: resume from the last '
+    'checkpoint with a lower learning rate or optim_wrapper.clip_grad=dict(max_norm=5), '
+    'and look at the labels of the images, or leave them out'
+)
+_CTC = (
+    'The loss of CTC is infinite for a label that needs more frames than its image has: one '
+    'for each character and one between two equal ones'
+)
 
 
-def _losses(runner, outputs: dict) -> Dict[str, float]:
+def _losses(runner, outputs: dict) -> dict[str, float]:
     """Losses of the iteration and, where it is clipped, the norm of the gradient."""
     logged = runner.message_hub.log_scalars
     names = [name for name in outputs if 'loss' in name]
     if 'train/grad_norm' in logged:
         names.append('grad_norm')
-    return {name: float(logged[f'train/{name}'].current() if f'train/{name}' in logged
-                        else outputs[name]) for name in names}
+    return {
+        name: float(
+            logged[f'train/{name}'].current() if f'train/{name}' in logged else outputs[name]
+        )
+        for name in names
+    }
 
 
-def _not_finite(values: Dict[str, float]) -> str:
+def _not_finite(values: dict[str, float]) -> str:
     found = [f'{name}={value}' for name, value in values.items() if not math.isfinite(value)]
     return f'Not finite: {", ".join(found)}'
 
@@ -113,7 +135,7 @@ def _batch(data_batch) -> str:
 def _image(sample) -> str:
     text = getattr(sample.get('gt_text'), 'item', None)
     boxes = sample.get('gt_instances')
-    label: List[str] = [repr(text)] if text else []
+    label: list[str] = [repr(text)] if text else []
     if boxes is not None:
         label.append(f'{len(boxes)} boxes')
     return ' '.join([printable(sample.get('img_path') or 'an image'), *label])

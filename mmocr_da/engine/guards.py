@@ -1,4 +1,5 @@
 """Checks that every training run gets without being asked."""
+
 from mmengine.runner import Runner
 
 from .checkpoint_fit_hook import CheckpointFitHook
@@ -9,8 +10,15 @@ from .notes_hook import NotesHook
 from .operators_hook import OperatorsHook
 from .settings_hook import SettingsHook
 
-GUARDS = (OperatorsHook, CheckpointFitHook, SettingsHook, NotesHook, LabelCheckHook, CTCFitHook,
-          FiniteHook)
+GUARDS = (
+    OperatorsHook,
+    CheckpointFitHook,
+    SettingsHook,
+    NotesHook,
+    LabelCheckHook,
+    CTCFitHook,
+    FiniteHook,
+)
 
 
 def add_guards(runner: Runner) -> None:

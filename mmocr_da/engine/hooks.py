@@ -1,5 +1,4 @@
 """Hooks: what training shows of itself."""
-from typing import Dict, Optional
 
 import numpy as np
 import torch
@@ -28,21 +27,27 @@ class GateHook(Hook):
 
     def __init__(self, interval: int = 50) -> None:
         if not isinstance(interval, int) or interval < 1:
-            raise ValueError(f'interval must be a number of iterations of at least 1, got '
-                             f'{interval!r}')
+            raise ValueError(
+                f'interval must be a number of iterations of at least 1, got {interval!r}'
+            )
         self.interval = interval
-        self._layers: Dict[str, BatchInstanceNorm] = {}
+        self._layers: dict[str, BatchInstanceNorm] = {}
         self._drawn_at = None
 
     def before_train(self, runner) -> None:
-        self._layers = {name: module for name, module in runner.model.named_modules()
-                        if isinstance(module, BatchInstanceNorm)}
+        self._layers = {
+            name: module
+            for name, module in runner.model.named_modules()
+            if isinstance(module, BatchInstanceNorm)
+        }
         if not self._layers:
-            runner.logger.warning('GateHook has nothing to show: the model has no '
-                                  'BatchInstanceNorm')
+            runner.logger.warning(
+                'GateHook has nothing to show: the model has no BatchInstanceNorm'
+            )
 
-    def after_train_iter(self, runner, batch_idx: int, data_batch=None,
-                         outputs: Optional[dict] = None) -> None:
+    def after_train_iter(
+        self, runner, batch_idx: int, data_batch=None, outputs: dict | None = None
+    ) -> None:
         if self._layers and self.every_n_train_iters(runner, self.interval):
             # One transfer from the device for both.
             below, above = torch.stack(shares(torch.cat([*self._gates().values()]))).tolist()
@@ -60,8 +65,9 @@ class GateHook(Hook):
             if isinstance(backend, TensorboardVisBackend):
                 for name, rho in by_depth(self._gates()).items():
                     # TensorBoard's own bins are exponential: all above 0.9 would be one.
-                    backend.experiment.add_histogram(f'gates/{name}', rho, step,
-                                                     bins=np.linspace(0, 1, 21))
+                    backend.experiment.add_histogram(
+                        f'gates/{name}', rho, step, bins=np.linspace(0, 1, 21)
+                    )
 
-    def _gates(self) -> Dict[str, Tensor]:
+    def _gates(self) -> dict[str, Tensor]:
         return {name: layer.rho.detach() for name, layer in self._layers.items()}

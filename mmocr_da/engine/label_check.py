@@ -1,7 +1,8 @@
 """Labels that a recognizer cannot learn are named before training starts."""
+
 import unicodedata
 from collections import Counter
-from typing import Callable, List, Tuple
+from collections.abc import Callable
 
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
@@ -14,7 +15,7 @@ from mmocr_da.datasets.notes import data_samples_of, printable
 from mmocr_da.datasets.seeded_dataset import SeededDataset, seeded
 from mmocr_da.registry import HOOKS
 
-Label = Tuple[int, str]
+Label = tuple[int, str]
 
 
 @HOOKS.register_module()
@@ -35,7 +36,8 @@ class LabelCheckHook(Hook):
         module_loss = getattr(getattr(model, 'decoder', None), 'module_loss', None)
         # SeqCLR has a decoder, but no use for labels.
         if isinstance(module_loss, BaseTextRecogModuleLoss) and not hasattr(
-                model, 'contrastive_loss'):
+            model, 'contrastive_loss'
+        ):
             if check_labels(runner.train_dataloader.dataset, module_loss, runner.logger):
                 load_anew(runner.train_loop)
 
@@ -74,9 +76,11 @@ def check_labels(dataset, module_loss: BaseTextRecogModuleLoss, logger: MMLogger
     if unknown:
         parts.append(_report_unknown(dataset, unknown, total, module_loss))
     if long:
-        parts.append(f'{len(long)} of {total} labels are longer than the {longest} characters that '
-                     f'max_seq_len={module_loss.max_seq_len} of the decoder leaves'
-                     f'{examples(dataset, long)}')
+        parts.append(
+            f'{len(long)} of {total} labels are longer than the {longest} characters that '
+            f'max_seq_len={module_loss.max_seq_len} of the decoder leaves'
+            f'{examples(dataset, long)}'
+        )
     message = '. '.join(parts)
     if skips:
         unusable = long + (unknown if strict else [])
@@ -86,29 +90,43 @@ def check_labels(dataset, module_loss: BaseTextRecogModuleLoss, logger: MMLogger
         logger.warning(f'{message}. Images left out: {len(unusable)} of {total}')
         return len(unusable)
     elif unknown and strict:
-        raise ValueError(f'{message}. Add the characters to the dict_file, set with_unknown=True '
-                         f'in the dictionary, or leave these images out: {HOW_TO_SKIP}')
+        raise ValueError(
+            f'{message}. Add the characters to the dict_file, set with_unknown=True '
+            f'in the dictionary, or leave these images out: {HOW_TO_SKIP}'
+        )
     else:
-        logger.warning(message + (f'. MMOCR cuts what is too long: raise max_seq_len, or leave '
-                                  f'these images out: {HOW_TO_SKIP}' if long else ''))
+        logger.warning(
+            message
+            + (
+                f'. MMOCR cuts what is too long: raise max_seq_len, or leave '
+                f'these images out: {HOW_TO_SKIP}'
+                if long
+                else ''
+            )
+        )
     return 0
 
 
 HOW_TO_SKIP = 'skip_unusable=True of TwoDomainDataset or SeededDataset'
 
 
-def _limits(module_loss: BaseTextRecogModuleLoss) -> Tuple[set, Callable[[str], str], float]:
+def _limits(module_loss: BaseTextRecogModuleLoss) -> tuple[set, Callable[[str], str], float]:
     """Known characters, the change of letter case, and the length of the longest label."""
     dictionary = module_loss.dictionary
     cases = dict(lower=str.lower, upper=str.upper)
-    cuts = (type(module_loss).get_targets is BaseTextRecogModuleLoss.get_targets
-            and module_loss.pad_idx is not None)
+    cuts = (
+        type(module_loss).get_targets is BaseTextRecogModuleLoss.get_targets
+        and module_loss.pad_idx is not None
+    )
     tokens = sum(index is not None for index in (dictionary.start_idx, dictionary.end_idx))
-    return (set(dictionary.dict), cases.get(module_loss.letter_case, str),
-            module_loss.max_seq_len - tokens if cuts else float('inf'))
+    return (
+        set(dictionary.dict),
+        cases.get(module_loss.letter_case, str),
+        module_loss.max_seq_len - tokens if cuts else float('inf'),
+    )
 
 
-def pipeline_makes_labels(dataset, suspects: List[Label]) -> bool:
+def pipeline_makes_labels(dataset, suspects: list[Label]) -> bool:
     """Whether the pipeline changes the texts, so that the annotations do not show the labels."""
     for index, text in suspects[:5]:
         try:
@@ -128,16 +146,18 @@ def _in_form(dataset, text: str) -> str:
     return unicodedata.normalize(form, text) if form else text
 
 
-def _report_missing(dataset, missing: List[Label], total: int) -> str:
+def _report_missing(dataset, missing: list[Label], total: int) -> str:
     data = dataset.get_data_info(missing[0][0])
     instances = data.get('instances') or ()
     keys = sorted(instances[0]) if instances else 'none'
-    return (f'a recognizer needs one text per image, got {len(missing)} of {total} images without, '
-            f'such as {path_of(dataset, missing[0][0])} with {len(instances)} instances and their '
-            f'keys {keys}: is the ann_file that of another task, such as detection?')
+    return (
+        f'a recognizer needs one text per image, got {len(missing)} of {total} images without, '
+        f'such as {path_of(dataset, missing[0][0])} with {len(instances)} instances and their '
+        f'keys {keys}: is the ann_file that of another task, such as detection?'
+    )
 
 
-def _report_unknown(dataset, unknown: List[Label], total: int, module_loss) -> str:
+def _report_unknown(dataset, unknown: list[Label], total: int, module_loss) -> str:
     known, case, _ = _limits(module_loss)
     counts = Counter(char for _, text in unknown for char in set(case(text)) - known)
     chars = ', '.join(f'{_describe(char)} in {n}' for char, n in counts.most_common(10))
@@ -145,15 +165,22 @@ def _report_unknown(dataset, unknown: List[Label], total: int, module_loss) -> s
     dictionary = module_loss.dictionary
     fate = ''
     if dictionary.with_unknown:
-        fate = (' and are trained as the unknown token' if dictionary.unknown_idx is not None else
-                ' and are trained without these characters')
-    message = (f'{len(unknown)} of {total} labels have characters outside the dictionary{fate}: '
-               f'{chars}{more}{examples(dataset, unknown)}')
+        fate = (
+            ' and are trained as the unknown token'
+            if dictionary.unknown_idx is not None
+            else ' and are trained without these characters'
+        )
+    message = (
+        f'{len(unknown)} of {total} labels have characters outside the dictionary{fate}: '
+        f'{chars}{more}{examples(dataset, unknown)}'
+    )
     for form in ('NFC', 'NFD', 'NFKC'):
         cured = sum(known.issuperset(case(unicodedata.normalize(form, t))) for _, t in unknown)
         if cured:
-            return (f'{message}. In the Unicode form {form}, {cured} of them fit: set unicode_form='
-                    f'{form!r} of TwoDomainDataset or SeededDataset, and of TextErrorMetric')
+            return (
+                f'{message}. In the Unicode form {form}, {cured} of them fit: set unicode_form='
+                f'{form!r} of TwoDomainDataset or SeededDataset, and of TextErrorMetric'
+            )
     return message
 
 
@@ -161,6 +188,6 @@ def _describe(char: str) -> str:
     return f'{char!r} (U+{ord(char):04X} {unicodedata.name(char, "without a name")})'
 
 
-def examples(dataset, labels: List[Label], shown: int = 3) -> str:
+def examples(dataset, labels: list[Label], shown: int = 3) -> str:
     texts = ', '.join(f'{text!r} ({path_of(dataset, i)})' for i, text in labels[:shown])
     return f'; for example {texts}'

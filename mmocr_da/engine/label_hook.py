@@ -1,4 +1,5 @@
 """Keep a record of which labels a run has seen."""
+
 import os.path as osp
 
 from mmengine.dist import master_only
@@ -23,8 +24,9 @@ class LabelSubsetHook(Hook):
     def before_train(self, runner) -> None:
         found = list(of_type(runner.train_loop.dataloader.dataset, LabelFraction))
         if not found:
-            runner.logger.warning('LabelSubsetHook has nothing to record: the training data have '
-                                  'no LabelFraction')
+            runner.logger.warning(
+                'LabelSubsetHook has nothing to record: the training data have no LabelFraction'
+            )
         for i, dataset in enumerate(found):
             name = f'labelled_subset_{i}.txt' if len(found) > 1 else 'labelled_subset.txt'
             path = osp.join(runner.work_dir, name)
@@ -54,4 +56,5 @@ def _check_same(path: str, text: str) -> None:
     raise ValueError(
         f'a resumed run must have the labels that it started with, got others than {path} lists: '
         f'{there!r} there and {here!r} here. Set fraction, seed and dataset of LabelFraction back, '
-        'or use another work_dir; if only the folder of the images has moved, delete the file')
+        'or use another work_dir; if only the folder of the images has moved, delete the file'
+    )

@@ -2,6 +2,7 @@
 
 A run that cannot work stops here, with a reason, and not an hour later in the first iteration.
 """
+
 import atexit
 import glob
 import logging
@@ -9,7 +10,6 @@ import os
 import os.path as osp
 import zipfile
 from itertools import zip_longest
-from typing import Dict, Optional
 
 import torch
 from mmengine.config import Config
@@ -29,15 +29,18 @@ from .guards import add_guards
 from .resume import read_config
 
 
-def load_config(path: str, work_dir: Optional[str] = None, launcher: str = 'none',
-                cfg_options: Optional[dict] = None) -> Config:
+def load_config(
+    path: str, work_dir: str | None = None, launcher: str = 'none', cfg_options: dict | None = None
+) -> Config:
     """Read a config and set ``launcher`` and ``work_dir`` as MMOCR's tools do.
 
     The work directory is, by priority: ``work_dir``, the config's own, ``work_dirs/<config name>``.
     """
     if not osp.isfile(path):
-        raise ValueError(f'config must be an existing file, got {path!r}; '
-                         'check the path, relative ones start at the current directory')
+        raise ValueError(
+            f'config must be an existing file, got {path!r}; '
+            'check the path, relative ones start at the current directory'
+        )
     cfg = Config.fromfile(path)
     cfg.launcher = launcher
     if cfg_options is not None:
@@ -47,7 +50,7 @@ def load_config(path: str, work_dir: Optional[str] = None, launcher: str = 'none
     return cfg
 
 
-def check_checkpoint(path: Optional[str], name: str = 'load_from') -> None:
+def check_checkpoint(path: str | None, name: str = 'load_from') -> None:
     """Raise a ValueError unless ``path`` is a whole checkpoint; remote ones are not looked at.
 
     >>> check_checkpoint('https://example.com/crnn.pth')
@@ -79,21 +82,29 @@ def check_checkpoint(path: Optional[str], name: str = 'load_from') -> None:
         ) from error
 
 
-def check_finite(weights: Dict[str, Tensor], model: Optional[nn.Module], path: str) -> None:
+def check_finite(weights: dict[str, Tensor], model: nn.Module | None, path: str) -> None:
     """Raise a ValueError if weights are NaN or infinite; a constant of ``model`` may be.
 
     SVTR's masks, for example, are infinite in every checkpoint.
     """
-    constants = {} if model is None else {
-        key.removeprefix('module.'): value for key, value in model.state_dict().items()}
-    broken = [key for key, value in weights.items()
-              if value.is_floating_point() and not value.isfinite().all()
-              and not (key in constants and torch.equal(value, constants[key].to(value)))]
+    constants = (
+        {}
+        if model is None
+        else {key.removeprefix('module.'): value for key, value in model.state_dict().items()}
+    )
+    broken = [
+        key
+        for key, value in weights.items()
+        if value.is_floating_point()
+        and not value.isfinite().all()
+        and not (key in constants and torch.equal(value, constants[key].to(value)))
+    ]
     if broken:
         raise ValueError(
             f'all weights must be finite numbers, got NaN or infinity in {some(broken, 3)}'
             f' of {path!r}: its training has diverged; take an earlier checkpoint, and train '
-            'with a lower learning rate or with clip_grad')
+            'with a lower learning rate or with clip_grad'
+        )
 
 
 def read_checkpoint(path: str) -> dict:
@@ -110,7 +121,7 @@ def check_training(runner: Runner) -> None:
     hook.check_early(runner, read_checkpoint(path) if local else None)
 
 
-def check_dictionary(cfg: Config, checkpoint: Optional[str], fine_tuning: bool = False) -> None:
+def check_dictionary(cfg: Config, checkpoint: str | None, fine_tuning: bool = False) -> None:
     """Raise a ValueError if ``checkpoint`` was trained with another dictionary than the config's.
 
     Its classifier would load where the sizes agree, and read one character for another. In
@@ -126,9 +137,12 @@ def check_dictionary(cfg: Config, checkpoint: Optional[str], fine_tuning: bool =
         ours = TASK_UTILS.build(cfg.model.decoder.dictionary)
         arguments = _dictionary_of(read_checkpoint(checkpoint)['meta']['cfg'])
         if not osp.isfile(arguments['dict_file']):  # on this machine; nothing is downloaded
-            print_log(f'the dictionary of {checkpoint!r} could not be compared with that of the '
-                      f'config, as {arguments["dict_file"]!r} is not there', logger='current',
-                      level=logging.WARNING)
+            print_log(
+                f'the dictionary of {checkpoint!r} could not be compared with that of the '
+                f'config, as {arguments["dict_file"]!r} is not there',
+                logger='current',
+                level=logging.WARNING,
+            )
             return
         # The class is the config's own: what a checkpoint names is not run.
         theirs = type(ours)(**arguments)
@@ -143,24 +157,30 @@ def check_dictionary(cfg: Config, checkpoint: Optional[str], fine_tuning: bool =
     message = (
         f'the checkpoint must be trained with the dictionary of the config, got {checkpoint!r} '
         f'with {theirs.num_classes} classes against {ours.num_classes}: class {index} is {there} '
-        f'there and {here} here. ')
+        f'there and {here} here. '
+    )
     if not fine_tuning or cfg.model.get('objectives') and not _is_new(cfg, 'decoder'):
         raise ValueError(
             f'{message}Set model.decoder.dictionary to what the checkpoint has, {arguments}, or '
             'train the source model with the dictionary of this config'
-            + (", or set new_parts=['decoder'] to learn the characters again" * fine_tuning))
-    print_log(f'{message}Its classifier has to learn the characters again.', logger='current',
-              level=logging.WARNING)
+            + (", or set new_parts=['decoder'] to learn the characters again" * fine_tuning)
+        )
+    print_log(
+        f'{message}Its classifier has to learn the characters again.',
+        logger='current',
+        level=logging.WARNING,
+    )
 
 
 def _is_new(cfg: Config, part: str) -> bool:
     """Whether ``new_parts`` of the config names a part or something within it."""
     names = cfg.get('new_parts') or ()
-    return any(str(name).split('.')[0] == part
-               for name in ([names] if isinstance(names, str) else names))
+    return any(
+        str(name).split('.')[0] == part for name in ([names] if isinstance(names, str) else names)
+    )
 
 
-def _dictionary_of(text: str) -> Dict:
+def _dictionary_of(text: str) -> dict:
     """Arguments of ``model.decoder.dictionary`` in a config's text, which is read, not run.
 
     ``Config.fromstring`` would run it, and a checkpoint may come from anywhere.
@@ -183,15 +203,17 @@ def set_resume(cfg: Config, resume: str) -> None:
     if resume == 'auto':
         resume = _latest_checkpoint(cfg.work_dir)
     if resume is None:
-        print_log(f'No checkpoint to resume in {cfg.work_dir}: the run starts at iteration 0.',
-                  logger='current')
+        print_log(
+            f'No checkpoint to resume in {cfg.work_dir}: the run starts at iteration 0.',
+            logger='current',
+        )
         cfg.resume = False
     else:
         cfg.resume = True
         cfg.load_from = resume
 
 
-def _latest_checkpoint(work_dir: str) -> Optional[str]:
+def _latest_checkpoint(work_dir: str) -> str | None:
     path = find_latest_checkpoint(work_dir)
     if path is None or osp.isfile(path):
         return path
@@ -201,8 +223,12 @@ def _latest_checkpoint(work_dir: str) -> Optional[str]:
     if path and osp.isfile(moved):
         return moved
     # A run that was killed while it wrote the name leaves an empty file: the newest whole one.
-    whole = [file for pattern in ('iter_*.pth', 'epoch_*.pth')
-             for file in glob.glob(osp.join(work_dir, pattern)) if zipfile.is_zipfile(file)]
+    whole = [
+        file
+        for pattern in ('iter_*.pth', 'epoch_*.pth')
+        for file in glob.glob(osp.join(work_dir, pattern))
+        if zipfile.is_zipfile(file)
+    ]
     return max(whole, key=osp.getmtime) if whole else path or None
 
 
@@ -215,8 +241,10 @@ def enable_amp(cfg: Config) -> None:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.loss_scale = 'dynamic'
     else:
-        raise ValueError(f"--amp needs optim_wrapper.type='OptimWrapper', got {wrapper!r}; "
-                         'set the mixed precision of this wrapper in the config')
+        raise ValueError(
+            f"--amp needs optim_wrapper.type='OptimWrapper', got {wrapper!r}; "
+            'set the mixed precision of this wrapper in the config'
+        )
 
 
 def check_amp(cfg: Config) -> None:
@@ -224,19 +252,23 @@ def check_amp(cfg: Config) -> None:
     wrapper = (cfg.get('optim_wrapper') or {}).get('type')
     # MMEngine's scaler knows no Apple GPU either.
     if wrapper == 'AmpOptimWrapper' and get_device() in ('cpu', 'mps'):
-        raise ValueError('mixed precision (--amp, or AmpOptimWrapper in the config) needs a GPU, '
-                         'got a machine without one; train in float32 (OptimWrapper)')
+        raise ValueError(
+            'mixed precision (--amp, or AmpOptimWrapper in the config) needs a GPU, '
+            'got a machine without one; train in float32 (OptimWrapper)'
+        )
 
 
 def enable_auto_scale_lr(cfg: Config) -> None:
     """Scale the learning rate by the real batch size over ``auto_scale_lr.base_batch_size``."""
     if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
-        raise ValueError('--auto-scale-lr needs auto_scale_lr.base_batch_size in the config, got '
-                         f'auto_scale_lr={cfg.get("auto_scale_lr")}')
+        raise ValueError(
+            '--auto-scale-lr needs auto_scale_lr.base_batch_size in the config, got '
+            f'auto_scale_lr={cfg.get("auto_scale_lr")}'
+        )
     cfg.auto_scale_lr.enable = True
 
 
-def set_seed(cfg: Config, seed: Optional[int], deterministic: bool) -> None:
+def set_seed(cfg: Config, seed: int | None, deterministic: bool) -> None:
     """Set the seed and, if asked for, deterministic kernels; keep the rest of ``randomness``."""
     randomness = dict(cfg.get('randomness') or {})
     if seed is not None:
@@ -261,12 +293,16 @@ def prepare_cpu_launch(cfg: Config) -> None:
     if cfg.launcher == 'none':
         return
     if cfg.launcher != 'pytorch':
-        raise ValueError("without a GPU, launcher must be 'none' or 'pytorch' (torchrun), "
-                         f'got {cfg.launcher!r}')
+        raise ValueError(
+            f"without a GPU, launcher must be 'none' or 'pytorch' (torchrun), got {cfg.launcher!r}"
+        )
     cfg.setdefault('env_cfg', {})
     cfg.env_cfg.dist_cfg = dict(backend='gloo')
-    wrapper = dict(type='MMDistributedDataParallel', broadcast_buffers=False,
-                   find_unused_parameters=cfg.get('find_unused_parameters', False))
+    wrapper = dict(
+        type='MMDistributedDataParallel',
+        broadcast_buffers=False,
+        find_unused_parameters=cfg.get('find_unused_parameters', False),
+    )
     wrapper.update(cfg.get('model_wrapper_cfg') or {}, device_ids=None)
     cfg.model_wrapper_cfg = wrapper
     if not is_distributed():

@@ -1,8 +1,9 @@
 """A training loop that a resumed run enters where the killed one left it."""
+
 import logging
 import random
+from collections.abc import Iterator
 from itertools import islice
-from typing import Dict, Iterator, List, Union
 
 import numpy as np
 import torch
@@ -38,11 +39,13 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
     Args: as :class:`mmengine.runner.IterBasedTrainLoop`.
     """
 
-    def __init__(self, runner, dataloader: Union[DataLoader, Dict], *args, **kwargs) -> None:
+    def __init__(self, runner, dataloader: DataLoader | dict, *args, **kwargs) -> None:
         if isinstance(dataloader, dict):
             dataloader = runner.build_dataloader(
-                dataloader, seed=runner.seed,
-                diff_rank_seed=runner._randomness_cfg.get('diff_rank_seed', False))
+                dataloader,
+                seed=runner.seed,
+                diff_rank_seed=runner._randomness_cfg.get('diff_rank_seed', False),
+            )
         # The host's constructor starts to iterate, which would have the workers load batches
         # from the beginning, before it is known where the run starts.
         super().__init__(runner, _Unstarted(dataloader), *args, **kwargs)
@@ -67,10 +70,11 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
             self.run_iter(data_batch)
 
             self._decide_current_val_interval()
-            if (self.runner.val_loop is not None
-                    and self._iter >= self.val_begin
-                    and (self._iter % self.val_interval == 0
-                         or self._iter == self._max_iters)):
+            if (
+                self.runner.val_loop is not None
+                and self._iter >= self.val_begin
+                and (self._iter % self.val_interval == 0 or self._iter == self._max_iters)
+            ):
                 self._report_skipped()
                 self.runner.val_loop.run()
         # Lets the workers go now; found by the garbage collector later, they can hang for seconds.
@@ -112,7 +116,9 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
                 f'{type(self.dataloader.sampler).__name__} has no skip(): the {self._iter} batches '
                 'of the past are loaded again, and random augmentation will differ. Use '
                 'mmocr_da.TwoDomainSampler to resume at once and exactly.',
-                logger='current', level=logging.WARNING)
+                logger='current',
+                level=logging.WARNING,
+            )
         for _ in range(self._iter):
             next(batches)
         yield from batches
@@ -125,12 +131,15 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
         torch.manual_seed(seed)
 
     def _collect_skipped(self, data_batch: dict) -> None:
-        new = {path for sample in data_samples_of(data_batch)
-               for path in sample.get('skipped_images', ())}
+        new = {
+            path
+            for sample in data_samples_of(data_batch)
+            for path in sample.get('skipped_images', ())
+        }
         if new:
             self._remember_skipped(new)
 
-    def _remember_skipped(self, paths: set) -> List[str]:
+    def _remember_skipped(self, paths: set) -> list[str]:
         hub = self.runner.message_hub
         paths = sorted(paths.union(hub.get_info('skipped_images', [])))
         hub.update_info('skipped_images', paths)
@@ -142,8 +151,9 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
         if not paths:
             return
         paths = self._remember_skipped(paths)
-        self.runner.logger.warning(f'{len(paths)} images could not be read and were replaced so '
-                                   f'far: {some(paths, shown)}')
+        self.runner.logger.warning(
+            f'{len(paths)} images could not be read and were replaced so far: {some(paths, shown)}'
+        )
 
 
 class _Unstarted:

@@ -1,6 +1,6 @@
 """Images are loaded the same way in training, validation and testing; what is odd is counted."""
+
 from collections import defaultdict
-from typing import Dict, Optional, Set
 
 from mmengine.dist import all_gather_object
 from mmengine.hooks import Hook
@@ -22,8 +22,8 @@ class NotesHook(Hook):
     """
 
     def __init__(self) -> None:
-        self._notes: Dict[str, Set[str]] = defaultdict(set)
-        self._reported: Dict[str, int] = {}
+        self._notes: dict[str, set[str]] = defaultdict(set)
+        self._reported: dict[str, int] = {}
 
     def before_train(self, runner) -> None:
         if _trains_as_shown(runner):
@@ -37,8 +37,9 @@ class NotesHook(Hook):
     def before_test(self, runner) -> None:
         load_as_shown(runner.test_dataloader.dataset)
 
-    def after_train_iter(self, runner, batch_idx: int, data_batch=None,
-                         outputs: Optional[dict] = None) -> None:
+    def after_train_iter(
+        self, runner, batch_idx: int, data_batch=None, outputs: dict | None = None
+    ) -> None:
         self._collect(data_batch)
 
     def after_val_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
@@ -75,5 +76,6 @@ class NotesHook(Hook):
 def _trains_as_shown(runner) -> bool:
     loop = runner._train_loop
     # The workers of MMEngine's loop are at work before a hook is, with what they were given.
-    return type(loop) is not IterBasedTrainLoop or isinstance(loop.dataloader.dataset,
-                                                              SeededDataset)
+    return type(loop) is not IterBasedTrainLoop or isinstance(
+        loop.dataloader.dataset, SeededDataset
+    )

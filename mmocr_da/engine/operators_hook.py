@@ -1,5 +1,4 @@
 """A model on the GPU needs operators of MMCV that were compiled for it."""
-from typing import List
 
 from mmcv.ops import get_compiling_cuda_version
 from mmengine.hooks import Hook
@@ -28,10 +27,16 @@ class OperatorsHook(Hook):
                 f'the model runs on a GPU and needs operators of MMCV there (for '
                 f'{", ".join(users)}), got an MMCV that is compiled for CPUs only. Install the '
                 'CUDA toolkit of this torch, so that nvcc is on the PATH, and run '
-                '`python tools/setup_env.py` again; or run on the CPU with CUDA_VISIBLE_DEVICES=')
+                '`python tools/setup_env.py` again; or run on the CPU with CUDA_VISIBLE_DEVICES='
+            )
 
 
-def users_of_operators(model: nn.Module) -> List[str]:
+def users_of_operators(model: nn.Module) -> list[str]:
     """Names of the classes within a model that call compiled operators of MMCV."""
-    return sorted({type(module).__name__ for module in model.modules()
-                   if any(base.__module__.startswith(PLACES) for base in type(module).__mro__)})
+    return sorted(
+        {
+            type(module).__name__
+            for module in model.modules()
+            if any(base.__module__.startswith(PLACES) for base in type(module).__mro__)
+        }
+    )

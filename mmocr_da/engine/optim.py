@@ -1,8 +1,8 @@
 """Optimizer settings of batch-instance norm (Nam & Kim, NeurIPS 2018, section 4)."""
+
 import logging
 import math
 from numbers import Real
-from typing import Dict, List, Optional
 
 from mmengine.logging import print_log
 from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
@@ -31,7 +31,7 @@ class GateOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             - ``gate_decay_mult`` (float): Factor of a gate's weight decay, 0 by default.
     """
 
-    def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: Optional[dict] = None) -> None:
+    def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
         super().__init__(optim_wrapper_cfg, paramwise_cfg)
         options = dict(self.paramwise_cfg)
         self.gate_lr_mult = _pop_factor(options, 'gate_lr_mult', 10)
@@ -43,9 +43,12 @@ class GateOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         # Parameters hash by identity.
         self.gates = {m.rho for m in model.modules() if isinstance(m, BatchInstanceNorm)}
         if not self.gates:
-            print_log('the model has no BatchInstanceNorm, so GateOptimWrapperConstructor does '
-                      'what DefaultOptimWrapperConstructor does', logger='current',
-                      level=logging.WARNING)
+            print_log(
+                'the model has no BatchInstanceNorm, so GateOptimWrapperConstructor does '
+                'what DefaultOptimWrapperConstructor does',
+                logger='current',
+                level=logging.WARNING,
+            )
             return super().__call__(model)
         # Without any option MMEngine would put all parameters into one group.
         self.paramwise_cfg.setdefault('bypass_duplicate', True)
@@ -56,23 +59,26 @@ class GateOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                 group['lr'] = group['lr'] * self.gate_lr_mult
                 if 'weight_decay' in group:
                     group['weight_decay'] = group['weight_decay'] * self.gate_decay_mult
-                print_log(f'gates of {len(group["params"])} layers: lr={group["lr"]:g}, '
-                          f'weight_decay={group.get("weight_decay", 0):g}', logger='current')
+                print_log(
+                    f'gates of {len(group["params"])} layers: lr={group["lr"]:g}, '
+                    f'weight_decay={group.get("weight_decay", 0):g}',
+                    logger='current',
+                )
         return optim_wrapper
 
-    def add_params(self, params: List[dict], module: nn.Module, prefix: str = '',
-                   **kwargs) -> None:
+    def add_params(self, params: list[dict], module: nn.Module, prefix: str = '', **kwargs) -> None:
         super().add_params(params, module, prefix, **kwargs)
         if not prefix and self.paramwise_cfg.get('bypass_duplicate'):
             params[:] = self._merge(params)
 
-    def _merge(self, groups: List[dict]) -> List[dict]:
+    def _merge(self, groups: list[dict]) -> list[dict]:
         """Join groups of equal settings; gates come last, as MMEngine logs the first group's lr."""
         merged = []
         for group in sorted(groups, key=self._is_gate):
             for other in merged:
-                if (self._is_gate(group) == self._is_gate(other)
-                        and _settings(group) == _settings(other)):
+                if self._is_gate(group) == self._is_gate(other) and _settings(group) == _settings(
+                    other
+                ):
                     other['params'] += group['params']
                     break
             else:
@@ -83,13 +89,15 @@ class GateOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         return group['params'][0] in self.gates
 
 
-def _settings(group: dict) -> Dict:
+def _settings(group: dict) -> dict:
     return {key: value for key, value in group.items() if key != 'params'}
 
 
 def _pop_factor(options: dict, name: str, default: float) -> float:
     factor = options.pop(name, default)
     if not isinstance(factor, Real) or isinstance(factor, bool) or not 0 <= factor < math.inf:
-        raise ValueError(f'{name} must be a number of at least 0, got {factor!r}; without the key '
-                         f'it is {default}')
+        raise ValueError(
+            f'{name} must be a number of at least 0, got {factor!r}; without the key '
+            f'it is {default}'
+        )
     return factor

@@ -1,6 +1,7 @@
 """Pictures of what a test run reads, for images of every kind that it can read."""
+
 import os.path as osp
-from typing import Sequence
+from collections.abc import Sequence
 
 import mmcv
 from mmengine.structures import BaseDataElement
@@ -18,8 +19,9 @@ class PaintingHook(VisualizationHook):
     MMOCR looks for a file of each image, and shows text in an alpha channel black.
     """
 
-    def after_test_iter(self, runner, batch_idx: int, data_batch=None,
-                        outputs: Sequence[BaseDataElement] = ()) -> None:
+    def after_test_iter(
+        self, runner, batch_idx: int, data_batch=None, outputs: Sequence[BaseDataElement] = ()
+    ) -> None:
         if not self.enable:
             return
         loader = LoadImageFromFile(backend_args=self.backend_args)
@@ -28,7 +30,13 @@ class PaintingHook(VisualizationHook):
             content = content_in_lmdb(path)
             data = dict(img_path=path) if content is None else dict(img_path=path, content=content)
             self._visualizer.add_datasample(
-                osp.splitext(osp.basename(path))[0], mmcv.bgr2rgb(loader(data)['img']),
-                data_sample=output, draw_gt=self.draw_gt, draw_pred=self.draw_pred,
-                show=self.show, wait_time=self.wait_time, pred_score_thr=self.score_thr,
-                step=batch_idx)
+                osp.splitext(osp.basename(path))[0],
+                mmcv.bgr2rgb(loader(data)['img']),
+                data_sample=output,
+                draw_gt=self.draw_gt,
+                draw_pred=self.draw_pred,
+                show=self.show,
+                wait_time=self.wait_time,
+                pred_score_thr=self.score_thr,
+                step=batch_idx,
+            )

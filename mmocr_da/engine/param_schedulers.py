@@ -2,10 +2,10 @@
 
 Ganin & Lempitsky, ICML 2015; SymNets (Zhang et al., CVPR 2019, section 4.1) trains with it too.
 """
+
 import logging
 import math
 from numbers import Real
-from typing import List
 
 from mmengine.logging import print_log
 from mmengine.optim import _ParamScheduler
@@ -35,8 +35,16 @@ class InverseDecayParamScheduler(_ParamScheduler):
         **kwargs: ``by_epoch``, ``last_step`` and ``verbose`` of MMEngine's schedulers.
     """
 
-    def __init__(self, optimizer: OptimizerType, param_name: str, alpha: float = 10.0,
-                 beta: float = 0.75, begin: int = 0, end: int = INF, **kwargs) -> None:
+    def __init__(
+        self,
+        optimizer: OptimizerType,
+        param_name: str,
+        alpha: float = 10.0,
+        beta: float = 0.75,
+        begin: int = 0,
+        end: int = INF,
+        **kwargs,
+    ) -> None:
         for name, value in (('alpha', alpha), ('beta', beta)):
             if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= value < math.inf:
                 raise ValueError(f'{name} must be a number of at least 0, got {value!r}')
@@ -44,24 +52,35 @@ class InverseDecayParamScheduler(_ParamScheduler):
             raise ValueError(
                 f'{type(self).__name__} needs end, the step at which its decay is complete, got '
                 'none; set it to the iterations of the training, or with by_epoch=True to its '
-                'epochs (in a config, the Runner does)')
+                'epochs (in a config, the Runner does)'
+            )
         if end - begin == 1:
-            print_log(f'{type(self).__name__} has a window of one step, so nothing decays; in a '
-                      'training by iterations set by_epoch=False', logger='current',
-                      level=logging.WARNING)
+            print_log(
+                f'{type(self).__name__} has a window of one step, so nothing decays; in a '
+                'training by iterations set by_epoch=False',
+                logger='current',
+                level=logging.WARNING,
+            )
         self.alpha = alpha
         self.beta = beta
         super().__init__(optimizer, param_name, begin=begin, end=end, **kwargs)
 
     @classmethod
-    def build_iter_from_epoch(cls, *args, epoch_length: int, begin: int = 0, end: int = INF,
-                              by_epoch: bool = True, **kwargs) -> 'InverseDecayParamScheduler':
+    def build_iter_from_epoch(
+        cls,
+        *args,
+        epoch_length: int,
+        begin: int = 0,
+        end: int = INF,
+        by_epoch: bool = True,
+        **kwargs,
+    ) -> 'InverseDecayParamScheduler':
         """Build one that steps by iteration from settings in epochs of ``epoch_length``."""
         if end < INF:
             end = int(end * epoch_length)
         return cls(*args, begin=int(begin * epoch_length), end=end, by_epoch=False, **kwargs)
 
-    def _get_value(self) -> List[float]:
+    def _get_value(self) -> list[float]:
         # (1 + alpha p) of the step before over that of this one, both times N.
         n, steps = self.last_step, self.end - self.begin
         factor = 1.0

@@ -1,5 +1,4 @@
 """Watch a representation while it is trained: collapse is reported, not discovered later."""
-from typing import Dict, Optional
 
 import torch
 from mmengine.hooks import Hook
@@ -39,11 +38,13 @@ class RepresentationHook(Hook):
         min_spread: Spread below which a warning is given, from 0 (never) to 1.
     """
 
-    def __init__(self, interval: int = 50, max_instances: int = 1024,
-                 min_spread: float = 0.1) -> None:
+    def __init__(
+        self, interval: int = 50, max_instances: int = 1024, min_spread: float = 0.1
+    ) -> None:
         if not isinstance(interval, int) or interval < 1:
-            raise ValueError(f'interval must be a number of iterations of at least 1, got '
-                             f'{interval!r}')
+            raise ValueError(
+                f'interval must be a number of iterations of at least 1, got {interval!r}'
+            )
         if not isinstance(max_instances, int) or max_instances < 2:
             raise ValueError(f'max_instances must be at least 2, got {max_instances!r}')
         if not 0 <= min_spread <= 1:
@@ -51,23 +52,26 @@ class RepresentationHook(Hook):
         self.interval = interval
         self.max_instances = max_instances
         self.min_spread = min_spread
-        self._model: Optional[nn.Module] = None
+        self._model: nn.Module | None = None
         self._misses = 0
         self._collapsed = 0
 
     def before_train(self, runner) -> None:
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         if not hasattr(model, 'keep_instances'):
-            raise ValueError('RepresentationHook needs a model that keeps the instances of its '
-                             f'loss, such as mmocr_da.SeqCLR, got a {type(model).__name__}; remove '
-                             'the hook')
+            raise ValueError(
+                'RepresentationHook needs a model that keeps the instances of its '
+                f'loss, such as mmocr_da.SeqCLR, got a {type(model).__name__}; remove '
+                'the hook'
+            )
         self._model = model
 
     def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
         self._model.keep_instances = self.every_n_train_iters(runner, self.interval)
 
-    def after_train_iter(self, runner, batch_idx: int, data_batch=None,
-                         outputs: Optional[dict] = None) -> None:
+    def after_train_iter(
+        self, runner, batch_idx: int, data_batch=None, outputs: dict | None = None
+    ) -> None:
         if not self._model.keep_instances:
             return
         za, zb = self._model.latest_instances
@@ -82,16 +86,20 @@ class RepresentationHook(Hook):
             runner.message_hub.update_scalar(f'train/{name}', value)
         self._judge(runner, measured, min(len(za), self.max_instances))
 
-    def _judge(self, runner, measured: Dict[str, float], count: int) -> None:
+    def _judge(self, runner, measured: dict[str, float], count: int) -> None:
         by_chance = count >= MIN_JUDGED and measured['agreement'] * count <= CHANCE_HITS + 0.5
         self._misses = self._misses + 1 if by_chance else 0
         # Not `<`: NaN, of a model that has diverged, is no spread either.
         if not measured['spread'] >= self.min_spread:
-            what = (f'the spread of the instances is {measured["spread"]:.2g}, below '
-                    f'{self.min_spread}: all become the same')
+            what = (
+                f'the spread of the instances is {measured["spread"]:.2g}, below '
+                f'{self.min_spread}: all become the same'
+            )
         elif self._misses >= 2:
-            what = (f'only {measured["agreement"]:.2g} of {count} instances find their other view, '
-                    'as by chance')
+            what = (
+                f'only {measured["agreement"]:.2g} of {count} instances find their other view, '
+                'as by chance'
+            )
         else:
             self._collapsed = 0
             return
@@ -101,7 +109,8 @@ class RepresentationHook(Hook):
                 f'The representation has collapsed at iteration {runner.iter + 1}: {what}. The '
                 'learning rate may be too high (try a tenth, or clip gradients), the temperature '
                 'of the loss too far from 0.1, the augmentation too strong for the views to have '
-                'anything in common, or the projection head too small or missing')
+                'anything in common, or the projection head too small or missing'
+            )
 
 
 def subset(z: Tensor, count: int) -> Tensor:
@@ -116,10 +125,14 @@ def subset(z: Tensor, count: int) -> Tensor:
 
 
 @torch.no_grad()
-def measure(za: Tensor, zb: Tensor) -> Dict[str, Tensor]:
+def measure(za: Tensor, zb: Tensor) -> dict[str, Tensor]:
     """All measures of instances ``(M, D)`` of two views, of any length."""
     za, zb = unit(za), unit(zb)
     both = torch.cat([za, zb])
-    return dict(alignment=alignment(za, zb), uniformity=(uniformity(za) + uniformity(zb)) / 2,
-                spread=spread(both), effective_rank=effective_rank(both),
-                agreement=agreement(za, zb))
+    return dict(
+        alignment=alignment(za, zb),
+        uniformity=(uniformity(za) + uniformity(zb)) / 2,
+        spread=spread(both),
+        effective_rank=effective_rank(both),
+        agreement=agreement(za, zb),
+    )

@@ -1,7 +1,8 @@
 """What a resumed run has to have in common with the run that wrote its checkpoint."""
+
 import ast
 import logging
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.logging import print_log
@@ -12,13 +13,17 @@ from mmocr_da.arguments import some
 from .checkpoint_fit import load_fitting, weights_of
 
 #: Settings whose state is in the checkpoint, which replaces them.
-_IN_CHECKPOINT = ('optim_wrapper.optimizer', 'optim_wrapper.paramwise_cfg',
-                  'optim_wrapper.loss_scale', 'param_scheduler')
+_IN_CHECKPOINT = (
+    'optim_wrapper.optimizer',
+    'optim_wrapper.paramwise_cfg',
+    'optim_wrapper.loss_scale',
+    'param_scheduler',
+)
 #: Settings that a resumed run does not depend on: of speed, and of the first start.
 _WITHOUT_EFFECT = ('num_workers', 'persistent_workers', 'pin_memory', 'prefetch_factor', 'init_cfg')
 _MISSING = object()
 
-Change = Tuple[str, Any, Any]
+Change = tuple[str, Any, Any]
 
 
 def check_resume(model: nn.Module, cfg: Config, checkpoint: dict, path: str) -> None:
@@ -33,31 +38,40 @@ def check_resume(model: nn.Module, cfg: Config, checkpoint: dict, path: str) -> 
     _check_length(checkpoint, cfg, path)
     ignored = [c for c in changes if c[0].startswith(_IN_CHECKPOINT)]
     if ignored:
-        _warn(f'--resume takes the optimizer and its schedules from {path}, so that these changes '
-              f'of the config have NO effect: {_listed(ignored)}. {_go_on(path)}')
-    others = [c for c in changes if c not in ignored
-              and c[0].startswith(('train_dataloader', 'model.', 'optim_wrapper.'))
-              and c[0].split('.')[-1] not in _WITHOUT_EFFECT]
+        _warn(
+            f'--resume takes the optimizer and its schedules from {path}, so that these changes '
+            f'of the config have NO effect: {_listed(ignored)}. {_go_on(path)}'
+        )
+    others = [
+        c
+        for c in changes
+        if c not in ignored
+        and c[0].startswith(('train_dataloader', 'model.', 'optim_wrapper.'))
+        and c[0].split('.')[-1] not in _WITHOUT_EFFECT
+    ]
     if others:
-        _warn('these settings differ from those of the checkpoint, so that the resumed run is '
-              f'not the one that a run without a stop would have been: {_listed(others)}')
+        _warn(
+            'these settings differ from those of the checkpoint, so that the resumed run is '
+            f'not the one that a run without a stop would have been: {_listed(others)}'
+        )
 
 
-def changed_settings(checkpoint: dict, cfg: Config) -> List[Change]:
+def changed_settings(checkpoint: dict, cfg: Config) -> list[Change]:
     """``(setting, value in the checkpoint, value now)`` of all that differ.
 
     The checkpoint's config is the text that MMEngine saves with it; it is read, not run. Without
     one, or if one of them is not text alone, nothing is known to differ.
     """
     try:
-        old, new = (_by_type(read_config(text))
-                    for text in (checkpoint['meta']['cfg'], cfg.pretty_text))
+        old, new = (
+            _by_type(read_config(text)) for text in (checkpoint['meta']['cfg'], cfg.pretty_text)
+        )
     except (AttributeError, KeyError, TypeError, SyntaxError, ValueError):
         return []
     return list(_differences(old, new))
 
 
-def _by_type(settings: Dict[str, Any]) -> Dict[str, Any]:
+def _by_type(settings: dict[str, Any]) -> dict[str, Any]:
     """Objectives in the order of their types, as their order in a config changes nothing."""
     objectives = (settings.get('model') or {}).get('objectives')
     if isinstance(objectives, list):
@@ -65,14 +79,17 @@ def _by_type(settings: Dict[str, Any]) -> Dict[str, Any]:
     return settings
 
 
-def read_config(text: str) -> Dict[str, Any]:
+def read_config(text: str) -> dict[str, Any]:
     """The settings in the text of a config, which is not run: it may come from anywhere.
 
     >>> read_config("model = dict(type='CRNN', layers=[1, -2])")
     {'model': {'type': 'CRNN', 'layers': [1, -2]}}
     """
-    return {node.targets[0].id: _value(node.value) for node in ast.parse(text).body
-            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)}
+    return {
+        node.targets[0].id: _value(node.value)
+        for node in ast.parse(text).body
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+    }
 
 
 def _value(node: ast.expr) -> Any:
@@ -95,8 +112,11 @@ def _value(node: ast.expr) -> Any:
 def _differences(old: Any, new: Any, name: str = ''):
     if isinstance(old, dict) and isinstance(new, dict):
         for key in {**old, **new}:
-            yield from _differences(old.get(key, _MISSING), new.get(key, _MISSING),
-                                    f'{name}.{key}' if name else str(key))
+            yield from _differences(
+                old.get(key, _MISSING),
+                new.get(key, _MISSING),
+                f'{name}.{key}' if name else str(key),
+            )
     elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         for i, pair in enumerate(zip(old, new)):
             yield from _differences(*pair, f'{name}[{i}]')
@@ -104,26 +124,37 @@ def _differences(old: Any, new: Any, name: str = ''):
         yield name, old, new
 
 
-def _check_model(model: nn.Module, checkpoint: dict, path: str, changes: List[Change]) -> None:
+def _check_model(model: nn.Module, checkpoint: dict, path: str, changes: list[Change]) -> None:
     fit = load_fitting(model, weights_of(checkpoint))
     if not any(fit):
         return
     new = [key for key in fit.lacking if key not in fit.misfits]
-    differences = [f'{what} {some(keys)}' for what, keys in (
-        ('new here:', new), ('only in the checkpoint:', fit.unused),
-        ('of another shape:', fit.misfits)) if keys]
+    differences = [
+        f'{what} {some(keys)}'
+        for what, keys in (
+            ('new here:', new),
+            ('only in the checkpoint:', fit.unused),
+            ('of another shape:', fit.misfits),
+        )
+        if keys
+    ]
     of_model = [change for change in changes if change[0].startswith('model')]
     settings = f'. Changed settings: {_listed(of_model)}' if of_model else ''
-    raise ValueError(f'--resume needs the model that was trained, got {path!r} of another: '
-                     f'{"; ".join(differences)}{settings}. {_go_on(path)}')
+    raise ValueError(
+        f'--resume needs the model that was trained, got {path!r} of another: '
+        f'{"; ".join(differences)}{settings}. {_go_on(path)}'
+    )
 
 
-def _check_optimizer(changes: List[Change], path: str) -> None:
-    changed = [c for c in changes if c[0] in ('optim_wrapper.optimizer.type',
-                                              'optim_wrapper.constructor')]
+def _check_optimizer(changes: list[Change], path: str) -> None:
+    changed = [
+        c for c in changes if c[0] in ('optim_wrapper.optimizer.type', 'optim_wrapper.constructor')
+    ]
     if changed:
-        raise ValueError(f'--resume needs the optimizer that was trained with, got {path!r} of '
-                         f'another: {_listed(changed)}. {_go_on(path)}')
+        raise ValueError(
+            f'--resume needs the optimizer that was trained with, got {path!r} of '
+            f'another: {_listed(changed)}. {_go_on(path)}'
+        )
 
 
 def _check_length(checkpoint: dict, cfg: Config, path: str) -> None:
@@ -133,23 +164,30 @@ def _check_length(checkpoint: dict, cfg: Config, path: str) -> None:
         if not isinstance(end, int) or not isinstance(done, int):
             continue
         if done == end:
-            _warn(f'Nothing to do: {path} was trained for {done} {unit}s, and '
-                  f'train_cfg.max_{unit}s is {end}. Raise it to train on')
+            _warn(
+                f'Nothing to do: {path} was trained for {done} {unit}s, and '
+                f'train_cfg.max_{unit}s is {end}. Raise it to train on'
+            )
         if done > end:
-            raise ValueError(f'train_cfg.max_{unit}s must be at least the {done} {unit}s that '
-                             f'{path!r} was trained for, got {end}: there is nothing to do. Raise '
-                             'it, or test the checkpoint')
+            raise ValueError(
+                f'train_cfg.max_{unit}s must be at least the {done} {unit}s that '
+                f'{path!r} was trained for, got {end}: there is nothing to do. Raise '
+                'it, or test the checkpoint'
+            )
 
 
-def parameters_by_group(optimizer, model: nn.Module) -> List[List[str]]:
+def parameters_by_group(optimizer, model: nn.Module) -> list[list[str]]:
     """Names of the parameters in each group of an optimizer, in its order."""
     names = {parameter: name for name, parameter in model.named_parameters()}
-    return [[names.get(parameter, '?') for parameter in group['params']]
-            for group in optimizer.param_groups]
+    return [
+        [names.get(parameter, '?') for parameter in group['params']]
+        for group in optimizer.param_groups
+    ]
 
 
-def align_optimizer(state: dict, saved: Optional[List[List[str]]], groups: List[List[str]],
-                    path: str) -> None:
+def align_optimizer(
+    state: dict, saved: list[list[str]] | None, groups: list[list[str]], path: str
+) -> None:
     """Bring the state of an optimizer into the order of the parameters here, by their names.
 
     An optimizer knows its parameters by their place; a model may list the same ones in another
@@ -166,27 +204,38 @@ def align_optimizer(state: dict, saved: Optional[List[List[str]]], groups: List[
     if saved is None or [sorted(group) for group in saved] != [sorted(group) for group in groups]:
         there = {name for group in saved or () for name in group}
         here = {name for group in groups for name in group}
-        names = (f'; new here: {some(sorted(here - there))}; only in the checkpoint: '
-                 f'{some(sorted(there - here))}' if saved else '')
+        names = (
+            f'; new here: {some(sorted(here - there))}; only in the checkpoint: '
+            f'{some(sorted(there - here))}'
+            if saved
+            else ''
+        )
         raise ValueError(
             f'--resume needs an optimizer of the same parameters, got {path!r} with groups of '
             f'{counts} parameters against {[len(group) for group in groups]} here{names}. '
-            f'{_go_on(path)}')
-    place = {name: i for group, entry in zip(saved, state['param_groups'])
-             for name, i in zip(group, entry['params'])}
-    new_place = {place[name]: i for i, name in enumerate(name for group in groups
-                                                         for name in group)}
+            f'{_go_on(path)}'
+        )
+    place = {
+        name: i
+        for group, entry in zip(saved, state['param_groups'])
+        for name, i in zip(group, entry['params'])
+    }
+    new_place = {
+        place[name]: i for i, name in enumerate(name for group in groups for name in group)
+    }
     state['state'] = {new_place[i]: value for i, value in state['state'].items()}
     for entry, group in zip(state['param_groups'], groups):
         entry['params'] = [new_place[place[name]] for name in group]
 
 
 def _go_on(path: str) -> str:
-    return (f'To go on from its weights with the config as it is now, set load_from={path!r} and '
-            'leave --resume out: optimizer and iteration start again')
+    return (
+        f'To go on from its weights with the config as it is now, set load_from={path!r} and '
+        'leave --resume out: optimizer and iteration start again'
+    )
 
 
-def _listed(changes: List[Change]) -> str:
+def _listed(changes: list[Change]) -> str:
     return some([f'{name}: {_shown(old)} -> {_shown(new)}' for name, old, new in changes], 8)
 
 

@@ -3,6 +3,7 @@
 The progress comes from the iteration that MMEngine checkpoints, so a resumed run continues where
 it stopped.
 """
+
 import math
 
 from mmengine.logging import MessageHub
@@ -65,5 +66,6 @@ def current_iteration():
         raise RuntimeError(
             'a schedule or an alternation that follows the progress of training needs a running '
             "MMEngine Runner (its RuntimeInfoHook sets 'iter' and 'max_iters'); outside of one use "
-            "schedule='constant', or set both in MMEngine's MessageHub")
+            "schedule='constant', or set both in MMEngine's MessageHub"
+        )
     return iteration, total

@@ -1,6 +1,7 @@
 """Settings that cannot work, or do nothing, are named before training starts."""
+
 import copy
-from typing import Dict, Iterator, Optional, Tuple
+from collections.abc import Iterator
 
 import numpy as np
 from mmengine.evaluator import BaseMetric, Evaluator
@@ -10,9 +11,9 @@ from mmengine.runner import IterBasedTrainLoop
 from mmocr_da.datasets.two_domain_dataset import check_sampler
 from mmocr_da.registry import HOOKS
 
-Directions = Dict[str, Optional[str]]
+Directions = dict[str, str | None]
 
-_SQUARE = np.array([0., 0., 9., 0., 9., 9., 0., 9.])
+_SQUARE = np.array([0.0, 0.0, 9.0, 0.0, 9.0, 9.0, 0.0, 9.0])
 
 
 @HOOKS.register_module()
@@ -39,14 +40,19 @@ class SettingsHook(Hook):
                 runner.logger.warning(
                     'CheckpointHook counts epochs and the training loop iterations: no checkpoint '
                     'is written before the end. Set default_hooks.checkpoint=dict(by_epoch=False, '
-                    'interval=...)')
+                    'interval=...)'
+                )
             # At the end of an epoch it logs in any case.
-            if isinstance(hook, LoggerHook) and runner.max_iters > 0 and runner.max_iters < min(
-                    hook.interval, len(runner.train_dataloader)):
+            if (
+                isinstance(hook, LoggerHook)
+                and runner.max_iters > 0
+                and runner.max_iters < min(hook.interval, len(runner.train_dataloader))
+            ):
                 runner.logger.warning(
                     f'LoggerHook logs every {hook.interval} iterations and the training ends after '
                     f'{runner.max_iters}: nothing of it is logged. Lower '
-                    'default_hooks.logger.interval')
+                    'default_hooks.logger.interval'
+                )
 
     @staticmethod
     def _check_schedules(runner, by_iter: bool) -> None:
@@ -58,12 +64,14 @@ class SettingsHook(Hook):
                 raise ValueError(
                     f'param_scheduler must count iterations in a {type(runner.train_loop).__name__}'
                     f', got {name} with by_epoch=True, which would never take a step; set by_epoch='
-                    'False and its milestones in iterations, or param_scheduler=[]')
+                    'False and its milestones in iterations, or param_scheduler=[]'
+                )
             total = runner.max_epochs if scheduler.by_epoch else runner.max_iters
             if getattr(scheduler, 'begin', 0) >= total > 0:
                 runner.logger.warning(
                     f'{name} begins at {scheduler.begin} and the training ends at {total}: it has '
-                    'no effect')
+                    'no effect'
+                )
 
     @staticmethod
     def _check_watched(runner, end: int, unit: str) -> None:
@@ -72,25 +80,29 @@ class SettingsHook(Hook):
             if watched:
                 raise ValueError(
                     f'{watched[0][0]} needs a validation, got a config without one; add '
-                    'val_dataloader, val_evaluator and val_cfg, or remove it')
+                    'val_dataloader, val_evaluator and val_cfg, or remove it'
+                )
             return
         if runner.val_begin > end:
-            message = (f'val_begin={runner.val_begin} is after the end of the training, {end} '
-                       f'{unit}: it is never validated')
+            message = (
+                f'val_begin={runner.val_begin} is after the end of the training, {end} '
+                f'{unit}: it is never validated'
+            )
             if watched:
                 raise ValueError(f'{message}, which {watched[0][0]} needs; lower val_begin')
             runner.logger.warning(message)
         elif watched and runner.val_interval > end:
             runner.logger.warning(
                 f'val_interval={runner.val_interval} is more than the {end} {unit} of the training:'
-                f' the only validation is at the end, and {watched[0][0]} has no choice')
+                f' the only validation is at the end, and {watched[0][0]} has no choice'
+            )
         known = metrics_of(runner.val_loop.evaluator) if watched else None
         for name, key, rule in watched:
             if known is not None:
                 _check_key(name, key, rule, known)
 
 
-def _watched(runner) -> Iterator[Tuple[str, str, Optional[str]]]:
+def _watched(runner) -> Iterator[tuple[str, str, str | None]]:
     """``(setting, metric, rule)`` of all hooks that wait for a metric."""
     for hook in runner.hooks:
         if isinstance(hook, CheckpointHook) and hook.save_best is not None:
@@ -100,24 +112,30 @@ def _watched(runner) -> Iterator[Tuple[str, str, Optional[str]]]:
             yield f'EarlyStoppingHook(monitor={hook.monitor!r})', hook.monitor, hook.rule
 
 
-def _check_key(name: str, key: str, rule: Optional[str], known: Directions) -> None:
+def _check_key(name: str, key: str, rule: str | None, known: Directions) -> None:
     if key == 'auto':
         key = next(iter(known))
         if rule is None:
             try:
                 rule = CheckpointHook(save_best=key).rules[0]
             except ValueError:
-                raise ValueError(f'{name} means {key!r}, and rule must say whether more is better, '
-                                 f'got None; set rule={known[key] or "greater"!r}') from None
+                raise ValueError(
+                    f'{name} means {key!r}, and rule must say whether more is better, '
+                    f'got None; set rule={known[key] or "greater"!r}'
+                ) from None
     if key not in known:
-        raise ValueError(f'{name} must be a metric of the validation, got one that val_evaluator '
-                         f'does not give; it gives {", ".join(known)}')
+        raise ValueError(
+            f'{name} must be a metric of the validation, got one that val_evaluator '
+            f'does not give; it gives {", ".join(known)}'
+        )
     if known[key] not in (None, rule):
-        raise ValueError(f'{name} must keep the better checkpoint, got rule={rule!r}, under which '
-                         f'the worst one of {key} is kept; set rule={known[key]!r}')
+        raise ValueError(
+            f'{name} must keep the better checkpoint, got rule={rule!r}, under which '
+            f'the worst one of {key} is kept; set rule={known[key]!r}'
+        )
 
 
-def metrics_of(evaluator: Evaluator) -> Optional[Directions]:
+def metrics_of(evaluator: Evaluator) -> Directions | None:
     """Metrics that an evaluator gives, and whether ``'greater'`` or ``'less'`` is better.
 
     None if it has a metric that is neither of MMOCR nor of this package, or that cannot be tried.
@@ -127,13 +145,13 @@ def metrics_of(evaluator: Evaluator) -> Optional[Directions]:
         directions = _directions(metric)
         if directions is None:
             return None
-        for dataset in getattr(evaluator, 'dataset_prefixes', None) or ('', ):
+        for dataset in getattr(evaluator, 'dataset_prefixes', None) or ('',):
             prefix = [part for part in (dataset, metric.prefix) if part]
             found.update({'/'.join([*prefix, key]): better for key, better in directions.items()})
     return found
 
 
-def _directions(metric: BaseMetric) -> Optional[Directions]:
+def _directions(metric: BaseMetric) -> Directions | None:
     if type(metric).__module__.split('.')[0] not in ('mmocr', 'mmocr_da'):
         return None
     try:
@@ -141,18 +159,23 @@ def _directions(metric: BaseMetric) -> Optional[Directions]:
     # What it needs may be anything: then nothing is known of it.
     except Exception:
         return None
-    return {key: None if right[key] == wrong[key] else
-            'greater' if right[key] > wrong[key] else 'less' for key in right}
+    return {
+        key: None if right[key] == wrong[key] else 'greater' if right[key] > wrong[key] else 'less'
+        for key in right
+    }
 
 
-def _tried(metric: BaseMetric, correct: bool) -> Dict[str, float]:
+def _tried(metric: BaseMetric, correct: bool) -> dict[str, float]:
     """What a metric gives for one image."""
     metric = copy.copy(metric)
     metric.results = []
     boxes = dict(polygons=[_SQUARE + (0 if correct else 99)], scores=np.ones(1))
     sample = dict(
-        gt_text=dict(item='ab'), gt_instances=dict(polygons=[_SQUARE], ignored=np.array([False])),
-        pred_instances=boxes, img_path='')
+        gt_text=dict(item='ab'),
+        gt_instances=dict(polygons=[_SQUARE], ignored=np.array([False])),
+        pred_instances=boxes,
+        img_path='',
+    )
     for field in ('pred_text', getattr(metric, 'prediction', 'pred_text')):
         sample[field] = dict(item='ab' if correct else 'xyz')
     metric.process({}, [sample])

@@ -1,5 +1,6 @@
 """Hooks of a learned surrogate: write it to a file of its own, see that it serves its metric."""
-from typing import TYPE_CHECKING, List, Optional, Tuple
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,15 +16,18 @@ if TYPE_CHECKING:
     from mmocr_da.models.surrogates import LearnedSurrogate
 
 
-def find_surrogate(model: nn.Module) -> Tuple[str, 'LearnedSurrogate']:
+def find_surrogate(model: nn.Module) -> tuple[str, 'LearnedSurrogate']:
     """The learned surrogate in a model, and its name there."""
     # Models follow schedules of the engine, so this package cannot wait for them to be imported.
     from mmocr_da.models.surrogates import LearnedSurrogate
+
     found = [(name, m) for name, m in model.named_modules() if isinstance(m, LearnedSurrogate)]
     if len(found) != 1:
-        raise ValueError('a model with one learned surrogate is needed, such as an '
-                         'AdaptiveRecognizer with objectives=[dict(type="mmocr_da.LSEDLoss")], got '
-                         f'a {type(model).__name__} with {len(found)}; remove the hook')
+        raise ValueError(
+            'a model with one learned surrogate is needed, such as an '
+            'AdaptiveRecognizer with objectives=[dict(type="mmocr_da.LSEDLoss")], got '
+            f'a {type(model).__name__} with {len(found)}; remove the hook'
+        )
     return found[0]
 
 
@@ -42,14 +46,14 @@ class SurrogateExportHook(PartExportHook):
     def find_part(self, model: nn.Module) -> None:
         self._name, self._surrogate = find_surrogate(model)
 
-    def inputs(self) -> List[str]:
+    def inputs(self) -> list[str]:
         return [self._surrogate.checkpoint]
 
-    def key_of(self, key: str) -> Optional[str]:
+    def key_of(self, key: str) -> str | None:
         if key == self._name:
             return ''
         prefix = f'{self._name}.'
-        return key[len(prefix):] if key.startswith(prefix) else None
+        return key[len(prefix) :] if key.startswith(prefix) else None
 
     def meta(self) -> dict:
         return dict(surrogate=self._surrogate.spec)
@@ -71,21 +75,25 @@ class SurrogateWatchHook(Hook):
         if not isinstance(window, int) or window < 2:
             raise ValueError(f'window must be a number of steps of at least 2, got {window!r}')
         self.window = window
-        self._steps: List[Tensor] = []
-        self._before: Optional[np.ndarray] = None
+        self._steps: list[Tensor] = []
+        self._before: np.ndarray | None = None
 
     def before_train(self, runner) -> None:
         _, self._surrogate = find_surrogate(unwrapped(runner.model))
         # A step trains either the surrogate or the model. A gradient of 0 instead of none would
         # let an optimizer with momentum move the other one.
-        if (is_model_wrapper(runner.model)
-                and not getattr(runner.model, 'find_unused_parameters', True)):
-            raise ValueError('in several processes a learned surrogate needs '
-                             'find_unused_parameters = True in the config, got False: an iteration '
-                             'trains either the surrogate or the model')
+        if is_model_wrapper(runner.model) and not getattr(
+            runner.model, 'find_unused_parameters', True
+        ):
+            raise ValueError(
+                'in several processes a learned surrogate needs '
+                'find_unused_parameters = True in the config, got False: an iteration '
+                'trains either the surrogate or the model'
+            )
 
-    def after_train_iter(self, runner, batch_idx: int, data_batch=None,
-                         outputs: Optional[dict] = None) -> None:
+    def after_train_iter(
+        self, runner, batch_idx: int, data_batch=None, outputs: dict | None = None
+    ) -> None:
         latest, self._surrogate.latest = self._surrogate.latest, None
         if latest is None:
             return
@@ -106,4 +114,5 @@ class SurrogateWatchHook(Hook):
                 f'{now[:, 0].mean():.4g}, while the true metric rose from '
                 f'{before[:, 1].mean():.4g} to {now[:, 1].mean():.4g}. Give the surrogate more '
                 "steps (surrogate_steps, warmup), learn it from source='local-global', or lower "
-                'the learning rate of the model')
+                'the learning rate of the model'
+            )

@@ -1,4 +1,5 @@
 """What MMEngine writes over in a work directory, told before it does."""
+
 import ast
 import os.path as osp
 import re
@@ -14,15 +15,24 @@ def check_work_dir(cfg: Config, training: bool) -> None:
     """
     dumped = osp.join(cfg.work_dir, osp.basename(cfg.filename or ''))
     if osp.isfile(dumped) and not _is_dump(dumped):
-        raise ValueError(f'{dumped} is no config that a run has dumped, and this one would write '
-                         'over it; use another work directory (--work-dir), nothing was touched')
+        raise ValueError(
+            f'{dumped} is no config that a run has dumped, and this one would write '
+            'over it; use another work directory (--work-dir), nothing was touched'
+        )
     start = cfg.get('load_from')
-    if (training and start and not cfg.get('resume') and re.search(r'(iter|epoch)_\d+\.pth$', start)
-            and osp.isfile(start)
-            and osp.realpath(osp.dirname(start)) == osp.realpath(cfg.work_dir)):
-        raise ValueError(f'load_from is a checkpoint in the work directory of this run, {start!r}, '
-                         'which the run would write over when it gets there; use another one '
-                         '(--work-dir), or continue that training by --resume')
+    if (
+        training
+        and start
+        and not cfg.get('resume')
+        and re.search(r'(iter|epoch)_\d+\.pth$', start)
+        and osp.isfile(start)
+        and osp.realpath(osp.dirname(start)) == osp.realpath(cfg.work_dir)
+    ):
+        raise ValueError(
+            f'load_from is a checkpoint in the work directory of this run, {start!r}, '
+            'which the run would write over when it gets there; use another one '
+            '(--work-dir), or continue that training by --resume'
+        )
 
 
 def _is_dump(path: str) -> bool:

@@ -4,9 +4,10 @@ Every function takes ``predictions`` and ``references``, two lists of N strings 
 is the reading and the truth of image ``i``, and returns one number. Strings are compared as they
 are: :func:`normalize` is the one place where letter case and symbols are dropped.
 """
+
 import unicodedata
-from functools import lru_cache
-from typing import List, Optional, Sequence, Tuple
+from collections.abc import Sequence
+from functools import cache
 
 import editdistance
 
@@ -15,8 +16,12 @@ UNICODE_FORMS = ('NFC', 'NFD', 'NFKC', 'NFKD')
 KEPT_CATEGORIES = 'LMN'
 
 
-def normalize(text: str, ignore_case: bool = False, ignore_symbols: bool = False,
-              unicode_form: Optional[str] = None) -> str:
+def normalize(
+    text: str,
+    ignore_case: bool = False,
+    ignore_symbols: bool = False,
+    unicode_form: str | None = None,
+) -> str:
     """Drop from ``text`` what a comparison should not see.
 
     ``ignore_symbols`` keeps the letters, digits and marks of every script. On texts of the letters
@@ -33,7 +38,7 @@ def normalize(text: str, ignore_case: bool = False, ignore_symbols: bool = False
     return ''.join(filter(_is_kept, text)) if ignore_symbols else text
 
 
-@lru_cache(maxsize=None)
+@cache
 def _is_kept(char: str) -> bool:
     # '^' as MMOCR, whose pattern '[^A-Z^a-z^0-9^...]' has it by accident: numbers that stand
     # beside MMOCR's must be equal.
@@ -110,16 +115,21 @@ def normalized_edit_distance(predictions: Sequence[str], references: Sequence[st
     return 1 - sum(distances) / len(pairs)
 
 
-def _pairs(predictions: Sequence[str], references: Sequence[str]) -> List[Tuple[str, str]]:
+def _pairs(predictions: Sequence[str], references: Sequence[str]) -> list[tuple[str, str]]:
     for name, texts in (('predictions', predictions), ('references', references)):
         # A lone string is a sequence of characters: it would be scored letter by letter.
         if isinstance(texts, str):
-            raise ValueError(f'{name} must be a list of strings, got the string {texts!r}; '
-                             f'put it into a list')
+            raise ValueError(
+                f'{name} must be a list of strings, got the string {texts!r}; put it into a list'
+            )
     if len(predictions) != len(references):
-        raise ValueError(f'predictions needs one string per reference, got {len(predictions)} '
-                         f'predictions for {len(references)} references')
+        raise ValueError(
+            f'predictions needs one string per reference, got {len(predictions)} '
+            f'predictions for {len(references)} references'
+        )
     if not references:
-        raise ValueError('references must hold at least one string, got an empty list; '
-                         'a rate over nothing is not defined')
+        raise ValueError(
+            'references must hold at least one string, got an empty list; '
+            'a rate over nothing is not defined'
+        )
     return list(zip(predictions, references))

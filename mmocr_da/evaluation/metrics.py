@@ -1,6 +1,7 @@
 """One metric with every number of the text recognition papers, and a dump of all readings."""
+
 import logging
-from typing import Dict, List, Optional, Sequence, Tuple
+from collections.abc import Sequence
 
 from mmengine.evaluator import BaseMetric, DumpResults
 from mmengine.fileio import dump
@@ -50,21 +51,25 @@ class TextErrorMetric(BaseMetric):
     ``prediction='pred_text_source', prefix='C_s'`` puts that of SymNet's C^s beside it.
     """
 
-    default_prefix: Optional[str] = 'recog'
+    default_prefix: str | None = 'recog'
 
-    def __init__(self,
-                 ignore_case: bool = False,
-                 ignore_symbols: bool = False,
-                 unicode_form: Optional[str] = None,
-                 prediction: str = 'pred_text',
-                 collect_device: str = 'cpu',
-                 prefix: Optional[str] = None) -> None:
+    def __init__(
+        self,
+        ignore_case: bool = False,
+        ignore_symbols: bool = False,
+        unicode_form: str | None = None,
+        prediction: str = 'pred_text',
+        collect_device: str = 'cpu',
+        prefix: str | None = None,
+    ) -> None:
         super().__init__(collect_device, prefix)
         self.ignore_case = ignore_case
         self.ignore_symbols = ignore_symbols
         if unicode_form not in (None, *UNICODE_FORMS):
-            raise ValueError(f'unicode_form must be one of {", ".join(UNICODE_FORMS)} or None, got '
-                             f'{unicode_form!r}')
+            raise ValueError(
+                f'unicode_form must be one of {", ".join(UNICODE_FORMS)} or None, got '
+                f'{unicode_form!r}'
+            )
         self.unicode_form = unicode_form
         self._warned = set()
         self.prediction = prediction
@@ -81,27 +86,32 @@ class TextErrorMetric(BaseMetric):
                     f'{type(self).__name__} needs data samples with gt_text.item, got none for '
                     f'{sample.get("img_path", "an image")}; evaluate on a labelled dataset whose '
                     'pipeline has `LoadOCRAnnotations(with_text=True)`, or remove the dataset from '
-                    'the val/test dataloader')
+                    'the val/test dataloader'
+                )
             reading = sample.get(self.prediction)
             if reading is None:
                 raise ValueError(
                     f'{type(self).__name__}(prediction={self.prediction!r}) got data samples '
-                    'without this field: the model does not write it')
+                    'without this field: the model does not write it'
+                )
             self.results.append((reading.get('item'), truth))
 
-    def compute_metrics(self, results: List[Tuple[str, str]]) -> Dict[str, float]:
+    def compute_metrics(self, results: list[tuple[str, str]]) -> dict[str, float]:
         """Compute all metrics from ``(reading, truth)`` pairs."""
         # `UnlabelledDataset` carries empty texts, so that MMOCR's pipelines run on it.
         if results and not any(truth for _, truth in results):
             raise ValueError(
                 f'{type(self).__name__} needs texts to compare with, got only empty ones for all '
-                f'{len(results)} images; evaluate on a labelled dataset')
+                f'{len(results)} images; evaluate on a labelled dataset'
+            )
 
         self._warn(results)
 
-        def columns(**options) -> Tuple[List[str], List[str]]:
-            return tuple([normalize(pair[i], unicode_form=self.unicode_form, **options)
-                          for pair in results] for i in (0, 1))
+        def columns(**options) -> tuple[list[str], list[str]]:
+            return tuple(
+                [normalize(pair[i], unicode_form=self.unicode_form, **options) for pair in results]
+                for i in (0, 1)
+            )
 
         texts = columns(ignore_case=self.ignore_case, ignore_symbols=self.ignore_symbols)
         return dict(
@@ -114,23 +124,38 @@ class TextErrorMetric(BaseMetric):
             word_acc=word_accuracy(*columns()),
             word_acc_ignore_case=word_accuracy(*columns(ignore_case=True)),
             word_acc_ignore_case_symbol=word_accuracy(
-                *columns(ignore_case=True, ignore_symbols=True)))
+                *columns(ignore_case=True, ignore_symbols=True)
+            ),
+        )
 
-    def _warn(self, results: List[Tuple[str, str]]) -> None:
+    def _warn(self, results: list[tuple[str, str]]) -> None:
         """Say, once, which comparisons are not what they seem."""
-        symbols = [truth for _, truth in results
-                   if truth and not normalize(truth, ignore_symbols=True)]
+        symbols = [
+            truth for _, truth in results if truth and not normalize(truth, ignore_symbols=True)
+        ]
         form = self.unicode_form
-        other_form = [truth for reading, truth in results if form is None and reading != truth
-                      and normalize(reading, unicode_form='NFC') == normalize(
-                          truth, unicode_form='NFC')]
+        other_form = [
+            truth
+            for reading, truth in results
+            if form is None
+            and reading != truth
+            and normalize(reading, unicode_form='NFC') == normalize(truth, unicode_form='NFC')
+        ]
         for texts, fact in (
-                (symbols, 'are of symbols only and empty where symbols are ignored: there any '
-                 'prediction of symbols only is right'),
-                (other_form, 'differ from the prediction in their Unicode form only and count as '
-                 "errors: set unicode_form='NFC' of TextErrorMetric")):
-            message = (f'{len(texts)} of {len(results)} ground truths {fact}; for example '
-                       f'{texts[:5]}')
+            (
+                symbols,
+                'are of symbols only and empty where symbols are ignored: there any '
+                'prediction of symbols only is right',
+            ),
+            (
+                other_form,
+                'differ from the prediction in their Unicode form only and count as '
+                "errors: set unicode_form='NFC' of TextErrorMetric",
+            ),
+        ):
+            message = (
+                f'{len(texts)} of {len(results)} ground truths {fact}; for example {texts[:5]}'
+            )
             if texts and message not in self._warned:
                 self._warned.add(message)
                 print_log(message, logger='current', level=logging.WARNING)

@@ -4,6 +4,7 @@ Instances are ``(M, D)`` tensors with rows of length 1, see :func:`unit`; row ``
 of ``zb`` are two views of the same. Every function computes in float32 where the tensors are and
 returns a scalar tensor, NaN where the instances are too few to tell.
 """
+
 import math
 
 import torch
@@ -61,7 +62,7 @@ def spread(z: Tensor) -> Tensor:
     """
     if len(z) < 2:
         return z.new_full((), math.nan, dtype=torch.float32)
-    return z.float().std(0, correction=0).mean() * z.size(1)**0.5
+    return z.float().std(0, correction=0).mean() * z.size(1) ** 0.5
 
 
 def effective_rank(z: Tensor) -> Tensor:

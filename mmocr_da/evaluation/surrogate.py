@@ -1,11 +1,12 @@
 """How well a learned surrogate stands for its metric: lists of estimates and values in."""
-from typing import Dict, Optional, Sequence
+
+from collections.abc import Sequence
 
 import numpy as np
 from scipy.stats import spearmanr
 
 
-def rank_correlation(estimates: Sequence[float], values: Sequence[float]) -> Optional[float]:
+def rank_correlation(estimates: Sequence[float], values: Sequence[float]) -> float | None:
     """Spearman's: 1 if estimates are in the order of the values; None if either never differs.
 
     >>> rank_correlation([0.1, 0.9, 2.5], [0, 1, 2])
@@ -25,8 +26,9 @@ def approximation_error(estimates: Sequence[float], values: Sequence[float]) -> 
     return round(float(np.abs(np.subtract(estimates, values)).mean()), 12)
 
 
-def error_by_value(estimates: Sequence[float], values: Sequence[float], step: float = 0
-                   ) -> Dict[float, float]:
+def error_by_value(
+    estimates: Sequence[float], values: Sequence[float], step: float = 0
+) -> dict[float, float]:
     """:func:`approximation_error` of the pairs at each value, or up to half a ``step`` from it.
 
     >>> error_by_value([0.1, 0.5, 0.9], [0, 1, 1])
@@ -34,5 +36,7 @@ def error_by_value(estimates: Sequence[float], values: Sequence[float], step: fl
     """
     estimates, values = np.asarray(estimates), np.asarray(values)
     at = (np.rint(values / step) * step).round(6) if step else values
-    return {value.item(): approximation_error(estimates[at == value], values[at == value])
-            for value in np.unique(at)}
+    return {
+        value.item(): approximation_error(estimates[at == value], values[at == value])
+        for value in np.unique(at)
+    }

@@ -1,4 +1,5 @@
 """Models: everything that is trained, and the losses it is trained by."""
+
 from .alignment import *  # noqa: F401,F403
 from .backbones import *  # noqa: F401,F403
 from .contrastive import *  # noqa: F401,F403

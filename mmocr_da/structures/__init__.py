@@ -1,9 +1,16 @@
 """Annotations as data: polygons go in, boxes that transforms and heads understand come out."""
+
 from .geometry import corners_of, polygons_to_rotated, regularize, turn
 from .overlaps import may_overlap, rotated_iou, rotated_overlaps
 from .rotated_boxes import RotatedBoxes
 
 __all__ = [
-    'RotatedBoxes', 'corners_of', 'may_overlap', 'polygons_to_rotated', 'regularize',
-    'rotated_iou', 'rotated_overlaps', 'turn'
+    'RotatedBoxes',
+    'corners_of',
+    'may_overlap',
+    'polygons_to_rotated',
+    'regularize',
+    'rotated_iou',
+    'rotated_overlaps',
+    'turn',
 ]

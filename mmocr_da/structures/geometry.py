@@ -4,8 +4,9 @@ One convention, everywhere in this package (``le90``): a box is ``(cx, cy, w, h,
 its long side, ``angle`` that of the long side in radians, in ``[-pi/2, pi/2)``, clockwise as one
 sees it (x to the right, y down). It is that of MMCV's rotated operators with ``clockwise=True``.
 """
+
 import math
-from typing import Sequence
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -47,8 +48,15 @@ def corners_of(boxes: Tensor) -> Tensor:
     cos, sin = angle.cos(), angle.sin()
     along = torch.cat([w / 2 * cos, w / 2 * sin], -1)
     across = torch.cat([-h / 2 * sin, h / 2 * cos], -1)
-    return torch.stack([centre - along - across, centre + along - across,
-                        centre + along + across, centre - along + across], -2)
+    return torch.stack(
+        [
+            centre - along - across,
+            centre + along - across,
+            centre + along + across,
+            centre - along + across,
+        ],
+        -2,
+    )
 
 
 def surrounding(boxes: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """How much rotated boxes overlap: exactly, with a gradient, on every device."""
-from typing import Dict, Iterator, Tuple
+
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -29,7 +30,7 @@ def rotated_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
     return (inside / (area1 + area2 - inside).clamp(min=1e-12)).to(boxes1.dtype)
 
 
-def shared_area(boxes1: Tensor, boxes2: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+def shared_area(boxes1: Tensor, boxes2: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Areas of the intersection and of both boxes, ``(N, 5), (N, 5) -> 3 x (N,)``.
 
     By Green's theorem the area of the intersection is an integral along its boundary, which is what
@@ -42,8 +43,10 @@ def shared_area(boxes1: Tensor, boxes2: Tensor) -> Tuple[Tensor, Tensor, Tensor]
     # Both around the centre of the second: then there is no small number but the slack.
     centre = boxes2[:, :2].detach()
     unit = boxes2[:, 2:4].detach().amax(1).clamp(min=tiny)[:, None]
-    boxes1, boxes2 = (torch.cat([(b[:, :2] - centre) / unit, (b[:, 2:4] / unit).clamp(min=0),
-                                 b[:, 4:]], 1) for b in (boxes1, boxes2))
+    boxes1, boxes2 = (
+        torch.cat([(b[:, :2] - centre) / unit, (b[:, 2:4] / unit).clamp(min=0), b[:, 4:]], 1)
+        for b in (boxes1, boxes2)
+    )
     a, b = corners_of(boxes1), corners_of(boxes2)
     inside = (_clipped(a, b, SLACK) + _clipped(b, a, -SLACK)).clamp(min=0)
     area1, area2 = boxes1[:, 2:4].prod(1), boxes2[:, 2:4].prod(1)
@@ -58,9 +61,9 @@ def _clipped(a: Tensor, b: Tensor, slack: float) -> Tensor:
     inside = _cross(side, start - b[:, None]) + slack * side.norm(dim=-1)
     change = _cross(side, edge)
     crosses = change.abs() > 1e-14
-    at = -inside / torch.where(crosses, change, 1.)
-    enters = torch.where(crosses & (change > 0), at, 0.).amax(-1).clamp(0, 1)
-    leaves = torch.where(crosses & (change < 0), at, 1.).amin(-1).clamp(0, 1)
+    at = -inside / torch.where(crosses, change, 1.0)
+    enters = torch.where(crosses & (change > 0), at, 0.0).amax(-1).clamp(0, 1)
+    leaves = torch.where(crosses & (change < 0), at, 1.0).amin(-1).clamp(0, 1)
     outside = (~crosses & (inside < 0)).any(-1)
     share = (leaves - enters).clamp(min=0).masked_fill(outside, 0)
     return (share * _cross(start, edge)[..., 0]).sum(-1) / 2
@@ -70,8 +73,9 @@ def _cross(u: Tensor, v: Tensor) -> Tensor:
     return u[..., 0] * v[..., 1] - u[..., 1] * v[..., 0]
 
 
-def rotated_overlaps(boxes1: Tensor, boxes2: Tensor, mode: str = 'iou',
-                     is_aligned: bool = False) -> Tensor:
+def rotated_overlaps(
+    boxes1: Tensor, boxes2: Tensor, mode: str = 'iou', is_aligned: bool = False
+) -> Tensor:
     """Overlaps of rotated boxes, for assigners and metrics, without a gradient.
 
     Computed for pairs whose surrounding axis-parallel boxes touch; the others have none. Beside the
@@ -111,7 +115,7 @@ def _overlaps_of_all(boxes1: Tensor, boxes2: Tensor, mode: str) -> Tensor:
     return _overlaps_of(boxes1, boxes2, i, j, mode).view(near.shape).masked_fill(~near, 0)
 
 
-def may_overlap(boxes1: Tensor, boxes2: Tensor, iou: float = 0.) -> Tensor:
+def may_overlap(boxes1: Tensor, boxes2: Tensor, iou: float = 0.0) -> Tensor:
     """Pairs that may have an IoU of ``iou`` or more, ``(M, 5), (N, 5) -> (M, N)`` bool.
 
     Without an IoU being computed: none that has it is missed, some that have it not are named. The
@@ -124,7 +128,7 @@ def may_overlap(boxes1: Tensor, boxes2: Tensor, iou: float = 0.) -> Tensor:
     return near
 
 
-def _blocks(boxes1: Tensor, boxes2: Tensor) -> Iterator[Tuple[slice, slice]]:
+def _blocks(boxes1: Tensor, boxes2: Tensor) -> Iterator[tuple[slice, slice]]:
     """All pairs of rows and columns, some at a time."""
     size = _on(boxes1, PAIRS)
     width = min(max(len(boxes2), 1), size)
@@ -134,7 +138,7 @@ def _blocks(boxes1: Tensor, boxes2: Tensor) -> Iterator[Tuple[slice, slice]]:
             yield slice(row, row + height), slice(column, column + width)
 
 
-def _may_overlap(boxes1: Tensor, boxes2: Tensor, iou: float = 0.) -> Tensor:
+def _may_overlap(boxes1: Tensor, boxes2: Tensor, iou: float = 0.0) -> Tensor:
     a, b = surrounding(boxes1)[:, None], surrounding(boxes2)[None]
     sides = torch.minimum(a[..., 2:], b[..., 2:]) - torch.maximum(a[..., :2], b[..., :2])
     inside = sides.clamp(min=0).prod(-1)
@@ -163,5 +167,5 @@ def _overlaps_of(boxes1: Tensor, boxes2: Tensor, i: Tensor, j: Tensor, mode: str
     return out
 
 
-def _on(boxes: Tensor, sizes: Dict[str, int]) -> int:
+def _on(boxes: Tensor, sizes: dict[str, int]) -> int:
     return sizes.get(boxes.device.type, sizes['cpu'])

@@ -1,6 +1,6 @@
 """Rotated boxes as a box type of MMDetection, which itself has axis-parallel ones only."""
+
 import math
-from typing import List, Tuple, Union
 
 import numpy as np
 import torch
@@ -49,14 +49,15 @@ class RotatedBoxes(BaseBoxes):
         return corners_of(self.tensor)
 
     @property
-    def polygons(self) -> List[np.ndarray]:
+    def polygons(self) -> list[np.ndarray]:
         """Polygons of 8 numbers, as MMOCR has them."""
         return list(self.corners.flatten(-2).cpu().numpy())
 
-    def flip_(self, img_shape: Tuple[int, int], direction: str = 'horizontal') -> None:
+    def flip_(self, img_shape: tuple[int, int], direction: str = 'horizontal') -> None:
         if direction not in ('horizontal', 'vertical', 'diagonal'):
-            raise ValueError('direction must be one of horizontal, vertical, diagonal, got '
-                             f'{direction!r}')
+            raise ValueError(
+                f'direction must be one of horizontal, vertical, diagonal, got {direction!r}'
+            )
         x, y, w, h, angle = self.tensor.unbind(-1)
         if direction != 'vertical':
             x, angle = img_shape[1] - x, -angle
@@ -64,22 +65,23 @@ class RotatedBoxes(BaseBoxes):
             y, angle = img_shape[0] - y, -angle
         self.tensor = regularize(torch.stack([x, y, w, h, angle], -1))
 
-    def translate_(self, distances: Tuple[float, float]) -> None:
+    def translate_(self, distances: tuple[float, float]) -> None:
         x, y, *rest = self.tensor.unbind(-1)
         self.tensor = torch.stack([x + distances[0], y + distances[1], *rest], -1)
 
-    def clip_(self, img_shape: Tuple[int, int]) -> None:
+    def clip_(self, img_shape: tuple[int, int]) -> None:
         """Nothing: see the class."""
 
-    def rotate_(self, center: Tuple[float, float], angle: float) -> None:
+    def rotate_(self, center: tuple[float, float], angle: float) -> None:
         """Rotate around ``center`` by ``angle`` degrees, clockwise."""
         x, y, w, h, own = self.tensor.unbind(-1)
         radians = self.tensor.new_full((), math.radians(angle))
         x, y = turn(torch.stack([x - center[0], y - center[1]], -1), radians).unbind(-1)
-        self.tensor = regularize(torch.stack(
-            [x + center[0], y + center[1], w, h, own + radians], -1))
+        self.tensor = regularize(
+            torch.stack([x + center[0], y + center[1], w, h, own + radians], -1)
+        )
 
-    def project_(self, homography_matrix: Union[Tensor, np.ndarray]) -> None:
+    def project_(self, homography_matrix: Tensor | np.ndarray) -> None:
         """Map the corners; a new box is the smallest around its own."""
         matrix = torch.as_tensor(homography_matrix).to(self.tensor)
         corners = self.corners
@@ -88,26 +90,36 @@ class RotatedBoxes(BaseBoxes):
         boxes = polygons_to_rotated(list(corners.reshape(-1, 4, 2).cpu().numpy()))
         self.tensor = boxes.to(self.tensor).reshape(self.tensor.shape)
 
-    def rescale_(self, scale_factor: Tuple[float, float]) -> None:
+    def rescale_(self, scale_factor: tuple[float, float]) -> None:
         """Scale x and y. If by different factors, a rectangle becomes a parallelogram; the new box
         has its centre, its long side and its area."""
         self._scale(scale_factor, scale_factor)
 
-    def resize_(self, scale_factor: Tuple[float, float]) -> None:
+    def resize_(self, scale_factor: tuple[float, float]) -> None:
         """As :meth:`rescale_`, but the centres stay where they are."""
         self._scale(scale_factor, (1, 1))
 
-    def _scale(self, scale_factor: Tuple[float, float], of_centre: Tuple[float, float]) -> None:
+    def _scale(self, scale_factor: tuple[float, float], of_centre: tuple[float, float]) -> None:
         sx, sy = scale_factor
         cx, cy, w, h, angle = self.tensor.unbind(-1)
         x, y = sx * angle.cos(), sy * angle.sin()
         stretch = torch.hypot(x, y)
-        self.tensor = regularize(torch.stack(
-            [cx * of_centre[0], cy * of_centre[1], w * stretch, h * (sx * sy) / stretch,
-             torch.atan2(y, x)], -1))
+        self.tensor = regularize(
+            torch.stack(
+                [
+                    cx * of_centre[0],
+                    cy * of_centre[1],
+                    w * stretch,
+                    h * (sx * sy) / stretch,
+                    torch.atan2(y, x),
+                ],
+                -1,
+            )
+        )
 
-    def is_inside(self, img_shape: Tuple[int, int], all_inside: bool = False,
-                  allowed_border: int = 0) -> Tensor:
+    def is_inside(
+        self, img_shape: tuple[int, int], all_inside: bool = False, allowed_border: int = 0
+    ) -> Tensor:
         """Whether all corners are in the image, or else anything of the box around them."""
         return self.convert_to('hbox').is_inside(img_shape, all_inside, allowed_border)
 
@@ -121,29 +133,42 @@ class RotatedBoxes(BaseBoxes):
         return (offset.abs() <= boxes[..., 2:4] / 2).all(-1)
 
     @staticmethod
-    def overlaps(boxes1: BaseBoxes, boxes2: BaseBoxes, mode: str = 'iou',
-                 is_aligned: bool = False, eps: float = 1e-6) -> Tensor:
+    def overlaps(
+        boxes1: BaseBoxes,
+        boxes2: BaseBoxes,
+        mode: str = 'iou',
+        is_aligned: bool = False,
+        eps: float = 1e-6,
+    ) -> Tensor:
         """See :func:`rotated_overlaps`."""
-        return rotated_overlaps(boxes1.convert_to('rotated').tensor,
-                                boxes2.convert_to('rotated').tensor, mode, is_aligned)
+        return rotated_overlaps(
+            boxes1.convert_to('rotated').tensor,
+            boxes2.convert_to('rotated').tensor,
+            mode,
+            is_aligned,
+        )
 
     @staticmethod
-    def from_instance_masks(masks: Union[BitmapMasks, PolygonMasks]) -> 'RotatedBoxes':
+    def from_instance_masks(masks: BitmapMasks | PolygonMasks) -> 'RotatedBoxes':
         """Smallest box around each instance; one without an area where there is nothing."""
         polygons = []
         for mask in masks.masks:
             parts = mask if isinstance(masks, PolygonMasks) else bitmap_to_polygon(mask)[0]
             points = [np.asarray(part, np.float32).reshape(-1, 2) for part in parts]
             polygons.append(np.concatenate(points) if points else np.zeros((3, 2)))
-        return RotatedBoxes(polygons_to_rotated(
-            [np.pad(p, ((0, max(0, 3 - len(p))), (0, 0)), 'edge') for p in polygons]))
+        return RotatedBoxes(
+            polygons_to_rotated(
+                [np.pad(p, ((0, max(0, 3 - len(p))), (0, 0)), 'edge') for p in polygons]
+            )
+        )
 
 
 @register_box_converter(HorizontalBoxes, RotatedBoxes)
 def horizontal_to_rotated(boxes: Tensor) -> Tensor:
     """``(..., 4)``, x1, y1, x2, y2 ``-> (..., 5)``."""
-    return regularize(torch.cat([HorizontalBoxes.xyxy_to_cxcywh(boxes),
-                                 torch.zeros_like(boxes[..., :1])], -1))
+    return regularize(
+        torch.cat([HorizontalBoxes.xyxy_to_cxcywh(boxes), torch.zeros_like(boxes[..., :1])], -1)
+    )
 
 
 @register_box_converter(RotatedBoxes, HorizontalBoxes)

@@ -1,8 +1,9 @@
 """Fonts that have the characters of a picture: matplotlib's own has no Korean, Hindi or Chinese."""
+
 import logging
 import os
 import unicodedata
-from typing import Iterable, Iterator, List, Optional, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence
 
 from matplotlib.font_manager import FontProperties, findfont, findSystemFonts, fontManager
 from matplotlib.ft2font import FT2Font
@@ -11,7 +12,7 @@ from mmengine.logging import print_log
 from mmocr_da.arguments import some
 
 
-def font_families(text: Sequence[str], font: Optional[str] = None) -> List[str]:
+def font_families(text: Sequence[str], font: str | None = None) -> list[str]:
     """Families that together have all characters; where one lacks a character, the next has it.
 
     ``font`` is the first, matplotlib's own the next, then installed fonts as far as needed. If no
@@ -28,11 +29,14 @@ def font_families(text: Sequence[str], font: Optional[str] = None) -> List[str]:
     files = [*(findfont(FontProperties(family=family)) for family in chosen), _default_file()]
     files += _add_fonts(_uncovered(text, files))
     _warn_of(_uncovered(text, files))
-    return list(dict.fromkeys([*chosen, *(FontProperties(fname=file).get_name()
-                                          for file in files[len(chosen):])]))
+    return list(
+        dict.fromkeys(
+            [*chosen, *(FontProperties(fname=file).get_name() for file in files[len(chosen) :])]
+        )
+    )
 
 
-def font_file(text: Sequence[str], font: Optional[str] = None) -> Optional[str]:
+def font_file(text: Sequence[str], font: str | None = None) -> str | None:
     """Return ``font`` as a file, or else the installed file with the most of the characters.
 
     None if matplotlib's own font will do.
@@ -57,15 +61,18 @@ def check_font(font: str) -> str:
             fontManager.addfont(font)
             return FontProperties(fname=font).get_name()
         except (OSError, RuntimeError) as error:
-            raise ValueError(f'font must be a TrueType or OpenType file, got {font!r}, which is '
-                             f'none ({error})') from error
+            raise ValueError(
+                f'font must be a TrueType or OpenType file, got {font!r}, which is none ({error})'
+            ) from error
     if font not in {entry.name for entry in fontManager.ttflist}:
         _add_new_fonts()
     try:
         findfont(FontProperties(family=font), fallback_to_default=False)
     except ValueError as error:
-        raise ValueError(f'font must be a font file or the name of an installed family, got '
-                         f'{font!r}, which is neither') from error
+        raise ValueError(
+            f'font must be a font file or the name of an installed family, got '
+            f'{font!r}, which is neither'
+        ) from error
     return font
 
 
@@ -82,7 +89,7 @@ def _default_file() -> str:
     return findfont(FontProperties())
 
 
-def _uncovered(text: Iterable[str], files: Sequence[str]) -> Set[str]:
+def _uncovered(text: Iterable[str], files: Sequence[str]) -> set[str]:
     """Characters that none of the font files has."""
     # Separators, control characters and marks of direction need no glyph.
     wanted = {char for part in text for char in part if unicodedata.category(char)[0] not in 'CZ'}
@@ -92,7 +99,7 @@ def _uncovered(text: Iterable[str], files: Sequence[str]) -> Set[str]:
     return wanted
 
 
-def _covered(file: str, characters: Set[str]) -> Set[str]:
+def _covered(file: str, characters: set[str]) -> set[str]:
     try:
         font = FT2Font(file)
         return {char for char in characters if font.get_char_index(ord(char))}
@@ -106,7 +113,7 @@ def _installed_files() -> Iterator[str]:
     return (file for file in sorted(files) if 'LastResort' not in os.path.basename(file))
 
 
-def _add_fonts(missing: Set[str]) -> List[str]:
+def _add_fonts(missing: set[str]) -> list[str]:
     """Installed font files for the characters, each of which has some that those before lack."""
     if not missing:
         return []
@@ -122,8 +129,12 @@ def _add_fonts(missing: Set[str]) -> List[str]:
     return files
 
 
-def _warn_of(missing: Set[str]) -> None:
+def _warn_of(missing: set[str]) -> None:
     if missing:
         names = [f'{char} (U+{ord(char):04X})' for char in sorted(missing)]
-        print_log(f'No font for {some(names)}: boxes are drawn instead. Install a '
-                  'font of this script, or pass a file by --font', 'current', logging.WARNING)
+        print_log(
+            f'No font for {some(names)}: boxes are drawn instead. Install a '
+            'font of this script, or pass a file by --font',
+            'current',
+            logging.WARNING,
+        )

@@ -1,6 +1,7 @@
 """Where the gates of batch-instance norm went (Nam & Kim, NeurIPS 2018, fig. 2 and 4)."""
+
+from collections.abc import Mapping
 from itertools import accumulate
-from typing import Dict, Mapping, Optional, Tuple
 
 import torch
 from matplotlib.figure import Figure
@@ -9,10 +10,10 @@ from torch import Tensor
 from .pictures import save_picture
 
 #: Names of up to three groups of layers, in the order of the model's parts.
-DEPTHS = {1: ('all', ), 2: ('lower', 'upper'), 3: ('lower', 'middle', 'upper')}
+DEPTHS = {1: ('all',), 2: ('lower', 'upper'), 3: ('lower', 'middle', 'upper')}
 
 
-def gates_of(state_dict: Mapping[str, Tensor]) -> Dict[str, Tensor]:
+def gates_of(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the gates of every batch-instance norm by the layer's name, in the model's order.
 
     A ``rho`` is a gate if its layer has a weight or running statistics of the same shape, which
@@ -27,13 +28,14 @@ def gates_of(state_dict: Mapping[str, Tensor]) -> Dict[str, Tensor]:
         layer, _, name = key.rpartition('.')
         prefix = f'{layer}.' if layer else ''
         if name == 'rho' and any(
-                getattr(state_dict.get(f'{prefix}{other}'), 'shape', None) == value.shape
-                for other in ('weight', 'running_mean')):
+            getattr(state_dict.get(f'{prefix}{other}'), 'shape', None) == value.shape
+            for other in ('weight', 'running_mean')
+        ):
             gates[layer] = value.detach()
     return gates
 
 
-def shares(rho: Tensor) -> Tuple[Tensor, Tensor]:
+def shares(rho: Tensor) -> tuple[Tensor, Tensor]:
     """Shares of gates below 0.1 (style removed) and above 0.9 (style kept).
 
     >>> shares(torch.tensor([0., 0.05, 0.1, 0.9, 1.]))
@@ -43,7 +45,7 @@ def shares(rho: Tensor) -> Tuple[Tensor, Tensor]:
     return (rho < 0.1).float().mean(), (rho > 0.9).float().mean()
 
 
-def by_depth(gates: Mapping[str, Tensor]) -> Dict[str, Tensor]:
+def by_depth(gates: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Join consecutive layers into a lower, a middle and an upper part with about as many gates.
 
     >>> layers = {f'layer{i}': torch.full((n, ), i) for i, n in enumerate((1, 1, 2, 2))}
@@ -59,11 +61,13 @@ def by_depth(gates: Mapping[str, Tensor]) -> Dict[str, Tensor]:
         choices = range(cuts[-1] + 1, len(layers) - len(names) + part + 1)
         ideal = ends[-1] * part / len(names)
         cuts.append(min(choices, key=lambda cut: abs(ends[cut - 1] - ideal)))
-    return {name: torch.cat(layers[start:end])
-            for name, start, end in zip(names, cuts, [*cuts[1:], len(layers)])}
+    return {
+        name: torch.cat(layers[start:end])
+        for name, start, end in zip(names, cuts, [*cuts[1:], len(layers)])
+    }
 
 
-def by_stage(gates: Mapping[str, Tensor]) -> Dict[str, Tensor]:
+def by_stage(gates: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Join layers whose names begin with the same two parts, such as ``backbone.layer1``.
 
     >>> list(by_stage({f'backbone.{name}.bn1': torch.ones(2)
@@ -76,8 +80,9 @@ def by_stage(gates: Mapping[str, Tensor]) -> Dict[str, Tensor]:
     return {stage: torch.cat(rhos) for stage, rhos in stages.items()}
 
 
-def plot_gates(gates: Mapping[str, Tensor], out_file: str, stages: bool = False,
-               font: Optional[str] = None) -> Dict[str, Tuple[int, float, float]]:
+def plot_gates(
+    gates: Mapping[str, Tensor], out_file: str, stages: bool = False, font: str | None = None
+) -> dict[str, tuple[int, float, float]]:
     """Draw one histogram of ``rho`` per depth, or per stage of the model, into a picture.
 
     Args:
@@ -90,8 +95,10 @@ def plot_gates(gates: Mapping[str, Tensor], out_file: str, stages: bool = False,
         Of each histogram the number of gates, and their shares below 0.1 and above 0.9.
     """
     if not gates:
-        raise ValueError('gates must be those of a model with BatchInstanceNorm, got none; the '
-                         'state dict of such a model has keys that end in .rho')
+        raise ValueError(
+            'gates must be those of a model with BatchInstanceNorm, got none; the '
+            'state dict of such a model has keys that end in .rho'
+        )
     parts = by_stage(gates) if stages else by_depth(gates)
     columns = min(len(parts), 4)
     rows = -(-len(parts) // columns)
@@ -107,7 +114,7 @@ def plot_gates(gates: Mapping[str, Tensor], out_file: str, stages: bool = False,
         ax.set_title(f'{name}: {len(rho)} gates\n{below:.0%} < 0.1, {above:.0%} > 0.9', fontsize=9)
         ax.set_ylim(0, 1)
         ax.grid(alpha=0.3)
-    for ax in axes[len(parts):]:
+    for ax in axes[len(parts) :]:
         ax.axis('off')
     figure.supxlabel('rho (0: instance norm, 1: batch norm)', fontsize=9)
     figure.supylabel('share of gates', fontsize=9)

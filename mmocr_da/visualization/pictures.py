@@ -1,8 +1,9 @@
 """Write a figure to a file: with fonts for its texts, and never over something that was given."""
+
 import warnings
 from argparse import ArgumentParser
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Iterable, Optional
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -16,23 +17,28 @@ from .fonts import check_font, font_families
 def add_picture_arguments(parser: ArgumentParser, default: str) -> None:
     """Add ``--out`` and ``--font`` to the arguments of a tool."""
     parser.add_argument('--out', default=default, help='Picture to write, PNG or as its name ends')
-    parser.add_argument('--font', help='Font file, or name of an installed family, for the texts; '
-                        'default: installed ones that have the characters')
+    parser.add_argument(
+        '--font',
+        help='Font file, or name of an installed family, for the texts; '
+        'default: installed ones that have the characters',
+    )
 
 
-def check_picture(out_file: str, by: str, inputs: Iterable[str] = (), font: Optional[str] = None
-                  ) -> None:
+def check_picture(
+    out_file: str, by: str, inputs: Iterable[str] = (), font: str | None = None
+) -> None:
     """Raise a ValueError if the picture could not be written in the end; see check_outputs."""
     formats = FigureCanvasAgg.get_supported_filetypes()
     if Path(out_file).suffix[1:].lower() not in formats:
-        raise ValueError(f'the picture must be a file that ends in one of {", ".join(formats)}, '
-                         f'got {out_file}')
+        raise ValueError(
+            f'the picture must be a file that ends in one of {", ".join(formats)}, got {out_file}'
+        )
     check_outputs([out_file], by, inputs)
     if font:
         check_font(font)
 
 
-def save_picture(figure: Figure, out_file: str, by: str, font: Optional[str] = None) -> None:
+def save_picture(figure: Figure, out_file: str, by: str, font: str | None = None) -> None:
     """Write a figure.
 
     Args:

@@ -1,5 +1,6 @@
 """How well a learned surrogate stands for its metric (Patel et al., ECCV 2020, fig. 2)."""
-from typing import Dict, Mapping, Optional, Sequence, Tuple
+
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -9,11 +10,16 @@ from mmocr_da.evaluation.surrogate import approximation_error, rank_correlation
 from .pictures import save_picture
 
 # Estimates and values of pairs of one kind.
-Pairs = Tuple[Sequence[float], Sequence[float]]
+Pairs = tuple[Sequence[float], Sequence[float]]
 
 
-def plot_quality(kinds: Mapping[str, Pairs], out_file: str, unit: str = 'edits', step: float = 0,
-                 font: Optional[str] = None) -> Dict[str, Dict[str, float]]:
+def plot_quality(
+    kinds: Mapping[str, Pairs],
+    out_file: str,
+    unit: str = 'edits',
+    step: float = 0,
+    font: str | None = None,
+) -> dict[str, dict[str, float]]:
     """Draw ``e_hat`` against ``e``, one panel per kind of pairs, into a picture.
 
     A box is the middle half of the estimates at a value, its line their median; whiskers reach
@@ -45,16 +51,27 @@ def plot_quality(kinds: Mapping[str, Pairs], out_file: str, unit: str = 'edits',
         drawn[name] = dict(num=len(values), error=error, rank_correlation=correlation)
         top = max(estimates.max(), values.max()) * 1.05 + (step or 0.1)
         ax.plot([0, top], [0, top], color='0.6', linewidth=1, label='e_hat = e')
-        ax.boxplot([estimates[values == value] for value in steps], positions=steps,
-                   widths=0.6 * (np.diff(steps).min() if len(steps) > 1 else 1),
-                   whis=(5, 95), sym='', manage_ticks=False)
+        ax.boxplot(
+            [estimates[values == value] for value in steps],
+            positions=steps,
+            widths=0.6 * (np.diff(steps).min() if len(steps) > 1 else 1),
+            whis=(5, 95),
+            sym='',
+            manage_ticks=False,
+        )
         for i, value in enumerate(steps):  # in two rows: large numbers are wider than a step
-            ax.annotate(f'{(values == value).sum()}', (value, 0), (0, -22 - 8 * (i % 2)),
-                        textcoords='offset points', annotation_clip=False, ha='center',
-                        fontsize=7, color='0.4')
+            ax.annotate(
+                f'{(values == value).sum()}',
+                (value, 0),
+                (0, -22 - 8 * (i % 2)),
+                textcoords='offset points',
+                annotation_clip=False,
+                ha='center',
+                fontsize=7,
+                color='0.4',
+            )
         correlated = '' if correlation is None else f', rank correlation {correlation:.2f}'
-        ax.set_title(f'{len(values)} {name}\nmean error {error:.3f} {unit}{correlated}',
-                     fontsize=9)
+        ax.set_title(f'{len(values)} {name}\nmean error {error:.3f} {unit}{correlated}', fontsize=9)
         ax.set_ylim(0, top)
         ax.grid(alpha=0.3)
     figure.supxlabel(f'e, true {unit}', fontsize=9)

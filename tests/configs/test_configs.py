@@ -1,4 +1,5 @@
 """Every config loads, builds, and takes a training step on toy data."""
+
 import copy
 import json
 import pathlib
@@ -49,19 +50,26 @@ def toy(tmp_path_factory):
     for i in range(2):
         cv2.imwrite(str(root / f'scene_{i}.png'), rng.integers(0, 255, (128, 128, 3)))
         scenes[f'scene_{i}.png'] = [
-            dict(polygon=[x, y, x + 90, y + 5, x + 90, y + 40, x, y + 35],
-                 bbox=[x, y, x + 90, y + 40], bbox_label=0, ignore=False)
-            for x, y in ((10, 10), (20 + 5 * i, 70))]
+            dict(
+                polygon=[x, y, x + 90, y + 5, x + 90, y + 40, x, y + 35],
+                bbox=[x, y, x + 90, y + 40],
+                bbox_label=0,
+                ignore=False,
+            )
+            for x, y in ((10, 10), (20 + 5 * i, 70))
+        ]
     write(root / 'scenes.json', scenes, height=128, width=128)
     return root
 
 
 def write(file, images, **size):
     """Annotations in MMOCR's format: the instances of each image."""
-    data_list = [dict(img_path=path, instances=instances, **size)
-                 for path, instances in images.items()]
-    file.write_text(json.dumps(dict(
-        metainfo=dict(dataset_type='Toy', task_name='toy'), data_list=data_list)))
+    data_list = [
+        dict(img_path=path, instances=instances, **size) for path, instances in images.items()
+    ]
+    file.write_text(
+        json.dumps(dict(metainfo=dict(dataset_type='Toy', task_name='toy'), data_list=data_list))
+    )
 
 
 def dicts_of(node):
@@ -76,13 +84,23 @@ def dicts_of(node):
 
 def use_toy_data(loader, root):
     """Point every dataset in a config at the toy data; one batch of it where epochs count."""
-    datasets = [node for node in dicts_of(loader)
-                if node.get('type') in ('OCRDataset', 'RecogTextDataset')]
+    datasets = [
+        node for node in dicts_of(loader) if node.get('type') in ('OCRDataset', 'RecogTextDataset')
+    ]
     for node in datasets:
-        kind = next((kind for sign, kind in (('textdet', 'scenes'), ('scenes', 'scenes'),
-                                              ('instances', 'scenes'),
-                                              ('characters', 'characters'))
-                     if sign in node.data_root + node.ann_file), 'words')
+        kind = next(
+            (
+                kind
+                for sign, kind in (
+                    ('textdet', 'scenes'),
+                    ('scenes', 'scenes'),
+                    ('instances', 'scenes'),
+                    ('characters', 'characters'),
+                )
+                if sign in node.data_root + node.ann_file
+            ),
+            'words',
+        )
         node.update(data_root=str(root), ann_file=f'{kind}.json', data_prefix=dict(img_path=''))
         if node.type == 'RecogTextDataset':
             node.ann_file = 'words.tsv'  # what its parser makes of it is part of the config
@@ -117,8 +135,15 @@ def shrink(cfg, root, work_dir):
             if node.get(key) in ((640, 640), (384, 384)):  # a detector's
                 node[key] = (128, 128)
     learned = shrink_surrogate(cfg.model, root)
-    for key in ('val_dataloader', 'val_evaluator', 'val_cfg', 'test_dataloader', 'test_evaluator',
-                'test_cfg', 'load_from'):
+    for key in (
+        'val_dataloader',
+        'val_evaluator',
+        'val_cfg',
+        'test_dataloader',
+        'test_evaluator',
+        'test_cfg',
+        'load_from',
+    ):
         cfg[key] = None
     if 'max_iters' in cfg.train_cfg:
         cfg.train_cfg.max_iters = 2 if learned else 1  # one of the surrogate, one of the model
@@ -137,14 +162,18 @@ def shrink(cfg, root, work_dir):
 
 def shrink_surrogate(model, root):
     """Whether there is a learned surrogate, which then takes turns from the start."""
-    losses = [node for node in dicts_of(model)
-              if node.get('type') in ('mmocr_da.LSEDLoss', 'mmocr_da.LSIoULoss')]
+    losses = [
+        node
+        for node in dicts_of(model)
+        if node.get('type') in ('mmocr_da.LSEDLoss', 'mmocr_da.LSIoULoss')
+    ]
     for loss in losses:
         surrogate = loss.setdefault('surrogate', {})
         surrogate.update(warmup=0, surrogate_steps=1, model_steps=1)
         if surrogate.get('pairs'):
-            surrogate.pairs.update(ann_files=[str(root / 'scenes.json')], num_pairs=200,
-                                   cache_dir=str(root / 'pairs'))
+            surrogate.pairs.update(
+                ann_files=[str(root / 'scenes.json')], num_pairs=200, cache_dir=str(root / 'pairs')
+            )
             surrogate.pretrain_steps = min(2, surrogate.pretrain_steps)
     return bool(losses)
 
@@ -176,12 +205,14 @@ def part_of(name):
 
 def check_gates(model, before, changed):
     """A gate learns wherever its layer does, unless the layer's weights are 0, and stays a gate."""
-    layers = {name: layer for name, layer in model.named_modules()
-              if isinstance(layer, BatchInstanceNorm)}
+    layers = {
+        name: layer for name, layer in model.named_modules() if isinstance(layer, BatchInstanceNorm)
+    }
     for layer in layers.values():
         assert ((0 <= layer.rho) & (layer.rho <= 1)).all()
-    learning = {name for name in layers
-                if f'{name}.bias' in changed and before[f'{name}.weight'].any()}
+    learning = {
+        name for name in layers if f'{name}.bias' in changed and before[f'{name}.weight'].any()
+    }
     assert {name for name in layers if f'{name}.rho' in changed} == learning
     assert bool(learning) == bool(layers)
 
@@ -210,14 +241,25 @@ def test_the_difference_to_the_config_of_mmocr_is_batch_instance_norm(path, tmp_
 
 def test_there_are_configs():
     assert len(CONFIGS) > 10
-    assert {p.stem.split('_')[0] for p in CONVERTED} == {'crnn', 'aster', 'svtr', 'dbnet',
-                                                         'mask-rcnn'}
+    assert {p.stem.split('_')[0] for p in CONVERTED} == {
+        'crnn',
+        'aster',
+        'svtr',
+        'dbnet',
+        'mask-rcnn',
+    }
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize('readme', ['README.md', 'configs/bin/README.md',
-                                    'configs/seqclr/README.md',
-                                    'configs/learned_surrogate/README.md'])
+@pytest.mark.parametrize(
+    'readme',
+    [
+        'README.md',
+        'configs/bin/README.md',
+        'configs/seqclr/README.md',
+        'configs/learned_surrogate/README.md',
+    ],
+)
 def test_the_recipe_of_a_readme_takes_a_training_step(readme, toy, tmp_path):
     recipe = (ROOT.parent / readme).read_text().split('```python\n')[1].split('```')[0]
     config = tmp_path / 'my_config.py'
@@ -257,8 +299,11 @@ def test_every_factor_of_a_learning_rate_finds_its_parameters(path):
     names = [name for name, _ in MODELS.build(cfg.model).named_parameters()]
     for key in keys:
         # The small configs share their bases with those that have no adversary.
-        assert any(key in name for name in names) or not cfg.model.get('objectives') or (
-            key == 'objectives' and path.stem.endswith(('source-em_p2h', 'source-em'))), key
+        assert (
+            any(key in name for name in names)
+            or not cfg.model.get('objectives')
+            or (key == 'objectives' and path.stem.endswith(('source-em_p2h', 'source-em')))
+        ), key
 
 
 @pytest.mark.parametrize('folder', sorted({p.parent for p in CONFIGS}), ids=lambda p: p.name)

@@ -1,4 +1,5 @@
 """Labels that are no polygon do not reach what computes with polygons."""
+
 import json
 
 import cv2
@@ -9,10 +10,10 @@ from mmengine.registry import DATASETS, TRANSFORMS
 import mmocr_da.datasets.check_polygons as module
 from mmocr_da.datasets.notes import collect_notes
 
-SQUARE = [10., 10, 40, 10, 40, 30, 10, 30]
+SQUARE = [10.0, 10, 40, 10, 40, 30, 10, 30]
 BAD = {
-    'it has fewer than 3 points': ([5., 5, 20, 20], [], [1., 2, 3, 4, 5, 6, 7]),
-    'a coordinate is not a finite number': ([float('nan'), 1, 2, 3, 4, 5], [np.inf] * 8)
+    'it has fewer than 3 points': ([5.0, 5, 20, 20], [], [1.0, 2, 3, 4, 5, 6, 7]),
+    'a coordinate is not a finite number': ([float('nan'), 1, 2, 3, 4, 5], [np.inf] * 8),
 }
 
 
@@ -25,22 +26,28 @@ def log(monkeypatch):
 
 def results(*polygons):
     count = len(polygons)
-    return dict(img_path='page.jpg', gt_polygons=[np.array(p, np.float32) for p in polygons],
-                gt_bboxes=np.arange(4 * count).reshape(count, 4), gt_texts=list('abcdef'[:count]),
-                gt_bboxes_labels=np.arange(count), gt_ignored=np.arange(count) % 2 == 1)
+    return dict(
+        img_path='page.jpg',
+        gt_polygons=[np.array(p, np.float32) for p in polygons],
+        gt_bboxes=np.arange(4 * count).reshape(count, 4),
+        gt_texts=list('abcdef'[:count]),
+        gt_bboxes_labels=np.arange(count),
+        gt_ignored=np.arange(count) % 2 == 1,
+    )
 
 
 @pytest.mark.parametrize('reason, polygon', [(r, p) for r, many in BAD.items() for p in many])
 def test_a_bad_label_goes_with_all_that_belongs_to_it(log, reason, polygon):
     with collect_notes() as notes:
-        out = TRANSFORMS.build(dict(type='mmocr_da.CheckPolygons'))(results(
-            SQUARE, polygon, SQUARE))
+        out = TRANSFORMS.build(dict(type='mmocr_da.CheckPolygons'))(
+            results(SQUARE, polygon, SQUARE)
+        )
     assert [p.tolist() for p in out['gt_polygons']] == [SQUARE, SQUARE]
     assert out['gt_bboxes'].tolist() == [[0, 1, 2, 3], [8, 9, 10, 11]]
     assert out['gt_texts'] == ['a', 'c'] and out['gt_bboxes_labels'].tolist() == [0, 2]
     assert out['gt_ignored'].tolist() == [False, False]
     assert len(log) == 1 and f'a label of page.jpg, because {reason}' in log[0]
-    (kind, what), = notes
+    ((kind, what),) = notes
     assert kind == f'labels are left out: {reason}' and what.startswith('page.jpg [')
 
 
@@ -53,7 +60,7 @@ def test_good_labels_and_images_without_labels_are_as_they_were(log):
 
 
 def test_all_labels_of_an_image_may_be_bad(log):
-    out = TRANSFORMS.build(dict(type='mmocr_da.CheckPolygons'))(results([1., 2], [3., 4]))
+    out = TRANSFORMS.build(dict(type='mmocr_da.CheckPolygons'))(results([1.0, 2], [3.0, 4]))
     assert out['gt_polygons'] == [] and out['gt_bboxes'].shape == (0, 4) and out['gt_texts'] == []
     assert len(log) == 1
 
@@ -61,21 +68,37 @@ def test_all_labels_of_an_image_may_be_bad(log):
 @pytest.mark.parametrize('checked', [True, False])
 def test_resize_stops_at_such_a_label_unless_it_is_checked(tmp_path, log, checked):
     cv2.imwrite(str(tmp_path / 'page.png'), np.eye(60, dtype=np.uint8) * 255)
-    instances = [dict(polygon=polygon, bbox=[0, 0, 1, 1], bbox_label=0, ignore=False)
-                 for polygon in (SQUARE, [5, 5, 20, 20])]
-    (tmp_path / 'a.json').write_text(json.dumps(dict(metainfo=dict(), data_list=[
-        dict(img_path='page.png', instances=instances)])))
+    instances = [
+        dict(polygon=polygon, bbox=[0, 0, 1, 1], bbox_label=0, ignore=False)
+        for polygon in (SQUARE, [5, 5, 20, 20])
+    ]
+    (tmp_path / 'a.json').write_text(
+        json.dumps(
+            dict(metainfo=dict(), data_list=[dict(img_path='page.png', instances=instances)])
+        )
+    )
     pipeline = [
         dict(type='mmocr.LoadImageFromFile'),
         dict(type='mmocr.LoadOCRAnnotations', with_polygon=True, with_bbox=True, with_label=True),
-        dict(type='mmocr_da.CheckPolygons'), dict(type='mmocr.Resize', scale=(30, 30)),
+        dict(type='mmocr_da.CheckPolygons'),
+        dict(type='mmocr.Resize', scale=(30, 30)),
         dict(type='mmocr_da.PolygonsToRotatedBoxes'),
-        dict(type='mmdet.PackDetInputs', meta_keys=('img_path', ))]
-    dataset = DATASETS.build(dict(
-        type='mmocr_da.SeededDataset', pipeline=[step for step in pipeline if checked
-                                                 or step['type'] != 'mmocr_da.CheckPolygons'],
-        datasets=dict(type='mmocr.OCRDataset', data_root=str(tmp_path), ann_file='a.json',
-                      serialize_data=False)))
+        dict(type='mmdet.PackDetInputs', meta_keys=('img_path',)),
+    ]
+    dataset = DATASETS.build(
+        dict(
+            type='mmocr_da.SeededDataset',
+            pipeline=[
+                step for step in pipeline if checked or step['type'] != 'mmocr_da.CheckPolygons'
+            ],
+            datasets=dict(
+                type='mmocr.OCRDataset',
+                data_root=str(tmp_path),
+                ann_file='a.json',
+                serialize_data=False,
+            ),
+        )
+    )
     if not checked:
         with pytest.raises(AssertionError) as caught:
             dataset[0]

@@ -1,4 +1,5 @@
 """Each image of a folder once, in a fixed order; what is left out has a number."""
+
 import os
 from collections import Counter
 
@@ -91,8 +92,9 @@ def test_texts_are_read_in_the_usual_encodings(tmp_path, encoding):
     assert read_text(str(path)) == 'größe.png\n'
 
 
-@pytest.mark.parametrize('encoding, message', [
-    ('cp1252', 'other bytes in line 2'), ('utf-16-le', 'zero bytes')])
+@pytest.mark.parametrize(
+    'encoding, message', [('cp1252', 'other bytes in line 2'), ('utf-16-le', 'zero bytes')]
+)
 def test_other_encodings_are_named(tmp_path, encoding, message):
     path = tmp_path / 'list.txt'
     path.write_text('a.png\ngröße.png\n', encoding=encoding)

@@ -1,4 +1,5 @@
 """One environment per LMDB and process, and none that is cut off."""
+
 import multiprocessing
 import os
 import pickle
@@ -16,12 +17,13 @@ from mmocr_da.datasets.labels import labels_of, path_of
 LOAD = dict(type='mmocr.LoadImageFromFile', color_type='grayscale')
 LOAD_ARRAY = dict(type='mmocr.LoadImageFromNDArray')
 TEXT = dict(type='mmocr.LoadOCRAnnotations', with_text=True)
-PACK = dict(type='mmocr.PackTextRecogInputs', meta_keys=('img_path', ))
+PACK = dict(type='mmocr.PackTextRecogInputs', meta_keys=('img_path',))
 
 
 @pytest.fixture
 def path(tmp_path):
     import lmdb
+
     rng = np.random.default_rng(0)
     env = lmdb.open(str(tmp_path / 'lmdb'), map_size=2**22)
     with env.begin(write=True) as transaction:
@@ -36,8 +38,12 @@ def path(tmp_path):
 
 
 def labelled(path, *pipeline):
-    return dict(type='mmocr.RecogLMDBDataset', ann_file=path, pipeline=list(pipeline) or None,
-                serialize_data=False)
+    return dict(
+        type='mmocr.RecogLMDBDataset',
+        ann_file=path,
+        pipeline=list(pipeline) or None,
+        serialize_data=False,
+    )
 
 
 def first_pixels(dataset):
@@ -70,8 +76,14 @@ def test_the_folder_of_several_lmdbs_names_them(path):
 
 @pytest.mark.parametrize('workers', [0, 1])
 def test_one_lmdb_is_target_and_labelled_validation(path, workers):
-    target = DATASETS.build(dict(type='mmocr_da.UnlabelledDataset', lmdb=path,
-                                 pipeline=[LOAD, PACK], serialize_data=False))
+    target = DATASETS.build(
+        dict(
+            type='mmocr_da.UnlabelledDataset',
+            lmdb=path,
+            pipeline=[LOAD, PACK],
+            serialize_data=False,
+        )
+    )
     validation = DATASETS.build(labelled(path, LOAD_ARRAY, TEXT, PACK))
     for _ in range(2):
         for dataset in (target, validation):
@@ -82,15 +94,19 @@ def test_one_lmdb_is_target_and_labelled_validation(path, workers):
     assert first_pixels(target) == [0, 10, 20]
 
 
-@pytest.mark.parametrize('wrap', [
-    lambda cfg: cfg,
-    lambda cfg: dict(type='mmocr_da.LabelFraction', dataset=cfg, pipeline=None),
-])
+@pytest.mark.parametrize(
+    'wrap',
+    [
+        lambda cfg: cfg,
+        lambda cfg: dict(type='mmocr_da.LabelFraction', dataset=cfg, pipeline=None),
+    ],
+)
 @pytest.mark.parametrize('load', [LOAD, dict(LOAD, color_type='color'), LOAD_ARRAY, None])
 def test_mmocrs_lmdb_is_a_source_under_any_loader(path, wrap, load):
     pipeline = [x for x in (load, TEXT, PACK) if x]
-    dataset = DATASETS.build(dict(
-        type='mmocr_da.SeededDataset', datasets=wrap(labelled(path)), pipeline=pipeline))
+    dataset = DATASETS.build(
+        dict(type='mmocr_da.SeededDataset', datasets=wrap(labelled(path)), pipeline=pipeline)
+    )
     items = [dataset[i] for i in range(3)]
     assert [item['data_samples'].gt_text.item for item in items] == ['word0', 'word1', 'word2']
     assert first_pixels(dataset) == [0, 10, 20]
@@ -105,12 +121,16 @@ def test_mmocrs_lmdb_is_a_source_under_any_loader(path, wrap, load):
 
 def test_an_lmdb_without_labels_is_no_source(path):
     import lmdb
+
     env = lmdb.open(path, map_size=2**22)
     with env.begin(write=True) as transaction:
         transaction.delete(b'label-000000002')
     env.close()
-    with pytest.raises(ValueError, match='got mmocr.RecogLMDBDataset from .* without one of them; '
-                                         'if it has no labels, use mmocr_da.UnlabelledDataset'):
+    with pytest.raises(
+        ValueError,
+        match='got mmocr.RecogLMDBDataset from .* without one of them; '
+        'if it has no labels, use mmocr_da.UnlabelledDataset',
+    ):
         DATASETS.build(dict(type='mmocr_da.SeededDataset', datasets=labelled(path, LOAD, PACK)))
 
 

@@ -1,4 +1,5 @@
 """Every image shows what MMCV shows, but for two kinds that MMCV may show as black."""
+
 import io
 import json
 import pickle
@@ -23,7 +24,7 @@ from mmocr_da.datasets.loading import (
 )
 from mmocr_da.datasets.notes import collect_notes
 
-PACK = dict(type='mmocr.PackTextRecogInputs', meta_keys=('img_path', ))
+PACK = dict(type='mmocr.PackTextRecogInputs', meta_keys=('img_path',))
 #: Ink on paper, 1 and 0.
 INK = np.zeros((16, 40), bool)
 INK[4:12, 5:30:3] = True
@@ -91,6 +92,7 @@ def test_other_images_are_those_of_mmcv(content, flag):
 
 def test_a_palette_may_have_a_transparent_color():
     from PIL import Image
+
     file = io.BytesIO()
     palette = Image.fromarray(INK.astype(np.uint8), 'P')
     palette.putpalette([0, 0, 0, 0, 0, 0])
@@ -114,15 +116,29 @@ def root(tmp_path):
     (tmp_path / 'a.png').write_bytes(png(transparent(0)))
     (tmp_path / 'b.png').write_bytes(png(np.full((16, 40, 3), 9, np.uint8)))
     (tmp_path / 'c.png').write_bytes(png(np.where(INK, 0, 200).astype(np.uint8)))
-    (tmp_path / 'words.json').write_text(json.dumps(dict(metainfo=dict(), data_list=[
-        dict(img_path=f'{name}.png', instances=[dict(text=name)]) for name in 'abc'])))
+    (tmp_path / 'words.json').write_text(
+        json.dumps(
+            dict(
+                metainfo=dict(),
+                data_list=[
+                    dict(img_path=f'{name}.png', instances=[dict(text=name)]) for name in 'abc'
+                ],
+            )
+        )
+    )
     return tmp_path
 
 
 def dataset_of(root, **load):
-    return DATASETS.build(dict(
-        type='mmocr.OCRDataset', data_root=str(root), ann_file='words.json', serialize_data=False,
-        pipeline=[dict(type='mmocr.LoadImageFromFile', **load), PACK]))
+    return DATASETS.build(
+        dict(
+            type='mmocr.OCRDataset',
+            data_root=str(root),
+            ann_file='words.json',
+            serialize_data=False,
+            pipeline=[dict(type='mmocr.LoadImageFromFile', **load), PACK],
+        )
+    )
 
 
 def test_a_dataset_of_mmocr_loads_as_shown_and_notes_it(root):
@@ -134,7 +150,10 @@ def test_a_dataset_of_mmocr_loads_as_shown_and_notes_it(root):
     dataset = pickle.loads(pickle.dumps(dataset))
     samples = [dataset[i]['data_samples'] for i in range(3)]
     assert [s.get('notes') for s in samples] == [
-        [(CONVERTED, f'{root}/a.png')], [(BLANK, f'{root}/b.png')], None]
+        [(CONVERTED, f'{root}/a.png')],
+        [(BLANK, f'{root}/b.png')],
+        None,
+    ]
 
 
 def test_what_is_no_image_is_as_with_mmocr(root):

@@ -1,4 +1,5 @@
 """Views are independent draws of one image, and what would misalign their columns is refused."""
+
 import random
 import time
 from pathlib import Path
@@ -114,8 +115,9 @@ def test_no_view_sees_what_another_did():
 @pytest.mark.parametrize('dropped', [0, 1])
 def test_without_one_of_the_views_there_is_none(dropped):
     calls = iter(range(2))
-    drop = multi_view(lambda results: None if next(calls) == dropped else results, PACK,
-                      keep_order=False)
+    drop = multi_view(
+        lambda results: None if next(calls) == dropped else results, PACK, keep_order=False
+    )
     assert drop(loaded()) is None
 
 
@@ -126,13 +128,16 @@ def test_what_is_not_loaded_or_not_packed_is_an_error_that_tells_what_to_do():
         multi_view(VIEWS.seqclr_augmentation)(loaded())
 
 
-@pytest.mark.parametrize('kwargs, message', [
-    (dict(num_views=1), 'num_views must be an integer of at least 2, got 1'),
-    (dict(num_views=2.0), 'num_views'),
-    (dict(max_shift=0), 'max_shift must be .* got 0'),
-    (dict(max_shift=1.5), 'max_shift'),
-    (dict(max_shift='a'), 'max_shift'),
-])
+@pytest.mark.parametrize(
+    'kwargs, message',
+    [
+        (dict(num_views=1), 'num_views must be an integer of at least 2, got 1'),
+        (dict(num_views=2.0), 'num_views'),
+        (dict(max_shift=0), 'max_shift must be .* got 0'),
+        (dict(max_shift=1.5), 'max_shift'),
+        (dict(max_shift='a'), 'max_shift'),
+    ],
+)
 def test_arguments_that_make_no_sense_are_an_error_that_names_them(kwargs, message):
     with pytest.raises(ValueError, match=message):
         multi_view(PACK, **kwargs)
@@ -151,8 +156,10 @@ REFUSED = {
     'imgaug-flip': (imgaug_ops(['Fliplr', 0.5]), 'Fliplr.* moves the column at 90 %'),
     'mmcv-flip': (dict(type='mmcv.RandomFlip', prob=0.5), 'RandomFlip moves the column at 90 %'),
     'mmocr-flip': (dict(type='mmocr.RandomFlip', prob=0.5, direction='horizontal'), 'RandomFlip'),
-    'rotation': (torchvision('RandomRotation', degrees=30),
-                 'RandomRotation.* 10 % and 90 % of the width, as a large rotation'),
+    'rotation': (
+        torchvision('RandomRotation', degrees=30),
+        'RandomRotation.* 10 % and 90 % of the width, as a large rotation',
+    ),
     'turn': (imgaug_ops(['Rot90', 1]), 'Rot90.* moves the column at 10 % .* to 50 %'),
     'resized-crop': (torchvision('RandomResizedCrop', size=(32, 100)), 'RandomResizedCrop'),
     'wide-crop': (dict(type='mmocr_da.CropAndResize', left=(0, 0.3)), 'CropAndResize moves the'),
@@ -161,8 +168,10 @@ REFUSED = {
     'perspective': (torchvision('RandomPerspective'), 'RandomPerspective.* moves the column'),
     'shuffle': (OnColumns(np.random.permutation), 'OnColumns'),
     'narrow-crop': (OnColumns(lambda w: np.full(w, w // 2)), 'leaves nothing of the image in 40'),
-    'wide-mask': (OnColumns(lambda w: np.where(abs(np.arange(w) - 40) < 25, 0, np.arange(w))),
-                  'removes the columns at 30 % and 50 % of the width'),
+    'wide-mask': (
+        OnColumns(lambda w: np.where(abs(np.arange(w) - 40) < 25, 0, np.arange(w))),
+        'removes the columns at 30 % and 50 % of the width',
+    ),
     'nothing': (OnColumns(lambda w: np.full(w, 1)), 'leaves nothing of the image in 40 of 40'),
     'dropped': (lambda results: None, 'leaves nothing'),
 }
@@ -181,8 +190,13 @@ KEPT = {
     'posterize': torchvision('RandomPosterize', bits=1),
     'noise': imgaug_ops(['AdditiveGaussianNoise', 0, 30]),
     'noise-of-the-image': imgaug_ops(['AdditivePoissonNoise', 20]),
-    'noise-without-seed': lambda results: dict(results, img=results['img'] + np.random.default_rng(
-        int(results['img'].sum())).integers(0, 30, results['img'].shape, dtype=np.uint8)),
+    'noise-without-seed': lambda results: dict(
+        results,
+        img=results['img']
+        + np.random.default_rng(int(results['img'].sum())).integers(
+            0, 30, results['img'].shape, dtype=np.uint8
+        ),
+    ),
     'jpeg': imgaug_ops(['JpegCompression', [80, 90]]),
     'cutout': imgaug_ops(['Cutout']),
     'two-gaussians': imgaug_ops(['GaussianBlur', [0, 2.0]], ['Sharpen', [0, 0.5]]),
@@ -191,8 +205,9 @@ KEPT = {
     'pad-to-width': dict(type='PadToWidth', width=250),
     'pad': dict(type='Pad', size=(250, 64)),
     'normalize': dict(type='mmcv.Normalize', mean=[127] * 3, std=[255] * 3),
-    'for-grey-images': lambda results: dict(results, img=np.ascontiguousarray(
-        results['img'].reshape(32, 100)[::-1])),
+    'for-grey-images': lambda results: dict(
+        results, img=np.ascontiguousarray(results['img'].reshape(32, 100)[::-1])
+    ),
     'load': dict(type='LoadImageFromFile'),
     'annotations': dict(type='LoadOCRAnnotations', with_text=True),
     'pack': PACK,
@@ -235,15 +250,21 @@ def test_simclr_is_refused_unless_it_is_asked_for():
         assert not first.equal(second)
 
 
-@pytest.mark.parametrize('container', [
-    lambda flip: [some_of(*[dict(type='mmocr_da.Sharpen')] * 6, flip)],
-    lambda flip: dict(type='mmcv.RandomApply', prob=1e-9, transforms=[flip]),
-    lambda flip: dict(type='mmcv.RandomChoice', prob=[1.0, 0.0], transforms=[
-        [dict(type='mmocr_da.Sharpen')], [dict(type='mmocr_da.Sharpen'), flip]]),
-    lambda flip: dict(type='mmcv.Compose', transforms=[some_of(some_of(flip))]),
-    lambda flip: dict(type='mmocr.ConditionApply', condition='False', true_transforms=[flip]),
-    lambda flip: dict(type='mmcv.KeyMapper', transforms=[flip]),
-])
+@pytest.mark.parametrize(
+    'container',
+    [
+        lambda flip: [some_of(*[dict(type='mmocr_da.Sharpen')] * 6, flip)],
+        lambda flip: dict(type='mmcv.RandomApply', prob=1e-9, transforms=[flip]),
+        lambda flip: dict(
+            type='mmcv.RandomChoice',
+            prob=[1.0, 0.0],
+            transforms=[[dict(type='mmocr_da.Sharpen')], [dict(type='mmocr_da.Sharpen'), flip]],
+        ),
+        lambda flip: dict(type='mmcv.Compose', transforms=[some_of(some_of(flip))]),
+        lambda flip: dict(type='mmocr.ConditionApply', condition='False', true_transforms=[flip]),
+        lambda flip: dict(type='mmcv.KeyMapper', transforms=[flip]),
+    ],
+)
 def test_containers_are_looked_into_and_the_culprit_is_named(container):
     check_column_order(container(dict(type='mmocr_da.LinearContrast')))
     with pytest.raises(ValueError, match='but TorchVisionWrapper.*RandomHorizontalFlip.* moves'):
@@ -255,7 +276,8 @@ def test_the_largest_shift_is_that_of_the_argument(pixels, refused):
     shift = OnColumns(lambda width: np.clip(np.arange(width) - pixels, 0, None))
     assert (_fault_of(shift, 0.1) is not None) == refused
     assert (_fault_of(shift, (pixels + 0.5) / 100) is None) and (
-        _fault_of(shift, (pixels - 0.5) / 100) is not None)
+        _fault_of(shift, (pixels - 0.5) / 100) is not None
+    )
 
 
 def test_shifts_are_read_where_they_are():
@@ -281,14 +303,23 @@ def test_what_raises_for_grey_and_for_colour_raises():
 
 
 def test_no_random_number_is_used_up_and_no_transform_is_changed():
-    transforms = Compose([dict(type='PyramidRescale'), VIEWS.seqclr_augmentation,
-                          imgaug_ops(['GaussianBlur', [0, 1.0]]),
-                          torchvision('RandomRotation', degrees=2)])
+    transforms = Compose(
+        [
+            dict(type='PyramidRescale'),
+            VIEWS.seqclr_augmentation,
+            imgaug_ops(['GaussianBlur', [0, 1.0]]),
+            torchvision('RandomRotation', degrees=2),
+        ]
+    )
     before = repr(transforms)
 
     def draw():
-        return (random.random(), np.random.rand(), torch.rand(1).item(),
-                imgaug.random.get_global_rng().random(1)[0])
+        return (
+            random.random(),
+            np.random.rand(),
+            torch.rand(1).item(),
+            imgaug.random.get_global_rng().random(1)[0],
+        )
 
     def seed():
         random.seed(1), np.random.seed(1), torch.manual_seed(1), imgaug.random.seed(1)

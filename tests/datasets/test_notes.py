@@ -1,4 +1,5 @@
 """Notes are those of one item and end up in its data samples."""
+
 import pytest
 from mmengine.structures import BaseDataElement
 
@@ -38,7 +39,8 @@ def test_an_error_of_a_pipeline_names_the_image():
     with pytest.raises(AssertionError) as caught:
         pipeline(dict(img_path='a.png', instances=[dict(text='a', bbox=1), dict(text='b')]))
     assert caught.value.__notes__ == [
-        'This is in the pipeline of the image a.png, annotated with bbox and text']
+        'This is in the pipeline of the image a.png, annotated with bbox and text'
+    ]
     with pytest.raises(AttributeError) as caught:
         pipeline('a.png')
     assert caught.value.__notes__ == ['This is in the pipeline of the image a.png']

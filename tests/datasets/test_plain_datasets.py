@@ -1,4 +1,5 @@
 """Wrapped datasets are the plain ones in them."""
+
 import json
 from collections import Counter
 
@@ -10,9 +11,11 @@ from mmengine.registry import DATASETS
 import mmocr_da.datasets  # noqa: F401
 from mmocr_da.datasets import seeded_dataset
 
-PIPELINE = [dict(type='mmocr.LoadImageFromFile', color_type='grayscale'),
-            dict(type='mmocr.LoadOCRAnnotations', with_text=True),
-            dict(type='mmocr.PackTextRecogInputs', meta_keys=('img_path', ))]
+PIPELINE = [
+    dict(type='mmocr.LoadImageFromFile', color_type='grayscale'),
+    dict(type='mmocr.LoadOCRAnnotations', with_text=True),
+    dict(type='mmocr.PackTextRecogInputs', meta_keys=('img_path',)),
+]
 E_ACUTE = ('e\u0301', '\u00e9')
 
 
@@ -22,10 +25,23 @@ def plain(tmp_path):
 
     def make(*texts, **kwargs):
         name = f'{abs(hash(texts))}.json'
-        (tmp_path / name).write_text(json.dumps(dict(metainfo=dict(), data_list=[
-            dict(img_path='a.png', instances=[dict(text=text)]) for text in texts])))
-        return dict(type='mmocr.OCRDataset', data_root=str(tmp_path), ann_file=name,
-                    serialize_data=kwargs.pop('serialize_data', False), **kwargs)
+        (tmp_path / name).write_text(
+            json.dumps(
+                dict(
+                    metainfo=dict(),
+                    data_list=[
+                        dict(img_path='a.png', instances=[dict(text=text)]) for text in texts
+                    ],
+                )
+            )
+        )
+        return dict(
+            type='mmocr.OCRDataset',
+            data_root=str(tmp_path),
+            ann_file=name,
+            serialize_data=kwargs.pop('serialize_data', False),
+            **kwargs,
+        )
 
     return make
 
@@ -35,14 +51,21 @@ def texts(dataset):
 
 
 def seeded(datasets, **kwargs):
-    return DATASETS.build(dict(type='mmocr_da.SeededDataset', datasets=datasets,
-                               **dict(dict(pipeline=PIPELINE), **kwargs)))
+    return DATASETS.build(
+        dict(
+            type='mmocr_da.SeededDataset',
+            datasets=datasets,
+            **dict(dict(pipeline=PIPELINE), **kwargs),
+        )
+    )
 
 
 @pytest.mark.parametrize('scope', ['', 'mmocr.'])
 def test_concatenated_and_repeated_datasets_are_accepted(plain, scope):
-    both = dict(type=f'{scope}ConcatDataset', datasets=[
-        plain('a', 'b'), dict(type='RepeatDataset', times=2, dataset=plain('c'))])
+    both = dict(
+        type=f'{scope}ConcatDataset',
+        datasets=[plain('a', 'b'), dict(type='RepeatDataset', times=2, dataset=plain('c'))],
+    )
     if scope:  # MMOCR's takes plain datasets only
         both['datasets'][1] = plain('c', 'c')
     assert texts(seeded(both)) == ['a', 'b', 'c', 'c']
@@ -52,19 +75,27 @@ def test_concatenated_and_repeated_datasets_are_accepted(plain, scope):
 
 def test_they_are_source_and_target_too(plain):
     repeated = dict(type='RepeatDataset', times=3, dataset=plain('a'))
-    dataset = DATASETS.build(dict(type='mmocr_da.TwoDomainDataset', source=repeated,
-                                  target=repeated, pipeline=PIPELINE))
+    dataset = DATASETS.build(
+        dict(type='mmocr_da.TwoDomainDataset', source=repeated, target=repeated, pipeline=PIPELINE)
+    )
     assert dataset.domain_sizes == (3, 3)
     assert texts(dataset) == ['a'] * 3 + [''] * 3
     assert len({id(part) for part in dataset.datasets}) == 2
-    unlabelled = DATASETS.build(dict(type='mmocr_da.UnlabelledDataset', dataset=repeated,
-                                     serialize_data=False, pipeline=PIPELINE))
+    unlabelled = DATASETS.build(
+        dict(
+            type='mmocr_da.UnlabelledDataset',
+            dataset=repeated,
+            serialize_data=False,
+            pipeline=PIPELINE,
+        )
+    )
     assert texts(unlabelled) == [''] * 3
 
 
 def test_other_wrappers_are_named(plain):
-    balanced = dict(type='ClassBalancedDataset', oversample_thr=0.1, dataset=plain('a'),
-                    lazy_init=True)
+    balanced = dict(
+        type='ClassBalancedDataset', oversample_thr=0.1, dataset=plain('a'), lazy_init=True
+    )
     with pytest.raises(ValueError, match='got a ClassBalancedDataset; give the datasets in it'):
         seeded(balanced)
 
@@ -81,7 +112,8 @@ def test_errors_of_a_dataset_name_it(plain):
     with pytest.raises(Exception) as caught:
         seeded(text)
     assert caught.value.__notes__ == [
-        f"This is in the dataset mmocr.RecogTextDataset from {text['ann_file']}"]
+        f'This is in the dataset mmocr.RecogTextDataset from {text["ann_file"]}'
+    ]
 
 
 def test_labels_can_be_had_in_one_unicode_form(plain):

@@ -1,4 +1,5 @@
 """Polygons in, boxes out: behind whatever moves polygons, and without the labels that are bad."""
+
 import copy
 import logging
 
@@ -27,8 +28,15 @@ from mmocr_da.structures import (
 )
 
 HEIGHT, WIDTH = 260, 340
-BOXES = torch.tensor([[80., 60, 100, 24, 0.3], [230, 70, 90, 30, -0.6], [90, 180, 80, 20, -1.3],
-                      [250, 190, 110, 26, 1.2], [170, 130, 50, 16, 0.]])
+BOXES = torch.tensor(
+    [
+        [80.0, 60, 100, 24, 0.3],
+        [230, 70, 90, 30, -0.6],
+        [90, 180, 80, 20, -1.3],
+        [250, 190, 110, 26, 1.2],
+        [170, 130, 50, 16, 0.0],
+    ]
+)
 
 
 def drawn():
@@ -39,27 +47,40 @@ def drawn():
     for polygon, grey in zip(polygons, greys.tolist()):
         cv2.fillPoly(image, [np.rint(polygon).astype(int)], [grey] * 3)
     return dict(
-        img=image, img_shape=(HEIGHT, WIDTH), img_path='drawn.png', ori_shape=(HEIGHT, WIDTH),
-        gt_polygons=[polygon.ravel() for polygon in polygons], gt_bboxes_labels=greys,
+        img=image,
+        img_shape=(HEIGHT, WIDTH),
+        img_path='drawn.png',
+        ori_shape=(HEIGHT, WIDTH),
+        gt_polygons=[polygon.ravel() for polygon in polygons],
+        gt_bboxes_labels=greys,
         gt_bboxes=np.concatenate([polygons.min(1), polygons.max(1)], 1),
-        gt_ignored=greys == 120)
+        gt_ignored=greys == 120,
+    )
 
 
 def results(polygons, **kwargs):
     """Classes count from 10."""
-    return {**dict(img_shape=(100, 200), img_path='page.jpg', gt_polygons=polygons,
-                   gt_bboxes_labels=np.arange(10, 10 + len(polygons)),
-                   gt_ignored=np.zeros(len(polygons), bool)), **kwargs}
+    return {
+        **dict(
+            img_shape=(100, 200),
+            img_path='page.jpg',
+            gt_polygons=polygons,
+            gt_bboxes_labels=np.arange(10, 10 + len(polygons)),
+            gt_ignored=np.zeros(len(polygons), bool),
+        ),
+        **kwargs,
+    }
 
 
-SQUARE = np.array([10., 10, 40, 10, 40, 30, 10, 30])
+SQUARE = np.array([10.0, 10, 40, 10, 40, 30, 10, 30])
 
 
 @pytest.fixture
 def log(monkeypatch):
     lines = []
-    monkeypatch.setattr(module, 'print_log',
-                        lambda line, logger, level: lines.append((logger, level, line)))
+    monkeypatch.setattr(
+        module, 'print_log', lambda line, logger, level: lines.append((logger, level, line))
+    )
     return lines
 
 
@@ -68,9 +89,9 @@ def log(monkeypatch):
 
 PIPELINES = {
     'nothing': [],
-    'flip': [RandomFlip(1., 'horizontal')],
-    'upside down': [RandomFlip(1., 'vertical')],
-    'both': [RandomFlip(1., 'diagonal')],
+    'flip': [RandomFlip(1.0, 'horizontal')],
+    'upside down': [RandomFlip(1.0, 'vertical')],
+    'both': [RandomFlip(1.0, 'diagonal')],
     'larger': [Resize((680, 520), interpolation='nearest')],
     'aspect': [Resize((300, 400), interpolation='nearest')],
     'keep ratio': [Resize((500, 500), keep_ratio=True, interpolation='nearest')],
@@ -78,8 +99,12 @@ PIPELINES = {
     'rotate on a canvas': [RandomRotate(90, use_canvas=True, pad_with_fixed_color=True)],
     'crop': [RandomCrop(0.4)],
     'crop through text': [TextDetRandomCrop(200)],
-    'all': [RandomFlip(0.5, 'horizontal'), RandomRotate(30),
-            Resize((400, 400), keep_ratio=True, interpolation='nearest'), TextDetRandomCrop(300)],
+    'all': [
+        RandomFlip(0.5, 'horizontal'),
+        RandomRotate(30),
+        Resize((400, 400), keep_ratio=True, interpolation='nearest'),
+        TextDetRandomCrop(300),
+    ],
 }
 
 
@@ -103,8 +128,10 @@ def test_boxes_cover_what_is_drawn(name):
             pixels = polygons_to_rotated([points])
             # The pixels are 1 px wide, their centres span 1 px less.
             pixels += torch.tensor([0.5, 0.5, 1, 1, 0])
-            a, b = (shapely.Polygon(corners_of(box.double()).numpy())
-                    for box in (pixels[0], found[int(value)]))
+            a, b = (
+                shapely.Polygon(corners_of(box.double()).numpy())
+                for box in (pixels[0], found[int(value)])
+            )
             assert a.intersection(b).area > 0.8 * a.union(b).area
             seen += 1
     assert seen >= 6
@@ -112,7 +139,7 @@ def test_boxes_cover_what_is_drawn(name):
 
 def test_a_label_that_resize_has_emptied_is_left_out():
     """MMOCR's Resize makes zeros of what is outside, and keeps the rest."""
-    outside = corners_of(torch.tensor([500., 60, 60, 20, 0.3])).numpy().ravel()
+    outside = corners_of(torch.tensor([500.0, 60, 60, 20, 0.3])).numpy().ravel()
     out = drawn()
     out['gt_polygons'].insert(2, outside)
     for key in ('gt_bboxes_labels', 'gt_ignored'):
@@ -131,7 +158,7 @@ def test_a_label_that_resize_has_emptied_is_left_out():
 def test_polygons_of_any_number_of_points():
     angles = np.linspace(0, 2 * np.pi, 50, endpoint=False)
     ellipse = np.stack([100 + 40 * np.cos(angles), 50 + 10 * np.sin(angles)], 1)
-    triangle = np.array([20., 20, 60, 20, 20, 30])
+    triangle = np.array([20.0, 20, 60, 20, 20, 30])
     out = PolygonsToRotatedBoxes()(results([triangle, ellipse.ravel(), list(SQUARE)]))
     boxes = out['gt_bboxes']
     assert type(boxes) is RotatedBoxes and boxes.tensor.dtype == torch.float32
@@ -159,7 +186,7 @@ def test_partly_outside_is_kept_whole(log):
 def test_no_text_at_all():
     out = PolygonsToRotatedBoxes()(results([]))
     assert type(out['gt_bboxes']) is RotatedBoxes and out['gt_bboxes'].tensor.shape == (0, 5)
-    assert out['gt_bboxes_labels'].shape == out['gt_ignore_flags'].shape == (0, )
+    assert out['gt_bboxes_labels'].shape == out['gt_ignore_flags'].shape == (0,)
 
 
 def test_without_ignore_flags_nothing_is_ignored():
@@ -178,8 +205,8 @@ BAD = {
     'empty': (SQUARE[:0], 'fewer than 3 points'),
     'NaN': (np.where(np.arange(8) == 3, np.nan, SQUARE), 'not a finite number'),
     'infinite': (np.where(np.arange(8) == 2, np.inf, SQUARE), 'not a finite number'),
-    'line': (np.array([10., 10, 30, 10, 50, 10]), 'under 1 px'),
-    'thin': (np.array([10., 10, 30, 10, 30, 10.9, 10, 10.9]), 'under 1 px'),
+    'line': (np.array([10.0, 10, 30, 10, 50, 10]), 'under 1 px'),
+    'thin': (np.array([10.0, 10, 30, 10, 30, 10.9, 10, 10.9]), 'under 1 px'),
     'point': (np.zeros(8), 'under 1 px'),
     'left': (SQUARE - [45, 0] * 4, 'outside the image'),
     'above': (SQUARE - [0, 31] * 4, 'outside the image'),
@@ -192,12 +219,13 @@ BAD = {
 def test_a_bad_label_is_left_out_and_named(name, log):
     polygon, reason = BAD[name]
     good = SQUARE + 2
-    out = PolygonsToRotatedBoxes()(results([SQUARE, polygon, good],
-                                           gt_ignored=np.array([False, False, True])))
+    out = PolygonsToRotatedBoxes()(
+        results([SQUARE, polygon, good], gt_ignored=np.array([False, False, True]))
+    )
     assert out['gt_bboxes_labels'].tolist() == [10, 12]
     assert out['gt_ignore_flags'].tolist() == [False, True]
     torch.testing.assert_close(out['gt_bboxes'].tensor, polygons_to_rotated([SQUARE, good]))
-    (logger, level, line), = log
+    ((logger, level, line),) = log
     assert (logger, level) == ('current', logging.WARNING)
     assert 'a label of page.jpg' in line and reason in line
     assert str(np.round(polygon[:8].astype(float), 1).tolist()) in line
@@ -225,7 +253,7 @@ def test_labels_stay_with_their_boxes():
 
 def test_all_labels_are_bad():
     out = PolygonsToRotatedBoxes()(results([polygon for polygon, _ in BAD.values()]))
-    assert out['gt_bboxes'].tensor.shape == (0, 5) and out['gt_ignore_flags'].shape == (0, )
+    assert out['gt_bboxes'].tensor.shape == (0, 5) and out['gt_ignore_flags'].shape == (0,)
 
 
 def test_each_kind_is_named_once(log):
@@ -243,14 +271,14 @@ def test_each_kind_is_named_once(log):
 
 
 def test_a_shortest_side(log):
-    small = [10., 10, 30, 10, 30, 14, 10, 14]
+    small = [10.0, 10, 30, 10, 30, 14, 10, 14]
     for size, kept in ((3.9, 1), (4.1, 0)):
         out = PolygonsToRotatedBoxes(min_size=size)(results([small]))
         assert len(out['gt_bboxes']) == kept
     assert len(log) == 1 and 'under 4.1 px' in log[0][2]
 
 
-@pytest.mark.parametrize('value', [0, -1., float('nan')])
+@pytest.mark.parametrize('value', [0, -1.0, float('nan')])
 def test_a_shortest_side_that_is_none(value):
     with pytest.raises(ValueError, match='min_size must be above 0 px'):
         PolygonsToRotatedBoxes(min_size=value)
@@ -268,14 +296,17 @@ def test_it_is_packed_by_mmdetection(empty):
     packed = pack(PolygonsToRotatedBoxes()(given))
     sample = packed['data_samples']
     assert packed['inputs'].shape == (3, HEIGHT, WIDTH)
-    for instances, labels in ((sample.gt_instances, [40, 80, 160, 200]),
-                              (sample.ignored_instances, [120])):
+    for instances, labels in (
+        (sample.gt_instances, [40, 80, 160, 200]),
+        (sample.ignored_instances, [120]),
+    ):
         labels = [] if empty else labels
         assert type(instances.bboxes) is RotatedBoxes
         assert instances.labels.tolist() == labels and instances.labels.dtype == torch.int64
         rows = [label // 40 - 1 for label in labels]
-        torch.testing.assert_close(instances.bboxes.tensor, regularize(BOXES[rows]),
-                                   atol=1e-2, rtol=0)
+        torch.testing.assert_close(
+            instances.bboxes.tensor, regularize(BOXES[rows]), atol=1e-2, rtol=0
+        )
 
 
 def test_the_polygons_given_are_left_as_they_are():
@@ -287,6 +318,6 @@ def test_the_polygons_given_are_left_as_they_are():
 
 
 def test_it_is_found_by_its_name():
-    built = TRANSFORMS.build(dict(type='mmocr_da.PolygonsToRotatedBoxes', min_size=2.))
+    built = TRANSFORMS.build(dict(type='mmocr_da.PolygonsToRotatedBoxes', min_size=2.0))
     assert type(built) is PolygonsToRotatedBoxes
     assert repr(built) == 'PolygonsToRotatedBoxes(min_size=2.0)'

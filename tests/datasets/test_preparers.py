@@ -1,4 +1,5 @@
 """Preparation of IAM, RIMES and CVL: archives are checked, texts and splits are the official."""
+
 import io
 import json
 import os
@@ -45,19 +46,32 @@ def pack(path, files):
 
 
 def obtain(tmp_path, **kwargs):
-    file = dict(names=['words.zip', 'words.tgz', 'words.tar', 'words', 'words.txt'],
-                members=r'(?:^|/)(w\d/.+\.png)$', to='imgs', example='w1/a.png',
-                mistaken={r'line\d\.png$': 'lines.tgz'})
+    file = dict(
+        names=['words.zip', 'words.tgz', 'words.tar', 'words', 'words.txt'],
+        members=r'(?:^|/)(w\d/.+\.png)$',
+        to='imgs',
+        example='w1/a.png',
+        mistaken={r'line\d\.png$': 'lines.tgz'},
+    )
     DATA_OBTAINERS.build(
-        dict(type='mmocr_da.ArchiveObtainer', files=[{**file, **kwargs}],
-             homepage='https://data.example', cache_path=str(tmp_path / 'archives'),
-             data_root=str(tmp_path / 'out'), task='textrecog'))()
+        dict(
+            type='mmocr_da.ArchiveObtainer',
+            files=[{**file, **kwargs}],
+            homepage='https://data.example',
+            cache_path=str(tmp_path / 'archives'),
+            data_root=str(tmp_path / 'out'),
+            task='textrecog',
+        )
+    )()
     return tmp_path / 'out' / kwargs.get('to', 'imgs')
 
 
 def contents(folder):
-    return {path.relative_to(folder).as_posix(): path.read_bytes()
-            for path in folder.rglob('*') if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob('*')
+        if path.is_file()
+    }
 
 
 # ---------------------------------------------------------------------------- archives
@@ -66,9 +80,16 @@ def contents(folder):
 @pytest.mark.parametrize('name', ['words.zip', 'words.tgz', 'words.tar'])
 @pytest.mark.parametrize('prefix', ['', './', 'words/', 'x/words/'])
 def test_only_what_was_asked_for_is_taken_from_wherever_it_lies(tmp_path, name, prefix):
-    pack(tmp_path / 'archives' / name, {
-        f'{prefix}l1/line1.png': b'0', f'{prefix}w1/a.png': b'1', f'{prefix}w2/b.png': b'2',
-        f'{prefix}w2/c.txt': b'3', f'__MACOSX/{prefix}w2/._b.png': b'4'})
+    pack(
+        tmp_path / 'archives' / name,
+        {
+            f'{prefix}l1/line1.png': b'0',
+            f'{prefix}w1/a.png': b'1',
+            f'{prefix}w2/b.png': b'2',
+            f'{prefix}w2/c.txt': b'3',
+            f'__MACOSX/{prefix}w2/._b.png': b'4',
+        },
+    )
     assert contents(obtain(tmp_path)) == {'w1/a.png': b'1', 'w2/b.png': b'2'}
 
 
@@ -111,27 +132,39 @@ def test_an_interrupted_run_leaves_nothing_that_counts(tmp_path, rest):
 def test_an_interruption_while_unpacking_leaves_no_target(tmp_path, monkeypatch):
     pack(tmp_path / 'archives/words.zip', {'w1/a.png': b'1', 'w1/b.png': b'2'})
     with monkeypatch.context() as patch:
-        patch.setattr(zipfile.ZipFile, 'read', lambda self, info: b'1' if 'a' in info.filename
-                      else (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(
+            zipfile.ZipFile,
+            'read',
+            lambda self, info: (
+                b'1' if 'a' in info.filename else (_ for _ in ()).throw(KeyboardInterrupt)
+            ),
+        )
         with pytest.raises(KeyboardInterrupt):
             obtain(tmp_path)
     assert not (tmp_path / 'out/imgs').exists()
     assert contents(obtain(tmp_path)) == {'w1/a.png': b'1', 'w1/b.png': b'2'}
 
 
-@pytest.mark.parametrize('name, content, message', [
-    ('words.tgz', {'l1/line1.png': b'1', 'l1/line2.png': b''}, 'must hold files like w1/a.png, '
-     'got l1/line1.png, l1/line2.png, which looks like lines.tgz; get the right file from '
-     'https://data.example'),
-    ('words.zip', {'lines/line1.png': b'1', 'readme': b''}, 'which looks like lines.tgz'),
-    ('words.zip', {'a': b'', 'b': b'', 'c': b'', 'd': b''}, 'got a, b, c; get the right file'),
-    ('words.tgz', {}, 'got no file'),
-    ('words.tgz', LOGIN, 'got a web page'),
-    ('words.txt', LOGIN, 'got a web page'),
-    ('words.zip', b'', 'an empty file'),
-    ('words.zip', b'Rar!\x1a\x07\x00', 'unrar x'),
-    ('words.tgz', b'something else', '14 bytes of something else'),
-])
+@pytest.mark.parametrize(
+    'name, content, message',
+    [
+        (
+            'words.tgz',
+            {'l1/line1.png': b'1', 'l1/line2.png': b''},
+            'must hold files like w1/a.png, '
+            'got l1/line1.png, l1/line2.png, which looks like lines.tgz; get the right file from '
+            'https://data.example',
+        ),
+        ('words.zip', {'lines/line1.png': b'1', 'readme': b''}, 'which looks like lines.tgz'),
+        ('words.zip', {'a': b'', 'b': b'', 'c': b'', 'd': b''}, 'got a, b, c; get the right file'),
+        ('words.tgz', {}, 'got no file'),
+        ('words.tgz', LOGIN, 'got a web page'),
+        ('words.txt', LOGIN, 'got a web page'),
+        ('words.zip', b'', 'an empty file'),
+        ('words.zip', b'Rar!\x1a\x07\x00', 'unrar x'),
+        ('words.tgz', b'something else', '14 bytes of something else'),
+    ],
+)
 def test_a_wrong_archive_is_named_for_what_it_is(tmp_path, name, content, message):
     path = tmp_path / 'archives' / name
     if isinstance(content, dict):
@@ -152,7 +185,8 @@ def test_an_archive_that_is_cut_off_anywhere_is_refused(tmp_path, name):
     whole = pack(path, {f'w1/{i}.png': noise(600) for i in range(3)}).read_bytes()
     # A tar of files of 600 bytes: heads of 512, contents of 1024; 4608 is between two files.
     cuts = {'words.tar': [512, 1000, 1536, 3072, 4608]}.get(
-        name, [30, 500, len(whole) // 2, len(whole) - 30, len(whole) - 1])
+        name, [30, 500, len(whole) // 2, len(whole) - 30, len(whole) - 1]
+    )
     for cut in cuts:
         path.write_bytes(whole[:cut])
         with pytest.raises(ValueError, match='cut off or damaged.*download it again'):
@@ -193,12 +227,21 @@ def test_links_in_an_archive_have_no_effect(tmp_path):
 
 def test_all_missing_archives_are_named_before_any_is_unpacked(tmp_path):
     pack(tmp_path / 'archives/a.zip', {'a.png': b'1'})
-    files = [dict(names=[f'{name}.zip', name], members=r'(.+\.png)$', to=name, example='a.png')
-             for name in 'abc']
-    cfg = dict(type='mmocr_da.ArchiveObtainer', homepage='https://data.example', files=files,
-               data_root=str(tmp_path / 'out'))
-    with pytest.raises(ValueError, match='does not hold b.zip, c.zip. Get the data '
-                       'from https://data.example and put the files there'):
+    files = [
+        dict(names=[f'{name}.zip', name], members=r'(.+\.png)$', to=name, example='a.png')
+        for name in 'abc'
+    ]
+    cfg = dict(
+        type='mmocr_da.ArchiveObtainer',
+        homepage='https://data.example',
+        files=files,
+        data_root=str(tmp_path / 'out'),
+    )
+    with pytest.raises(
+        ValueError,
+        match='does not hold b.zip, c.zip. Get the data '
+        'from https://data.example and put the files there',
+    ):
         DATA_OBTAINERS.build(dict(cfg, cache_path=str(tmp_path / 'archives')))()
     with pytest.raises(ValueError, match='nowhere.*is no folder: a.zip, b.zip, c.zip'):
         DATA_OBTAINERS.build(dict(cfg, cache_path=str(tmp_path / 'nowhere')))()
@@ -219,8 +262,9 @@ def test_accents_in_a_zip_survive_any_packer(tmp_path, encoding):
 
 
 def parse(name, img_dir, ann_path, split='train', **kwargs):
-    parser = DATA_PARSERS.build(dict(type=f'mmocr_da.{name}TextRecogAnnParser', split=split,
-                                     nproc=1, **kwargs))
+    parser = DATA_PARSERS.build(
+        dict(type=f'mmocr_da.{name}TextRecogAnnParser', split=split, nproc=1, **kwargs)
+    )
     words = parser(str(img_dir), str(ann_path))
     report = json.loads(Path(os.path.dirname(ann_path), f'report_{split}.json').read_text())
     return [(os.path.relpath(path, img_dir), text) for path, text in words], report
@@ -232,14 +276,17 @@ def write_images(folder, names, content=PNG):
         (folder / name).write_bytes(content)
 
 
-@pytest.mark.parametrize('encoded, text', [
-    ('é œ\nb'.encode(), 'é œ\nb'),
-    ('é\r\nb\r\n'.encode('utf-8-sig'), 'é\nb\n'),
-    ('é €…\r\nb'.encode('cp1252'), 'é €…\nb'),  # \x85 would end a line for splitlines()
-    ('ça'.encode('latin-1'), 'ça'),
-    ('e\u0301'.encode(), 'é'),
-    ('é\r\nb'.encode('utf-16'), 'é\nb'),
-])
+@pytest.mark.parametrize(
+    'encoded, text',
+    [
+        ('é œ\nb'.encode(), 'é œ\nb'),
+        ('é\r\nb\r\n'.encode('utf-8-sig'), 'é\nb\n'),
+        ('é €…\r\nb'.encode('cp1252'), 'é €…\nb'),  # \x85 would end a line for splitlines()
+        ('ça'.encode('latin-1'), 'ça'),
+        ('e\u0301'.encode(), 'é'),
+        ('é\r\nb'.encode('utf-16'), 'é\nb'),
+    ],
+)
 def test_texts_are_read_whatever_their_encoding(tmp_path, encoded, text):
     (tmp_path / 'a.txt').write_bytes(encoded)
     assert read_lines(str(tmp_path / 'a.txt')) == text.split('\n')
@@ -257,8 +304,9 @@ IAM_ROWS = {
 def iam(tmp_path, rows, lines, ending='\n', **kwargs):
     folder = tmp_path / 'annotations'
     folder.mkdir(exist_ok=True)
-    (folder / 'words.txt').write_bytes((HEADER + '\n'.join(rows) + '\n').replace(
-        '\n', ending).encode())
+    (folder / 'words.txt').write_bytes(
+        (HEADER + '\n'.join(rows) + '\n').replace('\n', ending).encode()
+    )
     (folder / 'trainset.txt').write_bytes(ending.join(lines).encode())
     kwargs.setdefault('line_sets', ['trainset.txt'])
     return parse('IAM', tmp_path / 'imgs', folder / 'words.txt', **kwargs)
@@ -274,15 +322,24 @@ def test_the_text_of_iam_is_all_from_the_ninth_field_on(tmp_path, ending):
 
 
 def test_words_of_iam_follow_their_line(tmp_path):
-    rows = [f'{word} ok 154 1 1 1 1 NN {word[-2:]}' for word in
-            ('a01-000-00-01', 'a01-000u-00-02', 'a01-000u-01-03', 'b04-000-00-04')]
-    write_images(tmp_path / 'imgs', ['a01/a01-000/a01-000-00-01.png',
-                                     'a01/a01-000u/a01-000u-00-02.png',
-                                     'a01/a01-000u/a01-000u-01-03.png',
-                                     'b04/b04-000/b04-000-00-04.png'])
+    rows = [
+        f'{word} ok 154 1 1 1 1 NN {word[-2:]}'
+        for word in ('a01-000-00-01', 'a01-000u-00-02', 'a01-000u-01-03', 'b04-000-00-04')
+    ]
+    write_images(
+        tmp_path / 'imgs',
+        [
+            'a01/a01-000/a01-000-00-01.png',
+            'a01/a01-000u/a01-000u-00-02.png',
+            'a01/a01-000u/a01-000u-01-03.png',
+            'b04/b04-000/b04-000-00-04.png',
+        ],
+    )
     assert [text for _, text in iam(tmp_path, rows, ['a01-000u-00'])[0]] == ['02']
     assert [text for _, text in iam(tmp_path, rows, ['a01-000u-01', 'a01-000-00 '])[0]] == [
-        '01', '03']
+        '01',
+        '03',
+    ]
     (tmp_path / 'annotations/second.txt').write_text('b04-000-00\n')
     words, report = iam(tmp_path, rows, ['a01-000u-00'], line_sets=['trainset.txt', 'second.txt'])
     assert [text for _, text in words] == ['02', '04']
@@ -291,8 +348,9 @@ def test_words_of_iam_follow_their_line(tmp_path):
 
 def test_badly_segmented_words_of_iam_are_an_option(tmp_path):
     rows = ['a01-000u-00-00 ok 154 1 1 1 1 AT A', 'a01-000u-00-01 err 154 1 1 1 1 AT B']
-    write_images(tmp_path / 'imgs', ['a01/a01-000u/a01-000u-00-00.png',
-                                     'a01/a01-000u/a01-000u-00-01.png'])
+    write_images(
+        tmp_path / 'imgs', ['a01/a01-000u/a01-000u-00-00.png', 'a01/a01-000u/a01-000u-00-01.png']
+    )
     words, report = iam(tmp_path, rows, ['a01-000u-00'])
     assert [text for _, text in words] == ['A']
     assert report['skipped'] == {'marked err': ['a01/a01-000u/a01-000u-00-01.png']}
@@ -311,8 +369,11 @@ def test_every_image_that_is_left_out_is_named_with_its_reason(tmp_path):
     (tmp_path / 'imgs' / names[3]).write_bytes(b'no image')
     words, report = iam(tmp_path, rows, ['a01-000u-00'])
     assert [path for path, _ in words] == [names[0], names[4]]
-    assert report['skipped'] == {'image unreadable': [names[1], names[3]],
-                                 'image missing': [names[2]], 'no text': names[5:]}
+    assert report['skipped'] == {
+        'image unreadable': [names[1], names[3]],
+        'image missing': [names[2]],
+        'no text': names[5:],
+    }
 
 
 @pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig', 'latin-1'])
@@ -326,8 +387,10 @@ def test_rows_of_rimes_are_an_image_and_a_text(tmp_path, encoding):
     (tmp_path / 'train.txt').write_bytes('\r\n'.join(rows).encode(encoding))
     words, report = parse('RIMES', tmp_path / 'imgs', tmp_path / 'train.txt')
     assert words == list(zip(names, texts))
-    assert report == dict(found={'rows of the ground truth': 6},
-                          skipped={'no text': [names[0]], 'image missing': [names[4]]})
+    assert report == dict(
+        found={'rows of the ground truth': 6},
+        skipped={'no text': [names[0]], 'image missing': [names[4]]},
+    )
 
 
 def cvl(tmp_path, split, **kwargs):
@@ -335,32 +398,49 @@ def cvl(tmp_path, split, **kwargs):
 
 
 def test_the_text_of_cvl_is_all_behind_the_fourth_hyphen(tmp_path):
-    write_images(tmp_path / 'imgs/trainset', [
-        '0001/0001-1-0-0-Imagine.tif', '0001/0001-1-10-2-well-known.TIF', '0001/0001-1-2-3--.tif',
-        '0001/0001-1-2-4-.tif', '0001/Thumbs.db'], TIFF)
+    write_images(
+        tmp_path / 'imgs/trainset',
+        [
+            '0001/0001-1-0-0-Imagine.tif',
+            '0001/0001-1-10-2-well-known.TIF',
+            '0001/0001-1-2-3--.tif',
+            '0001/0001-1-2-4-.tif',
+            '0001/Thumbs.db',
+        ],
+        TIFF,
+    )
     words, report = cvl(tmp_path, 'test')
     assert [text for _, text in words] == ['Imagine', 'well-known', '-']
     assert report['skipped'] == {'no text': ['0001/0001-1-2-4-.tif', '0001/Thumbs.db']}
 
 
 def test_german_of_cvl_is_an_option(tmp_path):
-    names = [f'0001/0001-{rest}.tif' for rest in ('1-0-0-The', '3-0-0-Mailüfterl', '6-0-0-Habe',
-                                                  '7-0-0-und')]
+    names = [
+        f'0001/0001-{rest}.tif'
+        for rest in ('1-0-0-The', '3-0-0-Mailüfterl', '6-0-0-Habe', '7-0-0-und')
+    ]
     write_images(tmp_path / 'imgs/trainset', names, TIFF)
     words, report = cvl(tmp_path, 'test')
     assert [text for _, text in words] == ['The', 'und']
-    assert report['skipped'] == {'letters that are not English': [names[1]],
-                                 'German passage': [names[2]]}
+    assert report['skipped'] == {
+        'letters that are not English': [names[1]],
+        'German passage': [names[2]],
+    }
     words, report = cvl(tmp_path, 'test', english_only=False)
     assert [text for _, text in words] == ['The', 'Mailüfterl', 'Habe', 'und']
 
 
 @pytest.mark.parametrize('writers, held_out', [(2, 1), (10, 1), (27, 3)])
 def test_writers_of_cvl_are_in_train_or_val(tmp_path, writers, held_out):
-    write_images(tmp_path / 'imgs/trainset',
-                 [f'{i:04d}/{i:04d}-1-0-{j}-w.tif' for i in range(writers) for j in range(2)], TIFF)
-    who = {split: [int(path[:4]) for path, _ in cvl(tmp_path, split)[0]]
-           for split in ('train', 'val', 'test')}
+    write_images(
+        tmp_path / 'imgs/trainset',
+        [f'{i:04d}/{i:04d}-1-0-{j}-w.tif' for i in range(writers) for j in range(2)],
+        TIFF,
+    )
+    who = {
+        split: [int(path[:4]) for path, _ in cvl(tmp_path, split)[0]]
+        for split in ('train', 'val', 'test')
+    }
     assert who['val'] == sorted(2 * list(range(writers - held_out, writers)))
     assert who['train'] == sorted(2 * list(range(writers - held_out)))
     assert who['test'] == who['train'] + who['val']
@@ -380,10 +460,20 @@ def test_images_that_do_not_belong_to_the_texts_are_an_error(tmp_path):
 
 def test_the_zoo_serves_mmocrs_preparer_without_our_tool(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    pack(tmp_path / 'data/cache/cvl-database-1-1.zip', {
-        f'cvl-database-1-1/{folder}/{i:04d}-1-0-0-w{i}.tif': TIFF
-        for i, folder in enumerate(['trainset/words/0000', 'trainset/words/0001',
-                                    'testset/words/0002', 'testset/lines/0002'])})
+    pack(
+        tmp_path / 'data/cache/cvl-database-1-1.zip',
+        {
+            f'cvl-database-1-1/{folder}/{i:04d}-1-0-0-w{i}.tif': TIFF
+            for i, folder in enumerate(
+                [
+                    'trainset/words/0000',
+                    'trainset/words/0001',
+                    'testset/words/0002',
+                    'testset/lines/0002',
+                ]
+            )
+        },
+    )
     cfg = Config.fromfile(BASE / 'dataset_zoo/cvl/textrecog.py')
     cfg.update(task='textrecog', nproc=1, dataset_name='cvl')
     DatasetPreparer.from_file(cfg).run(['train', 'val', 'test'])
@@ -392,19 +482,24 @@ def test_the_zoo_serves_mmocrs_preparer_without_our_tool(tmp_path, monkeypatch):
         dataset = dict(data[f'cvl_textrecog_{split}'])
         dataset.pop('type')
         dataset = OCRDataset(**{**dataset, 'pipeline': []}, serialize_data=False)
-        assert [item['instances'][0]['text'] for item in map(dataset.get_data_info, range(
-            len(dataset)))] == [text]
+        assert [
+            item['instances'][0]['text'] for item in map(dataset.get_data_info, range(len(dataset)))
+        ] == [text]
 
 
 def test_the_zoo_has_the_three_files_that_mmocrs_has():
     for folder in (BASE / 'dataset_zoo').iterdir():
         assert {path.name for path in folder.iterdir()} >= {
-            'textrecog.py', 'metafile.yml', 'sample_anno.md'}
+            'textrecog.py',
+            'metafile.yml',
+            'sample_anno.md',
+        }
 
 
 def test_dictionaries_are_printable_ascii_and_french_letters():
-    english, french = (Dictionary(str(BASE / f'dicts/{name}.txt')).dict
-                       for name in ('english_95', 'french'))
+    english, french = (
+        Dictionary(str(BASE / f'dicts/{name}.txt')).dict for name in ('english_95', 'french')
+    )
     assert sorted(english) == [chr(code) for code in range(32, 127)]
     assert french[:95] == english
     # "Portez ce vieux whisky" in its accented form, and what it lacks.

@@ -1,4 +1,5 @@
 """Items of one kind of images; what it shares with two domains is tested there."""
+
 import json
 import os
 import random
@@ -21,7 +22,6 @@ PACK = dict(type='mmocr.PackTextRecogInputs', meta_keys=('img_path', 'img_shape'
 
 
 class Noise:
-
     def __call__(self, results):
         noise = [random.random(), np.random.rand(), torch.rand(()).item()]
         results['img'] = results['img'].astype(np.float32)
@@ -37,15 +37,22 @@ VIEWS = dict(type='mmocr_da.MultiView', transforms=[Noise(), PACK], keep_order=F
 def root(tmp_path):
     for i in range(7):
         cv2.imwrite(str(tmp_path / f'{i}.png'), np.full((4, 6, 3), 30 * i, np.uint8))
-    (tmp_path / 'words.json').write_text(json.dumps(dict(metainfo=dict(), data_list=[
-        dict(img_path=f'{i}.png', instances=[dict(text=str(i))]) for i in range(7)])))
+    (tmp_path / 'words.json').write_text(
+        json.dumps(
+            dict(
+                metainfo=dict(),
+                data_list=[
+                    dict(img_path=f'{i}.png', instances=[dict(text=str(i))]) for i in range(7)
+                ],
+            )
+        )
+    )
     return tmp_path
 
 
 def make(root, pipeline=(LOAD, VIEWS), **kwargs):
     kwargs.setdefault('datasets', dict(type='mmocr_da.UnlabelledDataset', img_dir=str(root)))
-    return DATASETS.build(
-        dict(type='mmocr_da.SeededDataset', pipeline=list(pipeline), **kwargs))
+    return DATASETS.build(dict(type='mmocr_da.SeededDataset', pipeline=list(pipeline), **kwargs))
 
 
 def test_views_of_an_item_are_drawn_by_its_seed_alone(root):
@@ -64,8 +71,13 @@ def test_views_of_an_item_are_drawn_by_its_seed_alone(root):
 def test_the_loader_hands_on_the_same_whatever_the_workers(root, workers):
     dataset = make(root)
     expected = [dataset[d]['inputs'] for d in SeededSampler(dataset, 4, seed=1)]
-    loader = DataLoader(dataset, 4, sampler=SeededSampler(dataset, 4, seed=1),
-                        num_workers=workers, collate_fn=pseudo_collate)
+    loader = DataLoader(
+        dataset,
+        4,
+        sampler=SeededSampler(dataset, 4, seed=1),
+        num_workers=workers,
+        collate_fn=pseudo_collate,
+    )
     seen = [pair for batch in loader for pair in zip(*batch['inputs'])]
     assert len(seen) == len(expected) == 8
     assert all(torch.equal(a, b) for x, y in zip(seen, expected) for a, b in zip(x, y))
@@ -106,8 +118,14 @@ def test_the_log_says_why_an_image_is_replaced_whatever_its_name(root, monkeypat
 
 
 def test_many_that_are_left_out_have_many_substitutes_at_once(root, monkeypatch):
-    dataset = make(root, datasets=dict(type='mmengine.RepeatDataset', times=100, dataset=dict(
-        type='mmocr_da.UnlabelledDataset', img_dir=str(root))))
+    dataset = make(
+        root,
+        datasets=dict(
+            type='mmengine.RepeatDataset',
+            times=100,
+            dataset=dict(type='mmocr_da.UnlabelledDataset', img_dir=str(root)),
+        ),
+    )
     dataset.leave_out(range(350))
     monkeypatch.setattr(seeded_dataset.np, 'flatnonzero', None)  # takes long in large data
     chosen = [next(dataset._candidates(i, 0, 700)) for i in range(350)]
@@ -119,8 +137,9 @@ def test_many_that_are_left_out_have_many_substitutes_at_once(root, monkeypatch)
 
 
 def test_labels_stay_and_several_datasets_are_one(root):
-    labelled = dict(type='mmocr.OCRDataset', data_root=str(root), ann_file='words.json',
-                    pipeline=None)
+    labelled = dict(
+        type='mmocr.OCRDataset', data_root=str(root), ann_file='words.json', pipeline=None
+    )
     text = dict(type='mmocr.LoadOCRAnnotations', with_text=True)
     dataset = make(root, [LOAD, text, Noise(), PACK], datasets=[labelled, dict(labelled)])
     assert len(dataset) == 14
@@ -145,13 +164,23 @@ class Observer(Compose):
 def test_an_observed_pipeline_runs_with_the_transforms_of_each_dataset(root):
     words = dict(type='OCRDataset', data_root=str(root), ann_file='words.json')
     resize = dict(type='mmocr.Resize', scale=(8, 8))
-    dataset = DATASETS.build(dict(type='mmocr_da.SeededDataset', datasets=[
-        dict(words, pipeline=[LOAD, resize, PACK]), dict(words, pipeline=[LOAD, PACK])]))
+    dataset = DATASETS.build(
+        dict(
+            type='mmocr_da.SeededDataset',
+            datasets=[
+                dict(words, pipeline=[LOAD, resize, PACK]),
+                dict(words, pipeline=[LOAD, PACK]),
+            ],
+        )
+    )
     seen = []
     dataset.pipeline = Observer(dataset.pipeline.transforms, seen)
     dataset[0], dataset[8]
-    assert seen == [('LoadImageFromFile', '0.png'), ('Resize', '0.png'),
-                    ('LoadImageFromFile', '1.png')]
+    assert seen == [
+        ('LoadImageFromFile', '0.png'),
+        ('Resize', '0.png'),
+        ('LoadImageFromFile', '1.png'),
+    ]
 
 
 def test_bad_input(root):

@@ -1,4 +1,5 @@
 """Batches of one kind of images: what an epoch covers, where they continue."""
+
 import pytest
 
 from mmocr_da.datasets import SeededSampler, seeded_sampler
@@ -44,7 +45,7 @@ def test_skipping_draws_what_would_have_come(skip):
     for _ in range(2):
         rest += [(int(d), d.seed) for d in sampler]
         sampler.set_epoch(sampler.epoch + 1)
-    assert rest == whole[6 * skip:6 * skip + len(rest)]
+    assert rest == whole[6 * skip : 6 * skip + len(rest)]
 
 
 def test_no_two_draws_share_a_seed_and_another_seed_is_another_run():
@@ -61,13 +62,18 @@ def test_ranks_together_draw_what_one_process_draws(monkeypatch):
     for rank in range(2):
         monkeypatch.setattr(seeded_sampler, 'get_dist_info', lambda: (rank, 2))
         parts.append(draws(make(batch_size=3), 2))
-    together = [d for i in range(0, 12, 3) for part in parts for d in part[i:i + 3]]
+    together = [d for i in range(0, 12, 3) for part in parts for d in part[i : i + 3]]
     assert together == one
 
 
-@pytest.mark.parametrize('size, options, message', [
-    (5, dict(batch_size=0), 'batch_size must be'), (0, {}, 'needs images'),
-    (5, dict(round_up=False), 'an epoch has no batch: 6 images per step are asked of 5')])
+@pytest.mark.parametrize(
+    'size, options, message',
+    [
+        (5, dict(batch_size=0), 'batch_size must be'),
+        (0, {}, 'needs images'),
+        (5, dict(round_up=False), 'an epoch has no batch: 6 images per step are asked of 5'),
+    ],
+)
 def test_bad_input(size, options, message):
     with pytest.raises(ValueError, match=message):
         make(size, **options)

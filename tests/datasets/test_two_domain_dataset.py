@@ -1,4 +1,5 @@
 """Items of two domains: no labels of the target, seeded augmentation, broken images replaced."""
+
 import json
 import logging
 import pickle
@@ -48,14 +49,22 @@ def root(tmp_path):
 
 
 def write(root, domain, labels):
-    data_list = [dict(img_path=f'{domain}{i}.png', instances=[dict(text=text)])
-                 for i, text in enumerate(labels)]
+    data_list = [
+        dict(img_path=f'{domain}{i}.png', instances=[dict(text=text)])
+        for i, text in enumerate(labels)
+    ]
     (root / f'{domain}.json').write_text(json.dumps(dict(metainfo=dict(), data_list=data_list)))
 
 
 def labelled(root, domain, **kwargs):
-    return dict(type='mmocr.OCRDataset', data_root=str(root), ann_file=f'{domain}.json',
-                pipeline=None, serialize_data=False, **kwargs)
+    return dict(
+        type='mmocr.OCRDataset',
+        data_root=str(root),
+        ann_file=f'{domain}.json',
+        pipeline=None,
+        serialize_data=False,
+        **kwargs,
+    )
 
 
 def make(root, pipeline=PIPELINE, **kwargs):
@@ -66,14 +75,18 @@ def make(root, pipeline=PIPELINE, **kwargs):
 def loader(dataset, workers=0, skip=0, **kwargs):
     sampler = TwoDomainSampler(dataset, batch_size=4, seed=1)
     sampler.skip(skip)
-    return DataLoader(dataset, 4, sampler=sampler, num_workers=workers,
-                      collate_fn=pseudo_collate, **kwargs)
+    return DataLoader(
+        dataset, 4, sampler=sampler, num_workers=workers, collate_fn=pseudo_collate, **kwargs
+    )
 
 
 def contents(batches):
     """Everything that reaches the model."""
-    return [(image.numpy().tobytes(), sample.to_dict(), sample.metainfo)
-            for batch in batches for image, sample in zip(batch['inputs'], batch['data_samples'])]
+    return [
+        (image.numpy().tobytes(), sample.to_dict(), sample.metainfo)
+        for batch in batches
+        for image, sample in zip(batch['inputs'], batch['data_samples'])
+    ]
 
 
 def items(dataset):
@@ -99,10 +112,12 @@ def test_changing_every_target_label_changes_no_item(root):
 
 
 def test_several_datasets_per_domain_are_concatenated(root):
-    folder = dict(
-        type='mmocr_da.UnlabelledDataset', img_dir=str(root), serialize_data=False)
-    dataset = make(root, source=[labelled(root, 'source', indices=2), labelled(root, 'source')],
-                   target=[folder, labelled(root, 'target')])
+    folder = dict(type='mmocr_da.UnlabelledDataset', img_dir=str(root), serialize_data=False)
+    dataset = make(
+        root,
+        source=[labelled(root, 'source', indices=2), labelled(root, 'source')],
+        target=[folder, labelled(root, 'target')],
+    )
     assert dataset.domain_sizes == (9, 17)
     domains = [dataset[i]['data_samples'].domain for i in range(26)]
     assert domains == ['source'] * 9 + ['target'] * 17
@@ -129,10 +144,15 @@ def test_a_label_that_a_pipeline_makes_for_the_target_is_an_error(root):
         dataset[7]
 
 
-@pytest.mark.parametrize('workers, kwargs', [
-    (1, dict()), (2, dict()), (2, dict(persistent_workers=True)),
-    pytest.param(1, dict(multiprocessing_context='spawn'), marks=pytest.mark.slow),
-])
+@pytest.mark.parametrize(
+    'workers, kwargs',
+    [
+        (1, dict()),
+        (2, dict()),
+        (2, dict(persistent_workers=True)),
+        pytest.param(1, dict(multiprocessing_context='spawn'), marks=pytest.mark.slow),
+    ],
+)
 def test_items_do_not_depend_on_the_workers(root, workers, kwargs):
     alone, shared = loader(make(root)), loader(make(root), workers, **kwargs)
     for epoch in range(2 if kwargs.get('persistent_workers') else 1):
@@ -142,15 +162,17 @@ def test_items_do_not_depend_on_the_workers(root, workers, kwargs):
 
 
 @pytest.mark.parametrize('workers', [0, 1])
-@pytest.mark.parametrize('sampler', [
-    dict(type='DefaultSampler', shuffle=True), dict(type='InfiniteSampler')])
+@pytest.mark.parametrize(
+    'sampler', [dict(type='DefaultSampler', shuffle=True), dict(type='InfiniteSampler')]
+)
 def test_batches_of_a_sampler_that_knows_no_domains_are_refused(root, sampler, workers):
     """By the dataset itself, so in MMEngine's loops and MMOCR's tools, too."""
     init_default_scope('mmocr')
     dataset = make(root)
     assert all(dataset[i] for i in (0, 11))  # looking at it is no training
     batches = Runner.build_dataloader(
-        dict(batch_size=4, num_workers=workers, sampler=sampler, dataset=dataset))
+        dict(batch_size=4, num_workers=workers, sampler=sampler, dataset=dataset)
+    )
     with pytest.raises(ValueError, match='both domains into each batch.*TwoDomainSampler'):
         next(iter(batches))
     with pytest.raises(ValueError, match='SeededSampler knows no domains, got a TwoDomainDataset'):
@@ -213,8 +235,11 @@ def test_a_broken_image_is_replaced_by_the_next_of_its_domain(root, how, ignore_
     for name in ('source6', 'target1', 'target2'):
         BREAKS[how](root / f'{name}.png')
     dataset = make(root, [dict(LOAD, ignore_empty=ignore_empty), TEXT, Noise(), PACK])
-    for broken, instead, names in [(6, 0, ['source6']), (8, 10, ['target1', 'target2']),
-                                   (9, 10, ['target2'])]:
+    for broken, instead, names in [
+        (6, 0, ['source6']),
+        (8, 10, ['target1', 'target2']),
+        (9, 10, ['target2']),
+    ]:
         item, other = dataset[Draw(broken, 1)], dataset[Draw(instead, 1)]
         # Also its augmentation is that of this draw.
         assert torch.equal(item['inputs'], other['inputs'])
@@ -228,8 +253,9 @@ def test_a_broken_image_is_replaced_by_the_next_of_its_domain(root, how, ignore_
 @pytest.fixture
 def log(monkeypatch):
     lines = []
-    monkeypatch.setattr(seeded_dataset, 'print_log',
-                        lambda line, logger, level: lines.append((level, line)))
+    monkeypatch.setattr(
+        seeded_dataset, 'print_log', lambda line, logger, level: lines.append((level, line))
+    )
     return lines
 
 
@@ -238,7 +264,7 @@ def test_a_broken_image_is_named_once(root, log):
     dataset = make(root)
     for _ in range(3):
         items(dataset)
-    (level, line), = log
+    ((level, line),) = log
     assert level == logging.WARNING and str(root / 'source2.png') in line
 
 
@@ -254,6 +280,7 @@ def test_a_broken_image_is_named_once_by_all_workers(root, log):
 
 def test_a_broken_image_in_an_lmdb_is_replaced(root):
     import lmdb
+
     env = lmdb.open(str(root / 'lmdb'), map_size=2**20)
     with env.begin(write=True) as transaction:
         transaction.put(b'num-samples', b'3')
@@ -269,7 +296,6 @@ def test_a_broken_image_in_an_lmdb_is_replaced(root):
 
 
 class Bug:
-
     def __call__(self, results):
         raise OSError('this is no broken image')
 
@@ -304,13 +330,16 @@ def test_a_domain_without_a_readable_image_is_an_error(root):
     assert isinstance(error.value.__cause__, FileNotFoundError)
 
 
-@pytest.mark.parametrize('kwargs, message', [
-    (dict(source=[]), 'source needs at least one dataset'),
-    (dict(source='unlabelled'), 'source needs labelled datasets'),
-    (dict(pipeline=None), 'has no pipeline'),
-    (dict(target_pipeline=[LOAD], target='own pipeline'), 'target_pipeline is given too'),
-    (dict(pipeline=[LOAD, TEXT]), "packs 'data_samples'"),
-])
+@pytest.mark.parametrize(
+    'kwargs, message',
+    [
+        (dict(source=[]), 'source needs at least one dataset'),
+        (dict(source='unlabelled'), 'source needs labelled datasets'),
+        (dict(pipeline=None), 'has no pipeline'),
+        (dict(target_pipeline=[LOAD], target='own pipeline'), 'target_pipeline is given too'),
+        (dict(pipeline=[LOAD, TEXT]), "packs 'data_samples'"),
+    ],
+)
 def test_errors_help(root, kwargs, message):
     if kwargs.get('source') == 'unlabelled':
         kwargs = dict(kwargs, source=dict(type='mmocr_da.UnlabelledDataset', img_dir=str(root)))
@@ -322,19 +351,27 @@ def test_errors_help(root, kwargs, message):
 
 def test_built_datasets_are_taken_as_they_are(root):
     source = DATASETS.build(labelled(root, 'source'))
-    dataset = TwoDomainDataset(source, labelled(root, 'target') | dict(type='mmocr.OCRDataset'),
-                               pipeline=PIPELINE)
+    dataset = TwoDomainDataset(
+        source, labelled(root, 'target') | dict(type='mmocr.OCRDataset'), pipeline=PIPELINE
+    )
     assert dataset.datasets[0] is source
 
 
-@pytest.mark.parametrize('wrap', [
-    lambda cfg: RepeatDataset(cfg, 2), lambda cfg: ConcatDataset([cfg])])
+@pytest.mark.parametrize(
+    'wrap', [lambda cfg: RepeatDataset(cfg, 2), lambda cfg: ConcatDataset([cfg])]
+)
 def test_a_wrapper_that_hides_the_domains_from_the_sampler_is_an_error(root, wrap):
     dataset = make(root)
     sampler = TwoDomainSampler(dataset, batch_size=4)
     check_sampler(DataLoader(dataset, batch_size=4, sampler=sampler))
     check_sampler(DataLoader(RepeatDataset(dataset.datasets[0], 2)))
-    wrapped = wrap(dict(type='mmocr_da.TwoDomainDataset', source=labelled(root, 'source'),
-                        target=labelled(root, 'target'), pipeline=PIPELINE))
+    wrapped = wrap(
+        dict(
+            type='mmocr_da.TwoDomainDataset',
+            source=labelled(root, 'source'),
+            target=labelled(root, 'target'),
+            pipeline=PIPELINE,
+        )
+    )
     with pytest.raises(ValueError, match=f'dataset itself.* a {type(wrapped).__name__}: '):
         check_sampler(DataLoader(wrapped, batch_size=4))

@@ -1,4 +1,5 @@
 """Batches of a two-domain sampler: their mix, what an epoch covers, where they continue."""
+
 import pickle
 from collections import Counter
 from itertools import islice
@@ -23,19 +24,27 @@ def epoch_of(sampler, epoch=None):
         sampler.set_epoch(epoch)
     draws = [(int(draw), draw.seed) for draw in sampler]
     size = sampler.batch_size
-    return [draws[i:i + size] for i in range(0, len(draws), size)]
+    return [draws[i : i + size] for i in range(0, len(draws), size)]
 
 
-@pytest.mark.parametrize('batch_size, ratio, counts', [
-    (6, (1, 1), (3, 3)), (6, (2, 1), (4, 2)), (7, (1, 1), (4, 3)), (8, (1, 2), (3, 5)),
-    (10, (0.3, 0.7), (3, 7)), (2, (1, 1), (1, 1)),
-])
+@pytest.mark.parametrize(
+    'batch_size, ratio, counts',
+    [
+        (6, (1, 1), (3, 3)),
+        (6, (2, 1), (4, 2)),
+        (7, (1, 1), (4, 3)),
+        (8, (1, 2), (3, 5)),
+        (10, (0.3, 0.7), (3, 7)),
+        (2, (1, 1), (1, 1)),
+    ],
+)
 def test_every_batch_has_the_same_mix_source_first(batch_size, ratio, counts):
     sampler = make(batch_size=batch_size, ratio=ratio)
     for epoch in range(3):
         for batch in epoch_of(sampler, epoch):
             assert [index < SIZES[0] for index, _ in batch] == (
-                [True] * counts[0] + [False] * counts[1])
+                [True] * counts[0] + [False] * counts[1]
+            )
 
 
 @pytest.mark.parametrize('epoch', ['source', 'target', 'longest', 'shortest'])
@@ -50,7 +59,7 @@ def test_an_epoch_covers_its_domain_once(epoch, ratio):
     for number in range(4):
         batches = epoch_of(sampler, number)
         drawn = [i for batch in batches for i, _ in batch if (i >= SIZES[0]) == bool(covered)]
-        assert sorted(drawn[:SIZES[covered]]) == list(range(first, first + SIZES[covered]))
+        assert sorted(drawn[: SIZES[covered]]) == list(range(first, first + SIZES[covered]))
         assert len(batches) == -(-SIZES[covered] // counts[covered])
         assert len(sampler) == 6 * len(batches)
 
@@ -151,16 +160,19 @@ def test_a_draw_keeps_its_seed_on_its_way_to_a_worker():
     assert (draw, draw.seed) == (5, 77)
 
 
-@pytest.mark.parametrize('kwargs, message', [
-    (dict(batch_size=4, ratio=(1, 9)), 'larger batch_size'),
-    (dict(ratio=(1, 0)), 'DefaultSampler'),
-    (dict(ratio=(1, 1, 1)), 'two numbers'),
-    (dict(ratio=(2, -1)), 'two numbers'),
-    (dict(batch_size=1), 'at least 2'),
-    (dict(epoch='both'), 'source, target, longest, shortest'),
-    (dict(sizes=(0, 5)), 'both domains need images'),
-    (dict(sizes=(2, 5), batch_size=8, round_up=False), 'no batch'),
-])
+@pytest.mark.parametrize(
+    'kwargs, message',
+    [
+        (dict(batch_size=4, ratio=(1, 9)), 'larger batch_size'),
+        (dict(ratio=(1, 0)), 'DefaultSampler'),
+        (dict(ratio=(1, 1, 1)), 'two numbers'),
+        (dict(ratio=(2, -1)), 'two numbers'),
+        (dict(batch_size=1), 'at least 2'),
+        (dict(epoch='both'), 'source, target, longest, shortest'),
+        (dict(sizes=(0, 5)), 'both domains need images'),
+        (dict(sizes=(2, 5), batch_size=8, round_up=False), 'no batch'),
+    ],
+)
 def test_errors_help(kwargs, message):
     with pytest.raises(ValueError, match=message):
         make(**kwargs)

@@ -1,4 +1,5 @@
 """An unlabelled dataset has the images of its origin, in a fixed order, and no text."""
+
 import json
 import pickle
 
@@ -43,6 +44,7 @@ def write_json(path, entries):
 
 def write_lmdb(path, contents, labels=None):
     import lmdb
+
     env = lmdb.open(str(path), map_size=2**20)
     with env.begin(write=True) as transaction:
         transaction.put(b'num-samples', str(len(contents)).encode())
@@ -106,17 +108,22 @@ def test_an_lmdb_can_be_given_as_mmocrs_labelled_dataset(tmp_path):
     assert texts(dataset) == {''}
 
 
-@pytest.mark.parametrize('entry', [
-    dict(),
-    dict(instances=[]),
-    dict(instances=[dict(text='secret')]),
-    dict(instances=[dict(text='secret')], text='secret', gt_texts=['secret']),
-])
+@pytest.mark.parametrize(
+    'entry',
+    [
+        dict(),
+        dict(instances=[]),
+        dict(instances=[dict(text='secret')]),
+        dict(instances=[dict(text='secret')], text='secret', gt_texts=['secret']),
+    ],
+)
 def test_nothing_of_a_label_is_left(folder, tmp_path, entry):
     entries = [dict(img_path=f'{folder}/{name}.png', **entry) for name in 'ac']
     ann_file = write_json(tmp_path / 'labelled.json', entries)
-    dataset = build(dataset=dict(type='mmocr.OCRDataset', ann_file=ann_file, pipeline=PIPELINE),
-                    serialize_data=True)
+    dataset = build(
+        dataset=dict(type='mmocr.OCRDataset', ann_file=ann_file, pipeline=PIPELINE),
+        serialize_data=True,
+    )
     assert greys(dataset) == [0, 20]
     assert texts(dataset) == {''}
     assert b'secret' not in pickle.dumps(dataset)
@@ -128,20 +135,29 @@ def test_detectors_get_images_without_instances(folder):
     assert dataset.get_data_info(0)['instances'] == []
 
 
-@pytest.mark.parametrize('kwargs, message', [
-    (dict(), 'exactly one of .* got none'),
-    (dict(img_dir='a', lmdb='b'), 'got img_dir, lmdb'),
-    (dict(img_dir='/no/such/folder'), "existing folder, got '/no/such/folder'"),
-    (dict(img_dir=[]), 'got an empty list'),
-    (dict(img_dir='{tmp}/empty'), 'must hold images .* none in it or below'),
-    (dict(img_list='/no/such/list'), 'existing text file'),
-    (dict(img_list='{tmp}/empty.txt'), 'empty file'),
-    (dict(img_list='{tmp}/names.txt'), 'set img_prefix'),
-    (dict(lmdb='/no/such/lmdb'), 'existing LMDB'),
-    (dict(lmdb='{tmp}/lmdb'), 'num-samples'),
-    (dict(dataset=dict(type='mmocr.OCRDataset', ann_file='{tmp}/none.json',
-                      serialize_data=False)), 'ann_file'),
-])
+@pytest.mark.parametrize(
+    'kwargs, message',
+    [
+        (dict(), 'exactly one of .* got none'),
+        (dict(img_dir='a', lmdb='b'), 'got img_dir, lmdb'),
+        (dict(img_dir='/no/such/folder'), "existing folder, got '/no/such/folder'"),
+        (dict(img_dir=[]), 'got an empty list'),
+        (dict(img_dir='{tmp}/empty'), 'must hold images .* none in it or below'),
+        (dict(img_list='/no/such/list'), 'existing text file'),
+        (dict(img_list='{tmp}/empty.txt'), 'empty file'),
+        (dict(img_list='{tmp}/names.txt'), 'set img_prefix'),
+        (dict(lmdb='/no/such/lmdb'), 'existing LMDB'),
+        (dict(lmdb='{tmp}/lmdb'), 'num-samples'),
+        (
+            dict(
+                dataset=dict(
+                    type='mmocr.OCRDataset', ann_file='{tmp}/none.json', serialize_data=False
+                )
+            ),
+            'ann_file',
+        ),
+    ],
+)
 def test_an_origin_without_images_is_an_error_that_helps(tmp_path, kwargs, message):
     (tmp_path / 'empty').mkdir()
     (tmp_path / 'empty.txt').write_text('\n')

@@ -1,4 +1,5 @@
 """The augmentation of SeqCLR: limits, what imgaug makes of the same numbers, and known pixels."""
+
 from collections import Counter
 from pathlib import Path
 
@@ -61,8 +62,11 @@ def check_near(image, expected, most=1, mean=0.6):
 
 
 @pytest.mark.parametrize('shape', [(32, 100), (32, 100, 1), (32, 100, 3), (7, 5, 3), (1, 1)])
-@pytest.mark.parametrize('op', [*PAPER, VIEWS.seqclr_augmentation, VIEWS.light_augmentation],
-                         ids=[*NAMES, 'all', 'light'])
+@pytest.mark.parametrize(
+    'op',
+    [*PAPER, VIEWS.seqclr_augmentation, VIEWS.light_augmentation],
+    ids=[*NAMES, 'all', 'light'],
+)
 def test_shape_and_type_are_kept_and_the_given_image_is_not_changed(op, shape):
     image, transform = noise(*shape), build(**op)
     for seed in range(5):
@@ -105,8 +109,9 @@ def test_channels_do_not_mix(op):
     np.testing.assert_array_equal(result[..., 2], grey)
 
 
-@pytest.mark.parametrize('name', ['LinearContrast', 'GaussianBlur', 'Sharpen', 'PiecewiseAffine',
-                                  'PerspectiveJitter'])
+@pytest.mark.parametrize(
+    'name', ['LinearContrast', 'GaussianBlur', 'Sharpen', 'PiecewiseAffine', 'PerspectiveJitter']
+)
 def test_without_arguments_the_papers_numbers_are_taken(name):
     config = next(op for op in PAPER if op.type.endswith(name))
     image = noise(32, 100)
@@ -129,14 +134,14 @@ def test_contrast_is_drawn_from_its_range():
     image, transform = np.uint8([[227]]), build('LinearContrast', alpha=(0.5, 1.0))
     drawn = [int(apply(transform, image, seed)[0, 0]) - 127 for seed in range(500)]
     assert 50 <= min(drawn) <= 52 and 98 <= max(drawn) <= 100
-    assert abs(np.mean(drawn) - 75) < 3 * 14.4 / 500 ** 0.5
+    assert abs(np.mean(drawn) - 75) < 3 * 14.4 / 500**0.5
 
 
 @pytest.mark.parametrize('sigma', [0.5, 1.0, 1.5])
 def test_blur_is_the_convolution_with_a_gaussian(sigma):
     image = noise(20, 30)
     x = np.arange(-12, 13)
-    kernel = np.exp(-x**2 / (2 * sigma**2))
+    kernel = np.exp(-(x**2) / (2 * sigma**2))
     kernel /= kernel.sum()
     wide = np.pad(image.astype(float), 12, mode='reflect')
     wide = np.apply_along_axis(np.convolve, 0, wide, kernel, 'valid')
@@ -161,14 +166,26 @@ def test_sharpening_by_hand():
     assert result[1:4, 1:4].flatten().tolist().count(70) == 8 and result[0, 0] == 75
 
 
-@pytest.mark.parametrize('sides', [dict(top=0.25), dict(bottom=0.4), dict(left=0.02),
-                                   dict(top=0.4, bottom=0.4), dict(left=0.1, right=0.07)])
+@pytest.mark.parametrize(
+    'sides',
+    [
+        dict(top=0.25),
+        dict(bottom=0.4),
+        dict(left=0.02),
+        dict(top=0.4, bottom=0.4),
+        dict(left=0.1, right=0.07),
+    ],
+)
 def test_a_crop_is_that_of_imgaug(sides):
     image = noise(32, 100, 3)
     result = apply(build('CropAndResize', **{side: (x, x) for side, x in sides.items()}), image)
     percent = tuple(sides.get(side, 0) for side in ('top', 'right', 'bottom', 'left'))
-    expected = iaa.Sequential([iaa.Crop(percent=percent, keep_size=False),
-                               iaa.Resize(dict(height=32, width=100), interpolation='linear')])
+    expected = iaa.Sequential(
+        [
+            iaa.Crop(percent=percent, keep_size=False),
+            iaa.Resize(dict(height=32, width=100), interpolation='linear'),
+        ]
+    )
     np.testing.assert_array_equal(result, expected.augment_image(image))
 
 
@@ -203,8 +220,9 @@ def moves(monkeypatch):
     """Sets what is drawn from a normal distribution, as a part of its standard deviation."""
 
     def set_moves(values):
-        monkeypatch.setattr(np.random, 'normal', lambda _, scale, size: scale * np.broadcast_to(
-            values, size))
+        monkeypatch.setattr(
+            np.random, 'normal', lambda _, scale, size: scale * np.broadcast_to(values, size)
+        )
 
     return set_moves
 
@@ -227,14 +245,22 @@ def test_the_points_of_the_grid_go_where_they_were_sent(moves):
 def test_draws_are_cut_at_a_quarter_of_a_cell(moves):
     moves(np.float64([100, 0]).reshape(2, 1, 1))
     found = origins(apply(build('PiecewiseAffine', rows=5, cols=3), ramps()))
-    np.testing.assert_allclose(found[:, 10], np.tile([10 + 0.125 * 99, 0], (33, 1)) + [
-        [0, y] for y in range(33)], atol=0.26)
+    np.testing.assert_allclose(
+        found[:, 10],
+        np.tile([10 + 0.125 * 99, 0], (33, 1)) + [[0, y] for y in range(33)],
+        atol=0.26,
+    )
     # What would come from outside repeats the edge.
     np.testing.assert_array_equal(found[:, 90:, 0], 99)
 
 
-@pytest.mark.parametrize('name, kwargs', [('PiecewiseAffine', dict(scale=(0.08, 0.08))),
-                                          ('PerspectiveJitter', dict(scale=(0.25, 0.25)))])
+@pytest.mark.parametrize(
+    'name, kwargs',
+    [
+        ('PiecewiseAffine', dict(scale=(0.08, 0.08))),
+        ('PerspectiveJitter', dict(scale=(0.25, 0.25))),
+    ],
+)
 def test_columns_keep_their_order_in_each_row_at_any_strength(name, kwargs):
     transform = build(name, **kwargs)
     for seed in range(100):
@@ -246,8 +272,10 @@ def test_columns_keep_their_order_in_each_row_at_any_strength(name, kwargs):
 
 def test_as_much_is_moved_as_by_imgaug():
     """Two ways to interpolate, one distribution."""
-    ours, theirs = build('PiecewiseAffine', scale=(0.03, 0.03)), iaa.PiecewiseAffine(
-        scale=0.03, mode='edge', seed=1)
+    ours, theirs = (
+        build('PiecewiseAffine', scale=(0.03, 0.03)),
+        iaa.PiecewiseAffine(scale=0.03, mode='edge', seed=1),
+    )
     place = ramps(32, 100)
     shifts = [[], []]
     for seed in range(40):
@@ -263,8 +291,14 @@ def test_corners_come_from_inside_and_the_middle_stays_in_symmetry(moves):
     moves(np.float64([1, -1]))
     image = ramps(33, 101)
     found = origins(apply(build('PerspectiveJitter', scale=(0.1, 0.1)), image))
-    for place, expected in {(0, 0): (10, 3.2), (0, 100): (90, 3.2), (32, 0): (10, 28.8),
-                            (32, 100): (90, 28.8), (16, 50): (50, 16), (8, 25): (30, 9.6)}.items():
+    for place, expected in {
+        (0, 0): (10, 3.2),
+        (0, 100): (90, 3.2),
+        (32, 0): (10, 28.8),
+        (32, 100): (90, 28.8),
+        (16, 50): (50, 16),
+        (8, 25): (30, 9.6),
+    }.items():
         np.testing.assert_allclose(found[place], expected, atol=0.3)
 
 
@@ -331,26 +365,32 @@ def test_an_image_that_a_transform_drops_is_dropped():
 # Errors.
 
 
-@pytest.mark.parametrize('op, message', [
-    (dict(type='LinearContrast', alpha=(1.0, 0.5)), r'alpha must be two .* got \(1.0, 0.5\)'),
-    (dict(type='LinearContrast', alpha=0.5), 'alpha must be two .* got 0.5; give the same number'),
-    (dict(type='LinearContrast', alpha=(-1, 1)), 'of at least 0'),
-    (dict(type='GaussianBlur', sigma=(0, float('inf'))), 'sigma'),
-    (dict(type='GaussianBlur', sigma=(0, 1, 2)), 'sigma'),
-    (dict(type='GaussianBlur', sigma='01'), 'sigma'),
-    (dict(type='Sharpen', alpha=(0, 1.1)), 'alpha .* from 0 to 1'),
-    (dict(type='Sharpen', lightness=(None, 1)), 'lightness'),
-    (dict(type='CropAndResize', left=(0, 1.5)), 'left'),
-    (dict(type='CropAndResize', top=(0, 0.5), bottom=(0, 0.5)), 'top and bottom .* 100%'),
-    (dict(type='CropAndResize', left=(0, 0.9), right=(0.1, 0.2)), 'left and right'),
-    (dict(type='PiecewiseAffine', scale=(0, 0.1)), 'quarter of a cell, 0.0833 on 4 x 4'),
-    (dict(type='PiecewiseAffine', rows=1), 'rows must be an integer of at least 2, got 1'),
-    (dict(type='PiecewiseAffine', cols=2.5), 'cols'),
-    (dict(type='PerspectiveJitter', scale=(0, 0.3)), 'scale .* from 0 to 0.25'),
-    (dict(type='SomeOf', transforms=PAPER, num=(5, 1)), 'num'),
-    (dict(type='SomeOf', transforms=PAPER, num=(0.5, 1)), 'num must be two integers'),
-    (dict(type='SomeOf', transforms=PAPER, num=(8, 9)), 'at most 7'),
-])
+@pytest.mark.parametrize(
+    'op, message',
+    [
+        (dict(type='LinearContrast', alpha=(1.0, 0.5)), r'alpha must be two .* got \(1.0, 0.5\)'),
+        (
+            dict(type='LinearContrast', alpha=0.5),
+            'alpha must be two .* got 0.5; give the same number',
+        ),
+        (dict(type='LinearContrast', alpha=(-1, 1)), 'of at least 0'),
+        (dict(type='GaussianBlur', sigma=(0, float('inf'))), 'sigma'),
+        (dict(type='GaussianBlur', sigma=(0, 1, 2)), 'sigma'),
+        (dict(type='GaussianBlur', sigma='01'), 'sigma'),
+        (dict(type='Sharpen', alpha=(0, 1.1)), 'alpha .* from 0 to 1'),
+        (dict(type='Sharpen', lightness=(None, 1)), 'lightness'),
+        (dict(type='CropAndResize', left=(0, 1.5)), 'left'),
+        (dict(type='CropAndResize', top=(0, 0.5), bottom=(0, 0.5)), 'top and bottom .* 100%'),
+        (dict(type='CropAndResize', left=(0, 0.9), right=(0.1, 0.2)), 'left and right'),
+        (dict(type='PiecewiseAffine', scale=(0, 0.1)), 'quarter of a cell, 0.0833 on 4 x 4'),
+        (dict(type='PiecewiseAffine', rows=1), 'rows must be an integer of at least 2, got 1'),
+        (dict(type='PiecewiseAffine', cols=2.5), 'cols'),
+        (dict(type='PerspectiveJitter', scale=(0, 0.3)), 'scale .* from 0 to 0.25'),
+        (dict(type='SomeOf', transforms=PAPER, num=(5, 1)), 'num'),
+        (dict(type='SomeOf', transforms=PAPER, num=(0.5, 1)), 'num must be two integers'),
+        (dict(type='SomeOf', transforms=PAPER, num=(8, 9)), 'at most 7'),
+    ],
+)
 def test_arguments_that_make_no_sense_are_an_error_that_names_them(op, message):
     with pytest.raises(ValueError, match=message):
         build(**op)
@@ -364,6 +404,7 @@ def test_an_image_of_another_kind_is_an_error(image):
 
 def test_they_tell_what_they_are():
     assert repr(build('PiecewiseAffine', scale=[0, 0.03])) == (
-        'PiecewiseAffine(scale=(0, 0.03), rows=4, cols=4)')
+        'PiecewiseAffine(scale=(0, 0.03), rows=4, cols=4)'
+    )
     text = repr(build(**VIEWS.seqclr_augmentation))
     assert 'num=(1, 5)' in text and 'CropAndResize(top=(0, 0.4), bottom=(0, 0.4)' in text

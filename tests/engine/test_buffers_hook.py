@@ -1,4 +1,5 @@
 """A checkpoint has the running statistics of all processes."""
+
 from types import SimpleNamespace
 
 from mmengine.hooks import CheckpointHook
@@ -10,8 +11,11 @@ from mmocr_da.engine import SavedBuffersHook, buffers_hook
 
 def test_buffers_are_averaged_before_each_checkpoint(monkeypatch):
     averaged = []
-    monkeypatch.setattr(buffers_hook, 'all_reduce_params',
-                        lambda buffers, op: averaged.append((runner.iter + 1, len([*buffers]), op)))
+    monkeypatch.setattr(
+        buffers_hook,
+        'all_reduce_params',
+        lambda buffers, op: averaged.append((runner.iter + 1, len([*buffers]), op)),
+    )
     hook = SavedBuffersHook()
     runner = SimpleNamespace(model=nn.BatchNorm1d(2), max_iters=7)
     for by_epoch, save_last in ((True, True), (False, False), (False, True)):

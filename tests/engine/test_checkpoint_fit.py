@@ -1,4 +1,5 @@
 """Which checkpoints a model starts from, and what is said of those that it does not."""
+
 from collections import OrderedDict
 
 import pytest
@@ -45,12 +46,16 @@ def test_a_foreign_prefix_is_an_error_that_shows_both_keys_and_the_way(model, pl
         fit.check_start(model, checkpoint(plain, prefix), "load_from ('x.pth')")
     text = str(error.value)
     first = next(iter(plain))
-    for part in ("load_from ('x.pth') must have the weights of the AdaptiveRecognizer",
-                 '0 of 65 of backbone', '0 of 16 of encoder', '0 of 13 of decoder',
-                 f'the model has {first} (4, 1, 3, 3), the checkpoint has '
-                 f'{prefix.removeprefix("module.")}{first} (4, 1, 3, 3)',
-                 f'prefix={prefix!r}), without load_from',
-                 "new_parts=['backbone', 'encoder', 'decoder']"):
+    for part in (
+        "load_from ('x.pth') must have the weights of the AdaptiveRecognizer",
+        '0 of 65 of backbone',
+        '0 of 16 of encoder',
+        '0 of 13 of decoder',
+        f'the model has {first} (4, 1, 3, 3), the checkpoint has '
+        f'{prefix.removeprefix("module.")}{first} (4, 1, 3, 3)',
+        f'prefix={prefix!r}), without load_from',
+        "new_parts=['backbone', 'encoder', 'decoder']",
+    ):
         assert part in text
     # The advice works.
     model.init_cfg = dict(type='Pretrained', checkpoint='unused', prefix=prefix)
@@ -64,13 +69,14 @@ def test_weights_under_another_name_are_found(model, plain):
 
 
 def test_weights_of_a_part_alone_are_told_where_they_belong(model, plain):
-    backbone = {key.removeprefix('backbone.'): value
-                for key, value in only(plain, 'backbone').items()}
+    backbone = {
+        key.removeprefix('backbone.'): value for key, value in only(plain, 'backbone').items()
+    }
     with pytest.raises(ValueError, match="the weights of 'backbone' alone: load it by init_cfg"):
         fit.check_start(model, dict(state_dict=backbone), 'load_from')
 
 
-@pytest.mark.parametrize('parts', [('backbone', ), ('backbone', 'encoder')])
+@pytest.mark.parametrize('parts', [('backbone',), ('backbone', 'encoder')])
 def test_a_checkpoint_of_some_parts_is_fine_if_all_of_it_is_used(model, plain, parts):
     weights = only(plain, *parts)
     assert fit.check_start(model, checkpoint(weights), 'load_from') == []
@@ -100,22 +106,29 @@ def test_parts_may_be_named_that_start_without_the_checkpoint(model, plain):
     weights = {**only(plain, 'backbone', 'encoder'), 'prediction.weight': torch.ones(1)}
     for new_parts in ('decoder', ['decoder']):
         assert fit.check_start(model, checkpoint(weights), 'load_from', new_parts) == []
-    with pytest.raises(ValueError, match="must name modules of the .*, got 'decodr'; its parts "
-                       'are backbone, encoder, decoder, objectives'):
+    with pytest.raises(
+        ValueError,
+        match="must name modules of the .*, got 'decodr'; its parts "
+        'are backbone, encoder, decoder, objectives',
+    ):
         fit.check_start(model, checkpoint(weights), 'load_from', 'decodr')
     # Nothing at all is no start, whatever is new.
     with pytest.raises(ValueError, match='got none of them'):
-        fit.check_start(model, checkpoint(plain, 'x.'), 'load_from',
-                        ['backbone', 'encoder', 'decoder'])
+        fit.check_start(
+            model, checkpoint(plain, 'x.'), 'load_from', ['backbone', 'encoder', 'decoder']
+        )
 
 
 def test_another_shape_needs_the_setting(model, plain):
     """Another alphabet: two weights of thirteen."""
     for key in ('decoder.fc.weight', 'decoder.fc.bias'):
         plain[key] = torch.cat([plain[key], plain[key]])
-    with pytest.raises(ValueError, match=r'got 11 of 13 of decoder: decoder.fc.weight is '
-                       r'\(13, 12\) in the model and \(26, 12\) in the checkpoint, also '
-                       r"decoder.fc.bias. .*new_parts=\['decoder'\]"):
+    with pytest.raises(
+        ValueError,
+        match=r'got 11 of 13 of decoder: decoder.fc.weight is '
+        r'\(13, 12\) in the model and \(26, 12\) in the checkpoint, also '
+        r"decoder.fc.bias. .*new_parts=\['decoder'\]",
+    ):
         fit.check_start(model, checkpoint(plain), 'load_from')
     for new_parts in ('decoder', 'decoder.fc'):
         assert fit.check_start(model, checkpoint(plain), 'load_from', new_parts) == []
@@ -134,7 +147,7 @@ def test_half_a_part_is_too_few(adaptive, plain):
         plain[f'other.{key}'] = plain.pop(key)
         enough = 2 * (i + 1) <= len(keys)
         if enough:
-            assert fit.check_start(model, checkpoint(plain), 'load_from') == keys[:i + 1]
+            assert fit.check_start(model, checkpoint(plain), 'load_from') == keys[: i + 1]
     with pytest.raises(ValueError, match=r'got 0 of 13 of decoder'):
         fit.check_start(model, checkpoint(plain), 'load_from')
 
@@ -142,10 +155,14 @@ def test_half_a_part_is_too_few(adaptive, plain):
 def test_the_parts_of_a_wrapped_detector_are_its_own():
     wrapper = nn.Module()
     wrapper.wrapped_model = nn.ModuleDict(dict(backbone=nn.Linear(1, 1), neck=nn.Linear(1, 2)))
-    weights = {key.removeprefix('wrapped_model.'): value
-               for key, value in wrapper.state_dict().items()}
-    with pytest.raises(ValueError, match='got 0 of 2 of wrapped_model.backbone, 0 of 2 of '
-                       "wrapped_model.neck.*the weights of 'wrapped_model' alone"):
+    weights = {
+        key.removeprefix('wrapped_model.'): value for key, value in wrapper.state_dict().items()
+    }
+    with pytest.raises(
+        ValueError,
+        match='got 0 of 2 of wrapped_model.backbone, 0 of 2 of '
+        "wrapped_model.neck.*the weights of 'wrapped_model' alone",
+    ):
         fit.check_start(wrapper, dict(state_dict=weights), 'load_from')
 
 
@@ -153,18 +170,25 @@ def test_the_parts_of_a_wrapped_detector_are_its_own():
 def test_pretrained_files_are_checked_too(adaptive, plain, tmp_path, zipped):
     model = adaptive()
     path = str(tmp_path / 'backbone.pth')
-    weights = {key.removeprefix('backbone.'): value
-               for key, value in only(plain, 'backbone').items()}
-    torch.save(dict(weights, **{'fc.weight': torch.ones(2)}), path,
-               _use_new_zipfile_serialization=zipped)
+    weights = {
+        key.removeprefix('backbone.'): value for key, value in only(plain, 'backbone').items()
+    }
+    torch.save(
+        dict(weights, **{'fc.weight': torch.ones(2)}), path, _use_new_zipfile_serialization=zipped
+    )
     model.backbone.init_cfg = dict(type='Pretrained', checkpoint=path)
     fit.check_pretrained(model)
     torch.save({f'q.{key}': value for key, value in weights.items()}, path)
-    with pytest.raises(ValueError, match=r'the init_cfg of backbone \(.*backbone.pth.\) must .*0 '
-                       r"of 65 of backbone.*model.backbone.init_cfg=.*prefix='q.'\)\. If"):
+    with pytest.raises(
+        ValueError,
+        match=r'the init_cfg of backbone \(.*backbone.pth.\) must .*0 '
+        r"of 65 of backbone.*model.backbone.init_cfg=.*prefix='q.'\)\. If",
+    ):
         fit.check_pretrained(model)
-    model.backbone.init_cfg = [dict(type='Kaiming', layer='Conv2d'),
-                               dict(type='Pretrained', checkpoint=path, prefix='q')]
+    model.backbone.init_cfg = [
+        dict(type='Kaiming', layer='Conv2d'),
+        dict(type='Pretrained', checkpoint=path, prefix='q'),
+    ]
     fit.check_pretrained(model)
     model.backbone.init_cfg = dict(type='Pretrained', checkpoint='https://no.such/file.pth')
     fit.check_pretrained(model)
@@ -187,8 +211,9 @@ def test_a_model_is_tested_with_all_of_its_weights(adaptive, plain):
 
 
 def test_norms_without_a_counter_and_versions_of_layers_are_no_difference(model, plain):
-    weights = OrderedDict((key, value) for key, value in plain.items()
-                          if not key.endswith('num_batches_tracked'))
+    weights = OrderedDict(
+        (key, value) for key, value in plain.items() if not key.endswith('num_batches_tracked')
+    )
     weights._metadata = plain._metadata
     assert fit.check_start(model, dict(state_dict=weights), 'load_from') == []
     fit.check_whole(model, dict(state_dict=weights), 'the checkpoint')

@@ -1,4 +1,5 @@
 """Labels that are too long for the frames of a CTC model are named before training starts."""
+
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,10 +15,19 @@ from mmocr_da.datasets.labels import labels_of
 from mmocr_da.engine import ctc_fit_hook
 from mmocr_da.engine.ctc_fit_hook import CTCFitHook, check_frames, frames_needed
 
-DICTIONARY = dict(type='Dictionary', with_padding=True, dict_file=str(
-    Path(__file__).parents[2] / 'configs/_base_/dicts/digits.txt'))
-DECODER = dict(type='CRNNDecoder', in_channels=16, rnn_flag=False, dictionary=DICTIONARY,
-               module_loss=dict(type='CTCModuleLoss'), postprocessor=dict(type='CTCPostProcessor'))
+DICTIONARY = dict(
+    type='Dictionary',
+    with_padding=True,
+    dict_file=str(Path(__file__).parents[2] / 'configs/_base_/dicts/digits.txt'),
+)
+DECODER = dict(
+    type='CRNNDecoder',
+    in_channels=16,
+    rnn_flag=False,
+    dictionary=DICTIONARY,
+    module_loss=dict(type='CTCModuleLoss'),
+    postprocessor=dict(type='CTCPostProcessor'),
+)
 
 
 @pytest.fixture
@@ -34,10 +44,12 @@ def check(toy, tmp_path):
         (tmp_path / 'words.json').write_text(json.dumps(labels))
         cfg = Config.fromfile(toy)
         source = dict(cfg.source, ann_file=str(tmp_path / 'words.json'))
-        dataset = TwoDomainDataset(source, cfg.target, cfg.train_pipeline,
-                                   skip_unusable=skip_unusable)
-        loss = MODELS.build(dict(type='CTCModuleLoss', dictionary=TASK_UTILS.build(DICTIONARY),
-                                 **module_loss))
+        dataset = TwoDomainDataset(
+            source, cfg.target, cfg.train_pipeline, skip_unusable=skip_unusable
+        )
+        loss = MODELS.build(
+            dict(type='CTCModuleLoss', dictionary=TASK_UTILS.build(DICTIONARY), **module_loss)
+        )
         check.warnings = []
         labels = list(labels_of(dataset))[:first]
         check_frames(labels, frames, dataset, loss, check)
@@ -49,22 +61,29 @@ def check(toy, tmp_path):
 
 def test_a_label_that_needs_a_blank_too_many_is_an_error(check):
     """2 frames: '77' needs 3, those of three characters are cut, and '12' just fits."""
-    with pytest.raises(ValueError, match=r'1 of 6 labels need more frames than the 2 that CTC has '
-                       r"of an image, .* for example '77' \(.*source_3.png\). 2 of 6 labels are "
-                       'longer than the 2 frames .* Make the images wider.*, or set zero_infinity='
-                       'True'):
+    with pytest.raises(
+        ValueError,
+        match=r'1 of 6 labels need more frames than the 2 that CTC has '
+        r"of an image, .* for example '77' \(.*source_3.png\). 2 of 6 labels are "
+        'longer than the 2 frames .* Make the images wider.*, or set zero_infinity='
+        'True',
+    ):
         check(2)
 
 
 def test_labels_that_are_cut_or_have_no_loss_are_named(check):
-    (line, ), left = check(2, zero_infinity=True)
+    (line,), left = check(2, zero_infinity=True)
     assert line.startswith('1 of 6 labels need more frames') and 'loss of the former is 0' in line
-    assert "2 of 6 labels are longer than the 2 frames of an image and are trained without their " \
-           "end; for example '345' (" in line and left == 6
+    assert (
+        '2 of 6 labels are longer than the 2 frames of an image and are trained without their '
+        "end; for example '345' ("
+        in line
+        and left == 6
+    )
 
 
 def test_they_can_be_left_out(check):
-    (line, ), left = check(2, skip_unusable=True)
+    (line,), left = check(2, skip_unusable=True)
     assert line.endswith('Images left out: 3 of 6') and left == 3
     with pytest.raises(ValueError, match='no label is left. 6 of 6'):
         check(1, skip_unusable=True, words=['22'] * 6)
@@ -87,8 +106,9 @@ class Augmented(list):
 def test_only_images_of_one_size_have_a_known_number_of_frames(adaptive, sample, widths, frames):
     """Others are left to the batch that they are in."""
     model = adaptive(decoder=DECODER, encoder=None)
-    items = Augmented(dict(inputs=torch.ones(1, 16, width), data_samples=sample('1'))
-                      for width in widths)
+    items = Augmented(
+        dict(inputs=torch.ones(1, 16, width), data_samples=sample('1')) for width in widths
+    )
     state = torch.get_rng_state()
     assert CTCFitHook()._frames(model, items or Augmented([None])) == frames
     assert model.training and torch.equal(torch.get_rng_state(), state)
@@ -98,7 +118,7 @@ def test_only_a_loss_that_trains_is_checked(adaptive):
     alignment = dict(type='mmocr_da.GlobalAlignment', in_channels=16)
     options = dict(decoder=DECODER, encoder=None)
     assert ctc_fit_hook._ctc_loss(adaptive(**options)) is not None
-    assert ctc_fit_hook._ctc_loss(adaptive(alignment, supervised_weight=0., **options)) is None
+    assert ctc_fit_hook._ctc_loss(adaptive(alignment, supervised_weight=0.0, **options)) is None
     assert ctc_fit_hook._ctc_loss(adaptive(alignment)) is None
 
 
@@ -120,18 +140,33 @@ def test_all_that_is_to_be_left_out_is_looked_for(monkeypatch, skips, looked_at,
     seen, loops = [], []
     monkeypatch.setattr(ctc_fit_hook, '_ctc_loss', lambda model: 'ctc')
     monkeypatch.setattr(ctc_fit_hook, 'labels_of', lambda dataset: [(i, 'a') for i in range(5)])
-    monkeypatch.setattr(ctc_fit_hook, 'check_frames',
-                        lambda labels, *_: seen.extend(labels) or dataset.skip_unusable)
+    monkeypatch.setattr(
+        ctc_fit_hook,
+        'check_frames',
+        lambda labels, *_: seen.extend(labels) or dataset.skip_unusable,
+    )
     monkeypatch.setattr(ctc_fit_hook, 'load_anew', loops.append)
     hook = CTCFitHook(max_labels=2)
     hook._frames = lambda model, dataset: 3
     dataset = SimpleNamespace(skip_unusable=skips)
-    hook.before_train(SimpleNamespace(
-        model=None, iter=0, max_iters=1, logger=None, train_loop='loop',
-        train_dataloader=SimpleNamespace(dataset=dataset)))
+    hook.before_train(
+        SimpleNamespace(
+            model=None,
+            iter=0,
+            max_iters=1,
+            logger=None,
+            train_loop='loop',
+            train_dataloader=SimpleNamespace(dataset=dataset),
+        )
+    )
     assert (len(seen), len(loops)) == (looked_at, again)
 
 
 def test_frames_are_counted_by_hand():
     assert [frames_needed(label) for label in ([], [1], [1, 2], [1, 1], [1, 1, 2, 2])] == [
-        0, 1, 2, 3, 6]
+        0,
+        1,
+        2,
+        3,
+        6,
+    ]

@@ -1,4 +1,5 @@
 """Weights of an encoder: in a file of their own with each checkpoint, and held still."""
+
 import copy
 import os
 import re
@@ -26,7 +27,7 @@ from mmocr_da.version import __version__
 class Net(BaseModel):
     """Convolution, norm and dropout as backbone, a decoder, and a head that is thrown away."""
 
-    encoder_modules = ('backbone', )
+    encoder_modules = ('backbone',)
 
     def __init__(self, norm=nn.BatchNorm2d):
         super().__init__()
@@ -50,18 +51,28 @@ def collate(items):
 
 def make_runner(work_dir, hooks, model=None, max_iters=4, train_cfg=None, **kwargs):
     torch.manual_seed(3)
-    data = dict(dataset=[torch.randn(1, 4, 4) for _ in range(8)], batch_size=2, num_workers=0,
-                sampler=dict(type=kwargs.pop('sampler', 'InfiniteSampler'), shuffle=False),
-                collate_fn=collate)
+    data = dict(
+        dataset=[torch.randn(1, 4, 4) for _ in range(8)],
+        batch_size=2,
+        num_workers=0,
+        sampler=dict(type=kwargs.pop('sampler', 'InfiniteSampler'), shuffle=False),
+        collate_fn=collate,
+    )
     checkpoint = dict(type='CheckpointHook', interval=2, by_epoch=False)
     checkpoint.update(kwargs.pop('checkpoint', {}))
     return Runner(
-        model or Net(), str(work_dir), train_dataloader=data,
+        model or Net(),
+        str(work_dir),
+        train_dataloader=data,
         train_cfg=train_cfg or dict(type='IterBasedTrainLoop', max_iters=max_iters),
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=0.1)),
         default_hooks=dict(logger=dict(type='LoggerHook', interval=1), checkpoint=checkpoint),
-        log_processor=dict(by_epoch=False), custom_hooks=hooks, default_scope='mmocr',
-        experiment_name=f'{work_dir.parent.name} {work_dir.name}', **kwargs)
+        log_processor=dict(by_epoch=False),
+        custom_hooks=hooks,
+        default_scope='mmocr',
+        experiment_name=f'{work_dir.parent.name} {work_dir.name}',
+        **kwargs,
+    )
 
 
 def weights_of(path):
@@ -84,30 +95,49 @@ def test_each_checkpoint_comes_with_the_encoder_alone(tmp_path):
         assert exported['meta']['mmocr_da_version'] == __version__
         assert {'time', 'mmengine_version'} <= exported['meta'].keys() and len(exported) == 2
         assert 'cfg' not in exported['meta']
-        assert equal(exported['state_dict'], {
-            key: value for key, value in whole.items() if key.startswith('backbone.')})
+        assert equal(
+            exported['state_dict'],
+            {key: value for key, value in whole.items() if key.startswith('backbone.')},
+        )
         # Norms of PyTorch take weights without a version for ones from before there were versions.
         assert exported['state_dict']._metadata['backbone.1'] == dict(version=2)
-        assert exported['state_dict']._metadata.keys() == {'backbone', *(
-            f'backbone.{i}' for i in range(3))}
+        assert exported['state_dict']._metadata.keys() == {
+            'backbone',
+            *(f'backbone.{i}' for i in range(3)),
+        }
     assert not equal(weights_of(tmp_path / 'encoder_iter_2.pth'), exported['state_dict'])
     # Tools that look for the last checkpoint of a run do not take it for one.
     assert (tmp_path / 'last_checkpoint').read_text().endswith('/iter_4.pth')
 
 
 def test_the_last_few_are_kept_and_other_files_left_alone(tmp_path):
-    for name in ('encoder_iter_09.txt', 'encoder_iter_12.pth', 'encoder_epoch_1.pth',
-                 'iter_1.pth.bak'):
+    for name in (
+        'encoder_iter_09.txt',
+        'encoder_iter_12.pth',
+        'encoder_epoch_1.pth',
+        'iter_1.pth.bak',
+    ):
         (tmp_path / name).touch()
     for name in ('encoder_iter_1.pth', 'encoder_iter_2.pth'):  # of an earlier run
         with output_file(tmp_path / name, 'EncoderExportHook') as path:
             path.touch()
-    make_runner(tmp_path, [dict(EXPORT, max_keep=2)], max_iters=10,
-                checkpoint=dict(interval=1, max_keep_ckpts=1)).train()
+    make_runner(
+        tmp_path,
+        [dict(EXPORT, max_keep=2)],
+        max_iters=10,
+        checkpoint=dict(interval=1, max_keep_ckpts=1),
+    ).train()
     # By number, not by letter: 9 and 10. What a longer run left behind is not older.
     assert {path.name for path in tmp_path.glob('*[htk]')} == {
-        'encoder_iter_9.pth', 'encoder_iter_10.pth', 'encoder_iter_12.pth', 'encoder_iter_09.txt',
-        'encoder_epoch_1.pth', 'iter_1.pth.bak', 'iter_10.pth', 'last_checkpoint'}
+        'encoder_iter_9.pth',
+        'encoder_iter_10.pth',
+        'encoder_iter_12.pth',
+        'encoder_iter_09.txt',
+        'encoder_epoch_1.pth',
+        'iter_1.pth.bak',
+        'iter_10.pth',
+        'last_checkpoint',
+    }
 
 
 def test_a_file_of_the_user_stops_the_run_before_it_begins(tmp_path):
@@ -138,13 +168,23 @@ def test_what_a_run_starts_from_is_not_overwritten(tmp_path):
 def test_parts_can_be_named(tmp_path):
     make_runner(tmp_path, [dict(EXPORT, modules=['decoder.1', 'back*.1'])]).train()
     assert weights_of(tmp_path / 'encoder_iter_4.pth').keys() == {
-        'decoder.1.weight', 'decoder.1.bias', *(f'backbone.1.{key}' for key in (
-            'weight', 'bias', 'running_mean', 'running_var', 'num_batches_tracked'))}
+        'decoder.1.weight',
+        'decoder.1.bias',
+        *(
+            f'backbone.1.{key}'
+            for key in ('weight', 'bias', 'running_mean', 'running_var', 'num_batches_tracked')
+        ),
+    }
 
 
 def test_in_epochs_it_is_named_by_the_epoch(tmp_path):
-    make_runner(tmp_path, [EXPORT], checkpoint=dict(interval=1, by_epoch=True),
-                sampler='DefaultSampler', train_cfg=dict(by_epoch=True, max_epochs=2)).train()
+    make_runner(
+        tmp_path,
+        [EXPORT],
+        checkpoint=dict(interval=1, by_epoch=True),
+        sampler='DefaultSampler',
+        train_cfg=dict(by_epoch=True, max_epochs=2),
+    ).train()
     names = sorted(path.name for path in tmp_path.glob('encoder*'))
     assert names == ['encoder_epoch_1.pth', 'encoder_epoch_2.pth']
     for i in (1, 2):
@@ -172,14 +212,16 @@ def test_a_second_checkpoint_of_an_iteration_writes_nothing(tmp_path):
     def save(iteration, value):
         # A view of something large: only what is seen is written.
         weight = torch.full((300, 1000), value)[:, 0]
-        hook.before_save_checkpoint(runner, dict(
-            meta=dict(iter=iteration, epoch=0), state_dict={'backbone.0.weight': weight}))
+        hook.before_save_checkpoint(
+            runner,
+            dict(meta=dict(iter=iteration, epoch=0), state_dict={'backbone.0.weight': weight}),
+        )
         path = tmp_path / f'encoder_iter_{iteration}.pth'
         assert path.stat().st_size < 10000
         return weights_of(path)['backbone.0.weight'][0]
 
     with patch('os.replace', wraps=os.replace) as replace:
-        assert [save(3, 1.), save(3, 2.), save(6, 3.)] == [1, 1, 3]
+        assert [save(3, 1.0), save(3, 2.0), save(6, 3.0)] == [1, 1, 3]
     assert sum(str(call.args[1]).endswith('.pth') for call in replace.call_args_list) == 2
 
 
@@ -202,11 +244,19 @@ def test_a_run_killed_while_writing_leaves_no_half_file(tmp_path):
 def test_a_recognizer_of_mmocr_takes_the_file(recognizer_cfg, digits_dictionary, tmp_path, crnn):
     cfg = recognizer_cfg()
     if crnn:
-        cfg.update(encoder=None, decoder=dict(
-            type='CRNNDecoder', in_channels=16, rnn_flag=True,
-            module_loss=dict(type='CTCModuleLoss'), postprocessor=dict(type='CTCPostProcessor'),
-            dictionary=dict(digits_dictionary, with_start=False, with_end=False,
-                            same_start_end=False)))
+        cfg.update(
+            encoder=None,
+            decoder=dict(
+                type='CRNNDecoder',
+                in_channels=16,
+                rnn_flag=True,
+                module_loss=dict(type='CTCModuleLoss'),
+                postprocessor=dict(type='CTCPostProcessor'),
+                dictionary=dict(
+                    digits_dictionary, with_start=False, with_end=False, same_start_end=False
+                ),
+            ),
+        )
     model = MODELS.build(dict(cfg, type='mmocr_da.SeqCLR'))
     hook = EncoderExportHook()
     runner = make_runner(tmp_path, [])
@@ -217,12 +267,15 @@ def test_a_recognizer_of_mmocr_takes_the_file(recognizer_cfg, digits_dictionary,
     before = copy.deepcopy(recognizer.state_dict())
     load_checkpoint(recognizer, str(tmp_path / 'encoder_iter_7.pth'))
     after = recognizer.state_dict()
-    parts = ('decoder.decoder.0', 'decoder.decoder.1.rnn') if crnn else ('encoder', )
+    parts = ('decoder.decoder.0', 'decoder.decoder.1.rnn') if crnn else ('encoder',)
     for part in ('backbone', *parts):
         ours, theirs = (m.get_submodule(part).state_dict() for m in (model, recognizer))
         assert equal(ours, theirs)
-    others = {key: value for key, value in after.items()
-              if not key.startswith(('backbone.', *(f'{part}.' for part in parts)))}
+    others = {
+        key: value
+        for key, value in after.items()
+        if not key.startswith(('backbone.', *(f'{part}.' for part in parts)))
+    }
     assert others and all(torch.equal(before[key], value) for key, value in others.items())
     # And its weights differed, or the equality would say nothing.
     assert any(not torch.equal(before[key], value) for key, value in after.items())
@@ -254,9 +307,11 @@ def pretrained(tmp_path):
 
 
 FREEZE = dict(type='mmocr_da.FreezeHook', modules=['backbone'])
-LOOPS = [dict(type='IterBasedTrainLoop', max_iters=4),
-         dict(type='mmocr_da.ResumableIterBasedTrainLoop', max_iters=4),
-         dict(type='EpochBasedTrainLoop', max_epochs=1)]
+LOOPS = [
+    dict(type='IterBasedTrainLoop', max_iters=4),
+    dict(type='mmocr_da.ResumableIterBasedTrainLoop', max_iters=4),
+    dict(type='EpochBasedTrainLoop', max_epochs=1),
+]
 
 
 @pytest.mark.parametrize('loop', LOOPS, ids=lambda loop: loop['type'])
@@ -264,11 +319,20 @@ def test_weights_and_statistics_stay_bit_for_bit_and_the_rest_trains(tmp_path, p
     sampler = 'DefaultSampler' if 'max_epochs' in loop else 'InfiniteSampler'
     # Validation puts the model in evaluation mode in between, a loop all of it in training mode.
     runner = make_runner(
-        tmp_path / 'run', [FREEZE], load_from=str(pretrained), sampler=sampler,
-        train_cfg=dict(loop, val_interval=1), val_cfg=dict(type='ValLoop'),
+        tmp_path / 'run',
+        [FREEZE],
+        load_from=str(pretrained),
+        sampler=sampler,
+        train_cfg=dict(loop, val_interval=1),
+        val_cfg=dict(type='ValLoop'),
         val_evaluator=Evaluator([]),
-        val_dataloader=dict(dataset=[torch.zeros(1, 4, 4)], batch_size=1, collate_fn=collate,
-                            sampler=dict(type='DefaultSampler')))
+        val_dataloader=dict(
+            dataset=[torch.zeros(1, 4, 4)],
+            batch_size=1,
+            collate_fn=collate,
+            sampler=dict(type='DefaultSampler'),
+        ),
+    )
     # A gradient from before, which an optimizer would still follow.
     for parameter in runner.model.parameters():
         parameter.grad = torch.ones_like(parameter)
@@ -295,13 +359,17 @@ def test_without_the_hook_they_move(tmp_path, pretrained):
 def test_parts_are_named_or_matched(tmp_path):
     runner = make_runner(tmp_path, [dict(FREEZE, modules=['backbone.[01]', 'decoder.0'])])
     runner.train()
-    frozen = {name for name, parameter in runner.model.named_parameters()
-              if not parameter.requires_grad}
-    assert frozen == {f'{part}.{key}' for part in ('backbone.0', 'backbone.1', 'decoder.0')
-                      for key in ('weight', 'bias')}
+    frozen = {
+        name for name, parameter in runner.model.named_parameters() if not parameter.requires_grad
+    }
+    assert frozen == {
+        f'{part}.{key}'
+        for part in ('backbone.0', 'backbone.1', 'decoder.0')
+        for key in ('weight', 'bias')
+    }
     assert runner.model.modes == [(True, False, True)] * 4
     # As one name, not as its letters.
-    assert FreezeHook('backbone').modules == ('backbone', )
+    assert FreezeHook('backbone').modules == ('backbone',)
 
 
 def test_resumed_it_still_stands_still(tmp_path, pretrained):
@@ -311,8 +379,11 @@ def test_resumed_it_still_stands_still(tmp_path, pretrained):
         runner.train()
     assert runner.iter == 6 and len(runner.model.modes) == 2
     loaded, after = weights_of(pretrained), runner.model.state_dict()
-    assert all(torch.equal(after[key], value) for key, value in loaded.items()
-               if key.startswith('backbone.'))
+    assert all(
+        torch.equal(after[key], value)
+        for key, value in loaded.items()
+        if key.startswith('backbone.')
+    )
     assert not [call for call in warning.call_args_list if 'RANDOM' in str(call)]
 
 
@@ -323,42 +394,61 @@ def test_momentum_of_a_run_in_which_it_moved_does_not_move_it(tmp_path):
     runner.train()
     after = runner.model.state_dict()
     assert not torch.equal(before['decoder.1.weight'], after['decoder.1.weight'])
-    assert all(torch.equal(after[key], before[key]) for key in after
-               if key.startswith('backbone.'))
+    assert all(torch.equal(after[key], before[key]) for key in after if key.startswith('backbone.'))
 
 
 def test_random_weights_are_warned_of(tmp_path, pretrained):
-    for name, load_from, resume in (('random', None, False), ('loaded', str(pretrained), False),
-                                    ('nothing to resume', None, True)):
+    for name, load_from, resume in (
+        ('random', None, False),
+        ('loaded', str(pretrained), False),
+        ('nothing to resume', None, True),
+    ):
         runner = make_runner(tmp_path / name, [FREEZE], load_from=load_from, resume=resume)
         with patch.object(runner.logger, 'warning') as warning:
             runner.train()
-        lines = [call for call in warning.call_args_list
-                 if "['backbone'] at RANDOM weights" in str(call)]
+        lines = [
+            call for call in warning.call_args_list if "['backbone'] at RANDOM weights" in str(call)
+        ]
         assert len(lines) == (load_from is None)
 
 
-@pytest.mark.parametrize('change, error', [
-    (lambda weights: weights.pop('backbone.0.bias'), 'some of them: it lacks backbone.0.bias, and'),
-    (lambda weights: weights.update({'backbone.0.bias': torch.zeros(9)}),
-     r'some of them: it lacks backbone.0.bias (3,), and'),
-    # Of a run with another name for the backbone: MMEngine would load nothing, and go on.
-    (lambda weights: weights.clear() or weights.update({'base.0.bias': torch.zeros(3)}),
-     'none of them: it lacks backbone.0.weight, backbone.0.bias, backbone.1.weight, '
-     'backbone.1.bias, backbone.1.running_mean and 1 more, and has base.0.bias;')])
+@pytest.mark.parametrize(
+    'change, error',
+    [
+        (
+            lambda weights: weights.pop('backbone.0.bias'),
+            'some of them: it lacks backbone.0.bias, and',
+        ),
+        (
+            lambda weights: weights.update({'backbone.0.bias': torch.zeros(9)}),
+            r'some of them: it lacks backbone.0.bias (3,), and',
+        ),
+        # Of a run with another name for the backbone: MMEngine would load nothing, and go on.
+        (
+            lambda weights: weights.clear() or weights.update({'base.0.bias': torch.zeros(3)}),
+            'none of them: it lacks backbone.0.weight, backbone.0.bias, backbone.1.weight, '
+            'backbone.1.bias, backbone.1.running_mean and 1 more, and has base.0.bias;',
+        ),
+    ],
+)
 def test_a_checkpoint_must_have_all_weights(tmp_path, pretrained, change, error):
     weights = weights_of(pretrained)
     change(weights)
     torch.save(dict(state_dict=weights), pretrained)
     with pytest.raises(ValueError, match=re.escape(error)):
         make_runner(tmp_path / 'run', [FREEZE], load_from=str(pretrained)).train()
-    make_runner(tmp_path / 'unchecked', [dict(FREEZE, check_loaded=False)],
-                load_from=str(pretrained)).train()
+    make_runner(
+        tmp_path / 'unchecked', [dict(FREEZE, check_loaded=False)], load_from=str(pretrained)
+    ).train()
 
 
-@pytest.mark.parametrize('change', [
-    lambda weights: {f'module.{key}': value for key, value in weights.items()},
-    lambda weights: {key: value for key, value in weights.items() if 'num_batches' not in key}])
+@pytest.mark.parametrize(
+    'change',
+    [
+        lambda weights: {f'module.{key}': value for key, value in weights.items()},
+        lambda weights: {key: value for key, value in weights.items() if 'num_batches' not in key},
+    ],
+)
 def test_what_mmengine_and_pytorch_complete_is_all_there(tmp_path, pretrained, change):
     weights = change(weights_of(pretrained))
     torch.save(weights, pretrained)  # without the other entries of a checkpoint, too
@@ -370,8 +460,9 @@ def test_what_mmengine_and_pytorch_complete_is_all_there(tmp_path, pretrained, c
 
 
 def test_gates_start_on_an_encoder_with_batch_norm(tmp_path, pretrained):
-    runner = make_runner(tmp_path / 'run', [FREEZE], Net(BatchInstanceNorm2d),
-                         load_from=str(pretrained))
+    runner = make_runner(
+        tmp_path / 'run', [FREEZE], Net(BatchInstanceNorm2d), load_from=str(pretrained)
+    )
     runner.train()
     assert torch.equal(runner.model.backbone[1].rho, torch.ones(3))
 
@@ -387,8 +478,11 @@ def test_a_decoder_keeps_its_teacher_and_an_rnn_its_gradient(recognizer_cfg, tmp
     model.train()
     hook.before_train_iter(runner, 0)
     training = {name for name, module in model.named_modules() if module.training}
-    rnns = {name for name, module in model.named_modules()
-            if isinstance(module, nn.RNNBase) and name != 'encoder.deep'}
+    rnns = {
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, nn.RNNBase) and name != 'encoder.deep'
+    }
     outside = {name for name in training if not name.startswith(('encoder', 'decoder'))}
     assert rnns and 'backbone' in outside and training - outside == {'decoder', *rnns}
     # A decoder in evaluation mode would give the same loss for every text.
@@ -400,10 +494,18 @@ def test_a_decoder_keeps_its_teacher_and_an_rnn_its_gradient(recognizer_cfg, tmp
 
 def test_only_training_freezes(tmp_path, pretrained):
     runner = make_runner(
-        tmp_path / 'run', [FREEZE], test_cfg=dict(type='TestLoop'), load_from=str(pretrained),
+        tmp_path / 'run',
+        [FREEZE],
+        test_cfg=dict(type='TestLoop'),
+        load_from=str(pretrained),
         test_evaluator=Evaluator([]),
-        test_dataloader=dict(dataset=[torch.zeros(1, 4, 4)], batch_size=1, collate_fn=collate,
-                             sampler=dict(type='DefaultSampler')))
+        test_dataloader=dict(
+            dataset=[torch.zeros(1, 4, 4)],
+            batch_size=1,
+            collate_fn=collate,
+            sampler=dict(type='DefaultSampler'),
+        ),
+    )
     torch.save(dict(state_dict={}), pretrained)  # nothing frozen, nothing to check
     runner.test()
     assert all(parameter.requires_grad for parameter in runner.model.parameters())
@@ -437,9 +539,16 @@ def worker(rank, port, folder, pretrained):
     dist.init_process_group('gloo', f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
     look = Look()
     runner = make_runner(
-        folder / 'run', [look, FREEZE, dict(EXPORT, modules=['decoder'])],
-        load_from=str(pretrained), launcher='pytorch', cfg=dict(model_wrapper_cfg=dict(
-            type='MMDistributedDataParallel', broadcast_buffers=False, device_ids=None)))
+        folder / 'run',
+        [look, FREEZE, dict(EXPORT, modules=['decoder'])],
+        load_from=str(pretrained),
+        launcher='pytorch',
+        cfg=dict(
+            model_wrapper_cfg=dict(
+                type='MMDistributedDataParallel', broadcast_buffers=False, device_ids=None
+            )
+        ),
+    )
     inner = runner.model.module
     runner.train()
     assert is_model_wrapper(runner.model) and runner.model.module is inner

@@ -60,8 +60,11 @@ def test_the_config_is_for_testing_only_and_without_mmocr_da(exported):
     assert not {'train_dataloader', 'train_cfg', 'optim_wrapper', 'load_from'} & plain.keys()
     assert {'test_dataloader', 'test_evaluator', 'test_cfg', 'test_pipeline'} <= plain.keys()
     assert plain.test_evaluator.dataset_prefixes == ['source', 'target']
-    assert [m.type for m in plain.test_evaluator.metrics] == ['WordMetric', 'CharMetric',
-                                                              'OneMinusNEDMetric']
+    assert [m.type for m in plain.test_evaluator.metrics] == [
+        'WordMetric',
+        'CharMetric',
+        'OneMinusNEDMetric',
+    ]
 
 
 def test_the_folder_can_be_moved_and_mmocr_alone_reads_it(exported, toy, tmp_path):
@@ -79,8 +82,13 @@ reader = TextRecInferencer('toy.py', 'toy.pth', device='cpu')
 result = reader({str(toy.parent / 'target_0.png')!r}, progress_bar=False)
 assert isinstance(result['predictions'][0]['text'], str)
 """
-    done = subprocess.run([sys.executable, '-c', code], cwd=tmp_path / 'moved', text=True,
-                          capture_output=True, env=dict(os.environ, OMP_NUM_THREADS='1'))
+    done = subprocess.run(
+        [sys.executable, '-c', code],
+        cwd=tmp_path / 'moved',
+        text=True,
+        capture_output=True,
+        env=dict(os.environ, OMP_NUM_THREADS='1'),
+    )
     assert done.returncode == 0, done.stderr[-2000:]
 
 
@@ -118,8 +126,11 @@ def test_inputs_are_not_changed(adapted):
 def test_a_missing_weight_is_an_error(adapted):
     cfg, weights = adapted
     weights = {k: v for k, v in weights.items() if not k.startswith('encoder.')}
-    with pytest.raises(ValueError, match='must hold all weights of EncoderDecoderRecognizer, got '
-                                         r'none for encoder\.'):
+    with pytest.raises(
+        ValueError,
+        match='must hold all weights of EncoderDecoderRecognizer, got '
+        r'none for encoder\.',
+    ):
         export.strip_adaptation(cfg, weights)
 
 
@@ -166,9 +177,15 @@ def test_a_gate_of_what_falls_away_does_not_matter(adapted):
 
 
 def test_a_norm_layer_of_a_config_becomes_a_batch_norm():
-    model = ConfigDict(type='mmocr_da.WithBIN', of='DBNet', include=['det_head.*'], backbone=dict(
-        type='mmdet.ResNet', depth=18, norm_cfg=dict(type='mmocr_da.BIN', requires_grad=True)),
-        neck=[dict(conv=dict(norm_cfg=dict(type='mmocr_da.BIN1d')))])
+    model = ConfigDict(
+        type='mmocr_da.WithBIN',
+        of='DBNet',
+        include=['det_head.*'],
+        backbone=dict(
+            type='mmdet.ResNet', depth=18, norm_cfg=dict(type='mmocr_da.BIN', requires_grad=True)
+        ),
+        neck=[dict(conv=dict(norm_cfg=dict(type='mmocr_da.BIN1d')))],
+    )
     before = copy.deepcopy(model)
     plain = export.plain_model(model)
     assert model == before
@@ -209,8 +226,13 @@ def test_the_check_sees_a_model_that_reads_differently(adapted, change):
 
 
 def test_what_remains_of_ours_is_named():
-    cfg = Config(dict(model=dict(decoder=dict(type='mmocr_da.AttentionDecoder')),
-                      hooks=[dict(type='mmocr_da.A'), (dict(type='mmocr_da.A'), )], type='CRNN'))
+    cfg = Config(
+        dict(
+            model=dict(decoder=dict(type='mmocr_da.AttentionDecoder')),
+            hooks=[dict(type='mmocr_da.A'), (dict(type='mmocr_da.A'),)],
+            type='CRNN',
+        )
+    )
     assert export.remaining_parts(cfg) == ['mmocr_da.A', 'mmocr_da.AttentionDecoder']
 
 
@@ -228,9 +250,12 @@ def test_our_hooks_imports_and_preprocessor_give_way(adapted):
 
 def test_raw_undoes_the_swap_of_the_moving_average():
     from mmengine.hooks import EMAHook
-    state = {'weight': torch.tensor(1.), 'buffer': torch.tensor(5.)}
-    checkpoint = dict(state_dict=dict(state), ema_state_dict={
-        'module.weight': torch.tensor(2.), 'steps': torch.tensor(9)})
+
+    state = {'weight': torch.tensor(1.0), 'buffer': torch.tensor(5.0)}
+    checkpoint = dict(
+        state_dict=dict(state),
+        ema_state_dict={'module.weight': torch.tensor(2.0), 'steps': torch.tensor(9)},
+    )
     EMAHook._swap_ema_state_dict(None, checkpoint)
     assert export.select_weights(checkpoint)['weight'] == 2
     assert export.select_weights(checkpoint, raw=True) == state
@@ -277,16 +302,22 @@ def with_twins(toy, request):
         cfg = Config.fromfile(str(toy))
         cfg.model.objectives = [
             dict(type='mmocr_da.GlobalAlignment', in_channels=16),
-            dict(type='mmocr_da.SymNetHead', predict_with=predict_with)]
+            dict(type='mmocr_da.SymNetHead', predict_with=predict_with),
+        ]
         path = 'decoder.fc'
         if request.param != 'attention':
-            dictionary = dict(cfg.model.decoder.dictionary, with_start=False, with_end=False,
-                              same_start_end=False)
+            dictionary = dict(
+                cfg.model.decoder.dictionary, with_start=False, with_end=False, same_start_end=False
+            )
             cfg.model.encoder = None
             cfg.model.decoder = ConfigDict(
-                type='CRNNDecoder', in_channels=16, rnn_flag=request.param == 'ctc_rnn',
-                dictionary=dictionary, module_loss=dict(type='CTCModuleLoss'),
-                postprocessor=dict(type='CTCPostProcessor'))
+                type='CRNNDecoder',
+                in_channels=16,
+                rnn_flag=request.param == 'ctc_rnn',
+                dictionary=dictionary,
+                module_loss=dict(type='CTCModuleLoss'),
+                postprocessor=dict(type='CTCPostProcessor'),
+            )
             path = 'decoder.decoder' + '.1.embedding' * (request.param == 'ctc_rnn')
         weights = MODELS.build(copy.deepcopy(cfg.model)).state_dict()
         paths = dict(source=path, target='objectives.symnet.classifier')
@@ -308,8 +339,9 @@ def test_the_classifier_that_predicts_is_the_exported_one(with_twins):
         assert plain.model.type == 'EncoderDecoderRecognizer' and 'objectives' not in plain.model
         assert export.remaining_parts(plain) == []
         for key in ('weight', 'bias'):
-            assert torch.equal(plain_weights[f'{paths["source"]}.{key}'],
-                               weights[f'{paths[predict_with]}.{key}'])
+            assert torch.equal(
+                plain_weights[f'{paths["source"]}.{key}'], weights[f'{paths[predict_with]}.{key}']
+            )
         others = [key for key in plain_weights if not key.startswith(paths['source'] + '.')]
         assert all(torch.equal(plain_weights[key], weights[key]) for key in others)
         assert weights.keys() == before.keys()
@@ -329,15 +361,20 @@ def test_the_check_tells_the_two_classifiers_apart(with_twins):
     plain, plain_weights = export.strip_adaptation(cfg, weights)
     for key in ('weight', 'bias'):
         plain_weights[f'{paths["source"]}.{key}'] = weights[f'{paths["source"]}.{key}']
-    assert not export_check.same_predictions(build(cfg, weights), build(plain, plain_weights),
-                                             export_check.random_batch(plain))
+    assert not export_check.same_predictions(
+        build(cfg, weights), build(plain, plain_weights), export_check.random_batch(plain)
+    )
 
 
 @pytest.mark.parametrize('predict_with', ['source', 'target'])
 def test_a_checkpoint_that_numbers_its_objectives_is_exported(with_twins, predict_with):
     cfg, weights, _ = with_twins(predict_with)
-    old = {key.replace('objectives.global.', 'objectives.0.')
-           .replace('objectives.symnet.', 'objectives.1.'): value for key, value in weights.items()}
+    old = {
+        key.replace('objectives.global.', 'objectives.0.').replace(
+            'objectives.symnet.', 'objectives.1.'
+        ): value
+        for key, value in weights.items()
+    }
     new, expected = export.strip_adaptation(cfg, old)[1], export.strip_adaptation(cfg, weights)[1]
     assert new.keys() == expected.keys() and len(old) == len(weights)
     assert all(torch.equal(new[key], expected[key]) for key in new)
@@ -346,22 +383,28 @@ def test_a_checkpoint_that_numbers_its_objectives_is_exported(with_twins, predic
 def test_without_c_t_in_the_checkpoint_c_s_is_exported(with_twins):
     """As training would start C^t."""
     cfg, weights, _ = with_twins('target')
-    weights = {key: value for key, value in weights.items()
-               if not key.startswith('objectives.symnet.')}
+    weights = {
+        key: value for key, value in weights.items() if not key.startswith('objectives.symnet.')
+    }
     plain, plain_weights = export.strip_adaptation(cfg, weights)
     assert all(torch.equal(plain_weights[key], weights[key]) for key in plain_weights)
-    assert export_check.same_predictions(build(cfg, weights), build(plain, plain_weights),
-                                   export_check.random_batch(plain))
+    assert export_check.same_predictions(
+        build(cfg, weights), build(plain, plain_weights), export_check.random_batch(plain)
+    )
 
 
 def test_metrics_of_the_single_classifiers_give_way(with_twins):
     cfg, weights, _ = with_twins('target')
     cfg.test_evaluator.metrics = [
         dict(type='mmocr_da.TextErrorMetric'),
-        dict(type='mmocr_da.TextErrorMetric', prediction='pred_text_source', prefix='C_s')]
+        dict(type='mmocr_da.TextErrorMetric', prediction='pred_text_source', prefix='C_s'),
+    ]
     plain, _ = export.strip_adaptation(cfg, weights)
-    assert [m.type for m in plain.test_evaluator.metrics] == ['WordMetric', 'CharMetric',
-                                                              'OneMinusNEDMetric']
+    assert [m.type for m in plain.test_evaluator.metrics] == [
+        'WordMetric',
+        'CharMetric',
+        'OneMinusNEDMetric',
+    ]
 
 
 @pytest.mark.parametrize('name', ['mmocr_da.SeqCLR', 'SeqCLR'])

@@ -11,8 +11,11 @@ PIPELINE = [
     dict(type='LoadImageFromFile', color_type='grayscale'),
     dict(type='Resize', scale=(32, 16)),
     dict(type='LoadOCRAnnotations', with_text=True),
-    dict(type='PackTextRecogInputs',
-         meta_keys=('img_path', 'ori_shape', 'instances', 'sample_idx', 'valid_ratio'))]
+    dict(
+        type='PackTextRecogInputs',
+        meta_keys=('img_path', 'ori_shape', 'instances', 'sample_idx', 'valid_ratio'),
+    ),
+]
 
 
 def with_dataset(dataset):
@@ -23,12 +26,18 @@ def with_dataset(dataset):
 def cfg(request):
     """Where a config may have the pipeline of its test data."""
     data = dict(type='OCRDataset', pipeline=copy.deepcopy(PIPELINE))
-    return with_dataset({
-        'alone': data,
-        'of all': dict(type='ConcatDataset', datasets=[dict(type='OCRDataset', pipeline=None)],
-                       pipeline=copy.deepcopy(PIPELINE)),
-        'of each': dict(type='ConcatDataset', datasets=[data, data]),
-        'wrapped': dict(type='RepeatDataset', times=1, dataset=data)}[request.param])
+    return with_dataset(
+        {
+            'alone': data,
+            'of all': dict(
+                type='ConcatDataset',
+                datasets=[dict(type='OCRDataset', pipeline=None)],
+                pipeline=copy.deepcopy(PIPELINE),
+            ),
+            'of each': dict(type='ConcatDataset', datasets=[data, data]),
+            'wrapped': dict(type='RepeatDataset', times=1, dataset=data),
+        }[request.param]
+    )
 
 
 def test_an_image_alone_goes_through_the_test_pipeline(cfg):

@@ -1,4 +1,5 @@
 """Training stops at a loss, a gradient or a weight that is no number, and saves none of it."""
+
 import math
 
 import pytest
@@ -19,7 +20,7 @@ class Net(BaseModel):
     def __init__(self, loss=(), gradient=(), weight=(), name='loss_ce', value=math.nan):
         super().__init__()
         self.layer = nn.Linear(2, 1)
-        self.register_buffer('mask', torch.full((2, ), -math.inf))  # as in SVTR
+        self.register_buffer('mask', torch.full((2,), -math.inf))  # as in SVTR
         self.loss, self.gradient, self.weight, self.name = loss, gradient, weight, name
         self.value = value
         self.step = 0
@@ -47,13 +48,24 @@ def collate(items):
 
 
 def train(work_dir, model, loop='mmocr_da.ResumableIterBasedTrainLoop', hooks=(), **optim_wrapper):
-    data = dict(dataset=[sample(i) for i in range(2)], batch_size=2, num_workers=0,
-                sampler=dict(type='InfiniteSampler', shuffle=False), collate_fn=collate)
+    data = dict(
+        dataset=[sample(i) for i in range(2)],
+        batch_size=2,
+        num_workers=0,
+        sampler=dict(type='InfiniteSampler', shuffle=False),
+        collate_fn=collate,
+    )
     runner = Runner(
-        model, str(work_dir), train_dataloader=data, train_cfg=dict(type=loop, max_iters=6),
+        model,
+        str(work_dir),
+        train_dataloader=data,
+        train_cfg=dict(type=loop, max_iters=6),
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01), **optim_wrapper),
         default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=1, by_epoch=False)),
-        custom_hooks=list(hooks), default_scope='mmocr', experiment_name=str(work_dir))
+        custom_hooks=list(hooks),
+        default_scope='mmocr',
+        experiment_name=str(work_dir),
+    )
     runner.train()
     return runner
 
@@ -63,34 +75,40 @@ def saved(work_dir):
 
 
 def test_the_first_loss_that_is_no_number_stops_with_its_batch(tmp_path):
-    with pytest.raises(ValueError, match=r"Not finite: loss=nan, loss_ce=nan in iteration 3. The "
-                       r"batch: 0.png 'word0', 1.png 'word1'. Such a step") as error:
-        train(tmp_path, Net(loss=(3, )))
+    with pytest.raises(
+        ValueError,
+        match=r'Not finite: loss=nan, loss_ce=nan in iteration 3. The '
+        r"batch: 0.png 'word0', 1.png 'word1'. Such a step",
+    ) as error:
+        train(tmp_path, Net(loss=(3,)))
     assert 'CTC' not in str(error.value)
     assert saved(tmp_path) == ['iter_1.pth', 'iter_2.pth']
 
 
 def test_with_ctc_the_usual_cause_is_told(tmp_path):
     with pytest.raises(ValueError, match='infinite for a label that needs more frames'):
-        train(tmp_path, Net(loss=(1, ), name='loss_ctc', value=math.inf))
+        train(tmp_path, Net(loss=(1,), name='loss_ctc', value=math.inf))
     with pytest.raises(ValueError, match='loss_ctc=nan') as error:  # of weights that diverged
-        train(tmp_path, Net(loss=(1, ), name='loss_ctc'))
+        train(tmp_path, Net(loss=(1,), name='loss_ctc'))
     assert 'frames' not in str(error.value)
 
 
 def test_ruined_weights_are_not_saved(tmp_path):
     """The gradient was not finite while the loss was."""
-    with pytest.raises(ValueError, match=r'2 of 3 weights are not finite at iteration 2: '
-                       'layer.weight, layer.bias. No checkpoint of them is saved'):
-        train(tmp_path, Net(gradient=(2, )))
+    with pytest.raises(
+        ValueError,
+        match=r'2 of 3 weights are not finite at iteration 2: '
+        'layer.weight, layer.bias. No checkpoint of them is saved',
+    ):
+        train(tmp_path, Net(gradient=(2,)))
     with pytest.raises(ValueError, match='1 of 3 weights are not finite at iteration 4'):
-        train(tmp_path / 'weight', Net(weight=(4, )))
+        train(tmp_path / 'weight', Net(weight=(4,)))
     assert saved(tmp_path) == ['iter_1.pth'] and len(saved(tmp_path / 'weight')) == 3
 
 
 def test_a_clipped_gradient_that_is_no_number_stops_at_once(tmp_path):
     with pytest.raises(ValueError, match='Not finite: grad_norm=(nan|inf) in iteration 2'):
-        train(tmp_path, Net(gradient=(2, )), clip_grad=dict(max_norm=1))
+        train(tmp_path, Net(gradient=(2,)), clip_grad=dict(max_norm=1))
 
 
 def test_a_run_of_finite_numbers_is_left_alone(tmp_path):
@@ -100,11 +118,15 @@ def test_a_run_of_finite_numbers_is_left_alone(tmp_path):
 
 def test_without_the_hook_it_would_go_on(tmp_path):
     """Or else the other tests would say nothing."""
-    train(tmp_path, Net(loss=(3, )), loop='IterBasedTrainLoop')
+    train(tmp_path, Net(loss=(3,)), loop='IterBasedTrainLoop')
     assert len(saved(tmp_path)) == 6
     with pytest.raises(ValueError, match='Not finite'):
-        train(tmp_path / 'hook', Net(loss=(3, )), loop='IterBasedTrainLoop',
-              hooks=[dict(type='mmocr_da.FiniteHook')])
+        train(
+            tmp_path / 'hook',
+            Net(loss=(3,)),
+            loop='IterBasedTrainLoop',
+            hooks=[dict(type='mmocr_da.FiniteHook')],
+        )
 
 
 class Scaled(AmpOptimWrapper):
@@ -113,7 +135,7 @@ class Scaled(AmpOptimWrapper):
     def __init__(self, optimizer, factor=0.5):
         super(AmpOptimWrapper, self).__init__(optimizer)
         self.loss_scaler = self
-        self.scale, self.factor, self.fetched = 65536., factor, 0
+        self.scale, self.factor, self.fetched = 65536.0, factor, 0
 
     def get_backoff_factor(self):
         return 0.5

@@ -1,4 +1,5 @@
 """Every run gets the checks, once."""
+
 from mmengine.runner import Runner
 
 from mmocr_da.engine.finite_hook import FiniteHook

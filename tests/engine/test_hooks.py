@@ -41,24 +41,39 @@ class Net(BaseModel):
 def train(tmp_path):
     """Trains; returns the log's text and the lines of ``scalars.json``."""
 
-    def run(hook=dict(interval=2), backends=('Local', 'Tensorboard'), norm=BatchInstanceNorm2d,
-            custom_hooks=()):
+    def run(
+        hook=dict(interval=2),
+        backends=('Local', 'Tensorboard'),
+        norm=BatchInstanceNorm2d,
+        custom_hooks=(),
+    ):
         Visualizer._instance_dict.clear()
-        data = dict(dataset=[torch.randn(2, 4, 4) for _ in range(4)], batch_size=2, num_workers=0,
-                    sampler=dict(type='InfiniteSampler', shuffle=False),
-                    collate_fn=lambda items: dict(inputs=items))
+        data = dict(
+            dataset=[torch.randn(2, 4, 4) for _ in range(4)],
+            batch_size=2,
+            num_workers=0,
+            sampler=dict(type='InfiniteSampler', shuffle=False),
+            collate_fn=lambda items: dict(inputs=items),
+        )
         runner = Runner(
-            Net(norm), str(tmp_path), train_dataloader=data,
+            Net(norm),
+            str(tmp_path),
+            train_dataloader=data,
             train_cfg=dict(type='IterBasedTrainLoop', max_iters=ITERATIONS),
             # The optimizer moves nothing.
-            optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.)),
+            optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.0)),
             default_hooks=dict(
                 logger=dict(type='LoggerHook', interval=1, log_metric_by_epoch=False),
-                checkpoint=dict(type='CheckpointHook', interval=3, by_epoch=False)),
-            log_processor=dict(by_epoch=False), experiment_name=tmp_path.name,
+                checkpoint=dict(type='CheckpointHook', interval=3, by_epoch=False),
+            ),
+            log_processor=dict(by_epoch=False),
+            experiment_name=tmp_path.name,
             custom_hooks=[*custom_hooks, dict(type='mmocr_da.GateHook', **hook)],
-            visualizer=dict(type='Visualizer', vis_backends=[dict(type=f'{name}VisBackend')
-                                                             for name in backends]))
+            visualizer=dict(
+                type='Visualizer',
+                vis_backends=[dict(type=f'{name}VisBackend') for name in backends],
+            ),
+        )
         runner.train()
         log = next(tmp_path.glob('*/*.log')).read_text()
         lines = next(tmp_path.glob('*/vis_data/scalars.json')).read_text().splitlines()
@@ -85,8 +100,14 @@ def test_the_shares_are_in_the_log_every_few_iterations(train):
     log, rows = train()
     shares = [(row.get('gates_below_0.1'), row.get('gates_above_0.9')) for row in rows]
     # After k iterations k of 8 gates are closed and the others are as open as at the start.
-    assert shares == [(None, None), (2 / 8, 6 / 8), (2 / 8, 6 / 8), (4 / 8, 4 / 8),
-                      (4 / 8, 4 / 8), (6 / 8, 2 / 8)]
+    assert shares == [
+        (None, None),
+        (2 / 8, 6 / 8),
+        (2 / 8, 6 / 8),
+        (4 / 8, 4 / 8),
+        (4 / 8, 4 / 8),
+        (6 / 8, 2 / 8),
+    ]
     assert 'gates_below_0.1: 0.5000  gates_above_0.9: 0.5000' in log
     assert log.count('gates_below_0.1: 0.7500') == 1
 
@@ -107,7 +128,7 @@ def test_histograms_show_what_is_trained_not_its_average(train, tmp_path, ema_la
 
 
 def test_without_tensorboard_there_are_shares_only(train, tmp_path):
-    _, rows = train(backends=('Local', ))
+    _, rows = train(backends=('Local',))
     assert rows[-1]['gates_below_0.1'] == 6 / 8
     assert not list(tmp_path.rglob('events.out*'))
 
@@ -121,8 +142,12 @@ def test_a_model_without_gates_is_one_warning(train, tmp_path):
 
 def test_a_second_checkpoint_of_an_iteration_draws_nothing():
     backend = MagicMock(spec=TensorboardVisBackend)
-    runner = SimpleNamespace(model=BatchInstanceNorm2d(4), visualizer=MagicMock(
-        _vis_backends=dict(LocalVisBackend=MagicMock(spec=LocalVisBackend), another=backend)))
+    runner = SimpleNamespace(
+        model=BatchInstanceNorm2d(4),
+        visualizer=MagicMock(
+            _vis_backends=dict(LocalVisBackend=MagicMock(spec=LocalVisBackend), another=backend)
+        ),
+    )
     hook = GateHook()
     hook.before_train(runner)
     for iteration in (3, 3, 6):
@@ -132,8 +157,12 @@ def test_a_second_checkpoint_of_an_iteration_draws_nothing():
 
 
 def mock_runner(model, iteration):
-    return SimpleNamespace(model=model, iter=iteration - 1, logger=MagicMock(),
-                           message_hub=MessageHub.get_instance(f'gates{iteration}{id(model)}'))
+    return SimpleNamespace(
+        model=model,
+        iter=iteration - 1,
+        logger=MagicMock(),
+        message_hub=MessageHub.get_instance(f'gates{iteration}{id(model)}'),
+    )
 
 
 def test_gates_are_found_inside_a_wrapper_and_counted_once():

@@ -1,4 +1,5 @@
 """What a recognizer cannot learn is named before it trains."""
+
 import json
 import logging
 import random
@@ -19,7 +20,7 @@ from mmocr_da.engine.label_check import LabelCheckHook, check_labels, load_anew
 
 LOAD = dict(type='mmocr.LoadImageFromFile')
 TEXT = dict(type='mmocr.LoadOCRAnnotations', with_text=True)
-PACK = dict(type='mmocr.PackTextRecogInputs', meta_keys=('img_path', ))
+PACK = dict(type='mmocr.PackTextRecogInputs', meta_keys=('img_path',))
 
 
 class Clean:
@@ -36,12 +37,26 @@ def dataset(tmp_path):
     cv2.imwrite(str(tmp_path / 'a.png'), np.eye(8, dtype=np.uint8) * 255)
 
     def make(*texts, pipeline=(LOAD, TEXT, PACK), instances=None, **kwargs):
-        (tmp_path / 'words.json').write_text(json.dumps(dict(metainfo=dict(), data_list=[
-            dict(img_path='a.png', instances=instances or [dict(text=text)]) for text in texts])))
-        plain = dict(type='mmocr.OCRDataset', data_root=str(tmp_path), ann_file='words.json',
-                     serialize_data=False)
-        return DATASETS.build(dict(type='mmocr_da.SeededDataset', datasets=plain,
-                                   pipeline=list(pipeline), **kwargs))
+        (tmp_path / 'words.json').write_text(
+            json.dumps(
+                dict(
+                    metainfo=dict(),
+                    data_list=[
+                        dict(img_path='a.png', instances=instances or [dict(text=text)])
+                        for text in texts
+                    ],
+                )
+            )
+        )
+        plain = dict(
+            type='mmocr.OCRDataset',
+            data_root=str(tmp_path),
+            ann_file='words.json',
+            serialize_data=False,
+        )
+        return DATASETS.build(
+            dict(type='mmocr_da.SeededDataset', datasets=plain, pipeline=list(pipeline), **kwargs)
+        )
 
     return make
 
@@ -50,12 +65,26 @@ def dataset(tmp_path):
 def module_loss(tmp_path):
     init_default_scope('mmocr')
 
-    def make(characters='abcde\u00e9', loss=CEModuleLoss, max_seq_len=6, letter_case='unchanged',
-             **dictionary):
+    def make(
+        characters='abcde\u00e9',
+        loss=CEModuleLoss,
+        max_seq_len=6,
+        letter_case='unchanged',
+        **dictionary,
+    ):
         (tmp_path / 'dict.txt').write_text('\n'.join(characters), encoding='utf-8')
-        return loss(dict(type='Dictionary', dict_file=str(tmp_path / 'dict.txt'), with_start=True,
-                         with_end=True, with_padding=True, **dictionary),
-                    max_seq_len=max_seq_len, letter_case=letter_case)
+        return loss(
+            dict(
+                type='Dictionary',
+                dict_file=str(tmp_path / 'dict.txt'),
+                with_start=True,
+                with_end=True,
+                with_padding=True,
+                **dictionary,
+            ),
+            max_seq_len=max_seq_len,
+            letter_case=letter_case,
+        )
 
     return make
 
@@ -78,8 +107,9 @@ def test_labels_that_fit_say_nothing(dataset, module_loss, check):
     assert check(dataset('A'), module_loss(letter_case='lower')) == []
 
 
-def test_unknown_characters_are_an_error_with_code_points_and_what_helps(dataset, module_loss,
-                                                                         check):
+def test_unknown_characters_are_an_error_with_code_points_and_what_helps(
+    dataset, module_loss, check
+):
     with pytest.raises(ValueError, match='2 of 3 labels have characters outside') as caught:
         check(dataset('ax', 'b', 'x\u0416'), module_loss())
     message = str(caught.value)
@@ -93,23 +123,28 @@ def test_unknown_characters_are_an_error_with_code_points_and_what_helps(dataset
 
 def test_decomposed_labels_of_a_composed_dictionary_name_the_form(dataset, module_loss, check):
     texts = ('e\u0301', 'b', 'ce\u0301\u0301')
-    with pytest.raises(ValueError, match='U[+]0301 COMBINING ACUTE ACCENT.*In the Unicode form '
-                                         "NFC, 1 of them fit: set unicode_form='NFC'"):
+    with pytest.raises(
+        ValueError,
+        match='U[+]0301 COMBINING ACUTE ACCENT.*In the Unicode form '
+        "NFC, 1 of them fit: set unicode_form='NFC'",
+    ):
         check(dataset(*texts), module_loss())
     assert check(dataset(*texts[:2], unicode_form='NFC'), module_loss()) == []
 
 
-@pytest.mark.parametrize('token, fate', [('<UKN>', 'as the unknown token'),
-                                         (None, 'without these characters')])
+@pytest.mark.parametrize(
+    'token, fate', [('<UKN>', 'as the unknown token'), (None, 'without these characters')]
+)
 def test_an_unknown_token_makes_it_a_warning(dataset, module_loss, check, token, fate):
-    line, = check(dataset('ax', 'b'), module_loss(with_unknown=True, unknown_token=token))
-    assert line.startswith(f'1 of 2 labels have characters outside the dictionary and are trained '
-                           f'{fate}')
+    (line,) = check(dataset('ax', 'b'), module_loss(with_unknown=True, unknown_token=token))
+    assert line.startswith(
+        f'1 of 2 labels have characters outside the dictionary and are trained {fate}'
+    )
 
 
 def test_labels_that_mmocr_cuts_are_a_warning(dataset, module_loss, check):
     loss = module_loss(max_seq_len=6)  # with start and end token, 4 characters
-    line, = check(dataset('abcd', 'abcda'), loss)
+    (line,) = check(dataset('abcd', 'abcda'), loss)
     assert line.startswith('1 of 2 labels are longer than the 4 characters that max_seq_len=6')
     assert "'abcda'" in line
     assert check(dataset('abcdabcd'), module_loss(loss=CTCModuleLoss)) == []
@@ -117,7 +152,7 @@ def test_labels_that_mmocr_cuts_are_a_warning(dataset, module_loss, check):
 
 def test_unusable_labels_can_be_skipped(dataset, module_loss, check):
     data = dataset('a', 'ax', 'abcda', 'b', skip_unusable=True)
-    line, = check(data, module_loss())
+    (line,) = check(data, module_loss())
     assert '1 of 4 labels have characters' in line and 'Images left out: 2 of 4' in line
     made = [data[i]['data_samples'].gt_text.item for i in range(4)]
     assert (made[0], made[3]) == ('a', 'b') and set(made) == {'a', 'b'}
@@ -132,32 +167,52 @@ def test_unusable_labels_can_be_skipped(dataset, module_loss, check):
 @pytest.mark.parametrize('persistent', [False, True])
 def test_what_mmengines_loop_has_loaded_before_is_loaded_anew(dataset, module_loss, persistent):
     data = dataset('a', 'ax', 'b', skip_unusable=True)
-    loader = DataLoader(data, batch_size=3, num_workers=1, persistent_workers=persistent,
-                        collate_fn=lambda items: [x['data_samples'].gt_text.item for x in items])
-    loop = SimpleNamespace(dataloader=loader,
-                           dataloader_iterator=_InfiniteDataloaderIterator(loader))
+    loader = DataLoader(
+        data,
+        batch_size=3,
+        num_workers=1,
+        persistent_workers=persistent,
+        collate_fn=lambda items: [x['data_samples'].gt_text.item for x in items],
+    )
+    loop = SimpleNamespace(
+        dataloader=loader, dataloader_iterator=_InfiniteDataloaderIterator(loader)
+    )
     while loop.dataloader_iterator._iterator._worker_result_queue.empty():
         time.sleep(0.01)  # until the worker has loaded what is no longer wanted
     decoder = SimpleNamespace(module_loss=module_loss())
-    LabelCheckHook().before_train(SimpleNamespace(
-        model=SimpleNamespace(decoder=decoder), train_dataloader=loader, train_loop=loop,
-        logger=logging.getLogger('labels')))
+    LabelCheckHook().before_train(
+        SimpleNamespace(
+            model=SimpleNamespace(decoder=decoder),
+            train_dataloader=loader,
+            train_loop=loop,
+            logger=logging.getLogger('labels'),
+        )
+    )
     first, unknown, last = next(loop.dataloader_iterator)
     assert (first, last) == ('a', 'b') and unknown in 'ab'
     load_anew(SimpleNamespace(dataloader=loader))  # one that does not start so early
 
 
 def test_a_pipeline_that_changes_the_labels_is_not_judged_by_the_annotations(
-        dataset, module_loss, check):
+    dataset, module_loss, check
+):
     states = random.getstate(), torch.get_rng_state()
     assert check(dataset('a?', 'b', pipeline=[LOAD, TEXT, Clean(), PACK]), module_loss()) == []
     assert random.getstate() == states[0] and torch.equal(torch.get_rng_state(), states[1])
 
 
-@pytest.mark.parametrize('instances, found', [
-    ([dict(bbox=[0, 0, 1, 1], polygon=[0, 0, 1, 0, 1, 1])], "1 instances .* keys .'bbox', 'poly"),
-    ([dict(text='a'), dict(text='b')], '2 instances')])
+@pytest.mark.parametrize(
+    'instances, found',
+    [
+        (
+            [dict(bbox=[0, 0, 1, 1], polygon=[0, 0, 1, 0, 1, 1])],
+            "1 instances .* keys .'bbox', 'poly",
+        ),
+        ([dict(text='a'), dict(text='b')], '2 instances'),
+    ],
+)
 def test_annotations_of_another_task_are_an_error(dataset, module_loss, check, instances, found):
-    with pytest.raises(ValueError, match=f'got 2 of 2 images without, such as .*a.png with '
-                                         f'{found}'):
+    with pytest.raises(
+        ValueError, match=f'got 2 of 2 images without, such as .*a.png with {found}'
+    ):
         check(dataset('a', 'b', instances=instances), module_loss())

@@ -1,4 +1,5 @@
 """The record of which labels a run has seen."""
+
 import json
 from types import SimpleNamespace
 from unittest.mock import MagicMock, patch
@@ -16,10 +17,26 @@ def part(tmp_path):
     """``part(name, size, **kwargs)``: a part of a dataset with the images ``<name>0.png``, ..."""
 
     def make(name, size=10, **kwargs):
-        (tmp_path / f'{name}.json').write_text(json.dumps(dict(metainfo=dict(), data_list=[
-            dict(img_path=f'{name}{i}.png', instances=[dict(text='a')]) for i in range(size)])))
-        return LabelFraction(dict(type='mmocr.OCRDataset', ann_file=f'{tmp_path}/{name}.json',
-                                  data_prefix=dict(img_path='img'), pipeline=[len]), **kwargs)
+        (tmp_path / f'{name}.json').write_text(
+            json.dumps(
+                dict(
+                    metainfo=dict(),
+                    data_list=[
+                        dict(img_path=f'{name}{i}.png', instances=[dict(text='a')])
+                        for i in range(size)
+                    ],
+                )
+            )
+        )
+        return LabelFraction(
+            dict(
+                type='mmocr.OCRDataset',
+                ann_file=f'{tmp_path}/{name}.json',
+                data_prefix=dict(img_path='img'),
+                pipeline=[len],
+            ),
+            **kwargs,
+        )
 
     return make
 
@@ -29,8 +46,12 @@ def record(tmp_path):
     """``record(dataset, iteration)``: starts a run there; returns its files and its warnings."""
 
     def start(dataset, iteration=0):
-        runner = SimpleNamespace(work_dir=str(tmp_path), iter=iteration, logger=MagicMock(),
-                                 train_loop=SimpleNamespace(dataloader=MagicMock(dataset=dataset)))
+        runner = SimpleNamespace(
+            work_dir=str(tmp_path),
+            iter=iteration,
+            logger=MagicMock(),
+            train_loop=SimpleNamespace(dataloader=MagicMock(dataset=dataset)),
+        )
         HOOKS.build(dict(type='mmocr_da.LabelSubsetHook')).before_train(runner)
         files = {path.name: path.read_text() for path in tmp_path.glob('*.txt')}
         return files, [call.args[0] for call in runner.logger.warning.call_args_list]
@@ -47,16 +68,22 @@ def test_each_image_is_a_line(part, record):
 
 def test_all_images_are_not_listed(part, record):
     assert record(part('a')) == (
-        {'labelled_subset.txt': '# fraction=1.0, seed=0: 10 of 10 images\n'}, [])
+        {'labelled_subset.txt': '# fraction=1.0, seed=0: 10 of 10 images\n'},
+        [],
+    )
 
 
-@pytest.mark.parametrize('wrap', [
-    lambda dataset, other: SeededDataset([other, dataset]),
-    lambda dataset, other: TwoDomainDataset(source=dataset, target=other),
-    lambda dataset, other: ConcatDataset([other, dataset]),
-    lambda dataset, other: RepeatDataset(dataset, 2),
-    lambda dataset, other: Subset(RepeatDataset(dataset, 2), [0])],
-    ids=['SeededDataset', 'TwoDomainDataset', 'ConcatDataset', 'RepeatDataset', 'nested'])
+@pytest.mark.parametrize(
+    'wrap',
+    [
+        lambda dataset, other: SeededDataset([other, dataset]),
+        lambda dataset, other: TwoDomainDataset(source=dataset, target=other),
+        lambda dataset, other: ConcatDataset([other, dataset]),
+        lambda dataset, other: RepeatDataset(dataset, 2),
+        lambda dataset, other: Subset(RepeatDataset(dataset, 2), [0]),
+    ],
+    ids=['SeededDataset', 'TwoDomainDataset', 'ConcatDataset', 'RepeatDataset', 'nested'],
+)
 def test_it_is_found_inside_other_datasets(part, record, wrap):
     other = part('b').dataset
     other.pipeline = part('b').pipeline

@@ -47,12 +47,13 @@ def test_amp_switches_the_wrapper(monkeypatch):
 @pytest.mark.parametrize('zipped', [True, False])
 def test_a_checkpoint_that_is_cut_anywhere_is_an_error(tmp_path, share, zipped):
     path = tmp_path / 'whole.pth'
-    torch.save(dict(state_dict=dict(weight=torch.rand(1000))), path,
-               _use_new_zipfile_serialization=zipped)
+    torch.save(
+        dict(state_dict=dict(weight=torch.rand(1000))), path, _use_new_zipfile_serialization=zipped
+    )
     launch.check_checkpoint(str(path))
     content = path.read_bytes()
     cut = tmp_path / 'cut.pth'
-    cut.write_bytes(content[:int(share * len(content))])
+    cut.write_bytes(content[: int(share * len(content))])
     with pytest.raises(ValueError, match='load_from must be a whole checkpoint, got .*cut.pth'):
         launch.check_checkpoint(str(cut))
 
@@ -60,10 +61,16 @@ def test_a_checkpoint_that_is_cut_anywhere_is_an_error(tmp_path, share, zipped):
 @pytest.mark.parametrize('zipped', [True, False])
 def test_a_whole_checkpoint_with_foreign_classes_is_not_called_cut_off(tmp_path, zipped):
     path = tmp_path / 'foreign.pth'
-    torch.save(dict(state_dict=dict(weight=torch.rand(2)), args=argparse.Namespace(lr=1)), path,
-               _use_new_zipfile_serialization=zipped)
-    with pytest.raises(ValueError, match=r'foreign.pth is whole, but holds objects of '
-                       r'argparse.Namespace .* python -c "(.*)"') as error:
+    torch.save(
+        dict(state_dict=dict(weight=torch.rand(2)), args=argparse.Namespace(lr=1)),
+        path,
+        _use_new_zipfile_serialization=zipped,
+    )
+    with pytest.raises(
+        ValueError,
+        match=r'foreign.pth is whole, but holds objects of '
+        r'argparse.Namespace .* python -c "(.*)"',
+    ) as error:
         launch.check_checkpoint(str(path))
     with pytest.raises(pickle.UnpicklingError, match='holds objects of argparse.Namespace'):
         CheckpointLoader.load_checkpoint(str(path), 'cpu')
@@ -130,9 +137,16 @@ def dictionary(tmp_path):
 
 
 def recognizer(dictionary, **kwargs):
-    return Config(dict(model=dict(
-        type='mmocr_da.AdaptiveRecognizer', objectives=[dict(type='mmocr_da.GlobalAlignment')],
-        decoder=dict(type='CRNNDecoder', dictionary=dictionary), **kwargs)))
+    return Config(
+        dict(
+            model=dict(
+                type='mmocr_da.AdaptiveRecognizer',
+                objectives=[dict(type='mmocr_da.GlobalAlignment')],
+                decoder=dict(type='CRNNDecoder', dictionary=dictionary),
+                **kwargs,
+            )
+        )
+    )
 
 
 def checkpoint_of(text, tmp_path, **kwargs):
@@ -149,31 +163,41 @@ def warnings(monkeypatch):
 
 
 @pytest.mark.parametrize('zipped', [True, False])
-def test_equal_dictionaries_pass_whatever_their_files_are_called(dictionary, tmp_path, warnings,
-                                                                 zipped):
+def test_equal_dictionaries_pass_whatever_their_files_are_called(
+    dictionary, tmp_path, warnings, zipped
+):
     cfg = recognizer(dictionary('abc'))
     other = dictionary('abc ')
     with open(other['dict_file'], 'w') as file:
         file.write('a\nb\nc\n')
-    path = checkpoint_of(recognizer(other).pretty_text, tmp_path,
-                         _use_new_zipfile_serialization=zipped)
+    path = checkpoint_of(
+        recognizer(other).pretty_text, tmp_path, _use_new_zipfile_serialization=zipped
+    )
     launch.check_dictionary(cfg, path)
     assert warnings == []
 
 
-@pytest.mark.parametrize('theirs, flags, message', [
-    ('acb', {}, "with 4 classes against 4: class 1 is 'c' there and 'b' here"),
-    ('ab', {}, "with 3 classes against 4: class 2 is '<PAD>' there and 'c' here"),
-    ('abc', dict(with_unknown=True), "with 5 classes against 4: class 4 is '<UKN>' there and "
-     'nothing here'),
-    ('ABC', {}, "with 4 classes against 4: class 0 is 'A' there and 'a' here"),
-])
+@pytest.mark.parametrize(
+    'theirs, flags, message',
+    [
+        ('acb', {}, "with 4 classes against 4: class 1 is 'c' there and 'b' here"),
+        ('ab', {}, "with 3 classes against 4: class 2 is '<PAD>' there and 'c' here"),
+        (
+            'abc',
+            dict(with_unknown=True),
+            "with 5 classes against 4: class 4 is '<UKN>' there and nothing here",
+        ),
+        ('ABC', {}, "with 4 classes against 4: class 0 is 'A' there and 'a' here"),
+    ],
+)
 @pytest.mark.parametrize('zipped', [True, False])
-def test_another_dictionary_is_an_error_that_says_what_differs(dictionary, tmp_path, theirs, flags,
-                                                               message, zipped):
+def test_another_dictionary_is_an_error_that_says_what_differs(
+    dictionary, tmp_path, theirs, flags, message, zipped
+):
     trained_with = dictionary(theirs, **flags)
-    path = checkpoint_of(recognizer(trained_with).pretty_text, tmp_path,
-                         _use_new_zipfile_serialization=zipped)
+    path = checkpoint_of(
+        recognizer(trained_with).pretty_text, tmp_path, _use_new_zipfile_serialization=zipped
+    )
     with pytest.raises(ValueError, match=message) as error:
         launch.check_dictionary(recognizer(dictionary('abc')), path)
     assert path in str(error.value) and trained_with['dict_file'] in str(error.value)
@@ -209,7 +233,6 @@ def test_an_adaptation_to_another_alphabet_needs_the_setting(dictionary, tmp_pat
             launch.check_dictionary(cfg, path)
 
 
-
 @pytest.mark.parametrize('name', ['CRNN', 'mmocr_da.WithBIN'])
 def test_the_dictionary_is_found_in_any_spelling_of_a_config(dictionary, tmp_path, name):
     cfg = recognizer(dictionary('abc'), of=name)
@@ -233,8 +256,12 @@ def test_where_no_dictionary_is_to_be_found_nothing_is_said(dictionary, tmp_path
     launch.check_dictionary(cfg, None)
     launch.check_dictionary(cfg, 'https://example.com/crnn.pth')
     path = checkpoint_of(recognizer(dictionary('ab')).pretty_text, tmp_path)
-    for other in ({}, dict(model=dict(type='DBNet', objectives=[1])),
-                  dict(model=dict(decoder=dict(type='ABIFuser'))), dict(model=dict(decoder=None))):
+    for other in (
+        {},
+        dict(model=dict(type='DBNet', objectives=[1])),
+        dict(model=dict(decoder=dict(type='ABIFuser'))),
+        dict(model=dict(decoder=None)),
+    ):
         launch.check_dictionary(Config(other), path)
     assert warnings == []
 
@@ -253,8 +280,9 @@ def test_a_checkpoint_cannot_run_anything(dictionary, tmp_path):
     with patch('os.system') as system:
         launch.check_dictionary(cfg, checkpoint_of(text, tmp_path))
         with pytest.raises(ValueError, match="class 2 is 'd'"):
-            launch.check_dictionary(cfg, checkpoint_of(
-                lines + recognizer(dictionary('abd')).pretty_text, tmp_path))
+            launch.check_dictionary(
+                cfg, checkpoint_of(lines + recognizer(dictionary('abd')).pretty_text, tmp_path)
+            )
     assert not system.called and not (tmp_path / 'ran').exists()
 
 
@@ -266,19 +294,34 @@ def test_training_stops_before_it_starts(toy, trained, run_tool, dictionary, tmp
     arguments = [argument.format(checkpoint) for argument in arguments]
     message = "13 classes against 13: class 0 is '0' there and '1' here"
     with pytest.raises(ValueError, match=message):
-        run_tool('train', toy, '--work-dir', tmp_path / 'run', *arguments,
-                 f'load_from={checkpoint}', f'model.decoder.dictionary.dict_file={dict_file}')
+        run_tool(
+            'train',
+            toy,
+            '--work-dir',
+            tmp_path / 'run',
+            *arguments,
+            f'load_from={checkpoint}',
+            f'model.decoder.dictionary.dict_file={dict_file}',
+        )
     assert not (tmp_path / 'run').exists()
     with pytest.raises(ValueError, match=message):
-        run_tool('test', toy, checkpoint, '--work-dir', tmp_path / 'run', '--cfg-options',
-                 f'model.decoder.dictionary.dict_file={dict_file}')
+        run_tool(
+            'test',
+            toy,
+            checkpoint,
+            '--work-dir',
+            tmp_path / 'run',
+            '--cfg-options',
+            f'model.decoder.dictionary.dict_file={dict_file}',
+        )
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='for machines without a GPU')
 def test_the_process_group_is_left_before_python_ends(monkeypatch):
     """Else threads of gloo may abort a process that has finished."""
-    for name, value in dict(RANK='0', WORLD_SIZE='1', MASTER_ADDR='127.0.0.1',
-                            MASTER_PORT='0').items():
+    for name, value in dict(
+        RANK='0', WORLD_SIZE='1', MASTER_ADDR='127.0.0.1', MASTER_PORT='0'
+    ).items():
         monkeypatch.setenv(name, value)
     with patch('atexit.register') as register, patch.object(launch, 'keep_memory'):
         launch.prepare_cpu_launch(Config(dict(launcher='pytorch')))

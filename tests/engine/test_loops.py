@@ -1,4 +1,5 @@
 """A run that is killed and resumed ends as if it had never stopped."""
+
 import json
 
 import cv2
@@ -53,7 +54,8 @@ def root(tmp_path):
             cv2.imwrite(str(tmp_path / f'{domain}{i}.png'), image)
             data_list.append(dict(img_path=f'{domain}{i}.png', instances=[dict(text='a')]))
         (tmp_path / f'{domain}.json').write_text(
-            json.dumps(dict(metainfo=dict(), data_list=data_list)))
+            json.dumps(dict(metainfo=dict(), data_list=data_list))
+        )
     return tmp_path
 
 
@@ -62,29 +64,54 @@ def make(root):
     """``make(name, ...)``: a runner; each has a name, since runners of a name share their log."""
     init_default_scope('mmocr')
 
-    def make(name, loop='mmocr_da.ResumableIterBasedTrainLoop', resume=None, workers=0, seed=0,
-             sampler=None, batch_size=4, hooks=(), **train_cfg):
+    def make(
+        name,
+        loop='mmocr_da.ResumableIterBasedTrainLoop',
+        resume=None,
+        workers=0,
+        seed=0,
+        sampler=None,
+        batch_size=4,
+        hooks=(),
+        **train_cfg,
+    ):
         domains = {
-            domain: dict(type='OCRDataset', data_root=str(root), ann_file=f'{domain}.json',
-                         pipeline=None, serialize_data=False) for domain in ('source', 'target')
+            domain: dict(
+                type='OCRDataset',
+                data_root=str(root),
+                ann_file=f'{domain}.json',
+                pipeline=None,
+                serialize_data=False,
+            )
+            for domain in ('source', 'target')
         }
         pipeline = [
             dict(type='LoadImageFromFile'),
-            dict(type='LoadOCRAnnotations', with_text=True), Flip(),
-            dict(type='PackTextRecogInputs', meta_keys=('img_path', ))
+            dict(type='LoadOCRAnnotations', with_text=True),
+            Flip(),
+            dict(type='PackTextRecogInputs', meta_keys=('img_path',)),
         ]
         torch.manual_seed(0)
         return Runner(
-            Net(), work_dir=str(root / name), experiment_name=f'{root.name} {name}',
+            Net(),
+            work_dir=str(root / name),
+            experiment_name=f'{root.name} {name}',
             train_dataloader=dict(
-                batch_size=batch_size, num_workers=workers,
+                batch_size=batch_size,
+                num_workers=workers,
                 sampler=sampler or dict(type='mmocr_da.TwoDomainSampler', batch_size=4),
-                dataset=dict(type='mmocr_da.TwoDomainDataset', pipeline=pipeline, **domains)),
+                dataset=dict(type='mmocr_da.TwoDomainDataset', pipeline=pipeline, **domains),
+            ),
             train_cfg=dict(type=loop, max_iters=ITERATIONS, **train_cfg),
             optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1, momentum=0.9)),
             default_hooks=dict(checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=1)),
-            load_from=resume, resume=resume is not None, custom_hooks=list(hooks),
-            randomness=dict(seed=seed), log_level='WARNING', default_scope='mmocr')
+            load_from=resume,
+            resume=resume is not None,
+            custom_hooks=list(hooks),
+            randomness=dict(seed=seed),
+            log_level='WARNING',
+            default_scope='mmocr',
+        )
 
     return make
 
@@ -150,8 +177,9 @@ def test_a_sampler_without_skip_is_replayed_with_a_word(make, root, monkeypatch)
     name = 'DefaultSampler'
     monkeypatch.setattr('time.sleep', lambda seconds: None)
     said = []
-    monkeypatch.setattr('mmocr_da.engine.loops.print_log',
-                        lambda line, logger, level: said.append(line))
+    monkeypatch.setattr(
+        'mmocr_da.engine.loops.print_log', lambda line, logger, level: said.append(line)
+    )
     sampler = dict(type=name)
     whole = make('whole', sampler=sampler)
     whole.train()
@@ -166,13 +194,13 @@ def test_a_sampler_without_skip_is_replayed_with_a_word(make, root, monkeypatch)
 def test_an_infinite_sampler_goes_on_without_loading_the_past(make, root, seed, monkeypatch):
     monkeypatch.delattr(TwoDomainDataset, '__getitems__')  # which refuses such samplers
     said = []
-    monkeypatch.setattr('mmocr_da.engine.loops.print_log',
-                        lambda line, logger, level: said.append(line))
+    monkeypatch.setattr(
+        'mmocr_da.engine.loops.print_log', lambda line, logger, level: said.append(line)
+    )
     sampler = dict(type='InfiniteSampler')
     whole = make('whole', sampler=sampler, seed=seed)
     whole.train()
-    resumed = make('resumed', sampler=sampler, seed=seed,
-                   resume=str(root / 'whole' / 'iter_6.pth'))
+    resumed = make('resumed', sampler=sampler, seed=seed, resume=str(root / 'whole' / 'iter_6.pth'))
     Flip.count = 0
     resumed.train()
     assert resumed.model.seen == whole.model.seen[6:]
@@ -203,7 +231,8 @@ def test_broken_images_are_counted_named_and_remembered(make, root, monkeypatch)
     monkeypatch.setattr(whole.logger, 'warning', lines.append)
     whole.train()
     assert [line for line in lines if 'replaced so far' in line] == [
-        f'2 images could not be read and were replaced so far: {", ".join(names)}']
+        f'2 images could not be read and were replaced so far: {", ".join(names)}'
+    ]
     # In the checkpoint: a run that resumes at its last iteration still knows them.
     resumed = make('resumed', resume=str(root / 'whole' / f'iter_{ITERATIONS}.pth'))
     resumed.train()
@@ -217,6 +246,7 @@ def test_a_batch_size_that_would_shift_the_mix_is_an_error(make):
 
 def test_a_list_of_batches_will_do(tmp_path):
     """As in MMOCR's ``vis_scheduler.py``."""
+
     class Batches(list):
         dataset = None
 
@@ -228,14 +258,20 @@ def test_a_list_of_batches_will_do(tmp_path):
         def forward(self, number, mode):
             return dict(loss=self.weight * number)
 
-    runner = Runner(Mean(), str(tmp_path), train_dataloader=Batches([dict(number=1.)]),
-                    train_cfg=dict(type='mmocr_da.ResumableIterBasedTrainLoop', max_iters=3),
-                    optim_wrapper=dict(optimizer=dict(type='SGD', lr=1.)), log_level='ERROR')
+    runner = Runner(
+        Mean(),
+        str(tmp_path),
+        train_dataloader=Batches([dict(number=1.0)]),
+        train_cfg=dict(type='mmocr_da.ResumableIterBasedTrainLoop', max_iters=3),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=1.0)),
+        log_level='ERROR',
+    )
     assert runner.train().weight == -3
 
 
 def test_data_samples_of_several_views_are_found():
     from mmengine.structures import BaseDataElement
+
     a, b, c = (BaseDataElement() for _ in range(3))
     assert list(data_samples_of(dict(inputs=[torch.ones(2)], data_samples=[a, b]))) == [a, b]
     views = dict(weak=dict(data_samples=[a]), strong=dict(data_samples=[b, c]))

@@ -1,4 +1,5 @@
 """Training, validation and testing see the same pixels, and the log counts what is odd."""
+
 import shutil
 
 import cv2
@@ -13,7 +14,6 @@ from mmocr_da.engine.notes_hook import NotesHook
 
 
 class Log:
-
     def __init__(self):
         self.lines = []
 
@@ -40,13 +40,22 @@ def dataset(tmp_path):
         cv2.imwrite(str(tmp_path / f'{name}.png'), image)
     cv2.imwrite(str(tmp_path / 'c.png'), np.full((8, 16), 7, np.uint8))
     cv2.imwrite(str(tmp_path / 'd.png'), np.eye(8, dtype=np.uint8) * 255)
-    (tmp_path / 'words.txt').write_text('\n'.join(
-        '{"filename": "%s.png", "text": "x"}' % name for name in 'abcd'))
-    return DATASETS.build(dict(
-        type='RecogTextDataset', data_root=str(tmp_path), ann_file='words.txt',
-        data_prefix=dict(img_path=str(tmp_path)), serialize_data=False,
-        pipeline=[dict(type='LoadImageFromFile', color_type='grayscale'),
-                  dict(type='PackTextRecogInputs', meta_keys=('img_path', ))]))
+    (tmp_path / 'words.txt').write_text(
+        '\n'.join(f'{{"filename": "{name}.png", "text": "x"}}' for name in 'abcd')
+    )
+    return DATASETS.build(
+        dict(
+            type='RecogTextDataset',
+            data_root=str(tmp_path),
+            ann_file='words.txt',
+            data_prefix=dict(img_path=str(tmp_path)),
+            serialize_data=False,
+            pipeline=[
+                dict(type='LoadImageFromFile', color_type='grayscale'),
+                dict(type='PackTextRecogInputs', meta_keys=('img_path',)),
+            ],
+        )
+    )
 
 
 def batch(dataset, *indexes):
@@ -86,7 +95,7 @@ def test_each_image_is_counted_once_and_reported_when_there_are_new_ones(dataset
     assert runner.logger.lines == []
     hook.after_test_iter(runner, 0, batch(dataset, 1))
     hook.after_test(runner)
-    line, = runner.logger.lines
+    (line,) = runner.logger.lines
     assert line.startswith(f'2 {CONVERTED}: ') and line.endswith('b.png')
 
 
@@ -99,11 +108,19 @@ def test_the_tools_report_in_training_and_testing(toy, run_tool, tmp_path):
         cv2.imwrite(str(root / f'{domain}_0.png'), image)
     # Two names, as runs of one name and second share their log.
     for name in ('train', 'test'):
-        (tmp_path / f'{name}.py').write_text(toy.read_text().replace(
-            str(toy.parent), str(root)).replace('{{ fileDirname }}', str(root)))
+        (tmp_path / f'{name}.py').write_text(
+            toy.read_text()
+            .replace(str(toy.parent), str(root))
+            .replace('{{ fileDirname }}', str(root))
+        )
     run_tool('train', tmp_path / 'train.py', '--work-dir', tmp_path / 'run')
-    run_tool('test', tmp_path / 'test.py', tmp_path / 'run' / 'iter_2.pth', '--work-dir',
-             tmp_path / 'tested')
+    run_tool(
+        'test',
+        tmp_path / 'test.py',
+        tmp_path / 'run' / 'iter_2.pth',
+        '--work-dir',
+        tmp_path / 'tested',
+    )
     for folder in ('run', 'tested'):
         log = next((tmp_path / folder).glob('*/*.log')).read_text()
         assert f'2 {CONVERTED}: {root}/source_0.png, {root}/target_0.png' in log

@@ -1,4 +1,5 @@
 """Operators of MMCV that are missing on a GPU are named before the first iteration."""
+
 from types import SimpleNamespace
 
 import pytest
@@ -16,12 +17,18 @@ def build(text, tmp_path):
     return MODELS.build(Config.fromfile(tmp_path / 'config.py').model)
 
 
-@pytest.mark.parametrize('config, users', [
-    ('mmocr::textrecog/crnn/crnn_mini-vgg_5e_mj.py', []),
-    ('mmocr::textdet/dbnet/dbnet_resnet18_fpnc_1200e_icdar2015.py', []),
-    ('mmocr::textdet/dbnet/dbnet_resnet50-dcnv2_fpnc_1200e_icdar2015.py',
-     ['ModulatedDeformConv2dPack']),
-    ('mmocr_da::learned_surrogate/small_rrpn_scenes.py', ['RPNHead', 'Rotated'])])
+@pytest.mark.parametrize(
+    'config, users',
+    [
+        ('mmocr::textrecog/crnn/crnn_mini-vgg_5e_mj.py', []),
+        ('mmocr::textdet/dbnet/dbnet_resnet18_fpnc_1200e_icdar2015.py', []),
+        (
+            'mmocr::textdet/dbnet/dbnet_resnet50-dcnv2_fpnc_1200e_icdar2015.py',
+            ['ModulatedDeformConv2dPack'],
+        ),
+        ('mmocr_da::learned_surrogate/small_rrpn_scenes.py', ['RPNHead', 'Rotated']),
+    ],
+)
 def test_modules_that_call_operators_are_found(config, users, tmp_path):
     found = users_of_operators(build(f'_base_ = {config!r}\n', tmp_path))
     assert len(found) >= len(users) and all(any(user in name for name in found) for user in users)
@@ -39,8 +46,10 @@ class OnGPU(nn.Module):
         return iter([SimpleNamespace(is_cuda=True)])
 
 
-@pytest.mark.parametrize('cuda, on_gpu, fails', [
-    ('not available', True, True), ('not available', False, False), ('12.8', True, False)])
+@pytest.mark.parametrize(
+    'cuda, on_gpu, fails',
+    [('not available', True, True), ('not available', False, False), ('12.8', True, False)],
+)
 def test_a_run_stops_before_it_starts(monkeypatch, cuda, on_gpu, fails):
     from mmcv.ops import RoIAlign
 

@@ -16,12 +16,15 @@ OURS = 'mmocr_da.GateOptimWrapperConstructor'
 
 
 class Net(nn.Module):
-
     def __init__(self):
         super().__init__()
         self.stem = nn.Sequential(nn.Conv2d(3, 4, 3), BatchInstanceNorm2d(4), nn.ReLU())
-        self.body = nn.Sequential(nn.Conv2d(4, 4, 3, groups=4), nn.BatchNorm2d(4),
-                                  nn.Conv2d(4, 6, 1), BatchInstanceNorm2d(6))
+        self.body = nn.Sequential(
+            nn.Conv2d(4, 4, 3, groups=4),
+            nn.BatchNorm2d(4),
+            nn.Conv2d(4, 6, 1),
+            BatchInstanceNorm2d(6),
+        )
         self.head = nn.Sequential(nn.Linear(6, 5), BatchInstanceNorm1d(5, affine=False))
         # Only its name is that of a gate.
         self.rho = nn.Parameter(torch.ones(1))
@@ -40,8 +43,11 @@ def build(model, optimizer=SGD, paramwise_cfg=None, constructor=OURS):
 def settings(model, wrapper):
     """``{name: (lr, weight decay)}`` of all that the optimizer updates, each parameter once."""
     names = {id(param): name for name, param in model.named_parameters()}
-    found = [(names[id(param)], (group['lr'], group.get('weight_decay')))
-             for group in wrapper.optimizer.param_groups for param in group['params']]
+    found = [
+        (names[id(param)], (group['lr'], group.get('weight_decay')))
+        for group in wrapper.optimizer.param_groups
+        for param in group['params']
+    ]
     assert len(dict(found)) == len(found)
     return dict(found)
 
@@ -50,18 +56,19 @@ def settings(model, wrapper):
 def log(monkeypatch):
     lines = []
     for module in ('mmocr_da.engine.optim', 'mmengine.optim.optimizer.default_constructor'):
-        monkeypatch.setattr(f'{module}.print_log', lambda line, *_, level=20, **__:
-                            lines.append((level, line)))
+        monkeypatch.setattr(
+            f'{module}.print_log', lambda line, *_, level=20, **__: lines.append((level, line))
+        )
     return lines
 
 
 PARAMWISE = [
     None,
-    dict(norm_decay_mult=0.),
-    dict(bias_lr_mult=2., bias_decay_mult=0.5, dwconv_decay_mult=0.25),
+    dict(norm_decay_mult=0.0),
+    dict(bias_lr_mult=2.0, bias_decay_mult=0.5, dwconv_decay_mult=0.25),
     dict(flat_decay_mult=0.1),
-    dict(custom_keys=dict(body=dict(lr_mult=0.1, decay_mult=3.), stem=dict(decay_mult=0.))),
-    dict(custom_keys={'rho': dict(lr_mult=0.5, momentum=0.3)}, norm_decay_mult=0.),
+    dict(custom_keys=dict(body=dict(lr_mult=0.1, decay_mult=3.0), stem=dict(decay_mult=0.0))),
+    dict(custom_keys={'rho': dict(lr_mult=0.5, momentum=0.3)}, norm_decay_mult=0.0),
 ]
 
 
@@ -69,21 +76,29 @@ PARAMWISE = [
 @pytest.mark.parametrize('factors', [(10, 0), (1, 1), (0.5, 2)])
 def test_gates_have_factors_on_top_and_all_else_is_as_without(paramwise_cfg, factors):
     model = Net()
-    usual = settings(model, build(model, paramwise_cfg=paramwise_cfg,
-                                  constructor='DefaultOptimWrapperConstructor'))
+    usual = settings(
+        model,
+        build(model, paramwise_cfg=paramwise_cfg, constructor='DefaultOptimWrapperConstructor'),
+    )
     if factors != (10, 0):  # the default
-        paramwise_cfg = dict(paramwise_cfg or {}, gate_lr_mult=factors[0],
-                             gate_decay_mult=factors[1])
-    expected = {name: pytest.approx((lr * factors[0], decay * factors[1]) if name in GATES
-                                    else (lr, decay)) for name, (lr, decay) in usual.items()}
+        paramwise_cfg = dict(
+            paramwise_cfg or {}, gate_lr_mult=factors[0], gate_decay_mult=factors[1]
+        )
+    expected = {
+        name: pytest.approx((lr * factors[0], decay * factors[1]) if name in GATES else (lr, decay))
+        for name, (lr, decay) in usual.items()
+    }
     assert settings(model, build(model, paramwise_cfg=paramwise_cfg)) == expected
 
 
 def test_other_settings_of_custom_keys_stay():
     model = Net()
     wrapper = build(model, paramwise_cfg=dict(custom_keys={'stem.1': dict(momentum=0.3)}))
-    momentum = {id(param): group['momentum']
-                for group in wrapper.optimizer.param_groups for param in group['params']}
+    momentum = {
+        id(param): group['momentum']
+        for group in wrapper.optimizer.param_groups
+        for param in group['params']
+    }
     assert [momentum[id(p)] for p in model.stem.parameters()] == [0.9, 0.9, 0.3, 0.3, 0.3]
 
 
@@ -92,10 +107,10 @@ def test_one_step_moves_a_gate_ten_times_as_far():
     model = nn.Sequential(BatchInstanceNorm2d(2))
     wrapper = build(model, dict(type='SGD', lr=0.01, weight_decay=0.5))
     for param in model.parameters():
-        param.grad = torch.full_like(param, 2.)
+        param.grad = torch.full_like(param, 2.0)
     wrapper.step()
-    torch.testing.assert_close(model[0].rho, torch.full((2, ), 0.8))
-    torch.testing.assert_close(model[0].weight, torch.full((2, ), 1 - 0.01 * (2 + 0.5)))
+    torch.testing.assert_close(model[0].rho, torch.full((2,), 0.8))
+    torch.testing.assert_close(model[0].weight, torch.full((2,), 1 - 0.01 * (2 + 0.5)))
 
 
 def test_settings_that_the_config_leaves_to_the_optimizer():
@@ -130,8 +145,9 @@ def test_training_is_that_of_the_usual_constructor_with_equal_factors():
         torch.manual_seed(0)
         model = Net()
         options = dict(gate_lr_mult=1, gate_decay_mult=1) if constructor == OURS else {}
-        wrapper = build(model, paramwise_cfg=dict(norm_decay_mult=0.5, **options),
-                        constructor=constructor)
+        wrapper = build(
+            model, paramwise_cfg=dict(norm_decay_mult=0.5, **options), constructor=constructor
+        )
         for _ in range(4):
             features = model.body(model.stem(x)).mean((2, 3))
             wrapper.update_params(model.head(features).pow(3).sum() * model.rho.sum())
@@ -166,7 +182,7 @@ def test_a_model_inside_a_distributed_wrapper(tmp_path):
         torch.distributed.destroy_process_group()
 
 
-@pytest.mark.parametrize('paramwise_cfg', [None, dict(gate_lr_mult=3), dict(bias_lr_mult=2.)])
+@pytest.mark.parametrize('paramwise_cfg', [None, dict(gate_lr_mult=3), dict(bias_lr_mult=2.0)])
 def test_without_gates_it_says_so_once_and_does_what_mmengine_does(log, paramwise_cfg):
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
     ours = build(model, paramwise_cfg=copy.deepcopy(paramwise_cfg))
@@ -182,21 +198,27 @@ def test_the_log_says_how_gates_learn(log):
     assert [line for _, line in log] == ['gates of 3 layers: lr=1, weight_decay=0']
 
 
-@pytest.mark.parametrize('base', [
-    'mmocr::textrecog/crnn/crnn_mini-vgg_5e_mj.py',
-    'mmocr::textdet/dbnet/dbnet_resnet18_fpnc_1200e_icdar2015.py',
-    'mmocr_da::assda/small_assda_p2h.py'])
+@pytest.mark.parametrize(
+    'base',
+    [
+        'mmocr::textrecog/crnn/crnn_mini-vgg_5e_mj.py',
+        'mmocr::textdet/dbnet/dbnet_resnet18_fpnc_1200e_icdar2015.py',
+        'mmocr_da::assda/small_assda_p2h.py',
+    ],
+)
 def test_the_ready_setting_fits_any_config(tmp_path, base):
     (tmp_path / 'theirs.py').write_text(
-        f"_base_ = ['{base}', 'mmocr_da::_base_/gates.py']\noptim_wrapper = _base_.gates\n")
+        f"_base_ = ['{base}', 'mmocr_da::_base_/gates.py']\noptim_wrapper = _base_.gates\n"
+    )
     (tmp_path / 'usual.py').write_text(f"_base_ = '{base}'\n")
     theirs, usual = (Config.fromfile(tmp_path / f'{name}.py') for name in ('theirs', 'usual'))
     assert theirs.optim_wrapper == {**usual.optim_wrapper, 'constructor': OURS}
     lr = usual.optim_wrapper.optimizer.lr
     model = Net()
     found = settings(model, build_optim_wrapper(model, theirs.optim_wrapper))
-    assert {name for name, (value, _) in found.items() if value == pytest.approx(10 * lr)} \
-        == set(GATES)
+    assert {name for name, (value, _) in found.items() if value == pytest.approx(10 * lr)} == set(
+        GATES
+    )
     assert [type(HOOKS.build(hook)) for hook in theirs.custom_hooks] == [GateHook]
 
 
@@ -208,7 +230,7 @@ def test_a_bad_factor_is_an_error(name, factor):
 
 
 def test_the_config_of_the_user_is_not_changed():
-    paramwise_cfg = dict(gate_lr_mult=2, norm_decay_mult=0.)
+    paramwise_cfg = dict(gate_lr_mult=2, norm_decay_mult=0.0)
     before = copy.deepcopy(paramwise_cfg)
     constructor = GateOptimWrapperConstructor(dict(optimizer=dict(SGD)), paramwise_cfg)
     constructor(Net())

@@ -12,7 +12,7 @@ from mmocr_da.engine.param_schedulers import InverseDecayLR, InverseDecayParamSc
 OURS = 'mmocr_da.InverseDecayLR'
 
 
-def make(lrs=(0.1, ), momentum=0.9):
+def make(lrs=(0.1,), momentum=0.9):
     groups = [dict(params=[nn.Parameter(torch.zeros(1))], lr=lr) for lr in lrs]
     return torch.optim.SGD(groups, lr=1, momentum=momentum)
 
@@ -42,7 +42,7 @@ def test_the_law_by_hand():
 def test_at_the_end_it_is_17_percent():
     """11 ** -0.75; with alpha=15 it is 16 ** -0.75, one eighth."""
     for alpha, last in ((10, 0.165560), (15, 0.125)):
-        optimizer = make([1.])
+        optimizer = make([1.0])
         used = run(optimizer, [InverseDecayLR(optimizer, alpha, end=10000, by_epoch=False)], 10000)
         assert used[-1] == [pytest.approx(last, rel=1e-4)]
 
@@ -52,20 +52,26 @@ def test_a_thousand_steps_are_the_closed_form(alpha, beta):
     optimizer = make([0.3])
     scheduler = InverseDecayLR(optimizer, alpha=alpha, beta=beta, end=1000, by_epoch=False)
     used = run(optimizer, [scheduler], 1000)
-    for n, (value, ) in enumerate(used):
+    for n, (value,) in enumerate(used):
         assert value == pytest.approx(0.3 * law(n / 1000, alpha, beta), rel=1e-6)
 
 
 def test_groups_keep_their_ratios():
     class Net(nn.Module):
-
         def __init__(self):
             super().__init__()
             self.body, self.objectives = nn.Linear(2, 2), nn.Linear(2, 2)
 
-    wrapper = build_optim_wrapper(Net(), dict(
-        type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1),
-        paramwise_cfg=dict(custom_keys=dict(objectives=dict(lr_mult=5.), bias=dict(lr_mult=0.)))))
+    wrapper = build_optim_wrapper(
+        Net(),
+        dict(
+            type='OptimWrapper',
+            optimizer=dict(type='SGD', lr=0.1),
+            paramwise_cfg=dict(
+                custom_keys=dict(objectives=dict(lr_mult=5.0), bias=dict(lr_mult=0.0))
+            ),
+        ),
+    )
     scheduler = InverseDecayLR(wrapper, end=50, by_epoch=False)
     for n in range(50):
         found = {group['lr'] / law(n / 50) for group in wrapper.param_groups}
@@ -77,7 +83,7 @@ def test_groups_keep_their_ratios():
 def test_outside_its_window_nothing_changes():
     optimizer = make()
     scheduler = InverseDecayLR(optimizer, begin=3, end=7, by_epoch=False)
-    used = [value for value, in run(optimizer, [scheduler], 12)]
+    used = [value for (value,) in run(optimizer, [scheduler], 12)]
     assert used[:4] == [0.1] * 4
     assert used[3:7] == pytest.approx([0.1 * law(n / 4) for n in range(4)])
     assert used[7:] == [used[6]] * 5
@@ -88,7 +94,7 @@ def test_after_a_warm_up():
     optimizer = make()
     warm_up = LinearLR(optimizer, start_factor=0.2, begin=0, end=5, by_epoch=False)
     decay = InverseDecayLR(optimizer, begin=5, end=25, by_epoch=False)
-    used = [value for value, in run(optimizer, [warm_up, decay], 25)]
+    used = [value for (value,) in run(optimizer, [warm_up, decay], 25)]
     assert used[:5] == pytest.approx([0.02, 0.04, 0.06, 0.08, 0.1])
     assert used[5:] == pytest.approx([0.1 * law(n / 20) for n in range(20)])
 
@@ -98,9 +104,9 @@ def test_beside_other_schedulers_the_factors_multiply():
     schedulers = [
         LinearLR(optimizer, start_factor=0.5, begin=0, end=3, by_epoch=False),
         InverseDecayLR(optimizer, end=20, by_epoch=False),
-        MultiStepLR(optimizer, milestones=[10], gamma=0.1, by_epoch=False)
+        MultiStepLR(optimizer, milestones=[10], gamma=0.1, by_epoch=False),
     ]
-    used = [value for value, in run(optimizer, schedulers, 20)]
+    used = [value for (value,) in run(optimizer, schedulers, 20)]
     others = [0.5, 0.75] + [1] * 8 + [0.1] * 10
     assert used == pytest.approx([0.1 * f * law(n / 20) for n, f in enumerate(others)])
 
@@ -109,8 +115,10 @@ def test_beside_other_schedulers_the_factors_multiply():
 def test_a_resumed_run_has_exactly_the_same_rates(stopped, tmp_path):
     def build():
         optimizer = make([0.1, 0.5])
-        return optimizer, [LinearLR(optimizer, start_factor=0.1, end=4, by_epoch=False),
-                           InverseDecayLR(optimizer, begin=4, end=20, by_epoch=False)]
+        return optimizer, [
+            LinearLR(optimizer, start_factor=0.1, end=4, by_epoch=False),
+            InverseDecayLR(optimizer, begin=4, end=20, by_epoch=False),
+        ]
 
     whole = run(*build(), 20)
     optimizer, schedulers = build()
@@ -126,12 +134,13 @@ def test_epochs_converted_to_iterations_agree_where_epochs_start():
     cfg = dict(type=OURS, begin=2, end=6)
     by_epoch, by_iter = make(), make()
     epochs = PARAM_SCHEDULERS.build(cfg, default_args=dict(optimizer=by_epoch, epoch_length=5))
-    iters = PARAM_SCHEDULERS.build(dict(cfg, convert_to_iter_based=True),
-                                   default_args=dict(optimizer=by_iter, epoch_length=5))
+    iters = PARAM_SCHEDULERS.build(
+        dict(cfg, convert_to_iter_based=True), default_args=dict(optimizer=by_iter, epoch_length=5)
+    )
     assert (epochs.by_epoch, epochs.begin, epochs.end) == (True, 2, 6)
     assert (iters.by_epoch, iters.begin, iters.end) == (False, 10, 30)
-    used = [value for value, in run(by_iter, [iters], 30)]
-    assert used[::5] == pytest.approx([value for value, in run(by_epoch, [epochs], 6)])
+    used = [value for (value,) in run(by_iter, [iters], 30)]
+    assert used[::5] == pytest.approx([value for (value,) in run(by_epoch, [epochs], 6)])
     assert used[10:] == pytest.approx([0.1 * law(n / 20) for n in range(20)])
 
 
@@ -150,10 +159,12 @@ def train(toy, run_tool, tmp_path):
 
     def train(**scheduler):
         config = tmp_path / 'decay.py'
-        config.write_text(f"_base_ = '{toy}'\nval_dataloader = val_evaluator = val_cfg = None\n"
-                          f'param_scheduler = [{scheduler!r}]\n')
+        config.write_text(
+            f"_base_ = '{toy}'\nval_dataloader = val_evaluator = val_cfg = None\n"
+            f'param_scheduler = [{scheduler!r}]\n'
+        )
         run_tool('train', config, '--work-dir', tmp_path / 'run')
-        file, = (tmp_path / 'run').glob('*/vis_data/scalars.json')
+        (file,) = (tmp_path / 'run').glob('*/vis_data/scalars.json')
         return [json.loads(line)['lr'] for line in file.read_text().splitlines()]
 
     return train
@@ -173,8 +184,9 @@ def test_without_an_end_it_is_an_error_that_says_what_to_set():
 
 def test_a_window_of_one_step_warns_and_changes_nothing(monkeypatch):
     lines = []
-    monkeypatch.setattr('mmocr_da.engine.param_schedulers.print_log',
-                        lambda line, **_: lines.append(line))
+    monkeypatch.setattr(
+        'mmocr_da.engine.param_schedulers.print_log', lambda line, **_: lines.append(line)
+    )
     optimizer = make()
     assert run(optimizer, [InverseDecayLR(optimizer, end=1)], 3) == [[0.1]] * 3
     assert len(lines) == 1 and 'set by_epoch=False' in lines[0]

@@ -1,4 +1,5 @@
 """What the log says of a representation, and when it warns."""
+
 import json
 import math
 from types import SimpleNamespace
@@ -46,27 +47,42 @@ def views(count, dim=8, noise=0.1):
 def test_the_measures_are_in_the_log_every_few_iterations(tmp_path):
     Visualizer._instance_dict.clear()
     za, zb = views(20)
-    data = dict(dataset=[torch.ones(1)] * 4, batch_size=2, num_workers=0,
-                sampler=dict(type='InfiniteSampler'), collate_fn=lambda items: dict(inputs=items))
+    data = dict(
+        dataset=[torch.ones(1)] * 4,
+        batch_size=2,
+        num_workers=0,
+        sampler=dict(type='InfiniteSampler'),
+        collate_fn=lambda items: dict(inputs=items),
+    )
     runner = Runner(
-        Net((za, zb)), str(tmp_path), train_dataloader=data,
+        Net((za, zb)),
+        str(tmp_path),
+        train_dataloader=data,
         train_cfg=dict(type='IterBasedTrainLoop', max_iters=5),
-        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.)),
-        default_hooks=dict(logger=dict(type='LoggerHook', interval=1, log_metric_by_epoch=False),
-                           checkpoint=None),
-        log_processor=dict(by_epoch=False), experiment_name=tmp_path.name,
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.0)),
+        default_hooks=dict(
+            logger=dict(type='LoggerHook', interval=1, log_metric_by_epoch=False), checkpoint=None
+        ),
+        log_processor=dict(by_epoch=False),
+        experiment_name=tmp_path.name,
         custom_hooks=[dict(type='mmocr_da.RepresentationHook', interval=2)],
-        visualizer=dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')]))
+        visualizer=dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')]),
+    )
     runner.train()
     lines = next(tmp_path.glob('*/vis_data/scalars.json')).read_text().splitlines()
     rows = [json.loads(line) for line in lines]
     a, b = unit(za), unit(zb)
-    wanted = dict(alignment=2 - 2 * (a * b).sum(1).mean(), agreement=agreement(a, b),
-                  uniformity=(uniformity(a) + uniformity(b)) / 2, spread=spread(torch.cat([a, b])))
+    wanted = dict(
+        alignment=2 - 2 * (a * b).sum(1).mean(),
+        agreement=agreement(a, b),
+        uniformity=(uniformity(a) + uniformity(b)) / 2,
+        spread=spread(torch.cat([a, b])),
+    )
     assert 'alignment' not in rows[0]
     for row in rows[1:]:
         assert {name: row[name] for name in wanted} == pytest.approx(
-            {name: value.item() for name, value in wanted.items()}, abs=1e-4)
+            {name: value.item() for name, value in wanted.items()}, abs=1e-4
+        )
         assert 1 < row['effective_rank'] <= 8
     # Only then does the model keep anything.
     assert runner.model.kept == [False, True, False, True, False]
@@ -122,7 +138,7 @@ def test_views_that_do_not_find_each_other_are_warned_of_at_the_second_time():
 @pytest.mark.parametrize('hits, warns', [(3, True), (4, False)])
 def test_three_hits_are_chance_and_four_are_not(hits, warns):
     za, zb = unrelated(100)
-    zb[50:50 + hits] = za[50:50 + hits]
+    zb[50 : 50 + hits] = za[50 : 50 + hits]
     assert agreement(unit(za), unit(zb)) == pytest.approx(hits / 100)
     warned, _ = run(RepresentationHook(interval=1), [(za, zb)] * 2, 2)
     assert bool(warned) == warns
@@ -141,7 +157,7 @@ def test_a_diverged_model_has_collapsed():
 
 
 def test_min_spread_is_the_limit():
-    z = unit(views(40)[0] + torch.full((8, ), 3.))
+    z = unit(views(40)[0] + torch.full((8,), 3.0))
     value = spread(z).item()
     for limit, warns in ((value - 0.01, False), (value + 0.01, True), (0, False)):
         hook = RepresentationHook(interval=1, min_spread=limit)
@@ -205,9 +221,17 @@ def test_a_model_without_instances_is_an_error():
         RepresentationHook().before_train(runner)
 
 
-@pytest.mark.parametrize('kwargs', [
-    dict(interval=0), dict(interval=2.5), dict(max_instances=1), dict(max_instances=None),
-    dict(min_spread=-0.1), dict(min_spread=1.5)])
+@pytest.mark.parametrize(
+    'kwargs',
+    [
+        dict(interval=0),
+        dict(interval=2.5),
+        dict(max_instances=1),
+        dict(max_instances=None),
+        dict(min_spread=-0.1),
+        dict(min_spread=1.5),
+    ],
+)
 def test_bad_arguments(kwargs):
     with pytest.raises(ValueError, match=next(iter(kwargs))):
         RepresentationHook(**kwargs)

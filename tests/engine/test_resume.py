@@ -1,4 +1,5 @@
 """What a resumed run says when its config is not that of its checkpoint."""
+
 import pytest
 import torch
 from mmengine.config import Config
@@ -15,39 +16,67 @@ def resumed(toy, trained, run_tool, tmp_path):
     """Resumes the toy with other settings; returns the log."""
 
     def resume(*options, checkpoint=trained / 'iter_2.pth'):
-        run_tool('train', toy, '--work-dir', tmp_path / 'run', '--resume', checkpoint,
-                 '--cfg-options', f'experiment_name={tmp_path.name}', 'train_cfg.max_iters=3',
-                 *options)
+        run_tool(
+            'train',
+            toy,
+            '--work-dir',
+            tmp_path / 'run',
+            '--resume',
+            checkpoint,
+            '--cfg-options',
+            f'experiment_name={tmp_path.name}',
+            'train_cfg.max_iters=3',
+            *options,
+        )
         assert (tmp_path / 'run' / 'iter_3.pth').exists()
         return log_of(tmp_path / 'run')
 
     return resume
 
 
-@pytest.mark.parametrize('option, message', [
-    ('model.objectives=[]',
-     r"--resume needs the model that was trained, got '.*iter_2.pth' of another: only in the "
-     r'checkpoint: objectives\..* and 3 more. Changed settings: model.objectives: .*GlobalAlign.* '
-     r'-> \[\]. To go on .* set load_from='),
-    ('model.decoder.attn_dims=5', 'of another shape: decoder.proj_feat.weight'),
-    ('optim_wrapper.optimizer.type=Adam',
-     "optimizer that was trained with.*optim_wrapper.optimizer.type: 'SGD' -> 'Adam'.*load_from="),
-    ('train_cfg.max_iters=1', 'max_iters must be at least the 2 iters that .* got 1: there is '
-     'nothing to do'),
-])
+@pytest.mark.parametrize(
+    'option, message',
+    [
+        (
+            'model.objectives=[]',
+            r"--resume needs the model that was trained, got '.*iter_2.pth' of another: only in "
+            r'the checkpoint: objectives\..* and 3 more. Changed settings: model.objectives: '
+            r'.*GlobalAlign.* -> \[\]. To go on .* set load_from=',
+        ),
+        ('model.decoder.attn_dims=5', 'of another shape: decoder.proj_feat.weight'),
+        (
+            'optim_wrapper.optimizer.type=Adam',
+            "optimizer that was trained with.*optim_wrapper.optimizer.type: 'SGD' -> 'Adam'.*"
+            'load_from=',
+        ),
+        (
+            'train_cfg.max_iters=1',
+            'max_iters must be at least the 2 iters that .* got 1: there is nothing to do',
+        ),
+    ],
+)
 def test_what_cannot_be_resumed_is_an_error_that_says_what_changed(resumed, option, message):
     with pytest.raises(ValueError, match=message):
         resumed(option)
 
 
 def test_settings_without_effect_and_those_with_one_are_named(resumed):
-    log = resumed('optim_wrapper.optimizer.lr=0.5', 'train_dataloader.batch_size=2',
-                  'train_dataloader.sampler.batch_size=2', 'train_dataloader.pin_memory=False',
-                  'optim_wrapper.clip_grad.max_norm=5', 'model.supervised_weight=0.5')
+    log = resumed(
+        'optim_wrapper.optimizer.lr=0.5',
+        'train_dataloader.batch_size=2',
+        'train_dataloader.sampler.batch_size=2',
+        'train_dataloader.pin_memory=False',
+        'optim_wrapper.clip_grad.max_norm=5',
+        'model.supervised_weight=0.5',
+    )
     assert 'have NO effect: optim_wrapper.optimizer.lr: 0.1 -> 0.5. To go on' in log
-    changes, = (line for line in log.splitlines() if 'these settings differ from those' in line)
-    for change in ('model.supervised_weight: nothing -> 0.5', 'train_dataloader.batch_size: 4 -> 2',
-                   'train_dataloader.sampler.batch_size: 4 -> 2', 'optim_wrapper.clip_grad: '):
+    (changes,) = (line for line in log.splitlines() if 'these settings differ from those' in line)
+    for change in (
+        'model.supervised_weight: nothing -> 0.5',
+        'train_dataloader.batch_size: 4 -> 2',
+        'train_dataloader.sampler.batch_size: 4 -> 2',
+        'optim_wrapper.clip_grad: ',
+    ):
         assert change in changes
     assert 'pin_memory' not in changes
 
@@ -66,20 +95,33 @@ def test_an_older_checkpoint_is_resumed(resumed, trained, tmp_path):
 
 
 def test_a_finished_run_says_that_there_is_nothing_to_do(toy, trained, run_tool, tmp_path):
-    run_tool('train', toy, '--work-dir', tmp_path / 'run', '--resume', trained / 'iter_2.pth',
-             '--cfg-options', f'experiment_name={tmp_path.name}')
-    assert ('iter_2.pth was trained for 2 iters, and train_cfg.max_iters is 2. Raise it to train on'
-            in log_of(tmp_path / 'run'))
+    run_tool(
+        'train',
+        toy,
+        '--work-dir',
+        tmp_path / 'run',
+        '--resume',
+        trained / 'iter_2.pth',
+        '--cfg-options',
+        f'experiment_name={tmp_path.name}',
+    )
+    assert (
+        'iter_2.pth was trained for 2 iters, and train_cfg.max_iters is 2. Raise it to train on'
+        in log_of(tmp_path / 'run')
+    )
 
 
 def test_epochs_of_mmengines_loop_are_counted_too(monkeypatch):
     said = []
     monkeypatch.setattr(resume, '_warn', said.append)
     for done in (1, 2):
-        resume._check_length(dict(meta=dict(epoch=done, iter=9)),
-                             Config(dict(train_cfg=dict(max_epochs=2))), 'x.pth')
-    assert said == ['Nothing to do: x.pth was trained for 2 epochs, and train_cfg.max_epochs is 2. '
-                    'Raise it to train on']
+        resume._check_length(
+            dict(meta=dict(epoch=done, iter=9)), Config(dict(train_cfg=dict(max_epochs=2))), 'x.pth'
+        )
+    assert said == [
+        'Nothing to do: x.pth was trained for 2 epochs, and train_cfg.max_epochs is 2. '
+        'Raise it to train on'
+    ]
 
 
 def train(names, steps, optimizer_type, state=None, saved=None):
@@ -111,19 +153,28 @@ def test_the_optimizer_follows_its_parameters_to_another_order(order):
 
 def test_an_optimizer_of_other_parameters_is_an_error_that_names_them():
     (_, state), saved = train('ab', 1, torch.optim.Adam)
-    with pytest.raises(ValueError, match=r'groups of \[4\] parameters against \[2\] here; new '
-                       'here: nothing; only in the checkpoint: b.bias, b.weight. To go on'):
+    with pytest.raises(
+        ValueError,
+        match=r'groups of \[4\] parameters against \[2\] here; new '
+        'here: nothing; only in the checkpoint: b.bias, b.weight. To go on',
+    ):
         resume.align_optimizer(state, saved, [['a.weight', 'a.bias']], 'x.pth')
-    with pytest.raises(ValueError, match=r'got .x.pth. with groups of \[4\] parameters against '
-                       r'\[2, 2\] here. To go on'):
+    with pytest.raises(
+        ValueError,
+        match=r'got .x.pth. with groups of \[4\] parameters against '
+        r'\[2, 2\] here. To go on',
+    ):
         resume.align_optimizer(state, None, [['a', 'b'], ['c', 'd']], 'x.pth')
 
 
 def test_a_config_is_read_and_not_run(tmp_path):
-    text = (f'import os\nos.mkdir({str(tmp_path / "ran")!r})\na = dict(b=(1, -2.5), c=inf, d=f(3))'
-            "\ne = dict({'no name': [None, {'x': True}]})\n")
+    text = (
+        f'import os\nos.mkdir({str(tmp_path / "ran")!r})\na = dict(b=(1, -2.5), c=inf, d=f(3))'
+        "\ne = dict({'no name': [None, {'x': True}]})\n"
+    )
     assert resume.read_config(text) == dict(
-        a=dict(b=[1, -2.5], c='inf', d='f(3)'), e={'no name': [None, dict(x=True)]})
+        a=dict(b=[1, -2.5], c='inf', d='f(3)'), e={'no name': [None, dict(x=True)]}
+    )
     assert not (tmp_path / 'ran').exists()
 
 
@@ -131,14 +182,13 @@ def test_changes_are_found_at_any_depth():
     old = Config(dict(a=dict(b=[1, dict(c=2)], same=3), gone=1))
     new = Config(dict(a=dict(b=[1, dict(c=4)], same=3), came=[5]))
     changes = resume.changed_settings(dict(meta=dict(cfg=old.pretty_text)), new)
-    assert resume._listed(changes) == (
-        'a.b[1].c: 2 -> 4, gone: 1 -> nothing, came: nothing -> [5]')
+    assert resume._listed(changes) == ('a.b[1].c: 2 -> 4, gone: 1 -> nothing, came: nothing -> [5]')
     for order in ([2, 1], [1, 2]):  # of objectives, which have names
         old = Config(dict(model=dict(objectives=[dict(type=f't{i}', weight=i) for i in order])))
         new = Config(dict(model=dict(objectives=[dict(type='t1', weight=1), dict(type='t2')])))
-        assert resume._listed(resume.changed_settings(
-            dict(meta=dict(cfg=old.pretty_text)), new)) == (
-                'model.objectives[1].weight: 2 -> nothing')
+        assert resume._listed(
+            resume.changed_settings(dict(meta=dict(cfg=old.pretty_text)), new)
+        ) == ('model.objectives[1].weight: 2 -> nothing')
     for cfg in ('a = (', 'model = f(3)', None):
         assert resume.changed_settings(dict(meta=dict(cfg=cfg)), new) == []
     for broken in ({}, dict(meta={})):

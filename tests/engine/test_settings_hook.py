@@ -1,4 +1,5 @@
 """Settings that would fail, or do nothing, after the first validation are named at the start."""
+
 import copy
 
 import pytest
@@ -50,53 +51,87 @@ def best(key, rule=None):
     return CheckpointHook(by_epoch=False, save_best=key, rule=rule)
 
 
-@pytest.mark.parametrize('hook, options, message', [
-    (best('target/recog/ce', 'less'), {}, "save_best='target/recog/ce' must be a metric .* it "
-     'gives source/recog/cer, .*, target/recog/cer'),
-    (best('recog/cer', 'less'), {}, "save_best='recog/cer' must be a metric"),
-    (best('target/recog/cer', 'greater'), {},
-     "rule='greater', under which the worst one of target/recog/cer is kept; set rule='less'"),
-    (best('source/recog/word_acc', 'less'), {}, "set rule='greater'"),
-    (best('auto'), {}, "'auto' means 'source/recog/cer', .* got None; set rule='less'"),
-    (best('auto', 'greater'), {}, "'greater', under which the worst one of source/recog/cer"),
-    (best('auto', 'less'), dict(val_begin=3), 'val_begin=3 is after the end of the training, 2 '
-     "iterations: .* which save_best='auto' needs"),
-    (best('auto', 'less'), dict(validates=False), "save_best='auto' needs a validation, got a"),
-    (EarlyStoppingHook(monitor='recog/word_acc'), {},
-     r"EarlyStoppingHook\(monitor='recog/word_acc'\) must be a metric"),
-    (None, dict(schedule=dict(type='MultiStepLR', milestones=[1])),
-     'got MultiStepLR with by_epoch=True, which would never take a step'),
-])
+@pytest.mark.parametrize(
+    'hook, options, message',
+    [
+        (
+            best('target/recog/ce', 'less'),
+            {},
+            "save_best='target/recog/ce' must be a metric .* it "
+            'gives source/recog/cer, .*, target/recog/cer',
+        ),
+        (best('recog/cer', 'less'), {}, "save_best='recog/cer' must be a metric"),
+        (
+            best('target/recog/cer', 'greater'),
+            {},
+            "rule='greater', under which the worst one of target/recog/cer is kept; "
+            "set rule='less'",
+        ),
+        (best('source/recog/word_acc', 'less'), {}, "set rule='greater'"),
+        (best('auto'), {}, "'auto' means 'source/recog/cer', .* got None; set rule='less'"),
+        (best('auto', 'greater'), {}, "'greater', under which the worst one of source/recog/cer"),
+        (
+            best('auto', 'less'),
+            dict(val_begin=3),
+            'val_begin=3 is after the end of the training, 2 '
+            "iterations: .* which save_best='auto' needs",
+        ),
+        (best('auto', 'less'), dict(validates=False), "save_best='auto' needs a validation, got a"),
+        (
+            EarlyStoppingHook(monitor='recog/word_acc'),
+            {},
+            r"EarlyStoppingHook\(monitor='recog/word_acc'\) must be a metric",
+        ),
+        (
+            None,
+            dict(schedule=dict(type='MultiStepLR', milestones=[1])),
+            'got MultiStepLR with by_epoch=True, which would never take a step',
+        ),
+    ],
+)
 def test_what_cannot_work_is_an_error(start, hook, options, message):
     with pytest.raises(ValueError, match=message):
         start(hook, **options)
 
 
-@pytest.mark.parametrize('hook, options', [
-    (best('target/recog/cer', 'less'), {}),
-    (best('target/recog/word_acc'), {}),
-    (best(['target/recog/cer', 'source/recog/ned'], ['less', 'greater']), {}),
-    (EarlyStoppingHook(monitor='source/recog/word_acc'), {}),
-    (None, dict(schedule=dict(type='MultiStepLR', milestones=[1], by_epoch=False))),
-    (None, dict(validates=False)),
-    (None, dict(val_interval=3)),
-    (CheckpointHook(by_epoch=False), {}),
-    (LoggerHook(interval=50), dict(_max_iters=3)),  # an epoch has 3, and is logged at its end
-])
+@pytest.mark.parametrize(
+    'hook, options',
+    [
+        (best('target/recog/cer', 'less'), {}),
+        (best('target/recog/word_acc'), {}),
+        (best(['target/recog/cer', 'source/recog/ned'], ['less', 'greater']), {}),
+        (EarlyStoppingHook(monitor='source/recog/word_acc'), {}),
+        (None, dict(schedule=dict(type='MultiStepLR', milestones=[1], by_epoch=False))),
+        (None, dict(validates=False)),
+        (None, dict(val_interval=3)),
+        (CheckpointHook(by_epoch=False), {}),
+        (LoggerHook(interval=50), dict(_max_iters=3)),  # an epoch has 3, and is logged at its end
+    ],
+)
 def test_what_works_is_left_alone(start, hook, options):
     assert start(hook, **options) == []
 
 
-@pytest.mark.parametrize('hook, options, message', [
-    (None, dict(val_begin=3), 'val_begin=3 is after the end of the training'),
-    (best('auto', 'less'), dict(val_interval=3), 'val_interval=3 is more than the 2 iterations'),
-    (CheckpointHook(by_epoch=True), {}, 'no checkpoint is written before the end'),
-    (LoggerHook(interval=3), {}, 'LoggerHook logs every 3 iterations'),
-    (None, dict(schedule=dict(type='LinearLR', begin=2, end=9, by_epoch=False)),
-     'LinearLR begins at 2 and the training ends at 2: it has no effect'),
-])
+@pytest.mark.parametrize(
+    'hook, options, message',
+    [
+        (None, dict(val_begin=3), 'val_begin=3 is after the end of the training'),
+        (
+            best('auto', 'less'),
+            dict(val_interval=3),
+            'val_interval=3 is more than the 2 iterations',
+        ),
+        (CheckpointHook(by_epoch=True), {}, 'no checkpoint is written before the end'),
+        (LoggerHook(interval=3), {}, 'LoggerHook logs every 3 iterations'),
+        (
+            None,
+            dict(schedule=dict(type='LinearLR', begin=2, end=9, by_epoch=False)),
+            'LinearLR begins at 2 and the training ends at 2: it has no effect',
+        ),
+    ],
+)
 def test_what_has_no_effect_is_a_warning(start, hook, options, message):
-    line, = start(hook, **options)
+    (line,) = start(hook, **options)
     assert message in line
 
 
@@ -115,13 +150,17 @@ def evaluator(*metrics, prefixes=None):
 
 def test_metrics_and_their_better_direction_are_tried_out():
     words = metrics_of(evaluator('WordMetric', 'CharMetric', 'OneMinusNEDMetric'))
-    assert words == {f'recog/{key}': 'greater' for key in (
-        'word_acc_ignore_case_symbol', 'char_recall', 'char_precision', '1-N.E.D')}
+    assert words == {
+        f'recog/{key}': 'greater'
+        for key in ('word_acc_ignore_case_symbol', 'char_recall', 'char_precision', '1-N.E.D')
+    }
     assert metrics_of(evaluator('HmeanIOUMetric')) == {
-        f'icdar/{key}': 'greater' for key in ('precision', 'recall', 'hmean')}
+        f'icdar/{key}': 'greater' for key in ('precision', 'recall', 'hmean')
+    }
     ours = metrics_of(evaluator('mmocr_da.TextErrorMetric', prefixes=['a', 'b']))
     assert {key for key, better in ours.items() if better == 'less'} == {
-        f'{name}/recog/{key}' for name in 'ab' for key in ('cer', 'wer', 'ted')}
+        f'{name}/recog/{key}' for name in 'ab' for key in ('cer', 'wer', 'ted')
+    }
     assert len(ours) == 16 and None not in ours.values()
     metric = METRICS.build(dict(type='mmocr_da.TextErrorMetric', prediction='pred_text_source'))
     assert len(metrics_of(MultiDatasetsEvaluator([metric], ['a']))) == 8

@@ -1,4 +1,5 @@
 """A surrogate in a file of its own, a warning when it misleads, and runs that are killed."""
+
 import json
 from types import SimpleNamespace
 from unittest.mock import MagicMock, patch
@@ -54,12 +55,17 @@ def test_the_surrogate_has_a_file_of_its_own(tuning, run_tool, tmp_path):
     run_tool('train', tuning('tune'), '--work-dir', tmp_path)
     whole, alone = saved(tmp_path / 'iter_4.pth'), saved(tmp_path / 'surrogate_iter_4.pth')
     prefix = 'objectives.lsed.surrogate.'
-    inside = {k[len(prefix):]: v for k, v in whole['state_dict'].items() if k.startswith(prefix)}
+    inside = {k[len(prefix) :]: v for k, v in whole['state_dict'].items() if k.startswith(prefix)}
     assert inside.keys() == alone['state_dict'].keys() and inside
     assert all(torch.equal(v, alone['state_dict'][k]) for k, v in inside.items())
     assert alone['meta']['surrogate'] == dict(
-        kind='EditDistanceSurrogate', classes=[*'0123456789', '<BOS/EOS>', '<PAD>', '<UKN>'],
-        max_length=8, channels=[4] * 5, hidden_channels=8, out_channels=4)
+        kind='EditDistanceSurrogate',
+        classes=[*'0123456789', '<BOS/EOS>', '<PAD>', '<UKN>'],
+        max_length=8,
+        channels=[4] * 5,
+        hidden_channels=8,
+        out_channels=4,
+    )
     assert torch.load(tmp_path / 'surrogate_iter_2.pth', weights_only=True)  # nothing but tensors
 
     # In this folder, another training that takes it would write over it.
@@ -77,11 +83,18 @@ def test_the_surrogate_has_a_file_of_its_own(tuning, run_tool, tmp_path):
 
 def test_the_log_has_the_numbers_of_both_kinds_of_steps(tuning, run_tool, tmp_path):
     run_tool('train', tuning('log'), '--work-dir', tmp_path)
-    log, = tmp_path.glob('*/vis_data/scalars.json')
+    (log,) = tmp_path.glob('*/vis_data/scalars.json')
     shown = set().union(*(json.loads(line) for line in log.read_text().splitlines()))
-    assert {'loss_lsed', 'loss_lsed_fit', 'loss_lsed_gradient', 'lsed_error_model',
-            'lsed_error_generated', 'lsed_rank_correlation', 'lsed_ted',
-            'lsed_estimated_ted'} <= shown
+    assert {
+        'loss_lsed',
+        'loss_lsed_fit',
+        'loss_lsed_gradient',
+        'lsed_error_model',
+        'lsed_error_generated',
+        'lsed_rank_correlation',
+        'lsed_ted',
+        'lsed_estimated_ted',
+    } <= shown
 
 
 class Killed(BaseException):
@@ -98,8 +111,10 @@ def test_a_killed_run_ends_as_if_it_had_not_been(tuning, run_tool, tmp_path, kil
         if runner.iter == killed_at:
             raise Killed
 
-    with patch.object(SurrogateWatchHook, 'before_train_iter', kill, create=True), \
-            pytest.raises(Killed):
+    with (
+        patch.object(SurrogateWatchHook, 'before_train_iter', kill, create=True),
+        pytest.raises(Killed),
+    ):
         run_tool('train', config, '--work-dir', tmp_path / 'killed')
     run_tool('train', config, '--work-dir', tmp_path / 'killed', '--resume')
     whole, resumed = (saved(tmp_path / folder / 'iter_6.pth') for folder in ('whole', 'killed'))
@@ -121,7 +136,6 @@ def test_broken_lexicons_and_checkpoints_stop_before_training(tuning, run_tool, 
 
 
 class Metric(LearnedSurrogate):
-
     def __init__(self):
         super().__init__()
         self.embedding = nn.Linear(1, 1)
@@ -139,17 +153,19 @@ def watch(estimates, values, window=10):
     return [call.args[0] for call in runner.logger.warning.call_args_list]
 
 
-FALLING, RISING = ([*np.full(10, a), *np.full(10, b)] for a, b in ((2., 1.), (3., 4.)))
+FALLING, RISING = ([*np.full(10, a), *np.full(10, b)] for a, b in ((2.0, 1.0), (3.0, 4.0)))
 
 
 def test_a_surrogate_that_misleads_is_reported():
-    message, = watch(FALLING, RISING)
+    (message,) = watch(FALLING, RISING)
     assert 'misleads the model at iteration 20' in message
     assert 'fell from 2 to 1, while the true metric rose from 3 to 4' in message
 
 
-@pytest.mark.parametrize('estimates, values', [
-    (FALLING, FALLING), (RISING, RISING), (RISING, FALLING), (FALLING, np.full(20, 3.))])
+@pytest.mark.parametrize(
+    'estimates, values',
+    [(FALLING, FALLING), (RISING, RISING), (RISING, FALLING), (FALLING, np.full(20, 3.0))],
+)
 def test_one_that_serves_is_not(estimates, values):
     assert not watch(estimates, values)
 
@@ -178,6 +194,7 @@ def test_several_processes_need_unused_parameters(tmp_path):
     torch.distributed.init_process_group('gloo', f'file://{tmp_path}/init', rank=0, world_size=1)
     try:
         from mmengine.model import MMDistributedDataParallel
+
         for unused in (True, False):
             model = MMDistributedDataParallel(Metric(), find_unused_parameters=unused)
             if unused:

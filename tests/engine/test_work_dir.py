@@ -36,7 +36,7 @@ def test_what_a_run_has_dumped_may_be_dumped_and_used_again(mine, tmp_path):
     load(mine, tmp_path / 'run').dump(str(dumped))
     assert 'better' not in dumped.read_text()
     check_work_dir(load(mine, tmp_path / 'run'), True)
-    check_work_dir(load(dumped, tmp_path / 'run', lr=1.), True)
+    check_work_dir(load(dumped, tmp_path / 'run', lr=1.0), True)
     # As another version of MMEngine formats it.
     dumped.write_text(dumped.read_text().replace('model = dict(', 'model = dict(\n        '))
     check_work_dir(load(dumped, tmp_path / 'run'), True)

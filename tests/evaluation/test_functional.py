@@ -14,8 +14,14 @@ from mmocr_da.evaluation.functional import (
     word_error_rate,
 )
 
-METRICS = (total_edit_distance, character_error_rate, word_error_rate, word_accuracy,
-           accuracy_within_one_edit, normalized_edit_distance)
+METRICS = (
+    total_edit_distance,
+    character_error_rate,
+    word_error_rate,
+    word_accuracy,
+    accuracy_within_one_edit,
+    normalized_edit_distance,
+)
 ERRORS = (total_edit_distance, character_error_rate, word_error_rate)
 
 
@@ -28,8 +34,11 @@ def slow_edit_distance(a, b):
     """The recursion of the definition, without a table."""
     if not a or not b:
         return len(a) + len(b)
-    return min(slow_edit_distance(a[1:], b) + 1, slow_edit_distance(a, b[1:]) + 1,
-               slow_edit_distance(a[1:], b[1:]) + (a[0] != b[0]))
+    return min(
+        slow_edit_distance(a[1:], b) + 1,
+        slow_edit_distance(a, b[1:]) + 1,
+        slow_edit_distance(a[1:], b[1:]) + (a[0] != b[0]),
+    )
 
 
 @pytest.mark.parametrize('metric', METRICS)
@@ -99,7 +108,8 @@ def test_numbers_by_hand():
     assert word_error_rate(predictions, references) == 3 / 4
     assert accuracy_within_one_edit(predictions, references) == 2 / 4
     assert normalized_edit_distance(predictions, references) == pytest.approx(
-        (4 / 7 + 3 / 4 + 1 + 0) / 4)
+        (4 / 7 + 3 / 4 + 1 + 0) / 4
+    )
 
 
 def test_character_error_rate_weighs_by_length_and_may_exceed_one():
@@ -107,8 +117,10 @@ def test_character_error_rate_weighs_by_length_and_may_exceed_one():
     assert character_error_rate(['abc'], ['x']) == 3
 
 
-@pytest.mark.parametrize('prediction, reference, distance, cer, ned',
-                         [('', '', 0, 0, 1), ('', 'ab', 2, 1, 0), ('ab', '', 2, 2, 0)])
+@pytest.mark.parametrize(
+    'prediction, reference, distance, cer, ned',
+    [('', '', 0, 0, 1), ('', 'ab', 2, 1, 0), ('ab', '', 2, 2, 0)],
+)
 def test_empty_strings_are_defined(prediction, reference, distance, cer, ned):
     assert total_edit_distance([prediction], [reference]) == distance
     assert character_error_rate([prediction], [reference]) == cer
@@ -116,24 +128,30 @@ def test_empty_strings_are_defined(prediction, reference, distance, cer, ned):
 
 
 @pytest.mark.parametrize('metric', METRICS)
-@pytest.mark.parametrize('arguments, message', [
-    ((['a'], ['a', 'b']), 'got 1 predictions for 2 references'),
-    ((['a', 'b'], ['a']), 'got 2 predictions for 1 references'),
-    (([], []), 'references must hold at least one string'),
-    (('ab', ['a', 'b']), "predictions must be a list of strings, got the string 'ab'"),
-    ((['a', 'b'], 'ab'), "references must be a list of strings, got the string 'ab'"),
-])
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        ((['a'], ['a', 'b']), 'got 1 predictions for 2 references'),
+        ((['a', 'b'], ['a']), 'got 2 predictions for 1 references'),
+        (([], []), 'references must hold at least one string'),
+        (('ab', ['a', 'b']), "predictions must be a list of strings, got the string 'ab'"),
+        ((['a', 'b'], 'ab'), "references must be a list of strings, got the string 'ab'"),
+    ],
+)
 def test_what_cannot_be_paired_is_an_error(metric, arguments, message):
     with pytest.raises(ValueError, match=message):
         metric(*arguments)
 
 
-@pytest.mark.parametrize('options, expected', [
-    (dict(), "It's 5\u20ac^\u4e2d"),
-    (dict(ignore_case=True), "it's 5\u20ac^\u4e2d"),
-    (dict(ignore_symbols=True), 'Its5^\u4e2d'),
-    (dict(ignore_case=True, ignore_symbols=True), 'its5^\u4e2d'),
-])
+@pytest.mark.parametrize(
+    'options, expected',
+    [
+        (dict(), "It's 5\u20ac^\u4e2d"),
+        (dict(ignore_case=True), "it's 5\u20ac^\u4e2d"),
+        (dict(ignore_symbols=True), 'Its5^\u4e2d'),
+        (dict(ignore_case=True, ignore_symbols=True), 'its5^\u4e2d'),
+    ],
+)
 def test_normalize_drops_what_it_is_told_to(options, expected):
     text = "It's 5\u20ac^\u4e2d"
     assert normalize(text, **options) == expected
@@ -142,17 +160,26 @@ def test_normalize_drops_what_it_is_told_to(options, expected):
 
 def test_symbols_of_latin_and_chinese_texts_are_those_of_mmocr():
     from mmocr.evaluation.metrics import WordMetric
+
     symbols = re.compile(inspect.signature(WordMetric).parameters['valid_symbol'].default)
-    for char in [*map(chr, range(128)), *map(chr, range(0x4e00, 0x9fa6)), *'\u3001\u3002\uff01']:
+    for char in [*map(chr, range(128)), *map(chr, range(0x4E00, 0x9FA6)), *'\u3001\u3002\uff01']:
         assert normalize(char, ignore_symbols=True) == symbols.sub('', char)
 
 
-@pytest.mark.parametrize('text', [
-    '\ud55c\uad6d\uc5b4',  # Korean
-    '\u0939\u093f\u0928\u094d\u0926\u0940',  # Hindi, with marks
-    '\u0639\u064e\u0631\u0628\u064a\u0663',  # Arabic, with a mark and a digit
-    '\u0395\u03bb\u03bb\u03ac\u03b4\u03b1', '\u0440\u0443\u0441', '\u65e5\u3054\u30ab',
-    'gr\u00f6\u00dfe', 'e\u0301', '\u0e44\u0e17\u0e22'])
+@pytest.mark.parametrize(
+    'text',
+    [
+        '\ud55c\uad6d\uc5b4',  # Korean
+        '\u0939\u093f\u0928\u094d\u0926\u0940',  # Hindi, with marks
+        '\u0639\u064e\u0631\u0628\u064a\u0663',  # Arabic, with a mark and a digit
+        '\u0395\u03bb\u03bb\u03ac\u03b4\u03b1',
+        '\u0440\u0443\u0441',
+        '\u65e5\u3054\u30ab',
+        'gr\u00f6\u00dfe',
+        'e\u0301',
+        '\u0e44\u0e17\u0e22',
+    ],
+)
 def test_letters_digits_and_marks_of_every_script_stay(text):
     assert normalize(f'\u00ab{text}!\u00bb -', ignore_symbols=True) == text
 

@@ -32,7 +32,7 @@ def evaluate(pairs, *metrics, batch_size=4):
     evaluator = Evaluator(list(metrics) or [dict(type='mmocr_da.TextErrorMetric')])
     samples = [sample(*pair) for pair in pairs]
     for i in range(0, len(samples), batch_size):
-        evaluator.process(samples[i:i + batch_size])
+        evaluator.process(samples[i : i + batch_size])
     return evaluator.evaluate(len(samples))
 
 
@@ -58,8 +58,9 @@ def test_numbers_by_hand():
 
 
 def test_accuracies_and_ned_agree_with_mmocr():
-    ours = dict(type='mmocr_da.TextErrorMetric', prefix='ours', ignore_case=True,
-                ignore_symbols=True)
+    ours = dict(
+        type='mmocr_da.TextErrorMetric', prefix='ours', ignore_case=True, ignore_symbols=True
+    )
     theirs = dict(type='WordMetric', mode=['exact', 'ignore_case', 'ignore_case_symbol'])
     results = evaluate(random_pairs(), ours, theirs, dict(type='OneMinusNEDMetric', prefix='ned'))
     for key in ('word_acc', 'word_acc_ignore_case', 'word_acc_ignore_case_symbol'):
@@ -67,8 +68,15 @@ def test_accuracies_and_ned_agree_with_mmocr():
     assert results['ours/ned'] == pytest.approx(results['ned/1-N.E.D'], abs=6e-5)
 
 
-@pytest.mark.parametrize('options', [dict(), dict(ignore_case=True), dict(ignore_symbols=True),
-                                     dict(ignore_case=True, ignore_symbols=True)])
+@pytest.mark.parametrize(
+    'options',
+    [
+        dict(),
+        dict(ignore_case=True),
+        dict(ignore_symbols=True),
+        dict(ignore_case=True, ignore_symbols=True),
+    ],
+)
 def test_options_normalize_both_texts_before_the_error_rates(options):
     pairs = random_pairs()
     results = evaluate(pairs, dict(type='mmocr_da.TextErrorMetric', **options))
@@ -123,8 +131,9 @@ def test_batches_do_not_change_the_numbers():
 
 def evaluate_domains(source, target):
     init_default_scope('mmocr')
-    evaluator = MultiDatasetsEvaluator([dict(type='mmocr_da.TextErrorMetric')],
-                                       dataset_prefixes=['source', 'target'])
+    evaluator = MultiDatasetsEvaluator(
+        [dict(type='mmocr_da.TextErrorMetric')], dataset_prefixes=['source', 'target']
+    )
     evaluator.dataset_meta = dict(cumulative_sizes=[len(source), len(source) + len(target)])
     evaluator.process([sample(*pair) for pair in source + target])
     return evaluator.evaluate(len(source) + len(target))
@@ -144,14 +153,18 @@ def test_all_values_are_floats():
 
 
 def test_a_sample_without_text_is_an_error_that_names_the_image():
-    with pytest.raises(ValueError, match=r'needs data samples with gt_text.item, got none for '
-                                         r'some.png'):
+    with pytest.raises(
+        ValueError,
+        match=r'needs data samples with gt_text.item, got none for '
+        r'some.png',
+    ):
         evaluate([('abc', 'abc'), ('abc', None)])
 
 
 def test_a_dataset_without_any_text_is_an_error():
-    with pytest.raises(ValueError, match='needs texts to compare with, got only empty ones for '
-                                         'all 2 images'):
+    with pytest.raises(
+        ValueError, match='needs texts to compare with, got only empty ones for all 2 images'
+    ):
         evaluate([('abc', ''), ('', '')])
 
 
@@ -164,31 +177,46 @@ def test_another_reading_gets_the_numbers_it_gets_as_the_reading():
     init_default_scope('mmocr')
     pairs, others = random_pairs(), random_pairs()[::-1]
     metric = METRICS.build(dict(type='mmocr_da.TextErrorMetric', prediction='pred_text_source'))
-    metric.process({}, [sample(*pair, pred_text_source=other[0]).to_dict()
-                        for pair, other in zip(pairs, others)])
+    metric.process(
+        {},
+        [sample(*pair, pred_text_source=other[0]).to_dict() for pair, other in zip(pairs, others)],
+    )
     wanted = evaluate([(other[0], pair[1]) for pair, other in zip(pairs, others)])
     assert metric.evaluate(len(pairs)) == wanted
     assert wanted != evaluate(pairs)
 
 
 def test_a_reading_that_is_not_there_is_an_error_that_names_it():
-    with pytest.raises(ValueError, match=r"TextErrorMetric\(prediction='pred_text_target'\) got "
-                                         'data samples without this field'):
+    with pytest.raises(
+        ValueError,
+        match=r"TextErrorMetric\(prediction='pred_text_target'\) got "
+        'data samples without this field',
+    ):
         evaluate(TEXTS, dict(type='mmocr_da.TextErrorMetric', prediction='pred_text_target'))
 
 
 def test_two_readings_stand_side_by_side_for_each_domain():
     init_default_scope('mmocr')
-    rows = dict(source=[('ab', 'ab', 'ab', 'xx'), ('cd', 'cd', 'ce', 'cd')],
-                target=[('ef', 'ef', 'e', 'ef'), ('', 'gh', 'gh', ''), ('ij', 'ij', 'ji', 'ij')])
+    rows = dict(
+        source=[('ab', 'ab', 'ab', 'xx'), ('cd', 'cd', 'ce', 'cd')],
+        target=[('ef', 'ef', 'e', 'ef'), ('', 'gh', 'gh', ''), ('ij', 'ij', 'ji', 'ij')],
+    )
     evaluator = MultiDatasetsEvaluator(
-        [dict(type='mmocr_da.TextErrorMetric'),
-         dict(type='mmocr_da.TextErrorMetric', prediction='pred_text_source', prefix='C_s'),
-         dict(type='mmocr_da.TextErrorMetric', prediction='pred_text_target', prefix='C_t')],
-        dataset_prefixes=['source', 'target'])
+        [
+            dict(type='mmocr_da.TextErrorMetric'),
+            dict(type='mmocr_da.TextErrorMetric', prediction='pred_text_source', prefix='C_s'),
+            dict(type='mmocr_da.TextErrorMetric', prediction='pred_text_target', prefix='C_t'),
+        ],
+        dataset_prefixes=['source', 'target'],
+    )
     evaluator.dataset_meta = dict(cumulative_sizes=[2, 5])
-    evaluator.process([sample(reading, truth, pred_text_source=s, pred_text_target=t)
-                       for half in rows.values() for reading, truth, s, t in half])
+    evaluator.process(
+        [
+            sample(reading, truth, pred_text_source=s, pred_text_target=t)
+            for half in rows.values()
+            for reading, truth, s, t in half
+        ]
+    )
     results = evaluator.evaluate(5)
     for domain, half in rows.items():
         for prefix, column in (('recog', 0), ('C_s', 2), ('C_t', 3)):
@@ -199,10 +227,11 @@ def test_two_readings_stand_side_by_side_for_each_domain():
 
 
 def _evaluate_rank(rank, folder):
-    torch.distributed.init_process_group('gloo', init_method=f'file://{folder}/init', rank=rank,
-                                         world_size=2)
+    torch.distributed.init_process_group(
+        'gloo', init_method=f'file://{folder}/init', rank=rank, world_size=2
+    )
     pairs = random_pairs(4)
-    pairs = pairs[:len(pairs) // 2 * 2 - 1]
+    pairs = pairs[: len(pairs) // 2 * 2 - 1]
     init_default_scope('mmocr')
     metric = METRICS.build(dict(type='mmocr_da.TextErrorMetric'))
     # As DistributedSampler: every other image, and the first again to make the ranks even.
@@ -236,7 +265,8 @@ def test_dump_holds_every_domain(tmp_path):
     out_file = str(tmp_path / 'predictions.pkl')
     evaluator = MultiDatasetsEvaluator(
         [dict(type='mmocr_da.DumpPredictions', out_file_path=out_file)],
-        dataset_prefixes=['source', 'target'])
+        dataset_prefixes=['source', 'target'],
+    )
     evaluator.dataset_meta = dict(cumulative_sizes=[2, len(TEXTS)])
     evaluator.process([sample(*pair) for pair in TEXTS])
     assert evaluator.evaluate(len(TEXTS)) == {}

@@ -1,4 +1,5 @@
 """Measures of a representation: limits, invariances, a slow oracle in float64, hand numbers."""
+
 import math
 
 import numpy as np
@@ -24,17 +25,21 @@ def noisy(z, scale, seed=1):
 def oracle(za, zb):
     a, b = za.double().numpy(), zb.double().numpy()
     count, dim = a.shape
-    pairs = [math.exp(-2 * sum((x - y)**2 for x, y in zip(a[i], a[j])))
-             for j in range(count) for i in range(j)]
+    pairs = [
+        math.exp(-2 * sum((x - y) ** 2 for x, y in zip(a[i], a[j])))
+        for j in range(count)
+        for i in range(j)
+    ]
     shares = np.linalg.svd(a, compute_uv=False)
     shares = shares / shares.sum()
     hits = [max(range(count), key=lambda j: a[i] @ b[j]) == i for i in range(count)]
     return dict(
-        alignment=sum(((x - y)**2).sum() for x, y in zip(a, b)) / count,
+        alignment=sum(((x - y) ** 2).sum() for x, y in zip(a, b)) / count,
         uniformity=math.log(sum(pairs) / len(pairs)),
         spread=sum(a[:, d].std() for d in range(dim)) / dim * math.sqrt(dim),
         effective_rank=math.exp(-sum(p * math.log(p) for p in shares)),
-        agreement=sum(hits) / count)
+        agreement=sum(hits) / count,
+    )
 
 
 @pytest.mark.parametrize('count, dim', [(2, 3), (9, 4), (12, 20)])
@@ -65,7 +70,7 @@ def test_a_single_point_is_collapse():
 
 
 def test_a_line_is_collapse_that_only_the_rank_shows():
-    line = sphere(1, 8) * torch.tensor([1., -1.]).repeat(25)[:, None]
+    line = sphere(1, 8) * torch.tensor([1.0, -1.0]).repeat(25)[:, None]
     assert spread(line) > 0.8 and effective_rank(line) == pytest.approx(1, abs=1e-2)
 
 
@@ -87,7 +92,7 @@ def test_neither_a_rotation_nor_an_order_changes_them(measure):
     zb = noisy(za, 0.5)
     turn = torch.linalg.qr(sphere(6, 6, seed=3))[0]
     order = torch.randperm(30, generator=torch.Generator().manual_seed(4))
-    views = (za, zb) if measure in TWO else (za, )
+    views = (za, zb) if measure in TWO else (za,)
     value = measure(*views)
     torch.testing.assert_close(measure(*(z[order] for z in views)), value)
     if measure is not spread:  # which goes by dimensions
@@ -98,7 +103,7 @@ def test_neither_a_rotation_nor_an_order_changes_them(measure):
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16, torch.float64])
 def test_they_compute_in_float32(measure, dtype):
     z = sphere(20, 8).to(dtype)
-    views = (z, z.roll(1, 0)) if measure in TWO else (z, )
+    views = (z, z.roll(1, 0)) if measure in TWO else (z,)
     value = measure(*views)
     assert value.dtype == torch.float32 and value.dim() == 0
     torch.testing.assert_close(value, measure(*(z.float() for z in views)))
@@ -109,10 +114,21 @@ def test_a_similarity_is_not_rounded_to_half_precision():
     assert agreement(za, zb) == 0.5
 
 
-@pytest.mark.parametrize('measure, count, value', [
-    (alignment, 0, None), (agreement, 0, None), (uniformity, 0, None), (spread, 0, None),
-    (effective_rank, 0, None), (alignment, 1, 4), (agreement, 1, 1), (uniformity, 1, None),
-    (spread, 1, None), (effective_rank, 1, 1)])
+@pytest.mark.parametrize(
+    'measure, count, value',
+    [
+        (alignment, 0, None),
+        (agreement, 0, None),
+        (uniformity, 0, None),
+        (spread, 0, None),
+        (effective_rank, 0, None),
+        (alignment, 1, 4),
+        (agreement, 1, 1),
+        (uniformity, 1, None),
+        (spread, 1, None),
+        (effective_rank, 1, 1),
+    ],
+)
 def test_too_few_instances_are_nan(measure, count, value):
     z = torch.eye(3)[:count]
     got = measure(z, -z) if measure in TWO else measure(z)
@@ -129,5 +145,5 @@ def test_a_diverged_model_is_nan_and_no_error(bad):
 
 
 def test_rows_of_length_one():
-    z = torch.tensor([[3., 4.], [0., 0.]], dtype=torch.float16)
+    z = torch.tensor([[3.0, 4.0], [0.0, 0.0]], dtype=torch.float16)
     assert unit(z).tolist() == [pytest.approx([0.6, 0.8]), [0, 0]]

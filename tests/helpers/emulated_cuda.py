@@ -18,8 +18,10 @@ index that is on the CPU.
 
 Not seen: numbers, memory and speed of CUDA, its kernels' own checks, autocast, other processes.
 """
+
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Iterator, Union
+from typing import Union
 from unittest.mock import patch
 
 import torch
@@ -54,7 +56,8 @@ def on_cuda(x):
         for name, parameter in module._parameters.items():
             if parameter is not None:  # one that two modules share stays one
                 module._parameters[name] = moved.setdefault(
-                    parameter, nn.Parameter(EmulatedCuda(parameter.data), parameter.requires_grad))
+                    parameter, nn.Parameter(EmulatedCuda(parameter.data), parameter.requires_grad)
+                )
         for name, buffer in module._buffers.items():
             if buffer is not None:
                 module._buffers[name] = moved.setdefault(buffer, EmulatedCuda(buffer))
@@ -70,15 +73,32 @@ class _Mode(TorchDispatchMode):
         return emulate(func, args, kwargs or {})
 
 
-_FACTORIES = ('arange', 'empty', 'eye', 'full', 'linspace', 'ones', 'rand', 'randint', 'randn',
-              'randperm', 'zeros', 'empty_like', 'full_like', 'ones_like', 'rand_like',
-              'randn_like', 'zeros_like')
+_FACTORIES = (
+    'arange',
+    'empty',
+    'eye',
+    'full',
+    'linspace',
+    'ones',
+    'rand',
+    'randint',
+    'randn',
+    'randperm',
+    'zeros',
+    'empty_like',
+    'full_like',
+    'ones_like',
+    'rand_like',
+    'randn_like',
+    'zeros_like',
+)
 _METHODS = ('to', 'new_empty', 'new_full', 'new_ones', 'new_zeros')
 
 
 def _is_cuda(x) -> bool:
     return (isinstance(x, torch.device) and x.type == 'cuda') or (
-        isinstance(x, str) and x.split(':')[0] == 'cuda')
+        isinstance(x, str) and x.split(':')[0] == 'cuda'
+    )
 
 
 def _with_device(call):
@@ -115,13 +135,22 @@ def _pin_memory(x: Tensor, device=None) -> Tensor:
 def _ctc_loss(call):
     """Lengths stay on the CPU, and are copied where torch divides by them."""
 
-    def wrapper(log_probs, targets, input_lengths, target_lengths, blank=0, reduction=1,
-                zero_infinity=False):
+    def wrapper(
+        log_probs, targets, input_lengths, target_lengths, blank=0, reduction=1, zero_infinity=False
+    ):
         if not is_emulated(log_probs):
-            return call(log_probs, targets, input_lengths, target_lengths, blank, reduction,
-                        zero_infinity)
-        losses = call(log_probs, targets.to(log_probs.device), input_lengths, target_lengths,
-                      blank, 0, zero_infinity)
+            return call(
+                log_probs, targets, input_lengths, target_lengths, blank, reduction, zero_infinity
+            )
+        losses = call(
+            log_probs,
+            targets.to(log_probs.device),
+            input_lengths,
+            target_lengths,
+            blank,
+            0,
+            zero_infinity,
+        )
         if reduction != 1:
             return losses if reduction == 0 else losses.sum()
         return (losses / target_lengths.clamp(min=1).to(losses)).mean()
@@ -157,8 +186,10 @@ class _Indexes(type):
 def emulated_cuda() -> Iterator[Record]:
     """Within it there is a device ``cuda:0``; what the host waits for is recorded."""
     import mmcv._ext
+
     RECORD.clear()
     with ExitStack() as stack:
+
         def replace(owner, name, make):
             stack.enter_context(patch.object(owner, name, make))
 
@@ -178,6 +209,6 @@ def emulated_cuda() -> Iterator[Record]:
             known = getattr(instance_data, name)
             kind = Union[(*known.__args__, _Indexes(name, (), dict(dtype=dtype)))]
             replace(instance_data, name, kind)
-            replace(instance_data, 'IndexType', Union[instance_data.IndexType, kind])
+            replace(instance_data, 'IndexType', instance_data.IndexType | kind)
         stack.enter_context(_Mode())
         yield RECORD

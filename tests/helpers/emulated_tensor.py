@@ -1,9 +1,11 @@
 """Tensors of the emulated device, and what an operator on them means for the host."""
+
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Optional, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,17 +18,55 @@ META = torch.device('meta')
 HELPERS, PACKAGE = Path(__file__).parent, Path(__file__).parents[2] / 'mmocr_da'
 
 #: Operators whose result, or its size, the host needs.
-WAITING = {'_local_scalar_dense', 'nonzero', 'masked_select', '_unique2', 'unique_dim', 'equal',
-           'unique_consecutive', 'bincount', '_linalg_svd', '_linalg_eigh'}
+WAITING = {
+    '_local_scalar_dense',
+    'nonzero',
+    'masked_select',
+    '_unique2',
+    'unique_dim',
+    'equal',
+    'unique_consecutive',
+    'bincount',
+    '_linalg_svd',
+    '_linalg_eigh',
+}
 #: Operators that start no kernel, beside views.
-NO_KERNEL = {'empty', 'empty_like', 'empty_strided', 'new_empty', 'new_empty_strided', 'detach',
-             'alias', 'lift_fresh', '_reshape_alias', '_unsafe_view', '_local_scalar_dense'}
+NO_KERNEL = {
+    'empty',
+    'empty_like',
+    'empty_strided',
+    'new_empty',
+    'new_empty_strided',
+    'detach',
+    'alias',
+    'lift_fresh',
+    '_reshape_alias',
+    '_unsafe_view',
+    '_local_scalar_dense',
+}
 #: Operators that also take a number on the CPU, beside pointwise ones.
-TAKES_NUMBERS = {'where', 'masked_fill', 'masked_fill_', 'fill', 'fill_', 'lerp', 'lerp_',
-                 'index_fill', 'index_fill_', 'index_put', 'index_put_', '_index_put_impl_'}
+TAKES_NUMBERS = {
+    'where',
+    'masked_fill',
+    'masked_fill_',
+    'fill',
+    'fill_',
+    'lerp',
+    'lerp_',
+    'index_fill',
+    'index_fill_',
+    'index_put',
+    'index_put_',
+    '_index_put_impl_',
+}
 #: Arguments that stay on the CPU, by operator.
-ON_THE_HOST = {'_pack_padded_sequence': (1, ), '_pack_padded_sequence_backward': (2, ),
-               '_pad_packed_sequence': (1, ), '_ctc_loss': (2, 3), '_ctc_loss_backward': (3, 4)}
+ON_THE_HOST = {
+    '_pack_padded_sequence': (1,),
+    '_pack_padded_sequence_backward': (2,),
+    '_pad_packed_sequence': (1,),
+    '_ctc_loss': (2, 3),
+    '_ctc_loss_backward': (3, 4),
+}
 #: Tensors in pinned memory, by identity.
 PINNED = torch.utils.weak.WeakIdKeyDictionary()
 
@@ -97,8 +137,14 @@ class EmulatedCuda(Tensor):
     @staticmethod
     def __new__(cls, inner: Tensor) -> 'EmulatedCuda':
         out = Tensor._make_wrapper_subclass(
-            cls, inner.size(), strides=inner.stride(), storage_offset=inner.storage_offset(),
-            dtype=inner.dtype, layout=inner.layout, device=META)
+            cls,
+            inner.size(),
+            strides=inner.stride(),
+            storage_offset=inner.storage_offset(),
+            dtype=inner.dtype,
+            layout=inner.layout,
+            device=META,
+        )
         out.inner = inner.detach()
         return out
 
@@ -116,8 +162,10 @@ class EmulatedCuda(Tensor):
         return self.cpu().tolist()
 
     def numpy(self, *args, **kwargs):
-        raise TypeError("can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() to "
-                        'copy the tensor to host memory first.')
+        raise TypeError(
+            "can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() to "
+            'copy the tensor to host memory first.'
+        )
 
     __array__ = numpy
 
@@ -177,33 +225,46 @@ def emulate(func, args, kwargs):
         _record_host_arguments(func, name, args)
     else:
         _check_devices(func, name, tensors)
-        if name in WAITING or (name == 'repeat_interleave' and is_emulated(args[0])
-                               and kwargs.get('output_size') is None):
+        if name in WAITING or (
+            name == 'repeat_interleave'
+            and is_emulated(args[0])
+            and kwargs.get('output_size') is None
+        ):
             RECORD.wait(name)
         elif name.startswith('masked_fill') and is_emulated(args[2]):
             RECORD.wait(f'{name} with a value on the device')
     if not func.is_view and name not in NO_KERNEL:
         RECORD.kernels += 1
-    out = func(*map_nested(inner_of, args),
-               **{key: map_nested(inner_of, x) for key, x in kwargs.items()})
+    out = func(
+        *map_nested(inner_of, args), **{key: map_nested(inner_of, x) for key, x in kwargs.items()}
+    )
     if torch.Tag.inplace_view in func.tags:  # its shape changes, too
         with torch._C._DisableTorchDispatch():
             func(*args, **kwargs)
     return _wrapped(func, args, kwargs, out, to_device)
 
 
-_INDEXING = {'index', '_unsafe_index', 'index_put', 'index_put_', '_unsafe_index_put',
-             '_index_put_impl_'}
+_INDEXING = {
+    'index',
+    '_unsafe_index',
+    'index_put',
+    'index_put_',
+    '_unsafe_index_put',
+    '_index_put_impl_',
+}
 
 
 def _check_devices(func, name: str, tensors: Sequence[Tensor]) -> None:
     others = [x for x in tensors if not is_emulated(x)]
     takes_numbers = torch.Tag.pointwise in func.tags or name in TAKES_NUMBERS
-    if len(others) in (0, len(tensors)) or (takes_numbers and not any(x.dim() for x in others)
-                                            and is_emulated(tensors[0])):
+    if len(others) in (0, len(tensors)) or (
+        takes_numbers and not any(x.dim() for x in others) and is_emulated(tensors[0])
+    ):
         return
-    raise RuntimeError('Expected all tensors to be on the same device, but found at least two '
-                       f'devices, cuda:0 and cpu! (when calling {func})')
+    raise RuntimeError(
+        'Expected all tensors to be on the same device, but found at least two '
+        f'devices, cuda:0 and cpu! (when calling {func})'
+    )
 
 
 def _record_copy(name, args, kwargs, to_device: bool) -> None:
@@ -217,18 +278,21 @@ def _record_copy(name, args, kwargs, to_device: bool) -> None:
         RECORD.wait('copy to the device')
     elif is_emulated(source) and not to_device:
         if lazy:
-            raise RuntimeError('a copy to the CPU with non_blocking=True: its values may not have '
-                               'come when they are read')
+            raise RuntimeError(
+                'a copy to the CPU with non_blocking=True: its values may not have '
+                'come when they are read'
+            )
         RECORD.wait('copy to the CPU')
 
 
-def _record_indexing(owner: Tensor, indices: Sequence[Optional[Tensor]]) -> None:
+def _record_indexing(owner: Tensor, indices: Sequence[Tensor | None]) -> None:
     for index in indices:
         if index is None:
             continue
         if is_emulated(index) and not is_emulated(owner):
-            raise RuntimeError('indices should be either on cpu or on the same device as the '
-                               'indexed tensor (cpu)')
+            raise RuntimeError(
+                'indices should be either on cpu or on the same device as the indexed tensor (cpu)'
+            )
         if index.dtype in (torch.bool, torch.uint8):
             RECORD.wait('boolean index')
         elif is_emulated(owner) and not is_emulated(index):
@@ -237,8 +301,9 @@ def _record_indexing(owner: Tensor, indices: Sequence[Optional[Tensor]]) -> None
 
 def _record_host_arguments(func, name: str, args) -> None:
     stay = ON_THE_HOST[name]
-    _check_devices(func, name, [x for i, x in enumerate(args)
-                                if isinstance(x, Tensor) and i not in stay])
+    _check_devices(
+        func, name, [x for i, x in enumerate(args) if isinstance(x, Tensor) and i not in stay]
+    )
     if any(is_emulated(args[i]) for i in stay):
         raise RuntimeError(f'lengths must be on the CPU, got some on cuda:0 (when calling {func})')
     for _ in range(3 if 'ctc' in name else 0):  # both lengths and the offsets of the targets

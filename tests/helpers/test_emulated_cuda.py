@@ -1,4 +1,5 @@
 """The emulated device refuses what CUDA refuses, and sees every wait."""
+
 import copy
 
 import numpy as np
@@ -18,9 +19,9 @@ WAITING = {
     'index of the CPU': lambda x: x[torch.tensor([0, 1])],
     'index of a list': lambda x: x[:, [0, 1]],
     'repeat_interleave': lambda x: x.repeat_interleave(x.new_ones(2, dtype=torch.long), 0),
-    'tensor': lambda x: torch.tensor([1.], device='cuda'),
-    'as_tensor': lambda x: torch.as_tensor([1.], device=x.device),
-    'new_tensor': lambda x: x.new_tensor(1.),
+    'tensor': lambda x: torch.tensor([1.0], device='cuda'),
+    'as_tensor': lambda x: torch.as_tensor([1.0], device=x.device),
+    'new_tensor': lambda x: x.new_tensor(1.0),
     'to': lambda x: torch.ones(2).to(x.device),
     'to of another': lambda x: torch.ones(2).to(x),
     'non_blocking, not pinned': lambda x: torch.ones(2).to(x.device, non_blocking=True),
@@ -30,8 +31,8 @@ LAZY = {
     'pinned': lambda x: torch.ones(2).pin_memory().to(x.device, non_blocking=True),
     'full': lambda x: x.new_full((), 2) + torch.full((), 3, device=x.device) + torch.ones_like(x),
     'index': lambda x: x[torch.arange(1, device=x.device)],
-    'masked_fill': lambda x: x.masked_fill(x > 0, 1.),
-    'a number of the CPU': lambda x: x * torch.tensor(2.),
+    'masked_fill': lambda x: x.masked_fill(x > 0, 1.0),
+    'a number of the CPU': lambda x: x * torch.tensor(2.0),
     'to itself': lambda x: x.to('cuda').double(),
 }
 REFUSED = {
@@ -44,7 +45,7 @@ REFUSED = {
 
 @pytest.mark.parametrize('name', WAITING)
 def test_waits_are_counted(name):
-    x = torch.tensor([[1., -1., 0.], [2., 1., 1.]])
+    x = torch.tensor([[1.0, -1.0, 0.0], [2.0, 1.0, 1.0]])
     with emulated_cuda() as record:
         WAITING[name](on_cuda(x))
         assert sum(record.waits().values()) == 1
@@ -59,8 +60,12 @@ def test_what_needs_no_answer_is_no_wait(name):
 
 @pytest.mark.parametrize('name', REFUSED)
 def test_refuses_what_cuda_refuses(name):
-    with emulated_cuda(), pytest.raises((RuntimeError, TypeError),
-                                        match='same device|to numpy|on cpu|may not have come'):
+    with (
+        emulated_cuda(),
+        pytest.raises(
+            (RuntimeError, TypeError), match='same device|to numpy|on cpu|may not have come'
+        ),
+    ):
         REFUSED[name](on_cuda(torch.ones(2, 3)))
 
 
@@ -83,15 +88,21 @@ def test_a_network_learns_on_the_device_as_on_the_cpu():
 
 
 def test_indices_are_those_of_the_cpu():
-    x = torch.arange(6.).view(2, 3)
-    for index in ([1, 0], (slice(None), [2, 0]), ([1, 0], [0, 2]), torch.tensor([1, 1]),
-                  np.array([1, 0]), (0, [1])):
+    x = torch.arange(6.0).view(2, 3)
+    for index in (
+        [1, 0],
+        (slice(None), [2, 0]),
+        ([1, 0], [0, 2]),
+        torch.tensor([1, 1]),
+        np.array([1, 0]),
+        (0, [1]),
+    ):
         with emulated_cuda():
             y = on_cuda(x)
             assert torch.equal(y[index].cpu(), x[index])
-            y[index] = -1.
+            y[index] = -1.0
             wanted = x.clone()
-            wanted[index] = -1.
+            wanted[index] = -1.0
             assert torch.equal(y.cpu(), wanted)
 
 

@@ -1,4 +1,5 @@
 """The convention of rotated boxes, their corners and polygons."""
+
 import math
 
 import numpy as np
@@ -9,28 +10,36 @@ import torch
 from mmocr_da.structures import corners_of, polygons_to_rotated, regularize
 
 
-def random_boxes(count, seed=0, spread=100., dtype=torch.float32):
+def random_boxes(count, seed=0, spread=100.0, dtype=torch.float32):
     """In the convention; none is nearly square, which would leave the angle open."""
     rng = np.random.default_rng(seed)
     h = rng.uniform(3, 30, count)
-    boxes = [rng.uniform(0, spread, count), rng.uniform(0, spread, count),
-             h * rng.uniform(1.2, 8, count), h, rng.uniform(-math.pi / 2, math.pi / 2, count)]
+    boxes = [
+        rng.uniform(0, spread, count),
+        rng.uniform(0, spread, count),
+        h * rng.uniform(1.2, 8, count),
+        h,
+        rng.uniform(-math.pi / 2, math.pi / 2, count),
+    ]
     return torch.from_numpy(np.stack(boxes, 1)).to(dtype)
 
 
 def oracle_corners(boxes):
     """Of any rectangles, in float64 and by complex numbers."""
     x, y, w, h, angle = np.asarray(boxes, np.float64).T
-    corners = [(x + 1j * y) + (sx * w + sy * h * 1j) / 2 * np.exp(1j * angle)
-               for sx, sy in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
+    corners = [
+        (x + 1j * y) + (sx * w + sy * h * 1j) / 2 * np.exp(1j * angle)
+        for sx, sy in ((-1, -1), (1, -1), (1, 1), (-1, 1))
+    ]
     corners = np.stack(corners, 1)
     return np.stack([corners.real, corners.imag], -1)
 
 
 def distance(corners1, corners2):
     """How far two sets of corners are apart, whatever their order, ``(N, 4, 2)`` each."""
-    gaps = np.linalg.norm(np.asarray(corners1, float)[:, :, None]
-                          - np.asarray(corners2, float)[:, None], axis=-1)
+    gaps = np.linalg.norm(
+        np.asarray(corners1, float)[:, :, None] - np.asarray(corners2, float)[:, None], axis=-1
+    )
     return max(gaps.min(1).max(), gaps.min(2).max())
 
 
@@ -41,7 +50,7 @@ def is_regular(boxes):
 
 def test_regularize_keeps_the_rectangle():
     generator = torch.Generator().manual_seed(0)
-    scale = torch.tensor([100., 100., 50., 50., 40.], dtype=torch.float64)
+    scale = torch.tensor([100.0, 100.0, 50.0, 50.0, 40.0], dtype=torch.float64)
     boxes = torch.rand(500, 5, generator=generator, dtype=torch.float64) * scale
     boxes[:, 4] -= 20
     found = regularize(boxes)
@@ -52,13 +61,15 @@ def test_regularize_keeps_the_rectangle():
 
 def test_regularize_by_hand():
     quarter = math.pi / 2
-    for box, wanted in [((1, 2, 6, 2, 0.3), (1, 2, 6, 2, 0.3)),
-                        ((1, 2, 2, 6, 0.3), (1, 2, 6, 2, 0.3 - quarter)),
-                        ((1, 2, 2, 6, -0.3), (1, 2, 6, 2, quarter - 0.3)),
-                        ((1, 2, 6, 2, quarter), (1, 2, 6, 2, -quarter)),
-                        ((1, 2, 6, 2, -quarter), (1, 2, 6, 2, -quarter)),
-                        ((1, 2, 6, 2, 3 * math.pi + 0.1), (1, 2, 6, 2, 0.1)),
-                        ((1, 2, 4, 4, 0.1), (1, 2, 4, 4, 0.1))]:
+    for box, wanted in [
+        ((1, 2, 6, 2, 0.3), (1, 2, 6, 2, 0.3)),
+        ((1, 2, 2, 6, 0.3), (1, 2, 6, 2, 0.3 - quarter)),
+        ((1, 2, 2, 6, -0.3), (1, 2, 6, 2, quarter - 0.3)),
+        ((1, 2, 6, 2, quarter), (1, 2, 6, 2, -quarter)),
+        ((1, 2, 6, 2, -quarter), (1, 2, 6, 2, -quarter)),
+        ((1, 2, 6, 2, 3 * math.pi + 0.1), (1, 2, 6, 2, 0.1)),
+        ((1, 2, 4, 4, 0.1), (1, 2, 4, 4, 0.1)),
+    ]:
         found = regularize(torch.tensor(box, dtype=torch.float64))
         assert found.tolist() == pytest.approx(wanted, abs=1e-9)
 
@@ -68,8 +79,8 @@ def test_corners_against_an_oracle_and_by_hand():
     # Here the order counts, too.
     np.testing.assert_allclose(corners_of(boxes), oracle_corners(boxes), atol=1e-9)
     # By a quarter turn clockwise, the top left of the unrotated box becomes the top right.
-    turned = corners_of(torch.tensor([5., 5., 4., 2., math.pi / 2]))
-    wanted = torch.tensor([[6., 3.], [6., 7.], [4., 7.], [4., 3.]])
+    turned = corners_of(torch.tensor([5.0, 5.0, 4.0, 2.0, math.pi / 2]))
+    wanted = torch.tensor([[6.0, 3.0], [6.0, 7.0], [4.0, 7.0], [4.0, 3.0]])
     torch.testing.assert_close(turned, wanted)
     assert corners_of(torch.zeros(2, 3, 5)).shape == (2, 3, 4, 2)
 

@@ -1,4 +1,5 @@
 """Overlaps of rotated boxes against shapely, by hand, and what is left out."""
+
 import math
 
 import numpy as np
@@ -11,20 +12,27 @@ from mmocr_da.structures import may_overlap, rotated_overlaps
 from mmocr_da.structures.overlaps import AREAS, PAIRS
 
 
-def random_boxes(count, seed=0, spread=100., dtype=torch.float32):
+def random_boxes(count, seed=0, spread=100.0, dtype=torch.float32):
     """In the convention; none is nearly square, which would leave the angle open."""
     rng = np.random.default_rng(seed)
     h = rng.uniform(3, 30, count)
-    boxes = [rng.uniform(0, spread, count), rng.uniform(0, spread, count),
-             h * rng.uniform(1.2, 8, count), h, rng.uniform(-math.pi / 2, math.pi / 2, count)]
+    boxes = [
+        rng.uniform(0, spread, count),
+        rng.uniform(0, spread, count),
+        h * rng.uniform(1.2, 8, count),
+        h,
+        rng.uniform(-math.pi / 2, math.pi / 2, count),
+    ]
     return torch.from_numpy(np.stack(boxes, 1)).to(dtype)
 
 
 def oracle_corners(boxes):
     """Of any rectangles, in float64 and by complex numbers."""
     x, y, w, h, angle = np.asarray(boxes, np.float64).T
-    corners = [(x + 1j * y) + (sx * w + sy * h * 1j) / 2 * np.exp(1j * angle)
-               for sx, sy in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
+    corners = [
+        (x + 1j * y) + (sx * w + sy * h * 1j) / 2 * np.exp(1j * angle)
+        for sx, sy in ((-1, -1), (1, -1), (1, 1), (-1, 1))
+    ]
     corners = np.stack(corners, 1)
     return np.stack([corners.real, corners.imag], -1)
 
@@ -52,7 +60,7 @@ def test_overlaps_against_shapely(mode, offset):
     assert found.dtype == torch.float32
     np.testing.assert_allclose(found, wanted, atol=1e-3)
     aligned = rotated_overlaps(boxes1[:50], boxes2, mode, is_aligned=True)
-    assert aligned.shape == (50, )
+    assert aligned.shape == (50,)
     np.testing.assert_allclose(aligned, wanted.diagonal(), atol=1e-3)
     # Neither the order of the boxes nor a turn by 180 degrees matters.
     turned = boxes2 + torch.tensor([0, 0, 0, 0, math.pi])
@@ -68,12 +76,17 @@ def test_overlaps_by_hand():
     crossing = single(10, 10, 8, 4, 0.5 - math.pi / 2)  # 16 of 32 and of 48
     shifted = single(10 + 4 * cos - 2 * sin, 10 + 4 * sin + 2 * cos, 8, 4, 0.5)  # by half of both
     far = single(40, 10, 8, 4, 0.5)
-    for other, iou, iof, back in [(box, 1, 1, 1), (inner, 1 / 4, 1 / 4, 1), (far, 0, 0, 0),
-                                  (crossing, 1 / 3, 1 / 2, 1 / 2), (shifted, 1 / 7, 1 / 4, 1 / 4)]:
+    for other, iou, iof, back in [
+        (box, 1, 1, 1),
+        (inner, 1 / 4, 1 / 4, 1),
+        (far, 0, 0, 0),
+        (crossing, 1 / 3, 1 / 2, 1 / 2),
+        (shifted, 1 / 7, 1 / 4, 1 / 4),
+    ]:
         assert rotated_overlaps(box, other).item() == pytest.approx(iou, abs=1e-4)
         assert rotated_overlaps(box, other, 'iof').item() == pytest.approx(iof, abs=1e-4)
         assert rotated_overlaps(other, box, 'iof').item() == pytest.approx(back, abs=1e-4)
-    beside_and_below = torch.tensor([[18., 10, 8, 4, 0], [10, 14, 8, 4, 0]])
+    beside_and_below = torch.tensor([[18.0, 10, 8, 4, 0], [10, 14, 8, 4, 0]])
     assert rotated_overlaps(single(10, 10, 8, 4, 0), beside_and_below).tolist() == [[0, 0]]
     # Touching along slanted sides.
     touching = single(10 + 8 * cos, 10 + 8 * sin, 8, 4, 0.5)
@@ -103,9 +116,12 @@ def test_identical_boxes_overlap_wholly():
 
 @pytest.mark.parametrize('mode', ['iou', 'iof'])
 def test_a_box_without_an_area_overlaps_with_nothing(mode):
-    flat = torch.tensor([[10., 10, 8, 0, 0.3], [10, 10, 0, 0, 0.3]])
-    for boxes1, boxes2 in ((flat, single(10, 10, 8, 4, 0.3)), (single(10, 10, 8, 4, 0.3), flat),
-                           (flat, flat)):
+    flat = torch.tensor([[10.0, 10, 8, 0, 0.3], [10, 10, 0, 0, 0.3]])
+    for boxes1, boxes2 in (
+        (flat, single(10, 10, 8, 4, 0.3)),
+        (single(10, 10, 8, 4, 0.3), flat),
+        (flat, flat),
+    ):
         found = rotated_overlaps(boxes1, boxes2, mode)
         assert found.shape == (len(boxes1), len(boxes2)) and not found.any()
 
@@ -115,7 +131,7 @@ def test_no_boxes_no_overlaps(mode):
     none, some = torch.zeros(0, 5), random_boxes(3)
     assert rotated_overlaps(none, some, mode).shape == (0, 3)
     assert rotated_overlaps(some, none, mode).shape == (3, 0)
-    assert rotated_overlaps(none, none, mode, is_aligned=True).shape == (0, )
+    assert rotated_overlaps(none, none, mode, is_aligned=True).shape == (0,)
 
 
 def test_overlaps_have_no_gradient_and_are_float32():
@@ -151,12 +167,12 @@ def test_may_overlap_says_no_to_most_random_pairs():
 def test_each_bound_of_may_overlap_by_hand():
     flat = single(0, 0, 40, 10, 0)
     for box1, box2, iou in [
-            (flat, single(30, 0, 40, 10, 0), 100 / 700),  # surrounding boxes
-            (flat, single(0, 0, 20, 5, 0), 1 / 4),  # the smaller area
-            # The long sides of a cross; its surrounding boxes are the same ones.
-            (single(0, 0, 40, 10, math.pi / 4), single(0, 0, 40, 10, -math.pi / 4), 100 / 700),
-            # The same cross, of boxes that are not in the convention: now of the short sides.
-            (single(0, 0, 10, 40, math.pi / 4), single(0, 0, 10, 40, -math.pi / 4), 100 / 700),
+        (flat, single(30, 0, 40, 10, 0), 100 / 700),  # surrounding boxes
+        (flat, single(0, 0, 20, 5, 0), 1 / 4),  # the smaller area
+        # The long sides of a cross; its surrounding boxes are the same ones.
+        (single(0, 0, 40, 10, math.pi / 4), single(0, 0, 40, 10, -math.pi / 4), 100 / 700),
+        # The same cross, of boxes that are not in the convention: now of the short sides.
+        (single(0, 0, 10, 40, math.pi / 4), single(0, 0, 10, 40, -math.pi / 4), 100 / 700),
     ]:
         assert rotated_overlaps(box1, box2).item() == pytest.approx(iou, abs=1e-4)
         for a, b in ((box1, box2), (box2, box1)):

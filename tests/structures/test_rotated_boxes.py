@@ -1,4 +1,5 @@
 """The box type: each method against what it does to the polygon, and inside MMDetection."""
+
 import math
 
 import cv2
@@ -13,28 +14,36 @@ from mmdet.structures.mask import BitmapMasks, PolygonMasks
 from mmocr_da.structures import RotatedBoxes, corners_of, rotated_overlaps
 
 
-def random_boxes(count, seed=0, spread=100., dtype=torch.float32):
+def random_boxes(count, seed=0, spread=100.0, dtype=torch.float32):
     """In the convention; none is nearly square, which would leave the angle open."""
     rng = np.random.default_rng(seed)
     h = rng.uniform(3, 30, count)
-    boxes = [rng.uniform(0, spread, count), rng.uniform(0, spread, count),
-             h * rng.uniform(1.2, 8, count), h, rng.uniform(-math.pi / 2, math.pi / 2, count)]
+    boxes = [
+        rng.uniform(0, spread, count),
+        rng.uniform(0, spread, count),
+        h * rng.uniform(1.2, 8, count),
+        h,
+        rng.uniform(-math.pi / 2, math.pi / 2, count),
+    ]
     return torch.from_numpy(np.stack(boxes, 1)).to(dtype)
 
 
 def oracle_corners(boxes):
     """Of any rectangles, in float64 and by complex numbers."""
     x, y, w, h, angle = np.asarray(boxes, np.float64).T
-    corners = [(x + 1j * y) + (sx * w + sy * h * 1j) / 2 * np.exp(1j * angle)
-               for sx, sy in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
+    corners = [
+        (x + 1j * y) + (sx * w + sy * h * 1j) / 2 * np.exp(1j * angle)
+        for sx, sy in ((-1, -1), (1, -1), (1, 1), (-1, 1))
+    ]
     corners = np.stack(corners, 1)
     return np.stack([corners.real, corners.imag], -1)
 
 
 def distance(corners1, corners2):
     """How far two sets of corners are apart, whatever their order, ``(N, 4, 2)`` each."""
-    gaps = np.linalg.norm(np.asarray(corners1, float)[:, :, None]
-                          - np.asarray(corners2, float)[:, None], axis=-1)
+    gaps = np.linalg.norm(
+        np.asarray(corners1, float)[:, :, None] - np.asarray(corners2, float)[:, None], axis=-1
+    )
     return max(gaps.min(1).max(), gaps.min(2).max())
 
 
@@ -116,7 +125,7 @@ def test_rotate_by_hand_and_against_mmdet():
     boxes = RotatedBoxes(single(30, 10, 8, 4, 0))
     boxes.rotate_((10, 10), 90)
     assert boxes.tensor[0].tolist() == pytest.approx([10, 30, 8, 4, -math.pi / 2], abs=1e-4)
-    flat = HorizontalBoxes(torch.tensor([[26., 8, 34, 12]]))
+    flat = HorizontalBoxes(torch.tensor([[26.0, 8, 34, 12]]))
     flat.rotate_((10, 10), 90)
     torch.testing.assert_close(boxes.convert_to('hbox').tensor, flat.tensor, atol=1e-4, rtol=0)
 
@@ -126,8 +135,11 @@ def mapped(matrix, corners):
     return out[..., :2] / out[..., 2:]
 
 
-SIMILARITY = [[1.2 * math.cos(0.7), -1.2 * math.sin(0.7), 30],
-              [1.2 * math.sin(0.7), 1.2 * math.cos(0.7), -12], [0, 0, 1]]
+SIMILARITY = [
+    [1.2 * math.cos(0.7), -1.2 * math.sin(0.7), 30],
+    [1.2 * math.sin(0.7), 1.2 * math.cos(0.7), -12],
+    [0, 0, 1],
+]
 PERSPECTIVE = [[1.1, 0.1, 5], [-0.05, 0.9, 8], [5e-4, 8e-4, 1]]
 
 
@@ -145,7 +157,8 @@ def test_project_by_a_perspective(boxes):
         hull = shapely.Polygon(corners)
         assert shapely.Polygon(found).buffer(1e-2).contains(hull)
         assert shapely.Polygon(found).area == pytest.approx(
-            hull.minimum_rotated_rectangle.area, rel=1e-3)
+            hull.minimum_rotated_rectangle.area, rel=1e-3
+        )
 
 
 def test_project_keeps_shape_and_type():
@@ -168,7 +181,7 @@ def test_scaling_by_equal_factors_scales_the_polygon(boxes, method):
 
 
 @pytest.mark.parametrize('method', ['rescale_', 'resize_'])
-@pytest.mark.parametrize('factor', [(2., 0.5), (0.4, 1.3), (1.01, 1.)])
+@pytest.mark.parametrize('factor', [(2.0, 0.5), (0.4, 1.3), (1.01, 1.0)])
 def test_scaling_by_different_factors(boxes, method, factor):
     before = boxes.corners.double().numpy()
     getattr(boxes, method)(factor)
@@ -181,31 +194,46 @@ def test_scaling_by_different_factors(boxes, method, factor):
     # The line along the text is mapped exactly, unless it becomes the short one.
     along = scaled[:, 1] - scaled[:, 0]
     long = np.hypot(*along.T)
-    sides = np.where(long ** 2 >= areas, after[:, 2], after[:, 3])
+    sides = np.where(long**2 >= areas, after[:, 2], after[:, 3])
     np.testing.assert_allclose(sides, long, rtol=1e-4)
     turn = after[:, 4] - np.arctan2(along[:, 1], along[:, 0])
-    turn = np.where(long ** 2 >= areas, np.sin(turn), np.cos(turn))
+    turn = np.where(long**2 >= areas, np.sin(turn), np.cos(turn))
     np.testing.assert_allclose(turn, 0, atol=1e-4)
     assert is_regular(boxes.tensor)
 
 
 def test_scaling_an_upright_box_by_different_factors_is_exact():
-    boxes = RotatedBoxes(torch.tensor([[10., 20, 8, 4, 0], [10, 20, 8, 4, -math.pi / 2]]))
+    boxes = RotatedBoxes(torch.tensor([[10.0, 20, 8, 4, 0], [10, 20, 8, 4, -math.pi / 2]]))
     boxes.rescale_((3, 0.5))
-    wanted = torch.tensor([[30., 10, 24, 2, 0], [30, 10, 12, 4, 0]])
+    wanted = torch.tensor([[30.0, 10, 24, 2, 0], [30, 10, 12, 4, 0]])
     torch.testing.assert_close(boxes.tensor, wanted, atol=1e-5, rtol=0)
 
 
 def test_is_inside(boxes):
-    cases = torch.cat([single(10, 10, 8, 4, 0), single(3, 10, 8, 4, 0), single(-4.1, 10, 8, 4, 0),
-                       single(100, 117, 8, 4, math.pi / 2), single(100, 123, 8, 4, 0),
-                       single(203, 50, 8, 4, math.pi / 4), single(206, 50, 8, 4, math.pi / 4)])
+    cases = torch.cat(
+        [
+            single(10, 10, 8, 4, 0),
+            single(3, 10, 8, 4, 0),
+            single(-4.1, 10, 8, 4, 0),
+            single(100, 117, 8, 4, math.pi / 2),
+            single(100, 123, 8, 4, 0),
+            single(203, 50, 8, 4, math.pi / 4),
+            single(206, 50, 8, 4, math.pi / 4),
+        ]
+    )
     cases = RotatedBoxes(cases)
     assert cases.is_inside(SHAPE).tolist() == [True, True, False, True, False, True, False]
     assert cases.is_inside(SHAPE, all_inside=True).tolist() == [True] + 6 * [False]
     assert cases.is_inside(SHAPE, allowed_border=2).all()
     assert cases.is_inside(SHAPE, True, 2).tolist() == [
-        True, True, False, True, False, False, False]
+        True,
+        True,
+        False,
+        True,
+        False,
+        False,
+        False,
+    ]
     corners = boxes.corners
     wanted = ((corners >= 0) & (corners < torch.tensor([200, 120]))).flatten(1).all(1)
     assert torch.equal(boxes.is_inside(SHAPE, all_inside=True), wanted)
@@ -222,7 +250,9 @@ def test_find_inside_points(boxes):
     aligned = boxes.find_inside_points(points[:40], is_aligned=True)
     np.testing.assert_array_equal(aligned, wanted[:40].diagonal())
     # The border is inside, as in MMDetection.
-    assert RotatedBoxes(single(10, 10, 8, 4, 0)).find_inside_points(torch.tensor([[14., 12]])).all()
+    assert (
+        RotatedBoxes(single(10, 10, 8, 4, 0)).find_inside_points(torch.tensor([[14.0, 12]])).all()
+    )
     with pytest.raises(ValueError, match=r'\(N, 5\), got \(1, 40, 5\)'):
         RotatedBoxes(boxes.tensor[None]).find_inside_points(points)
 
@@ -237,8 +267,9 @@ def test_horizontal_boxes_and_back(boxes):
     assert is_regular(back.tensor)
     torch.testing.assert_close(back.convert_to('hbox').tensor, flat.tensor, atol=1e-3, rtol=0)
     torch.testing.assert_close(back.areas, flat.areas, atol=0.1, rtol=1e-4)
-    wide, tall = HorizontalBoxes(torch.tensor([[2., 3, 10, 7], [2, 3, 6, 11]])).convert_to(
-        'rotated').tensor
+    wide, tall = (
+        HorizontalBoxes(torch.tensor([[2.0, 3, 10, 7], [2, 3, 6, 11]])).convert_to('rotated').tensor
+    )
     assert wide.tolist() == pytest.approx([6, 5, 8, 4, 0])
     assert tall.tolist() == pytest.approx([4, 7, 8, 4, -math.pi / 2])
 
@@ -246,14 +277,18 @@ def test_horizontal_boxes_and_back(boxes):
 def test_overlaps_of_box_types(boxes):
     other = RotatedBoxes(random_boxes(30, seed=5))
     for mode in ('iou', 'iof'):
-        np.testing.assert_allclose(RotatedBoxes.overlaps(boxes, other, mode),
-                                   oracle_overlaps(boxes.tensor, other.tensor, mode), atol=1e-3)
+        np.testing.assert_allclose(
+            RotatedBoxes.overlaps(boxes, other, mode),
+            oracle_overlaps(boxes.tensor, other.tensor, mode),
+            atol=1e-3,
+        )
     aligned = RotatedBoxes.overlaps(boxes[:30], other, is_aligned=True)
     torch.testing.assert_close(aligned, RotatedBoxes.overlaps(boxes, other)[:30].diagonal())
     # With horizontal ones on both sides it is the overlap of MMDetection.
     flat = [b.convert_to('hbox') for b in (boxes, other)]
-    torch.testing.assert_close(RotatedBoxes.overlaps(*flat), HorizontalBoxes.overlaps(*flat),
-                               atol=1e-3, rtol=0)
+    torch.testing.assert_close(
+        RotatedBoxes.overlaps(*flat), HorizontalBoxes.overlaps(*flat), atol=1e-3, rtol=0
+    )
 
 
 def test_what_it_tells_of_itself(boxes):
@@ -263,16 +298,17 @@ def test_what_it_tells_of_itself(boxes):
     areas = shapely.area(shapely.polygons(oracle_corners(boxes.tensor)))
     np.testing.assert_allclose(boxes.areas, areas, rtol=1e-4)
     polygons = boxes.polygons
-    assert len(polygons) == 40 and polygons[0].shape == (8, )
-    np.testing.assert_allclose(np.reshape(polygons, (-1, 4, 2)), oracle_corners(boxes.tensor),
-                               atol=1e-3)
+    assert len(polygons) == 40 and polygons[0].shape == (8,)
+    np.testing.assert_allclose(
+        np.reshape(polygons, (-1, 4, 2)), oracle_corners(boxes.tensor), atol=1e-3
+    )
 
 
 def test_boxes_of_polygon_masks():
     rectangles = random_boxes(5)
     masks = [[polygon] for polygon in RotatedBoxes(rectangles).polygons]
     # An instance of two parts, and one that is empty.
-    masks += [[np.array([0., 0, 4, 0, 4, 4, 0, 4]), np.array([16., 0, 20, 0, 20, 4, 16, 4])], []]
+    masks += [[np.array([0.0, 0, 4, 0, 4, 4, 0, 4]), np.array([16.0, 0, 20, 0, 20, 4, 16, 4])], []]
     found = RotatedBoxes.from_instance_masks(PolygonMasks(masks, *SHAPE))
     assert len(found) == 7
     assert distance(found.corners[:5], oracle_corners(rectangles)) < 5e-3
@@ -291,8 +327,12 @@ def test_boxes_of_bitmap_masks():
     assert len(found) == 5
     assert rotated_overlaps(found.tensor[:2], rectangles, is_aligned=True).min() > 0.9
     # Within a pixel, however wide those are.
-    torch.testing.assert_close(found.convert_to('hbox').tensor[2:4],
-                               torch.tensor([[5., 10, 75, 20], [9, 7, 10, 8]]), atol=1, rtol=0)
+    torch.testing.assert_close(
+        found.convert_to('hbox').tensor[2:4],
+        torch.tensor([[5.0, 10, 75, 20], [9, 7, 10, 8]]),
+        atol=1,
+        rtol=0,
+    )
     assert found.areas[4] == 0
 
 
@@ -306,7 +346,7 @@ def results(boxes):
 @pytest.mark.parametrize('direction', ['horizontal', 'vertical', 'diagonal'])
 def test_the_flip_of_mmdetection(boxes, direction):
     before = boxes.corners.double().numpy()
-    out = RandomFlip(prob=1., direction=direction)(results(boxes))
+    out = RandomFlip(prob=1.0, direction=direction)(results(boxes))
     wanted = mapped(out['homography_matrix'], before)
     assert distance(out['gt_bboxes'].corners, wanted) < 1e-3
     assert distance(out['gt_bboxes'].corners, before) > 10
@@ -320,5 +360,6 @@ def test_the_resize_of_mmdetection(boxes):
     again = Resize(scale=(300, 90))(out)
     polygons = before * [1.5, 0.75]
     np.testing.assert_allclose(again['gt_bboxes'].centers, polygons.mean(1), atol=1e-3)
-    np.testing.assert_allclose(again['gt_bboxes'].areas,
-                               shapely.area(shapely.polygons(polygons)), rtol=1e-4)
+    np.testing.assert_allclose(
+        again['gt_bboxes'].areas, shapely.area(shapely.polygons(polygons)), rtol=1e-4
+    )

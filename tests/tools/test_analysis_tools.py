@@ -43,36 +43,58 @@ def is_picture(path):
 
 
 def test_scalars_are_read_by_name_and_step(curves, run):
-    read = curves.read_scalars(run(dict(loss=2., lr=1, step=10), {'recog/cer': .5, 'step': 20}))
-    assert read['loss'] == {10: 2.} and read['recog/cer'] == {20: .5}
+    read = curves.read_scalars(run(dict(loss=2.0, lr=1, step=10), {'recog/cer': 0.5, 'step': 20}))
+    assert read['loss'] == {10: 2.0} and read['recog/cer'] == {20: 0.5}
 
 
 def test_a_resumed_run_replaces_what_came_after_its_first_step(curves, run):
-    run(*(dict(loss=1., step=s) for s in (10, 20, 30, 40)))
-    work_dir = run(*(dict(loss=2., step=s) for s in (25, 35)), start='20260102_000000')
-    assert curves.read_scalars(work_dir)['loss'] == {10: 1., 20: 1., 25: 2., 35: 2.}
+    run(*(dict(loss=1.0, step=s) for s in (10, 20, 30, 40)))
+    work_dir = run(*(dict(loss=2.0, step=s) for s in (25, 35)), start='20260102_000000')
+    assert curves.read_scalars(work_dir)['loss'] == {10: 1.0, 20: 1.0, 25: 2.0, 35: 2.0}
 
 
 def test_a_validation_alone_replaces_nothing(curves, run):
-    run(*(dict(loss=1., step=s) for s in (10, 20)))
-    work_dir = run({'recog/cer': .5, 'step': 0}, start='20260102_000000')
-    assert curves.read_scalars(work_dir)['loss'] == {10: 1., 20: 1.}
+    run(*(dict(loss=1.0, step=s) for s in (10, 20)))
+    work_dir = run({'recog/cer': 0.5, 'step': 0}, start='20260102_000000')
+    assert curves.read_scalars(work_dir)['loss'] == {10: 1.0, 20: 1.0}
 
 
 def test_a_line_that_is_only_half_written_is_skipped(curves, run):
-    work_dir = run(dict(loss=1., step=10), tail='\n{"loss": 0.5, "st')
-    assert curves.read_scalars(work_dir)['loss'] == {10: 1.}
+    work_dir = run(dict(loss=1.0, step=10), tail='\n{"loss": 0.5, "st')
+    assert curves.read_scalars(work_dir)['loss'] == {10: 1.0}
 
 
 def test_every_scalar_finds_its_panel_and_no_other(curves, run, tmp_path):
-    row = dict(loss=1., loss_global=.5, global_lambda=.1, local_gate_target=.4, local_gate_source=1,
-               global_acc_source=.5, global_acc_target=.6, lr=.1, time=1, step=1)
-    row.update({'gates_below_0.1': .1, 'gates_above_0.9': .6})
-    validation = {'source/recog/cer': .1, 'target/recog/cer': .2, 'target/recog/wer': .3,
-                  'target/recog/word_acc': .7, 'step': 1}
+    row = dict(
+        loss=1.0,
+        loss_global=0.5,
+        global_lambda=0.1,
+        local_gate_target=0.4,
+        local_gate_source=1,
+        global_acc_source=0.5,
+        global_acc_target=0.6,
+        lr=0.1,
+        time=1,
+        step=1,
+    )
+    row.update({'gates_below_0.1': 0.1, 'gates_above_0.9': 0.6})
+    validation = {
+        'source/recog/cer': 0.1,
+        'target/recog/cer': 0.2,
+        'target/recog/wer': 0.3,
+        'target/recog/word_acc': 0.7,
+        'step': 1,
+    }
     drawn = curves.plot_curves([run(row, validation)], str(tmp_path / 'out.png'))
-    assert drawn == {'loss': 2, 'lambda': 1, 'gate pass rate': 2, 'discriminator accuracy': 2,
-                     'share of gates': 2, 'CER': 2, 'WER': 1}
+    assert drawn == {
+        'loss': 2,
+        'lambda': 1,
+        'gate pass rate': 2,
+        'discriminator accuracy': 2,
+        'share of gates': 2,
+        'CER': 2,
+        'WER': 1,
+    }
     assert is_picture(tmp_path / 'out.png')
 
 
@@ -82,21 +104,33 @@ def test_a_run_of_the_toy_has_every_panel_but_that_of_gates(curves, trained, tmp
 
 
 def test_several_runs_share_the_panels(curves, run, tmp_path):
-    runs = [run(dict(loss=1., step=1), name='a'), run(dict(loss=2., loss_x=1., step=1), name='b')]
+    runs = [
+        run(dict(loss=1.0, step=1), name='a'),
+        run(dict(loss=2.0, loss_x=1.0, step=1), name='b'),
+    ]
     assert curves.plot_curves(runs, str(tmp_path / 'out.png')) == {'loss': 3}
 
 
 def test_several_seeds_are_one_curve_of_means_where_all_have_a_value(curves, run, tmp_path):
-    seeds = [run(dict(loss=x, step=1), dict(loss=3 * x, only_here=1, step=2), *more, name=str(x))
-             for x, more in ((1., []), (2., [dict(loss=9., step=3)]))]
+    seeds = [
+        run(dict(loss=x, step=1), dict(loss=3 * x, only_here=1, step=2), *more, name=str(x))
+        for x, more in ((1.0, []), (2.0, [dict(loss=9.0, step=3)]))
+    ]
     assert curves.mean_scalars(seeds)['loss'] == {1: 1.5, 2: 4.5}
     drawn = curves.plot_curves([','.join(seeds), seeds[0]], str(tmp_path / 'out.png'))
     assert drawn == {'loss': 2}
 
 
 def test_scalars_can_be_chosen_by_name(curves, run, tmp_path):
-    work_dir = run({'loss': 1., 'target/recog/wer': .3, 'target/C_s/wer': .4,
-                    'source/recog/wer': .1, 'step': 1})
+    work_dir = run(
+        {
+            'loss': 1.0,
+            'target/recog/wer': 0.3,
+            'target/C_s/wer': 0.4,
+            'source/recog/wer': 0.1,
+            'step': 1,
+        }
+    )
     drawn = curves.plot_curves([work_dir], str(tmp_path / 'out.png'), only='target/.*/wer$')
     assert drawn == {'WER': 2}
 
@@ -104,7 +138,7 @@ def test_scalars_can_be_chosen_by_name(curves, run, tmp_path):
 def test_what_cannot_be_plotted_is_an_error(curves, run, tmp_path):
     with pytest.raises(ValueError, match='a run must be a work directory .* got /no/such'):
         curves.plot_curves(['/no/such'], 'out.png')
-    work_dir = run(dict(lr=1., step=1))
+    work_dir = run(dict(lr=1.0, step=1))
     with pytest.raises(ValueError, match='runs must have logged one of loss, lambda'):
         curves.plot_curves([work_dir], 'out.png')
     with pytest.raises(ValueError, match='got 2 for 1 runs'):
@@ -121,8 +155,9 @@ def test_the_sheet_counts_what_is_right(sheet, images, tmp_path):
     truths = ['ab', 'x', '$x$']
     out_file = str(tmp_path / 'sheet.png')
     assert sheet.reading_sheet(images, truths, readings, out_file) == dict(old=1, new=2)
-    assert sheet.reading_sheet(images, truths, readings, out_file,
-                               ignore_case=True) == dict(old=2, new=2)
+    assert sheet.reading_sheet(images, truths, readings, out_file, ignore_case=True) == dict(
+        old=2, new=2
+    )
     assert is_picture(out_file)
 
 
@@ -133,8 +168,7 @@ def pixels(path, colour):
     return int((green - red > 60).sum() if colour == 'green' else (red - green > 60).sum())
 
 
-@pytest.mark.parametrize('reading, colour, other', [('ab', 'green', 'red'),
-                                                    ('ax', 'red', 'green')])
+@pytest.mark.parametrize('reading, colour, other', [('ab', 'green', 'red'), ('ax', 'red', 'green')])
 def test_right_is_green_and_wrong_is_red(sheet, images, tmp_path, reading, colour, other):
     sheet.reading_sheet(images, ['ab'] * 3, dict(model=[reading] * 3), str(tmp_path / 's.png'))
     assert pixels(tmp_path / 's.png', colour) > 50
@@ -154,15 +188,25 @@ def test_samples_are_of_the_last_dataset_and_the_same_for_a_seed(sheet, toy):
     assert len({item['img_path'] for item in items}) == 4
     all_items, all_texts = sheet.draw_samples(cfg, 100, dataset=0)
     assert [os.path.basename(i['img_path']) for i in all_items] == [
-        f'source_{i}.png' for i in range(6)]
+        f'source_{i}.png' for i in range(6)
+    ]
     assert all_texts == ['12', '345', '6', '77', '890', '21']
 
 
 def test_readings_are_those_of_the_test_run(sheet, toy, trained, run_tool, tmp_path):
     import pickle
+
     checkpoint = str(trained / 'iter_2.pth')
-    run_tool('test', toy, checkpoint, '--work-dir', tmp_path, '--save-preds', '--cfg-options',
-             'test_dataloader.batch_size=1')
+    run_tool(
+        'test',
+        toy,
+        checkpoint,
+        '--work-dir',
+        tmp_path,
+        '--save-preds',
+        '--cfg-options',
+        'test_dataloader.batch_size=1',
+    )
     predictions = pickle.loads((tmp_path / 'iter_2.pth_predictions.pkl').read_bytes())
     expected = [p['pred_text']['item'] for p in predictions]
     cfg = Config.fromfile(str(toy))
@@ -172,8 +216,9 @@ def test_readings_are_those_of_the_test_run(sheet, toy, trained, run_tool, tmp_p
 
 
 def test_the_command_line_draws_a_sheet(toy, trained, run_tool, tmp_path, capsys):
-    models = [part for name in ('old', 'new') for part in ('--model', name, toy,
-                                                           trained / 'iter_2.pth')]
+    models = [
+        part for name in ('old', 'new') for part in ('--model', name, toy, trained / 'iter_2.pth')
+    ]
     run_tool('analysis_tools/reading_sheet', *models, '--out', tmp_path / 'sheet.png', '--num', 2)
     assert is_picture(tmp_path / 'sheet.png')
     assert 'new: 0/2 right' in capsys.readouterr().out
@@ -186,8 +231,12 @@ def in_lmdb(toy, toy_lmdb):
     def make(**options):
         cfg = Config.fromfile(str(toy))
         cfg.test_dataloader.dataset = dict(
-            type='RecogLMDBDataset', ann_file=str(toy_lmdb), test_mode=True,
-            pipeline=cfg.test_pipeline, **options)
+            type='RecogLMDBDataset',
+            ann_file=str(toy_lmdb),
+            test_mode=True,
+            pipeline=cfg.test_pipeline,
+            **options,
+        )
         return cfg
 
     return make
@@ -205,18 +254,25 @@ def test_an_lmdb_is_read_as_its_files_are(sheet, toy, trained, in_lmdb, nested):
     items, texts = sheet.draw_samples(cfg, 4)
     assert texts == truths and all('/target/image-0' in item['img_path'] for item in items)
     assert sheet.read_images(cfg, checkpoint, items) == sheet.read_images(
-        files, checkpoint, expected)
+        files, checkpoint, expected
+    )
     for pictures in zip(sheet.load_pictures(items), sheet.load_pictures(expected)):
         np.testing.assert_array_equal(*pictures)
 
 
-@pytest.mark.parametrize('lost, message', [('image', 'without image-000000002'),
-                                           ('label', "must hold .* 'label-%09d'")])
+@pytest.mark.parametrize(
+    'lost, message', [('image', 'without image-000000002'), ('label', "must hold .* 'label-%09d'")]
+)
 def test_an_lmdb_that_lacks_something_is_named(sheet, in_lmdb, tmp_path, lost, message):
     path = str(tmp_path / 'lost')
     with lmdb.open(path) as environment, environment.begin(write=True) as transaction:
-        for key, value in {'num-samples': b'2', 'image-000000001': b'', 'image-000000002': b'',
-                           'label-000000001': b'1', 'label-000000002': b'2'}.items():
+        for key, value in {
+            'num-samples': b'2',
+            'image-000000001': b'',
+            'image-000000002': b'',
+            'label-000000001': b'1',
+            'label-000000002': b'2',
+        }.items():
             if key != f'{lost}-000000002':
                 transaction.put(key.encode(), value)
     cfg = in_lmdb()
@@ -263,46 +319,61 @@ def test_images_that_show_nothing_are_counted_and_named(sheet, tmp_path, capsys)
     np.testing.assert_array_equal(pictures[0], noise[..., ::-1])
     assert capsys.readouterr().out == (
         f'2 of 4 images have one colour only and show nothing: {tmp_path}/black.png, '
-        f'{tmp_path}/grey.png\n')
+        f'{tmp_path}/grey.png\n'
+    )
 
 
 def test_images_without_labels_are_an_error(sheet, toy):
     cfg = Config.fromfile(str(toy))
-    cfg.test_dataloader.dataset = dict(type='mmocr_da.UnlabelledDataset', img_dir=str(toy.parent),
-                                       pipeline=cfg.test_pipeline)
+    cfg.test_dataloader.dataset = dict(
+        type='mmocr_da.UnlabelledDataset', img_dir=str(toy.parent), pipeline=cfg.test_pipeline
+    )
     with pytest.raises(ValueError, match='must have labels, got none for 2 images of mmocr_da.Unl'):
         sheet.draw_samples(cfg, 2)
 
 
 def test_a_picture_of_korean_takes_the_font_it_is_given(sheet, images, tmp_path, monkeypatch):
     given = []
-    monkeypatch.setattr('mmocr_da.visualization.pictures.font_families',
-                        lambda text, font: given.append((text, font)) or ['DejaVu Sans'])
-    sheet.reading_sheet(images, ['\ud55c'] * 3, dict(m=['\uae00'] * 3), str(tmp_path / 's.png'),
-                        font='some.ttf')
-    (texts, font), = given
+    monkeypatch.setattr(
+        'mmocr_da.visualization.pictures.font_families',
+        lambda text, font: given.append((text, font)) or ['DejaVu Sans'],
+    )
+    sheet.reading_sheet(
+        images, ['\ud55c'] * 3, dict(m=['\uae00'] * 3), str(tmp_path / 's.png'), font='some.ttf'
+    )
+    ((texts, font),) = given
     assert font == 'some.ttf' and {'\ud55c', '\u2717 \uae00'} <= set(texts)
 
 
-@pytest.mark.parametrize('tool, arguments', [
-    ('reading_sheet', ['--model', 'm', 'toy.py', 'toy.pth']),
-    ('plot_gates', ['toy.pth']),
-    ('browse_views', ['toy.py']),
-    ('surrogate_quality', ['toy.py', 'toy.pth']),
-    ('plot_curves', ['run'])])
-@pytest.mark.parametrize('out, message', [
-    ('mine.png', 'mine.png exists and was not written by'),
-    ('toy.pth', 'must be a file that ends in one of'),
-    ('missing/new.png --font none', "got 'none', which is neither")])
-def test_no_tool_draws_over_a_file_of_the_user(run_tool, tmp_path, monkeypatch, tool, arguments,
-                                               out, message):
+@pytest.mark.parametrize(
+    'tool, arguments',
+    [
+        ('reading_sheet', ['--model', 'm', 'toy.py', 'toy.pth']),
+        ('plot_gates', ['toy.pth']),
+        ('browse_views', ['toy.py']),
+        ('surrogate_quality', ['toy.py', 'toy.pth']),
+        ('plot_curves', ['run']),
+    ],
+)
+@pytest.mark.parametrize(
+    'out, message',
+    [
+        ('mine.png', 'mine.png exists and was not written by'),
+        ('toy.pth', 'must be a file that ends in one of'),
+        ('missing/new.png --font none', "got 'none', which is neither"),
+    ],
+)
+def test_no_tool_draws_over_a_file_of_the_user(
+    run_tool, tmp_path, monkeypatch, tool, arguments, out, message
+):
     monkeypatch.chdir(tmp_path)
     for name in ('toy.py', 'toy.pth', 'mine.png'):
         (tmp_path / name).write_text('mine')
     with pytest.raises(ValueError, match=message):
         run_tool(f'analysis_tools/{tool}', *arguments, '--out', *out.split())
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == dict.fromkeys(
-        ('toy.py', 'toy.pth', 'mine.png'), 'mine')
+        ('toy.py', 'toy.pth', 'mine.png'), 'mine'
+    )
 
 
 def test_a_checkpoint_of_another_model_is_an_error(sheet, toy, tmp_path):
@@ -322,12 +393,17 @@ def gates_checkpoint(tmp_path):
     return tmp_path / 'gates.pth'
 
 
-@pytest.mark.parametrize('options, line', [
-    ([], 'all: 6 gates, 0.0% below 0.1, 100.0% above 0.9'),
-    (['--raw'], 'all: 6 gates, 100.0% below 0.1, 0.0% above 0.9'),
-    (['--by-stage'], 'backbone.bn: 6 gates, 0.0% below 0.1, 100.0% above 0.9')])
-def test_gates_of_a_checkpoint_are_drawn(run_tool, gates_checkpoint, tmp_path, capsys, options,
-                                         line):
+@pytest.mark.parametrize(
+    'options, line',
+    [
+        ([], 'all: 6 gates, 0.0% below 0.1, 100.0% above 0.9'),
+        (['--raw'], 'all: 6 gates, 100.0% below 0.1, 0.0% above 0.9'),
+        (['--by-stage'], 'backbone.bn: 6 gates, 0.0% below 0.1, 100.0% above 0.9'),
+    ],
+)
+def test_gates_of_a_checkpoint_are_drawn(
+    run_tool, gates_checkpoint, tmp_path, capsys, options, line
+):
     out_file = tmp_path / 'gates.png'
     run_tool('analysis_tools/plot_gates', gates_checkpoint, '--out', out_file, *options)
     assert is_picture(out_file)

@@ -9,11 +9,21 @@ PACK = dict(type='PackTextRecogInputs', meta_keys=('img_path', 'ori_shape', 'img
 PIPELINE = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(40, 16)),
-    dict(type='mmocr_da.MultiView', transforms=[
-        dict(type='mmocr_da.SomeOf', num=(2, 3), transforms=[
-            dict(type='mmocr_da.CropAndResize', top=(0, 0.4)),
-            dict(type='mmocr_da.LinearContrast'),
-            dict(type='mmocr_da.PiecewiseAffine')]), PACK]),
+    dict(
+        type='mmocr_da.MultiView',
+        transforms=[
+            dict(
+                type='mmocr_da.SomeOf',
+                num=(2, 3),
+                transforms=[
+                    dict(type='mmocr_da.CropAndResize', top=(0, 0.4)),
+                    dict(type='mmocr_da.LinearContrast'),
+                    dict(type='mmocr_da.PiecewiseAffine'),
+                ],
+            ),
+            PACK,
+        ],
+    ),
 ]
 
 
@@ -51,8 +61,9 @@ def flat(rows):
 
 @pytest.mark.parametrize('plain', [False, True])
 def test_the_seed_decides_about_images_and_views(browse, config, plain):
-    first, same, other = (flat(browse.draw_views(config(plain=plain), 4, 2, seed))
-                          for seed in (1, 1, 2))
+    first, same, other = (
+        flat(browse.draw_views(config(plain=plain), 4, 2, seed)) for seed in (1, 1, 2)
+    )
     assert len(first) == 4 * (1 + 2 * 2)
     assert all(image.shape == (16, 40, 3) for image in first)
     assert all(np.array_equal(x, y) for x, y in zip(first, same))
@@ -70,8 +81,10 @@ def test_every_row_has_another_image_and_every_view_is_another(browse, config):
 
 @pytest.mark.parametrize('color_type', ['color', 'grayscale'])
 def test_without_augmentation_views_are_the_image_in_its_colours(browse, config, color_type):
-    pipeline = [dict(type='LoadImageFromFile', color_type=color_type),
-                dict(type='mmocr_da.MultiView', num_views=3, transforms=[PACK])]
+    pipeline = [
+        dict(type='LoadImageFromFile', color_type=color_type),
+        dict(type='mmocr_da.MultiView', num_views=3, transforms=[PACK]),
+    ]
     for row in browse.draw_views(config(pipeline), 2, 1):
         red, green, blue = row.image[-1, 0]
         assert (red == green == 0 < blue) if color_type == 'color' else (red == green == blue)
@@ -84,8 +97,21 @@ def test_the_command_line_draws_the_sheet_and_the_same_again(browse, config, tmp
     pictures = []
     for name, seed in (('a', 3), ('b', 3), ('c', 4)):
         out = tmp_path / f'{name}.png'
-        with patch('sys.argv', ['browse_views.py', str(tmp_path / 'config.py'), '--num', '2',
-                                '--pairs', '1', '--seed', str(seed), '--out', str(out)]):
+        with patch(
+            'sys.argv',
+            [
+                'browse_views.py',
+                str(tmp_path / 'config.py'),
+                '--num',
+                '2',
+                '--pairs',
+                '1',
+                '--seed',
+                str(seed),
+                '--out',
+                str(out),
+            ],
+        ):
             browse.main()
         assert str(out) in capsys.readouterr().out
         pictures.append(cv2.imread(str(out)))

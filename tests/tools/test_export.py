@@ -1,4 +1,5 @@
 """Every recognizer of MMOCR goes through the tool; what fails leaves nothing, nothing is lost."""
+
 import copy
 import re
 from pathlib import Path
@@ -14,48 +15,73 @@ README = Path(__file__).parents[2] / 'README.md'
 
 RESNET31 = dict(layers=[1] * 4, channels=[4, 8, 8, 8, 16, 16, 16])
 NRTR = dict(n_layers=1, n_head=2, d_k=8, d_v=8, d_model=16, d_inner=16)
-ABI_DECODER = dict(
-    vision_decoder=dict(in_channels=16, num_channels=4), d_model=16)
+ABI_DECODER = dict(vision_decoder=dict(in_channels=16, num_channels=4), d_model=16)
 #: A config of each architecture in MMOCR, and what makes its model small.
 FAMILIES = {
     'crnn/crnn_mini-vgg_5e_mj': {},
     'svtr/svtr-tiny_20e_st_mj': dict(
-        encoder=dict(embed_dims=[8, 16, 16], depth=[1] * 3, num_heads=[1, 2, 2], out_channels=16,
-                     mixer_types=['Local', 'Local', 'Global']),
-        decoder=dict(in_channels=16)),
+        encoder=dict(
+            embed_dims=[8, 16, 16],
+            depth=[1] * 3,
+            num_heads=[1, 2, 2],
+            out_channels=16,
+            mixer_types=['Local', 'Local', 'Global'],
+        ),
+        decoder=dict(in_channels=16),
+    ),
     'aster/aster_resnet45_6e_st_mj': dict(
         backbone=dict(arch_layers=[1] * 5, arch_channels=[8, 8, 8, 8, 16]),
         encoder=dict(in_channels=16),
-        decoder=dict(in_channels=16, emb_dims=8, attn_dims=8, hidden_size=8, max_seq_len=4)),
+        decoder=dict(in_channels=16, emb_dims=8, attn_dims=8, hidden_size=8, max_seq_len=4),
+    ),
     'sar/sar_resnet31_parallel-decoder_5e_st-sub_mj-sub_sa_real': dict(
-        backbone=RESNET31, encoder=dict(d_model=16, d_enc=8),
-        decoder=dict(d_model=16, d_enc=8, d_k=8, max_seq_len=4)),
+        backbone=RESNET31,
+        encoder=dict(d_model=16, d_enc=8),
+        decoder=dict(d_model=16, d_enc=8, d_k=8, max_seq_len=4),
+    ),
     'sar/sar_resnet31_sequential-decoder_5e_st-sub_mj-sub_sa_real': dict(
-        backbone=RESNET31, encoder=dict(d_model=16, d_enc=8),
-        decoder=dict(d_model=16, d_enc=8, d_k=8, max_seq_len=4)),
+        backbone=RESNET31,
+        encoder=dict(d_model=16, d_enc=8),
+        decoder=dict(d_model=16, d_enc=8, d_k=8, max_seq_len=4),
+    ),
     'robust_scanner/robustscanner_resnet31_5e_st-sub_mj-sub_sa_real': dict(
-        backbone=RESNET31, encoder=dict(in_channels=16, out_channels=8),
-        decoder=dict(hybrid_decoder=dict(dim_input=16, dim_model=8), in_channels=[16, 16],
-                     position_decoder=dict(dim_input=16, dim_model=8))),
+        backbone=RESNET31,
+        encoder=dict(in_channels=16, out_channels=8),
+        decoder=dict(
+            hybrid_decoder=dict(dim_input=16, dim_model=8),
+            in_channels=[16, 16],
+            position_decoder=dict(dim_input=16, dim_model=8),
+        ),
+    ),
     'nrtr/nrtr_modality-transform_6e_st_mj': dict(
-        encoder=dict(n_layers=1), decoder=dict(n_layers=1, max_seq_len=4)),
+        encoder=dict(n_layers=1), decoder=dict(n_layers=1, max_seq_len=4)
+    ),
     'nrtr/nrtr_resnet31-1by8-1by4_6e_st_mj': dict(
-        backbone=dict(RESNET31, channels=RESNET31['channels'][:6]), encoder=NRTR,
-        decoder=dict(NRTR, d_embedding=16, max_seq_len=4)),
+        backbone=dict(RESNET31, channels=RESNET31['channels'][:6]),
+        encoder=NRTR,
+        decoder=dict(NRTR, d_embedding=16, max_seq_len=4),
+    ),
     'satrn/satrn_shallow-small_5e_st_mj': dict(
-        backbone=dict(hidden_dim=16), encoder=NRTR,
-        decoder=dict(NRTR, d_embedding=16, max_seq_len=4)),
+        backbone=dict(hidden_dim=16),
+        encoder=NRTR,
+        decoder=dict(NRTR, d_embedding=16, max_seq_len=4),
+    ),
     'master/master_resnet31_12e_st_mj_sa': dict(
         backbone=dict(stem_channels=[4, 8], arch_channels=[16] * 4, arch_layers=[1] * 4),
-        decoder=dict(d_model=16, n_head=2, d_inner=16, n_layers=1, max_seq_len=4)),
+        decoder=dict(d_model=16, n_head=2, d_inner=16, n_layers=1, max_seq_len=4),
+    ),
     'abinet/abinet-vision_20e_st-an_mj': dict(
         backbone=dict(stem_channels=4, base_channels=1, arch_settings=[1] * 5),
-        encoder=dict(n_layers=1, n_head=2, d_model=16, d_inner=16), decoder=ABI_DECODER),
+        encoder=dict(n_layers=1, n_head=2, d_model=16, d_inner=16),
+        decoder=ABI_DECODER,
+    ),
     'abinet/abinet_20e_st-an_mj': dict(
         backbone=dict(stem_channels=4, base_channels=1, arch_settings=[1] * 5),
         encoder=dict(n_layers=1, n_head=2, d_model=16, d_inner=16),
-        decoder=dict(ABI_DECODER, language_decoder=dict(d_model=16, n_head=2, d_inner=16,
-                                                        n_layers=1))),
+        decoder=dict(
+            ABI_DECODER, language_decoder=dict(d_model=16, n_head=2, d_inner=16, n_layers=1)
+        ),
+    ),
 }
 
 
@@ -63,22 +89,30 @@ def save_random(config, path, **options):
     """A checkpoint of random weights of a config's model."""
     cfg = Config.fromfile(str(config))
     cfg.merge_from_dict(options)
-    torch.save(dict(state_dict=MODELS.build(copy.deepcopy(cfg.model)).state_dict(),
-                    meta=dict(iter=7)), path)
+    torch.save(
+        dict(state_dict=MODELS.build(copy.deepcopy(cfg.model)).state_dict(), meta=dict(iter=7)),
+        path,
+    )
     return path
 
 
 def files(folder):
     """Everything in a folder, hidden files too, with its content."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob('*')
-            if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob('*')
+        if path.is_file()
+    }
 
 
 @pytest.mark.parametrize('name', FAMILIES)
 def test_every_recognizer_of_mmocr_is_exported(run_tool, tmp_path, capsys, name):
     config = tmp_path / 'adapted.py'
-    model = dict(FAMILIES[name], type='mmocr_da.AdaptiveRecognizer', objectives=[
-        dict(type='mmocr_da.GlobalAlignment', in_channels=16)])
+    model = dict(
+        FAMILIES[name],
+        type='mmocr_da.AdaptiveRecognizer',
+        objectives=[dict(type='mmocr_da.GlobalAlignment', in_channels=16)],
+    )
     config.write_text(f"_base_ = 'mmocr::textrecog/{name}.py'\nmodel = {model}")
     checkpoint = save_random(config, tmp_path / 'adapted.pth')
     run_tool('export', config, checkpoint, tmp_path / 'out')
@@ -92,14 +126,24 @@ def test_every_recognizer_of_mmocr_is_exported(run_tool, tmp_path, capsys, name)
 
 
 def test_the_recipe_of_the_readme_is_exported(run_tool, tmp_path, capsys):
-    recipe = re.search(r'Save as\n`my_adaptation.py`:\n\n```python\n(.*?)```',
-                       README.read_text(encoding='utf-8'), re.DOTALL)[1]
+    recipe = re.search(
+        r'Save as\n`my_adaptation.py`:\n\n```python\n(.*?)```',
+        README.read_text(encoding='utf-8'),
+        re.DOTALL,
+    )[1]
     config = tmp_path / 'my_adaptation.py'
     config.write_text(recipe)
     small = {'model.backbone.arch_layers': [1] * 5, 'model.decoder.max_seq_len': 4}
     checkpoint = save_random(config, tmp_path / 'iter_5000.pth', **small)
-    run_tool('export', config, checkpoint, tmp_path / 'exported', '--cfg-options',
-             'model.backbone.arch_layers=[1,1,1,1,1]', 'model.decoder.max_seq_len=4')
+    run_tool(
+        'export',
+        config,
+        checkpoint,
+        tmp_path / 'exported',
+        '--cfg-options',
+        'model.backbone.arch_layers=[1,1,1,1,1]',
+        'model.decoder.max_seq_len=4',
+    )
     assert capsys.readouterr().out.endswith('needs only MMOCR\n')
     assert (tmp_path / 'exported/my_adaptation.pth').is_file()
 
@@ -109,8 +153,11 @@ def inputs(toy, trained, tmp_path):
     """The toy's config, its dictionary and its checkpoint ``toy.pth``, in a folder of their own."""
     folder = tmp_path / 'mine'
     folder.mkdir()
-    for source, name in ((toy, 'toy.py'), (toy.parent / 'digits.txt', 'digits.txt'),
-                         (trained / 'iter_2.pth', 'toy.pth')):
+    for source, name in (
+        (toy, 'toy.py'),
+        (toy.parent / 'digits.txt', 'digits.txt'),
+        (trained / 'iter_2.pth', 'toy.pth'),
+    ):
         (folder / name).write_bytes(source.read_bytes())
     return folder
 
@@ -154,8 +201,9 @@ def test_the_dictionary_of_another_export_stays(run_tool, inputs, tmp_path):
     weights = torch.load(inputs / 'toy.pth', weights_only=False)['state_dict']
     torch.save(dict(state_dict=weights), inputs / 'toy.pth')
     (inputs / 'digits.txt').write_text('\n'.join('1234567890'))
-    with pytest.raises(ValueError, match='digits.txt exists and was not written by '
-                                         'tools/export.py for second.py'):
+    with pytest.raises(
+        ValueError, match='digits.txt exists and was not written by tools/export.py for second.py'
+    ):
         run_tool('export', inputs / 'second.py', inputs / 'toy.pth', out)
     assert files(out) == before
 
@@ -183,8 +231,9 @@ def test_an_export_can_be_repeated_and_exported_elsewhere(run_tool, inputs, tmp_
     assert files(out) == second
 
 
-@pytest.mark.parametrize('step, error', [('random_batch', KeyboardInterrupt),
-                                         ('same_predictions', RuntimeError)])
+@pytest.mark.parametrize(
+    'step, error', [('random_batch', KeyboardInterrupt), ('same_predictions', RuntimeError)]
+)
 def test_a_failed_export_leaves_nothing(load_tool, inputs, tmp_path, monkeypatch, step, error):
     tool = load_tool('export')
     cfg = tool.load_config(str(inputs / 'toy.py'))
@@ -207,11 +256,15 @@ def test_weights_that_are_not_finite_are_named(run_tool, inputs, tmp_path, value
     for name in ('weight', 'bias'):
         checkpoint['state_dict'][f'decoder.fc.{name}'].fill_(float(value))
     torch.save(checkpoint, inputs / 'toy.pth')
-    for arguments in (['export', inputs / 'toy.py', inputs / 'toy.pth', tmp_path / 'out'],
-                      ['test', inputs / 'toy.py', inputs / 'toy.pth', '--work-dir',
-                       tmp_path / 'test']):
-        with pytest.raises(ValueError, match='must be finite numbers, got NaN or infinity in '
-                                             r'decoder\.fc\.weight, decoder\.fc\.bias of .*toy.pth'
-                                             '.: its training has diverged'):
+    for arguments in (
+        ['export', inputs / 'toy.py', inputs / 'toy.pth', tmp_path / 'out'],
+        ['test', inputs / 'toy.py', inputs / 'toy.pth', '--work-dir', tmp_path / 'test'],
+    ):
+        with pytest.raises(
+            ValueError,
+            match='must be finite numbers, got NaN or infinity in '
+            r'decoder\.fc\.weight, decoder\.fc\.bias of .*toy.pth'
+            '.: its training has diverged',
+        ):
             run_tool(*arguments)
     assert not (tmp_path / 'out').exists() and not list(tmp_path.glob('test/*/*.json'))

@@ -1,4 +1,5 @@
 """The check of a GPU, at toy size on a CPU."""
+
 import json
 from pathlib import Path
 from unittest.mock import patch
@@ -57,8 +58,10 @@ def test_a_case_that_fails_is_an_entry_and_the_others_go_on(run):
 
 def test_no_case_starts_when_the_time_is_over(run):
     found = run('--only', 'supervised', 'BIN', '--minutes', '0')
-    assert all('no time was left' in case['skipped'] for case in (
-        *found['norms'], found['boxes'], *found['components'].values()))
+    assert all(
+        'no time was left' in case['skipped']
+        for case in (*found['norms'], found['boxes'], *found['components'].values())
+    )
 
 
 def test_only_its_own_file_is_replaced(run, tmp_path):

@@ -1,4 +1,5 @@
 """What the package promises of a whole run: no target labels, and nothing lost by a kill."""
+
 import json
 import os
 import shutil
@@ -17,8 +18,9 @@ from mmengine.config import Config
 TOOLS = Path(__file__).parents[2] / 'tools'
 OBJECTIVES = """dict(type='mmocr_da.GlobalAlignment', in_channels=16),
                 dict(type='mmocr_da.LocalAlignment', in_channels=16, threshold=0.)"""
-METHODS = dict(alignment=(OBJECTIVES, OBJECTIVES),
-               symnet=(OBJECTIVES, "dict(type='mmocr_da.SymNetHead')"))
+METHODS = dict(
+    alignment=(OBJECTIVES, OBJECTIVES), symnet=(OBJECTIVES, "dict(type='mmocr_da.SymNetHead')")
+)
 
 
 @pytest.fixture
@@ -77,21 +79,41 @@ def test_changing_every_target_label_changes_no_weight(toy, variant, run_tool, t
 def test_a_killed_run_resumes_to_the_same_weights(variant, run_tool, tmp_path, method):
     """Killed in the middle of an epoch, with random augmentation and a schedule of lambda."""
     augment = "dict(type='TorchVisionWrapper', op='ColorJitter', brightness=0.5), "
-    config = variant(f'{method}_killed', objectives=METHODS[method],
-                     augmentation=("dict(type='Resize'", augment + "dict(type='Resize'"))
+    config = variant(
+        f'{method}_killed',
+        objectives=METHODS[method],
+        augmentation=("dict(type='Resize'", augment + "dict(type='Resize'"),
+    )
     kill_and_resume(config, run_tool, tmp_path)
 
 
 def kill_and_resume(config, run_tool, tmp_path):
-    options = ['--cfg-options', 'train_cfg.max_iters=50', 'train_cfg.val_interval=1000',
-               'default_hooks.checkpoint.interval=10', 'default_hooks.checkpoint.max_keep_ckpts=9']
+    options = [
+        '--cfg-options',
+        'train_cfg.max_iters=50',
+        'train_cfg.val_interval=1000',
+        'default_hooks.checkpoint.interval=10',
+        'default_hooks.checkpoint.max_keep_ckpts=9',
+    ]
     run_tool('train', config, '--work-dir', tmp_path / 'whole', *options)
 
     killed = tmp_path / 'cut'
     environment = dict(os.environ, PYTHONPATH=str(TOOLS.parent))
     process = subprocess.Popen(
-        [sys.executable, '-W', 'ignore', TOOLS / 'train.py', config, '--work-dir', killed,
-         *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
+        [
+            sys.executable,
+            '-W',
+            'ignore',
+            TOOLS / 'train.py',
+            config,
+            '--work-dir',
+            killed,
+            *options,
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+    )
     deadline = time.time() + 240
     while not (killed / 'last_checkpoint').exists() and time.time() < deadline:
         time.sleep(0.005)
@@ -115,20 +137,30 @@ def pretraining(toy, tmp_path):
     root = tmp_path / 'images'
     shutil.copytree(toy.parent, root)
     (root / 'source_3.png').write_bytes(b'no image')
-    ops = [dict(type='mmocr_da.CropAndResize', top=(0, 0.4), bottom=(0, 0.4)),
-           dict(type='mmocr_da.PiecewiseAffine'), dict(type='mmocr_da.LinearContrast'),
-           dict(type='TorchVisionWrapper', op='ColorJitter', brightness=0.5)]
+    ops = [
+        dict(type='mmocr_da.CropAndResize', top=(0, 0.4), bottom=(0, 0.4)),
+        dict(type='mmocr_da.PiecewiseAffine'),
+        dict(type='mmocr_da.LinearContrast'),
+        dict(type='TorchVisionWrapper', op='ColorJitter', brightness=0.5),
+    ]
     load, _, resize, pack = cfg.train_pipeline
-    views = dict(type='mmocr_da.MultiView', transforms=[
-        dict(type='mmocr_da.SomeOf', transforms=ops, num=(1, 3)), resize, pack])
+    views = dict(
+        type='mmocr_da.MultiView',
+        transforms=[dict(type='mmocr_da.SomeOf', transforms=ops, num=(1, 3)), resize, pack],
+    )
     # Labels would be an error here if they were read.
     unlabelled = dict(type='mmocr_da.UnlabelledDataset', img_dir=str(root))
     cfg.train_dataloader = dict(
-        batch_size=4, num_workers=1, persistent_workers=True,
+        batch_size=4,
+        num_workers=1,
+        persistent_workers=True,
         sampler=dict(type='mmocr_da.SeededSampler', batch_size=4),
-        dataset=dict(type='mmocr_da.SeededDataset', datasets=unlabelled, pipeline=[load, views]))
-    cfg.custom_hooks = [dict(type='mmocr_da.EncoderExportHook'),
-                        dict(type='mmocr_da.RepresentationHook', interval=5)]
+        dataset=dict(type='mmocr_da.SeededDataset', datasets=unlabelled, pipeline=[load, views]),
+    )
+    cfg.custom_hooks = [
+        dict(type='mmocr_da.EncoderExportHook'),
+        dict(type='mmocr_da.RepresentationHook', interval=5),
+    ]
     for key in ('val', 'test'):
         for end in ('dataloader', 'cfg', 'evaluator'):
             cfg[f'{key}_{end}'] = None
@@ -142,39 +174,66 @@ def test_a_killed_pretraining_resumes_to_the_same_weights(pretraining, run_tool,
     for name in ('whole', 'cut'):
         assert torch.load(tmp_path / name / 'encoder_iter_50.pth')['state_dict']
         assert 'source_3.png' in next((tmp_path / name).glob('*/*.log')).read_text()
-    encoders = [torch.load(tmp_path / name / 'encoder_iter_50.pth')['state_dict']
-                for name in ('whole', 'cut')]
+    encoders = [
+        torch.load(tmp_path / name / 'encoder_iter_50.pth')['state_dict']
+        for name in ('whole', 'cut')
+    ]
     assert equal(*encoders)
 
 
 @pytest.mark.slow
 def test_a_stopped_tuning_of_a_detector_resumes_to_the_same_weights(run_tool, tmp_path):
     """With LS-IoU, stopped between a step of the detector and one of the surrogate."""
-    instances = [dict(polygon=[20, 30, 100, 40, 98, 60, 18, 50], bbox=[18, 30, 100, 60],
-                      bbox_label=0, ignore=False)]
+    instances = [
+        dict(
+            polygon=[20, 30, 100, 40, 98, 60, 18, 50],
+            bbox=[18, 30, 100, 60],
+            bbox_label=0,
+            ignore=False,
+        )
+    ]
     data_list = []
     for i in range(6):
         image = np.random.default_rng(i).integers(0, 255, (160, 160, 3)).astype(np.uint8)
         cv2.imwrite(str(tmp_path / f'{i}.png'), image)
         data_list.append(dict(img_path=f'{i}.png', height=160, width=160, instances=instances))
     for split in ('train', 'test'):
-        (tmp_path / f'instances_{split}.json').write_text(json.dumps(dict(
-            metainfo=dict(dataset_type='TextDetDataset', task_name='textdet'),
-            data_list=data_list)))
+        (tmp_path / f'instances_{split}.json').write_text(
+            json.dumps(
+                dict(
+                    metainfo=dict(dataset_type='TextDetDataset', task_name='textdet'),
+                    data_list=data_list,
+                )
+            )
+        )
     surrogate = 'model.cfg.roi_head.bbox_head.loss_bbox.surrogate'
     options = [
-        '--cfg-options', 'train_cfg.val_interval=1000', 'default_hooks.checkpoint.interval=3',
+        '--cfg-options',
+        'train_cfg.val_interval=1000',
+        'default_hooks.checkpoint.interval=3',
         'param_scheduler.0.end=6',  # MMEngine ends it with the run, which is cut short here
-        *(f'{loader}.data_root={tmp_path}' for loader in (
-            'train_dataloader.dataset.datasets', 'val_dataloader.dataset')),
+        *(
+            f'{loader}.data_root={tmp_path}'
+            for loader in ('train_dataloader.dataset.datasets', 'val_dataloader.dataset')
+        ),
         f'{surrogate}.pairs.ann_files={tmp_path / "instances_train.json"}',
-        f'{surrogate}.pairs.num_pairs=500', f'{surrogate}.pairs.cache_dir={tmp_path / "pairs"}',
-        f'{surrogate}.pretrain_steps=2', f'{surrogate}.model_steps=2']
+        f'{surrogate}.pairs.num_pairs=500',
+        f'{surrogate}.pairs.cache_dir={tmp_path / "pairs"}',
+        f'{surrogate}.pretrain_steps=2',
+        f'{surrogate}.model_steps=2',
+    ]
     config = TOOLS.parent / 'configs/learned_surrogate/small_rrpn-lsiou_scenes.py'
     for name, lengths in dict(whole=[6], cut=[3, 6]).items():
         for length in lengths:
             resume = ['--resume'] if length != lengths[0] else []
-            run_tool('train', config, '--work-dir', tmp_path / name, *resume, *options,
-                     f'train_cfg.max_iters={length}')
+            run_tool(
+                'train',
+                config,
+                '--work-dir',
+                tmp_path / name,
+                *resume,
+                *options,
+                f'train_cfg.max_iters={length}',
+            )
     assert (tmp_path / 'cut/iter_3.pth').exists()
     assert equal(weights(tmp_path / 'whole'), weights(tmp_path / 'cut'))

@@ -23,18 +23,33 @@ def run(module, *arguments):
 
 def cells(text):
     """``{(shape, dtype, layer): [ms, ratio, MiB, ratio]}`` of the printed table."""
-    rows = [[cell.strip() for cell in line.strip('|').split('|')]
-            for line in text.splitlines() if re.match(r'\| \(', line)]
+    rows = [
+        [cell.strip() for cell in line.strip('|').split('|')]
+        for line in text.splitlines()
+        if re.match(r'\| \(', line)
+    ]
     return {tuple(row[:3]): [float(cell) for cell in row[3:]] for row in rows}
 
 
 def test_the_table_compares_each_layer_with_batch_norm(norm_cost, capsys):
-    run(norm_cost, '--shapes', '2,3,4,5', '3,2,1,8', '--dtype', 'float32', 'bfloat16',
-        '--rounds', '1')
+    run(
+        norm_cost,
+        '--shapes',
+        '2,3,4,5',
+        '3,2,1,8',
+        '--dtype',
+        'float32',
+        'bfloat16',
+        '--rounds',
+        '1',
+    )
     found = cells(capsys.readouterr().out)
-    assert list(found) == [(shape, dtype, layer) for shape in ('(2, 3, 4, 5)', '(3, 2, 1, 8)')
-                           for dtype in ('float32', 'bfloat16')
-                           for layer in ('BN', 'BIN', 'two-pass')]
+    assert list(found) == [
+        (shape, dtype, layer)
+        for shape in ('(2, 3, 4, 5)', '(3, 2, 1, 8)')
+        for dtype in ('float32', 'bfloat16')
+        for layer in ('BN', 'BIN', 'two-pass')
+    ]
     assert all(row[0] > 0 for row in found.values())
     assert all(row[1] == 1 for (*_, layer), row in found.items() if layer == 'BN')
 
@@ -42,13 +57,15 @@ def test_the_table_compares_each_layer_with_batch_norm(norm_cost, capsys):
 def test_ratios_and_units(norm_cost):
     seconds = dict(BN=0.002, BIN=0.0025, other=0.006)
     table = norm_cost.table([('(1, 2)', 'float32', seconds, dict(BN=MIB, BIN=3 * MIB, other=0))])
-    assert cells(table) == {('(1, 2)', 'float32', 'BN'): [2, 1, 1, 1],
-                            ('(1, 2)', 'float32', 'BIN'): [2.5, 1.25, 3, 3],
-                            ('(1, 2)', 'float32', 'other'): [6, 3, 0, 0]}
+    assert cells(table) == {
+        ('(1, 2)', 'float32', 'BN'): [2, 1, 1, 1],
+        ('(1, 2)', 'float32', 'BIN'): [2.5, 1.25, 3, 3],
+        ('(1, 2)', 'float32', 'other'): [6, 3, 0, 0],
+    }
 
 
 def test_times_are_medians_of_alternating_steps_after_the_warm_up(norm_cost, monkeypatch):
-    clock, calls = [0.], []
+    clock, calls = [0.0], []
     monkeypatch.setattr(norm_cost, 'time', SimpleNamespace(perf_counter=lambda: clock[0]))
 
     def step_of(name, durations):
@@ -85,7 +102,6 @@ def test_the_peak_includes_what_is_kept_for_the_backward_pass(norm_cost):
     keep_memory()  # as a training in this process has done
 
     class Kept(torch.autograd.Function):
-
         @staticmethod
         def forward(ctx, x):
             ctx.kept = touched(20)
@@ -129,8 +145,13 @@ def test_the_two_pass_reference_is_the_same_function(norm_cost):
 
 def test_channels_last_inputs(norm_cost):
     orders = []
-    with patch.object(torch.autograd, 'grad', lambda y, inputs, grad: orders.extend(
-            t.is_contiguous(memory_format=torch.channels_last) for t in (inputs[0], grad))):
+    with patch.object(
+        torch.autograd,
+        'grad',
+        lambda y, inputs, grad: orders.extend(
+            t.is_contiguous(memory_format=torch.channels_last) for t in (inputs[0], grad)
+        ),
+    ):
         norm_cost.make_steps((2, 3, 4, 5), torch.float32, 'cpu', channels_last=True)['BN']()
     assert orders == [True, True]
 

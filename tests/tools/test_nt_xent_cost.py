@@ -1,4 +1,5 @@
 """What the contrastive loss costs; the tool itself on toy numbers, its promises marked slow."""
+
 import re
 import subprocess
 import sys
@@ -52,8 +53,9 @@ def test_both_forms_are_the_same_loss(tool):
 def test_it_prints_times_memory_and_their_ratio(tool):
     out = tool('--instances', '16', '--width', '4', '--rounds', '2')
     assert re.search(r'blocks +[\d.]+ ms +[-\d.]+ MiB\nplain +[\d.]+ ms', out)
-    blocks, plain, ratio = (float(re.search(rf'{name} +([\d.]+)', out)[1])
-                            for name in ('blocks', 'plain', 'ratio'))
+    blocks, plain, ratio = (
+        float(re.search(rf'{name} +([\d.]+)', out)[1]) for name in ('blocks', 'plain', 'ratio')
+    )
     assert ratio == pytest.approx(blocks / plain, rel=0.2)
     out = tool('--instances', '16', '--no-plain', '--memory-only')
     assert 'plain' not in out and 'ratio' not in out and ' ms' not in out
@@ -61,8 +63,12 @@ def test_it_prints_times_memory_and_their_ratio(tool):
 
 def process(*arguments):
     script = Path(__file__).parents[2] / 'tools/benchmarks/nt_xent_cost.py'
-    return subprocess.run([sys.executable, '-W', 'ignore', script, *arguments], check=True,
-                          capture_output=True, text=True).stdout
+    return subprocess.run(
+        [sys.executable, '-W', 'ignore', script, *arguments],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
 
 
 @pytest.mark.slow
@@ -84,7 +90,7 @@ def test_float32_keeps_five_digits_of_many_instances():
     loss = nt_xent(za, zb)
     loss.backward()
     z = torch.nn.functional.normalize(torch.cat([za, zb]).detach().double(), dim=1)
-    total, lse = 0., []
+    total, lse = 0.0, []
     for start in range(0, len(z), 1024):
         rows = torch.arange(start, start + 1024)
         similarities = z[rows] @ z.T / 0.1

@@ -1,4 +1,5 @@
 """The converter of the default data: reproducible, whole or not there, without target labels."""
+
 import hashlib
 import importlib.util
 import json
@@ -11,11 +12,25 @@ import numpy as np
 import pytest
 
 PATH = Path(__file__).parents[2] / 'tools/dataset_converters/printed_to_handwritten.py'
-SMALL = ['--num-source', '12', '--num-source-test', '5', '--num-target', '9',
-         '--num-target-val', '4', '--num-target-test', '6']
-JSONS = {'source/textrecog_train.json': 12, 'source/textrecog_test.json': 5,
-         'target/textrecog_train.json': 9, 'target/textrecog_val.json': 4,
-         'target/textrecog_test.json': 6}
+SMALL = [
+    '--num-source',
+    '12',
+    '--num-source-test',
+    '5',
+    '--num-target',
+    '9',
+    '--num-target-val',
+    '4',
+    '--num-target-test',
+    '6',
+]
+JSONS = {
+    'source/textrecog_train.json': 12,
+    'source/textrecog_test.json': 5,
+    'target/textrecog_train.json': 9,
+    'target/textrecog_val.json': 4,
+    'target/textrecog_test.json': 6,
+}
 
 
 @pytest.fixture(scope='module')
@@ -30,6 +45,7 @@ def converter():
 def few_fonts(converter):
     """The fonts of matplotlib, which is always there, and no drawing of what is not looked at."""
     import matplotlib
+
     folder = Path(matplotlib.get_data_path()) / 'fonts' / 'ttf'
     files = sorted(folder.glob('DejaVuS*.ttf')) + [folder / 'cmsy10.ttf', folder / 'cmr10.ttf']
     with pytest.MonkeyPatch.context() as patch:
@@ -48,8 +64,11 @@ def convert(converter, tmp_path):
 
 
 def hashes(folder):
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in folder.rglob('*') if path.is_file()}
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob('*')
+        if path.is_file()
+    }
 
 
 def entries(path):
@@ -63,8 +82,10 @@ def labels(path):
 def test_a_seed_gives_the_same_files_and_another_seed_others(convert):
     first, again, other = convert(), convert(out='b'), convert('--seed', 1, out='c')
     assert hashes(first) == hashes(again)
-    images = [{h for name, h in hashes(folder).items() if name.endswith('.png')}
-              for folder in (first, other)]
+    images = [
+        {h for name, h in hashes(folder).items() if name.endswith('.png')}
+        for folder in (first, other)
+    ]
     assert not images[0] & images[1]
 
 
@@ -95,7 +116,10 @@ def test_its_labels_are_written_on_demand_and_change_nothing_else(convert):
     plain, labelled = convert(), convert('--with-target-train-labels', out='b')
     more = set(hashes(labelled).items()) - set(hashes(plain).items())
     assert {name for name, _ in more} == {
-        '.mmocr_da.json', 'complete.json', 'target/textrecog_train_labelled.json'}
+        '.mmocr_da.json',
+        'complete.json',
+        'target/textrecog_train_labelled.json',
+    }
     texts = labels(labelled / 'target/textrecog_train_labelled.json')
     assert len(texts) == 9 and all(re.fullmatch(r'\d{3,6}', text) for text in texts)
 
@@ -111,6 +135,7 @@ def test_lengths_and_digits_are_uniform(converter):
 
 def test_no_handwritten_digit_is_in_two_splits_and_each_class_is_in_all(converter):
     from sklearn.datasets import load_digits
+
     pools = converter.split_handwritten_digits()
     counts = {split: sum(map(len, pool.values())) for split, pool in pools.items()}
     assert sum(counts.values()) == 1797 and counts['train'] > counts['test'] > counts['val'] > 100
@@ -127,7 +152,6 @@ def test_a_handwritten_string_shows_the_digits_of_its_label(converter):
     asked = []
 
     class Pool(dict):
-
         def __getitem__(self, key):
             asked.append(key)
             return super().__getitem__(key)
@@ -154,7 +178,8 @@ def test_a_second_run_does_nothing(convert, converter, monkeypatch, capsys):
 
 
 def test_a_killed_run_leaves_nothing_and_the_next_one_starts_clean(
-        convert, converter, monkeypatch, tmp_path):
+    convert, converter, monkeypatch, tmp_path
+):
     expected = hashes(convert(out='expected'))
     write = converter.save_json
 
@@ -217,8 +242,11 @@ def test_symbol_fonts_and_doubles_are_left_out(converter):
 
 
 def test_a_printed_digit_looks_most_like_the_same_digit_of_its_font(converter):
-    face = next(face for face in converter.load_faces(converter.font_files(), converter.DIGITS)
-                if face.name == 'DejaVuSans')
+    face = next(
+        face
+        for face in converter.load_faces(converter.font_files(), converter.DIGITS)
+        if face.name == 'DejaVuSans'
+    )
     rng = np.random.default_rng(0)
 
     def form(ink):
@@ -228,8 +256,10 @@ def test_a_printed_digit_looks_most_like_the_same_digit_of_its_font(converter):
     for char in converter.DIGITS[2:]:
         # The mean of many, since each is bent at random.
         printed = sum(form(converter.print_glyph(face, char, 24, 0.0, rng)) for _ in range(20))
-        alike = {c: float((printed * form(face.master(c))).sum() / form(face.master(c)).std())
-                 for c in converter.DIGITS}
+        alike = {
+            c: float((printed * form(face.master(c))).sum() / form(face.master(c)).std())
+            for c in converter.DIGITS
+        }
         assert max(alike, key=alike.get) == char
 
 
@@ -269,10 +299,13 @@ def test_an_image_that_cannot_be_written_is_an_error(converter, tmp_path):
         converter.save_image(tmp_path / 'missing/a.png', np.zeros((2, 2), np.uint8))
 
 
-@pytest.mark.parametrize('options, message', [
-    (['--length', '4', '3'], '1 <= MIN <= MAX'),
-    (['--lexicon', 'EMPTY'], 'one word per line'),
-])
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (['--length', '4', '3'], '1 <= MIN <= MAX'),
+        (['--lexicon', 'EMPTY'], 'one word per line'),
+    ],
+)
 def test_errors_help(convert, tmp_path, options, message):
     (tmp_path / 'empty.txt').write_text('\n')
     options = [str(tmp_path / 'empty.txt') if o == 'EMPTY' else o for o in options]

@@ -15,9 +15,17 @@ def finished(work_dir, checkpoint):
 
 
 def test_table_is_in_percent_with_the_target_first(quickstart):
-    values = {f'{d}/recog/{k}': v for d, k, v in [
-        ('target', 'wer', 0.8), ('target', 'cer', 0.314), ('target', 'word_acc', 0.2),
-        ('source', 'wer', 0.07), ('source', 'cer', 0.0151), ('source', 'word_acc', 0.93)]}
+    values = {
+        f'{d}/recog/{k}': v
+        for d, k, v in [
+            ('target', 'wer', 0.8),
+            ('target', 'cer', 0.314),
+            ('target', 'word_acc', 0.2),
+            ('source', 'wer', 0.07),
+            ('source', 'cer', 0.0151),
+            ('source', 'word_acc', 0.93),
+        ]
+    }
     lines = quickstart.table({'source-only': values}).splitlines()
     cells = [c.strip() for c in lines[2].strip('|').split('|')]
     assert cells == ['source-only', '80.0', '31.4', '20.0', '7.0', '1.5', '93.0']
@@ -29,7 +37,7 @@ def test_a_finished_step_is_skipped_and_an_unfinished_one_resumes(quickstart, tm
     finished(tmp_path / 'a', 'iter_400.pth')
     source = quickstart.train('small', tmp_path / 'a', 3)
     assert source == tmp_path / 'a' / 'iter_400.pth'
-    command, = quickstart.commands
+    (command,) = quickstart.commands
     assert '--resume' in command and command[command.index('--seed') + 1] == '3'
     assert quickstart.train('small', tmp_path / 'a', 3) == source
     assert len(quickstart.commands) == 1

@@ -1,4 +1,5 @@
 """The converter of scenes: reproducible, words where the polygons are, and MMOCR reads it."""
+
 import hashlib
 import importlib
 import json
@@ -18,6 +19,7 @@ SIZE = 192
 def converter():
     """With two fonts of matplotlib, which are always there."""
     import matplotlib
+
     fonts = Path(matplotlib.get_data_path()) / 'fonts' / 'ttf'
     files = [fonts / f'{name}.ttf' for name in ('DejaVuSans', 'cmr10')]
     with pytest.MonkeyPatch.context() as patch:
@@ -34,8 +36,19 @@ def converter():
 def convert(converter, tmp_path):
 
     def run(*options, out='data'):
-        converter.main(['--out-dir', str(tmp_path / out), '--num-train', '6', '--num-test', '3',
-                        '--size', str(SIZE), *map(str, options)])
+        converter.main(
+            [
+                '--out-dir',
+                str(tmp_path / out),
+                '--num-train',
+                '6',
+                '--num-test',
+                '3',
+                '--size',
+                str(SIZE),
+                *map(str, options),
+            ]
+        )
         return tmp_path / out
 
     return run
@@ -48,8 +61,11 @@ def scenes(converter):
 
 
 def hashes(folder):
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in folder.rglob('*') if path.is_file()}
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob('*')
+        if path.is_file()
+    }
 
 
 def images(folder):
@@ -68,9 +84,11 @@ def test_asking_for_more_images_leaves_the_first_as_they_are(convert):
     few, more = convert(), convert('--num-train', 8, '--num-test', 4, out='b')
     assert len(images(more)) == 12 and images(few).items() <= images(more).items()
     for split in ('train', 'test'):
-        lists = [json.loads((folder / f'instances_{split}.json').read_text())['data_list']
-                 for folder in (few, more)]
-        assert lists[0] == lists[1][:len(lists[0])]
+        lists = [
+            json.loads((folder / f'instances_{split}.json').read_text())['data_list']
+            for folder in (few, more)
+        ]
+        assert lists[0] == lists[1][: len(lists[0])]
 
 
 def test_every_annotation_has_its_image_and_rectangles_in_it(convert):
@@ -115,8 +133,12 @@ def test_angles_are_mostly_small_and_sometimes_any(converter):
     angles = []
     for i in range(300):
         blank = np.full((128, 128, 3), 128, np.float32)
-        polygon = converter.place(blank, np.zeros((128, 128), np.uint8),
-                                  np.ones((20, 60), np.float32), np.random.default_rng(i))
+        polygon = converter.place(
+            blank,
+            np.zeros((128, 128), np.uint8),
+            np.ones((20, 60), np.float32),
+            np.random.default_rng(i),
+        )
         (x, y), length = polygon[1] - polygon[0], 60
         assert np.hypot(x, y) == pytest.approx(length)
         angles.append(abs(np.degrees(np.arctan2(y, x))))
@@ -138,8 +160,9 @@ def test_ink_is_inside_its_polygon_and_reads_along_it(converter, seed):
     assert shapely.distance(outline, points).max() < 1.5
     assert outline.minimum_rotated_rectangle.area == pytest.approx(24 * 72, rel=1e-6)
     # Read back along the polygon, it is the ink again.
-    turn = cv2.getPerspectiveTransform(polygon.astype(np.float32),
-                                       np.float32([[0, 0], [72, 0], [72, 24], [0, 24]]))
+    turn = cv2.getPerspectiveTransform(
+        polygon.astype(np.float32), np.float32([[0, 0], [72, 0], [72, 24], [0, 24]])
+    )
     back = cv2.warpPerspective(changed.astype(np.float32), turn, (72, 24))
     assert np.corrcoef(back.ravel(), ink.ravel())[0, 1] > 0.85
     # The place is taken.
@@ -151,10 +174,14 @@ def test_words_stand_out_from_the_ground_and_are_lighter_or_darker(converter):
     darker = 0
     for i in range(40):
         image = np.full((128, 128, 3), 128, np.float32)
-        polygon = converter.place(image, np.zeros((128, 128), np.uint8),
-                                  np.ones((20, 60), np.float32), np.random.default_rng(i))
+        polygon = converter.place(
+            image,
+            np.zeros((128, 128), np.uint8),
+            np.ones((20, 60), np.float32),
+            np.random.default_rng(i),
+        )
         x, y = polygon.mean(0).round().astype(int)
-        word = image[y - 4:y + 5, x - 4:x + 5].mean()
+        word = image[y - 4 : y + 5, x - 4 : x + 5].mean()
         # Surfaces have lights of their own.
         assert abs(word - 128) > 15
         darker += word < 128
@@ -171,7 +198,7 @@ def test_a_word_that_has_no_place_is_left_out(converter):
 
 
 def test_a_word_is_tight_ink(converter):
-    face, = converter.load_faces(None, None)[:1]
+    (face,) = converter.load_faces(None, None)[:1]
     widths = set()
     for i in range(30):
         ink = converter.write_word(face, np.random.default_rng(i))
@@ -192,11 +219,14 @@ def test_the_images_differ_from_the_ground_where_words_are(scenes):
 
 def test_mmocr_reads_it(convert):
     out = convert()
-    pipeline = [dict(type='LoadImageFromFile'),
-                dict(type='LoadOCRAnnotations', with_bbox=True, with_polygon=True, with_label=True)]
+    pipeline = [
+        dict(type='LoadImageFromFile'),
+        dict(type='LoadOCRAnnotations', with_bbox=True, with_polygon=True, with_label=True),
+    ]
     for split, count in (('train', 6), ('test', 3)):
-        dataset = OCRDataset(data_root=str(out), ann_file=f'instances_{split}.json',
-                             pipeline=pipeline)
+        dataset = OCRDataset(
+            data_root=str(out), ann_file=f'instances_{split}.json', pipeline=pipeline
+        )
         entries = json.loads((out / f'instances_{split}.json').read_text())['data_list']
         assert len(dataset) == count and dataset.metainfo['category'] == [dict(id=0, name='text')]
         for item, entry in zip(dataset, entries):
@@ -234,9 +264,13 @@ def test_a_killed_run_leaves_nothing(convert, converter, monkeypatch, tmp_path):
     assert not (tmp_path / '.data.partial').exists()
 
 
-@pytest.mark.parametrize('name,content,message', [
-    ('thesis.tex', 'x', 'was not written by this converter'),
-    ('complete.json', '{"converter": "styled_characters", "version": 1}', 'another converter')])
+@pytest.mark.parametrize(
+    'name,content,message',
+    [
+        ('thesis.tex', 'x', 'was not written by this converter'),
+        ('complete.json', '{"converter": "styled_characters", "version": 1}', 'another converter'),
+    ],
+)
 def test_a_foreign_folder_is_left_alone(convert, tmp_path, name, content, message):
     (tmp_path / 'data').mkdir()
     (tmp_path / 'data' / name).write_text(content)

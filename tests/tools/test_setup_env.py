@@ -1,4 +1,5 @@
 """The set-up decides: which torch, which wheel, what to do again. No network, no build."""
+
 import doctest
 import importlib.metadata
 import importlib.util
@@ -39,8 +40,13 @@ def setup_env(build, monkeypatch, tmp_path):
 
 
 def probe(**found):
-    return dict(prefix='/env', python=[3, 11, 7], machine='x86_64', damaged=[],
-                found={name: [version, None] for name, version in found.items()})
+    return dict(
+        prefix='/env',
+        python=[3, 11, 7],
+        machine='x86_64',
+        damaged=[],
+        found={name: [version, None] for name, version in found.items()},
+    )
 
 
 def test_the_examples_in_the_docstrings_are_true(build, setup_env):
@@ -50,9 +56,18 @@ def test_the_examples_in_the_docstrings_are_true(build, setup_env):
 
 # ------------------------------------------------------------------------------- building mmcv
 
-@pytest.mark.parametrize('torch, standard', [
-    ('2.13.0+cpu', 'c++20'), ('2.13.1', 'c++20'), ('2.14.0.dev20261101+cu130', 'c++20'),
-    ('3.0.0', 'c++20'), ('2.12.1+cu130', 'c++17'), ('2.6.0', 'c++17')])
+
+@pytest.mark.parametrize(
+    'torch, standard',
+    [
+        ('2.13.0+cpu', 'c++20'),
+        ('2.13.1', 'c++20'),
+        ('2.14.0.dev20261101+cu130', 'c++20'),
+        ('3.0.0', 'c++20'),
+        ('2.12.1+cu130', 'c++17'),
+        ('2.6.0', 'c++17'),
+    ],
+)
 def test_cxx_standard_follows_torch(build, torch, standard):
     assert build.cxx_standard(torch) == standard
 
@@ -60,9 +75,10 @@ def test_cxx_standard_follows_torch(build, torch, standard):
 def test_every_version_and_the_machine_change_the_key(build):
     base = ('3.11', '2.13.0+cpu', None, 'x86_64')
     others = ('3.12', '2.12.0+cpu', '13.0', 'aarch64')
-    keys = {build.cache_key(*(other if index == place else value
-                              for place, value in enumerate(base)))
-            for index, other in enumerate(others)}
+    keys = {
+        build.cache_key(*(other if index == place else value for place, value in enumerate(base)))
+        for index, other in enumerate(others)
+    }
     keys.add(build.cache_key(*base))
     assert len(keys) == 5
     assert all(re.fullmatch(r'[\w.+-]+', key) for key in keys), 'not a folder name'
@@ -90,7 +106,8 @@ def source(build, tmp_path):
     csrc = tmp_path / build.CSRC
     (csrc / 'cpu').mkdir(parents=True)
     (tmp_path / 'setup.py').write_text(
-        "extra_compile_args['cxx'] = ['-std=c++14']\nnvcc += ['-std=c++14']\n")
+        "extra_compile_args['cxx'] = ['-std=c++14']\nnvcc += ['-std=c++14']\n"
+    )
     helper = tmp_path / 'mmcv/ops/csrc/common/pytorch_cuda_helper.hpp'
     helper.parent.mkdir(parents=True)
     helper.write_text('#include <THC/THCAtomics.cuh>\n')
@@ -106,8 +123,7 @@ def source(build, tmp_path):
 
 def test_combined_sources_are_the_same_sources(build, source):
     csrc = source / build.CSRC
-    before = {path.relative_to(csrc).as_posix(): path.read_text() for path in
-              csrc.rglob('*.cpp')}
+    before = {path.relative_to(csrc).as_posix(): path.read_text() for path in csrc.rglob('*.cpp')}
     build.combine_sources(source, units=1)
     units = [*csrc.glob('*.cpp'), *(csrc / 'cpu').glob('*.cpp')]  # the globs of MMCV's setup.py
     included = re.findall(r'#include "parts/(.+)"', ''.join(path.read_text() for path in units))
@@ -117,8 +133,11 @@ def test_combined_sources_are_the_same_sources(build, source):
 
 def test_nothing_of_one_source_reaches_the_next(build, source):
     build.combine_sources(source, units=1)
-    shared = next(text for path in (source / build.CSRC).glob('unit*.cpp')
-                  if 'parts/a.cpp' in (text := path.read_text()))
+    shared = next(
+        text
+        for path in (source / build.CSRC).glob('unit*.cpp')
+        if 'parts/a.cpp' in (text := path.read_text())
+    )
     lines = shared.splitlines()
     assert lines[lines.index('#include "parts/b.cpp"') + 1] == '#undef min'
     assert lines.index('#include <torch/types.h>') < lines.index('#include "parts/cpu/b.cpp"')
@@ -131,8 +150,9 @@ def test_patched_sources_ask_for_the_standard_of_torch(build, source):
     assert 'c++14' not in text and text.count('-std=c++20') == 2 and "'-g0'" in text
     helper = source / 'mmcv/ops/csrc/common/pytorch_cuda_helper.hpp'
     assert helper.read_text() == '#include <ATen/cuda/Atomic.cuh>\n'
-    assert not any('THC' in path.read_text() for path in (source / 'mmcv').rglob('*')
-                   if path.is_file())
+    assert not any(
+        'THC' in path.read_text() for path in (source / 'mmcv').rglob('*') if path.is_file()
+    )
 
 
 def test_a_header_that_torch_has_stays(build, source):
@@ -189,6 +209,7 @@ def test_a_failed_fast_build_is_followed_by_a_plain_one(build, monkeypatch, tmp_
 
 # -------------------------------------------------------------------------------- which versions
 
+
 def test_the_range_of_torch_is_that_of_the_package(setup_env):
     (low, high) = setup_env.TORCH_RANGE
     assert HOSTS['torch'] == f'>={low[0]}.{low[1]},<{high[0]}.{high[1] + 1}'
@@ -217,13 +238,17 @@ def test_it_installs_what_the_package_asks_for(setup_env):
     assert {Requirement(text).name for text in declared} == ours | set(HOSTS)
 
 
-@pytest.mark.parametrize('version, gpu, system, expected', [
-    (None, False, 'Linux', ['https://download.pytorch.org/whl/cpu', None]),
-    (None, True, 'Linux', [None]),
-    (None, False, 'Darwin', [None]),
-    ('2.13.0', False, 'Linux', [None]),
-    ('2.13.0+cpu', True, 'Linux', ['https://download.pytorch.org/whl/cpu', None]),
-    ('2.11.0+cu130', True, 'Linux', ['https://download.pytorch.org/whl/cu130', None])])
+@pytest.mark.parametrize(
+    'version, gpu, system, expected',
+    [
+        (None, False, 'Linux', ['https://download.pytorch.org/whl/cpu', None]),
+        (None, True, 'Linux', [None]),
+        (None, False, 'Darwin', [None]),
+        ('2.13.0', False, 'Linux', [None]),
+        ('2.13.0+cpu', True, 'Linux', ['https://download.pytorch.org/whl/cpu', None]),
+        ('2.11.0+cu130', True, 'Linux', ['https://download.pytorch.org/whl/cu130', None]),
+    ],
+)
 def test_torchvision_comes_from_where_the_torch_is_from(setup_env, version, gpu, system, expected):
     assert setup_env.torch_indexes(version, gpu, system) == expected
     assert setup_env.torch_indexes(version, gpu, system, 'https://mine') == ['https://mine']
@@ -231,15 +256,21 @@ def test_torchvision_comes_from_where_the_torch_is_from(setup_env, version, gpu,
 
 # ------------------------------------------------------------------------------------ idempotence
 
+
 def test_a_set_up_environment_is_left_alone(setup_env):
     there = probe(torch='2.13.0+cpu', mmcv='2.0.1')
     stamp = json.loads(json.dumps(setup_env.state(there)))
     assert setup_env.is_satisfied(stamp, there)
 
 
-@pytest.mark.parametrize('change', [
-    dict(torch='2.12.0+cpu', mmcv='2.0.1'), dict(torch='2.13.0+cpu'),
-    dict(torch='2.13.0+cpu', mmcv='2.0.1', imgaug='0.4.0')])
+@pytest.mark.parametrize(
+    'change',
+    [
+        dict(torch='2.12.0+cpu', mmcv='2.0.1'),
+        dict(torch='2.13.0+cpu'),
+        dict(torch='2.13.0+cpu', mmcv='2.0.1', imgaug='0.4.0'),
+    ],
+)
 def test_any_change_since_the_check_calls_for_another(setup_env, change):
     before = probe(torch='2.13.0+cpu', mmcv='2.0.1')
     stamp = setup_env.state(before)
@@ -265,8 +296,7 @@ def install_torch(setup_env, monkeypatch, tmp_path):
     def run(found, fits, reachable):
         told = []
         setup = setup_env.Setup(tmp_path)
-        monkeypatch.setattr(setup, 'pip', lambda *arguments, what: told.append(
-            ' '.join(arguments)))
+        monkeypatch.setattr(setup, 'pip', lambda *arguments, what: told.append(' '.join(arguments)))
         monkeypatch.setattr(setup, 'ask', lambda code: fits)
         monkeypatch.setattr(setup_env, 'reachable', lambda index: reachable)
         monkeypatch.setattr(setup_env, 'has_nvidia_gpu', lambda: False)
@@ -282,22 +312,27 @@ CPU = '--index-url https://download.pytorch.org/whl/cpu'
 VISION = '--no-deps --force-reinstall torchvision==0.28.0'
 
 
-@pytest.mark.parametrize('found, fits, reachable, told', [
-    ({}, False, True, [f'{CPU} torch==2.13.0', f'{CPU} {VISION}']),
-    ({}, False, False, ['torch==2.13.0', VISION]),
-    (dict(torch='2.13.0+cpu', torchvision='0.28.0'), True, True, []),
-    (dict(torch='2.13.0+cpu', torchvision='0.28.0'), False, True, [f'{CPU} {VISION}']),
-    (dict(torch='2.13.0+cpu', torchvision='0.28.0'), False, False, []),
-    (dict(torch='2.13.0', torchvision='0.28.0'), False, True, [VISION]),
-    (dict(torch='2.13.0+cpu', torchvision='0.20.0'), True, False, [VISION]),
-    (dict(torch='2.13.0+cpu'), False, False, [VISION])])
+@pytest.mark.parametrize(
+    'found, fits, reachable, told',
+    [
+        ({}, False, True, [f'{CPU} torch==2.13.0', f'{CPU} {VISION}']),
+        ({}, False, False, ['torch==2.13.0', VISION]),
+        (dict(torch='2.13.0+cpu', torchvision='0.28.0'), True, True, []),
+        (dict(torch='2.13.0+cpu', torchvision='0.28.0'), False, True, [f'{CPU} {VISION}']),
+        (dict(torch='2.13.0+cpu', torchvision='0.28.0'), False, False, []),
+        (dict(torch='2.13.0', torchvision='0.28.0'), False, True, [VISION]),
+        (dict(torch='2.13.0+cpu', torchvision='0.20.0'), True, False, [VISION]),
+        (dict(torch='2.13.0+cpu'), False, False, [VISION]),
+    ],
+)
 def test_torchvision_is_the_build_that_fits_the_torch(install_torch, found, fits, reachable, told):
     assert install_torch(found, fits, reachable) == told
 
 
 @pytest.mark.parametrize('fits, notes', [(True, 0), (False, 1)])
-def test_what_does_not_work_is_said_after_what_does(setup_env, monkeypatch, tmp_path, capsys, fits,
-                                                    notes):
+def test_what_does_not_work_is_said_after_what_does(
+    setup_env, monkeypatch, tmp_path, capsys, fits, notes
+):
     setup = setup_env.Setup(tmp_path)
     setup.python = sys.executable
     monkeypatch.setattr(setup_env, 'CHECK', 'print("torch 2.13.0")')
@@ -317,14 +352,18 @@ def test_the_check_starts_as_the_tools_of_mmocr_do(setup_env):
 KEY = 'mmcv2.0.1-r1-py3.11-torch2.13.0+cpu-nocuda-x86_64'
 
 
-@pytest.mark.parametrize('version, origin, expected', [
-    (None, None, True),
-    ('2.1.0', None, True),
-    ('2.0.1', None, False),  # built by the user
-    ('2.0.1', 'file:///tmp/mmcv-2.0.1-cp311-cp311-linux_x86_64.whl', False),
-    ('2.0.1', f'file:///home/x/.cache/mmocr_da/wheels/{KEY.replace("+", "%2B")}/m.whl', False),
-    ('2.0.1', f'file:///home/x/.cache/mmocr_da/wheels/{KEY}/m.whl', False),
-    ('2.0.1', 'file:///home/x/.cache/mmocr_da/wheels/mmcv2.0.1-torch2.12/m.whl', True)])
+@pytest.mark.parametrize(
+    'version, origin, expected',
+    [
+        (None, None, True),
+        ('2.1.0', None, True),
+        ('2.0.1', None, False),  # built by the user
+        ('2.0.1', 'file:///tmp/mmcv-2.0.1-cp311-cp311-linux_x86_64.whl', False),
+        ('2.0.1', f'file:///home/x/.cache/mmocr_da/wheels/{KEY.replace("+", "%2B")}/m.whl', False),
+        ('2.0.1', f'file:///home/x/.cache/mmocr_da/wheels/{KEY}/m.whl', False),
+        ('2.0.1', 'file:///home/x/.cache/mmocr_da/wheels/mmcv2.0.1-torch2.12/m.whl', True),
+    ],
+)
 def test_mmcv_is_replaced_only_if_it_does_not_fit(setup_env, version, origin, expected):
     there = probe()
     if version:
@@ -346,8 +385,11 @@ def test_a_wheel_in_the_cache_is_used_if_it_is_whole(setup_env, tmp_path):
 
 def test_an_incomplete_distribution_is_found(setup_env, tmp_path):
     site = tmp_path / 'site'
-    for name, files, installer in (('whole', ['whole.py'], 'pip'), ('cut', ['cut.py'], None),
-                                   ('torn', ['torn.py', 'lost.py'], 'pip')):
+    for name, files, installer in (
+        ('whole', ['whole.py'], 'pip'),
+        ('cut', ['cut.py'], None),
+        ('torn', ['torn.py', 'lost.py'], 'pip'),
+    ):
         info = site / f'{name}-1.0.dist-info'
         info.mkdir(parents=True)
         (info / 'METADATA').write_text(f'Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n')
@@ -355,10 +397,16 @@ def test_an_incomplete_distribution_is_found(setup_env, tmp_path):
         (site / files[0]).touch()
         if installer:
             (info / 'INSTALLER').write_text(installer)
-    code = ('import sysconfig; sysconfig.get_path = lambda name: sys.argv[1]'
-            + setup_env.PROBE.replace('import importlib', '\nimport importlib', 1))
-    result = subprocess.run([sys.executable, '-c', f'import sys; {code}', str(site), '--files'],
-                            text=True, capture_output=True, check=True)
+    code = (
+        'import sysconfig; sysconfig.get_path = lambda name: sys.argv[1]'
+        + setup_env.PROBE.replace('import importlib', '\nimport importlib', 1)
+    )
+    result = subprocess.run(
+        [sys.executable, '-c', f'import sys; {code}', str(site), '--files'],
+        text=True,
+        capture_output=True,
+        check=True,
+    )
     answer = json.loads(result.stdout)
     assert sorted(answer['damaged']) == [['cut', '1.0'], ['torn', '1.0']]
     assert sorted(answer['found']) == ['cut', 'torn', 'whole']
@@ -374,6 +422,7 @@ def test_a_stamp_is_whole_or_absent(setup_env, tmp_path):
 
 
 # ----------------------------------------------------------------------------- environment, errors
+
 
 def test_the_active_environment_is_used_else_one_of_its_own(setup_env, monkeypatch):
     choose = setup_env.choose_environment
@@ -392,11 +441,15 @@ def test_an_unsupported_python_is_named_with_what_to_do(setup_env, monkeypatch):
         setup_env.choose_python()
 
 
-@pytest.mark.parametrize('output, remedy', [
-    ('OSError: [Errno 28] No space left on device', 'disk is full'),
-    ('g++: fatal error: Killed signal terminated program cc1plus', 'MAX_JOBS=1'),
-    ('ERROR: Could not find a version that satisfies the requirement x', 'check the network'),
-    ('something else', 'See the log')])
+@pytest.mark.parametrize(
+    'output, remedy',
+    [
+        ('OSError: [Errno 28] No space left on device', 'disk is full'),
+        ('g++: fatal error: Killed signal terminated program cc1plus', 'MAX_JOBS=1'),
+        ('ERROR: Could not find a version that satisfies the requirement x', 'check the network'),
+        ('something else', 'See the log'),
+    ],
+)
 def test_a_failure_says_what_to_do_and_where_the_log_is(setup_env, output, remedy):
     text = setup_env.explain('downloading', output, '/cache/setup.log')
     assert remedy in text and output in text and '/cache/setup.log' in text
@@ -405,10 +458,13 @@ def test_a_failure_says_what_to_do_and_where_the_log_is(setup_env, output, remed
 def test_two_set_ups_at_once_wait_for_each_other(setup_env):
     pytest.importorskip('fcntl')
     said = []
-    code = (f'import sys; sys.path.insert(0, {str(TOOLS)!r}); import setup_env\n'
-            'with setup_env.lock(lambda text: None): print("inside", flush=True); input()')
-    with subprocess.Popen([sys.executable, '-c', code], stdin=subprocess.PIPE, text=True,
-                          stdout=subprocess.PIPE) as other:
+    code = (
+        f'import sys; sys.path.insert(0, {str(TOOLS)!r}); import setup_env\n'
+        'with setup_env.lock(lambda text: None): print("inside", flush=True); input()'
+    )
+    with subprocess.Popen(
+        [sys.executable, '-c', code], stdin=subprocess.PIPE, text=True, stdout=subprocess.PIPE
+    ) as other:
         assert other.stdout.readline() == 'inside\n'
 
         def say(text):

@@ -7,9 +7,13 @@ from mmengine.config import Config
 from mmocr_da.models.recognizers import AdaptiveRecognizer
 from mmocr_da.models.surrogates import LearnedSurrogate
 
-CTC = dict(type='CRNNDecoder', in_channels=16, rnn_flag=False,
-           module_loss=dict(type='CTCModuleLoss'),
-           postprocessor=dict(type='CTCPostProcessor'))
+CTC = dict(
+    type='CRNNDecoder',
+    in_channels=16,
+    rnn_flag=False,
+    module_loss=dict(type='CTCModuleLoss'),
+    postprocessor=dict(type='CTCPostProcessor'),
+)
 
 
 @pytest.fixture
@@ -18,8 +22,17 @@ def run(load_tool, capsys):
     module = load_tool('benchmarks/step_cost')
 
     def run(*arguments):
-        arguments = ['step_cost.py', *map(str, arguments), '--steps', '3', '--half', '2', '--size',
-                     '16', '32']
+        arguments = [
+            'step_cost.py',
+            *map(str, arguments),
+            '--steps',
+            '3',
+            '--half',
+            '2',
+            '--size',
+            '16',
+            '32',
+        ]
         with patch('sys.argv', arguments):
             module.main()
         return capsys.readouterr().out
@@ -35,8 +48,9 @@ def seen(monkeypatch):
 
     def spy(self, data, optim_wrapper):
         samples = data['data_samples']
-        batches.append((data['inputs'], [s.gt_text.item for s in samples],
-                        [s.domain for s in samples]))
+        batches.append(
+            (data['inputs'], [s.gt_text.item for s in samples], [s.domain for s in samples])
+        )
         return train_step(self, data, optim_wrapper)
 
     monkeypatch.setattr(AdaptiveRecognizer, 'train_step', spy)
@@ -47,12 +61,14 @@ def seen(monkeypatch):
 def ctc(toy, tmp_path):
     """A config of a CTC recognizer for images of 3 channels, aligned as a whole."""
     cfg = Config.fromfile(toy)
-    dictionary = dict(type='Dictionary', dict_file=cfg.model.decoder.dictionary.dict_file,
-                      with_padding=True)
+    dictionary = dict(
+        type='Dictionary', dict_file=cfg.model.decoder.dictionary.dict_file, with_padding=True
+    )
     cfg.model.decoder = dict(CTC, dictionary=dictionary)
     cfg.model.backbone.in_channels = 3
-    cfg.model.data_preprocessor = dict(type='TextRecogDataPreprocessor', mean=[127.5] * 3,
-                                       std=[127.5] * 3)
+    cfg.model.data_preprocessor = dict(
+        type='TextRecogDataPreprocessor', mean=[127.5] * 3, std=[127.5] * 3
+    )
     cfg.model.objectives = cfg.model.objectives[:1]
     del cfg.model['encoder']
     cfg.dump(tmp_path / 'ctc_recognizer.py')
@@ -61,8 +77,9 @@ def ctc(toy, tmp_path):
 
 def check(out, *names):
     """Two times and their ratio, as far as printed digits tell."""
-    first, second, ratio = (float(re.search(f'^{name} +([0-9.]+)', out, re.MULTILINE)[1])
-                            for name in (*names, 'ratio'))
+    first, second, ratio = (
+        float(re.search(f'^{name} +([0-9.]+)', out, re.MULTILINE)[1]) for name in (*names, 'ratio')
+    )
     assert abs(first / second - ratio) < 0.02 * ratio
 
 
@@ -107,16 +124,31 @@ def test_each_config_has_its_own_checkpoint(toy, trained, load_tool):
     module = load_tool('benchmarks/step_cost')
     first, second = (str(trained / f'iter_{i}.pth') for i in (1, 2))
     loaded = []
-    arguments = ['step_cost.py', str(toy), '--checkpoint', first, '--against', str(toy),
-                 '--against-checkpoint', second, '--steps', '1', '--half', '2']
-    with patch('sys.argv', arguments), \
-            patch.object(module, 'load_checkpoint', lambda _, path, **__: loaded.append(path)):
+    arguments = [
+        'step_cost.py',
+        str(toy),
+        '--checkpoint',
+        first,
+        '--against',
+        str(toy),
+        '--against-checkpoint',
+        second,
+        '--steps',
+        '1',
+        '--half',
+        '2',
+    ]
+    with (
+        patch('sys.argv', arguments),
+        patch.object(module, 'load_checkpoint', lambda _, path, **__: loaded.append(path)),
+    ):
         module.main()
     assert loaded == [first, second]
 
 
-@pytest.mark.parametrize('options', [['--against', 'other.py', '--stock'],
-                                     ['--against-checkpoint', 'other.pth']])
+@pytest.mark.parametrize(
+    'options', [['--against', 'other.py', '--stock'], ['--against-checkpoint', 'other.pth']]
+)
 def test_options_that_do_not_go_together_are_an_error(run, options):
     with pytest.raises(SystemExit):
         run('config.py', *options)
@@ -128,8 +160,14 @@ def tuning(toy, tmp_path):
 
     def make(**surrogate):
         cfg = Config.fromfile(toy)
-        cfg.model.objectives = [dict(type='mmocr_da.LSEDLoss', surrogate=dict(
-            channels=[4] * 5, hidden_channels=8, out_channels=4, max_distance=3, **surrogate))]
+        cfg.model.objectives = [
+            dict(
+                type='mmocr_da.LSEDLoss',
+                surrogate=dict(
+                    channels=[4] * 5, hidden_channels=8, out_channels=4, max_distance=3, **surrogate
+                ),
+            )
+        ]
         cfg.model.supervised_weight = 0
         cfg.dump(tmp_path / 'tuning.py')
         return tmp_path / 'tuning.py'
@@ -140,10 +178,14 @@ def tuning(toy, tmp_path):
 def test_steps_of_a_surrogate_and_of_the_model_it_tunes(run, seen, tuning, monkeypatch):
     learns, supervised = [], []
     fit, module_loss = LearnedSurrogate.fit, AdaptiveRecognizer._module_loss
-    monkeypatch.setattr(LearnedSurrogate, 'fit',
-                        lambda *args: learns.append(len(seen)) or fit(*args))
-    monkeypatch.setattr(AdaptiveRecognizer, '_module_loss',
-                        lambda *args: supervised.append(len(seen)) or module_loss(*args))
+    monkeypatch.setattr(
+        LearnedSurrogate, 'fit', lambda *args: learns.append(len(seen)) or fit(*args)
+    )
+    monkeypatch.setattr(
+        AdaptiveRecognizer,
+        '_module_loss',
+        lambda *args: supervised.append(len(seen)) or module_loss(*args),
+    )
     out = run(tuning(warmup=2))
     for name in ('surrogate step', 'model step', 'supervised'):
         assert re.search(rf'^{name} +\d+\.\d ms / step$', out, re.M)
@@ -151,8 +193,10 @@ def test_steps_of_a_surrogate_and_of_the_model_it_tunes(run, seen, tuning, monke
     # In turns, on the same images, all of them labelled; the last is trained by cross-entropy.
     assert learns == [*range(1, 19, 3)] and supervised == [*range(3, 19, 3)]
     assert len(seen) == 18 and all(domains == ['source'] * 4 for *_, domains in seen)
-    assert all(a[0] is not b[0] and [x.tolist() for x in a[0]] == [x.tolist() for x in b[0]]
-               for a, b in zip(seen[::3], seen[1::3]))
+    assert all(
+        a[0] is not b[0] and [x.tolist() for x in a[0]] == [x.tolist() for x in b[0]]
+        for a, b in zip(seen[::3], seen[1::3])
+    )
 
 
 def test_a_surrogate_that_only_learns_has_no_model_step(run, tuning):

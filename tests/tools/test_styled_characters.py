@@ -1,4 +1,5 @@
 """The converter of characters in many styles: reproducible, balanced, no font in both splits."""
+
 import hashlib
 import importlib
 import json
@@ -16,9 +17,12 @@ FOLDER = Path(__file__).parents[2] / 'tools/dataset_converters'
 def converter():
     """With the fonts of matplotlib, which are always there."""
     import matplotlib
+
     fonts = Path(matplotlib.get_data_path()) / 'fonts' / 'ttf'
-    files = [fonts / f'{name}.ttf' for name in ('DejaVuSans', 'DejaVuSerif', 'STIXGeneral', 'cmr10',
-                                                'cmss10')]
+    files = [
+        fonts / f'{name}.ttf'
+        for name in ('DejaVuSans', 'DejaVuSerif', 'STIXGeneral', 'cmr10', 'cmss10')
+    ]
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(FOLDER)
         module = importlib.import_module('styled_characters')
@@ -30,8 +34,17 @@ def converter():
 def convert(converter, tmp_path):
 
     def run(*options, out='data'):
-        converter.main(['--out-dir', str(tmp_path / out), '--num-train', '30', '--num-test', '12',
-                        *map(str, options)])
+        converter.main(
+            [
+                '--out-dir',
+                str(tmp_path / out),
+                '--num-train',
+                '30',
+                '--num-test',
+                '12',
+                *map(str, options),
+            ]
+        )
         return tmp_path / out
 
     return run
@@ -39,20 +52,26 @@ def convert(converter, tmp_path):
 
 @pytest.fixture(scope='module')
 def faces(converter):
-    return {face.name: face
-            for face in converter.load_faces(converter.font_files(), converter.ALPHABET)}
+    return {
+        face.name: face for face in converter.load_faces(converter.font_files(), converter.ALPHABET)
+    }
 
 
 def hashes(folder):
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in folder.rglob('*') if path.is_file()}
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob('*')
+        if path.is_file()
+    }
 
 
 def test_a_seed_gives_the_same_files_and_another_seed_others(convert):
     first, again, other = convert(), convert(out='b'), convert('--seed', 1, out='c')
     assert hashes(first) == hashes(again)
-    images = [{h for name, h in hashes(folder).items() if name.endswith('.png')}
-              for folder in (first, other)]
+    images = [
+        {h for name, h in hashes(folder).items() if name.endswith('.png')}
+        for folder in (first, other)
+    ]
     assert len(images[0]) == 42 and not images[0] & images[1]
 
 
@@ -67,17 +86,19 @@ def test_every_annotation_has_its_image_of_one_character(convert, converter):
         entries = json.loads((out / f'textrecog_{split}.json').read_text())['data_list']
         assert len(entries) == count
         for entry in entries:
-            text, = (instance['text'] for instance in entry['instances'])
+            (text,) = (instance['text'] for instance in entry['instances'])
             assert len(text) == 1 and text in converter.ALPHABET
             assert cv2.imread(str(out / entry['img_path']), -1).shape == (32, 32, 3)
 
 
 def test_no_font_family_is_in_both_splits_and_relatives_are_one_family(converter, faces):
     families = converter.split_families(faces.values())
-    names = {split: [[face.name for face in family] for family in families[split]]
-             for split in families}
-    assert names == dict(train=[['DejaVuSans', 'DejaVuSerif'], ['STIXGeneral']],
-                         test=[['cmr10', 'cmss10']])
+    names = {
+        split: [[face.name for face in family] for family in families[split]] for split in families
+    }
+    assert names == dict(
+        train=[['DejaVuSans', 'DejaVuSerif'], ['STIXGeneral']], test=[['cmr10', 'cmss10']]
+    )
 
 
 def test_classes_cases_and_families_are_equally_frequent(converter, faces, monkeypatch, tmp_path):
@@ -98,8 +119,9 @@ def test_classes_cases_and_families_are_equally_frequent(converter, faces, monke
 
 def test_styles_vary_in_what_instance_norm_removes(converter, faces):
     """Brightness, contrast and polarity differ from image to image."""
-    images = np.stack([converter.draw(faces['DejaVuSans'], 'B', np.random.default_rng(i))
-                       for i in range(200)]).astype(float)
+    images = np.stack(
+        [converter.draw(faces['DejaVuSans'], 'B', np.random.default_rng(i)) for i in range(200)]
+    ).astype(float)
     means, deviations = images.mean((1, 2, 3)), images.mean(3).std((1, 2))
     assert np.quantile(means, 0.9) - np.quantile(means, 0.1) > 80
     assert np.quantile(deviations, 0.9) > 2 * np.quantile(deviations, 0.1)
@@ -115,14 +137,20 @@ def test_the_character_covers_its_own_form(converter, faces):
     chars = '2478ABKRXaehn'
     means = {}
     for char in chars:
-        covers = [converter.cover(faces['DejaVuSans'], char, np.random.default_rng(i))
-                  for i in range(40)]
+        covers = [
+            converter.cover(faces['DejaVuSans'], char, np.random.default_rng(i)) for i in range(40)
+        ]
         assert 0 <= min(c.min() for c in covers) and max(c.max() for c in covers) <= 1
         mean = sum(covers)[:, :, 0] / 40
         means[char] = (mean - mean.mean()) / mean.std()
     for char in chars:
-        one = np.mean([converter.cover(faces['DejaVuSans'], char, np.random.default_rng(i))
-                       for i in range(100, 130)], axis=0)[:, :, 0]
+        one = np.mean(
+            [
+                converter.cover(faces['DejaVuSans'], char, np.random.default_rng(i))
+                for i in range(100, 130)
+            ],
+            axis=0,
+        )[:, :, 0]
         assert max(chars, key=lambda c: (means[c] * one).sum()) == char
 
 
@@ -138,7 +166,8 @@ def test_a_second_run_does_nothing_and_other_options_need_force(convert, convert
 
 
 def test_a_killed_run_leaves_nothing_and_the_next_one_starts_clean(
-        convert, converter, monkeypatch, tmp_path):
+    convert, converter, monkeypatch, tmp_path
+):
     expected = hashes(convert(out='expected'))
     write = converter.save_json
 

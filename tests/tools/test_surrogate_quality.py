@@ -1,4 +1,5 @@
 """The held-out report of a surrogate, as a user makes it."""
+
 import json
 import re
 from types import SimpleNamespace
@@ -22,8 +23,12 @@ from mmocr_da.visualization import plot_quality
 @pytest.fixture(scope='module')
 def config(toy):
     cfg = Config.fromfile(toy)
-    cfg.model.objectives = [dict(type='mmocr_da.LSEDLoss', surrogate=dict(
-        channels=[4] * 5, hidden_channels=8, out_channels=4, max_distance=3))]
+    cfg.model.objectives = [
+        dict(
+            type='mmocr_da.LSEDLoss',
+            surrogate=dict(channels=[4] * 5, hidden_channels=8, out_channels=4, max_distance=3),
+        )
+    ]
     cfg.dump(toy.parent / 'quality.py')
     return toy.parent / 'quality.py'
 
@@ -42,8 +47,14 @@ def report(run_tool, config, checkpoint, tmp_path, capsys):
 
     def run(*options):
         capsys.readouterr()
-        run_tool('analysis_tools/surrogate_quality', config, checkpoint, '--out',
-                 tmp_path / 'q.png', *options)
+        run_tool(
+            'analysis_tools/surrogate_quality',
+            config,
+            checkpoint,
+            '--out',
+            tmp_path / 'q.png',
+            *options,
+        )
         return capsys.readouterr().out
 
     return run
@@ -52,8 +63,17 @@ def report(run_tool, config, checkpoint, tmp_path, capsys):
 def test_it_reports_readings_and_generated_pairs(report, tmp_path):
     out = report()
     assert cv2.imread(str(tmp_path / 'q.png')).std() > 10
-    assert len(re.findall(r'^12 (?:val readings|generated pairs): mean error \d\.\d+ edits, '
-                          r'rank correlation (?:-?\d\.\d+|undefined)$', out, re.M)) == 2
+    assert (
+        len(
+            re.findall(
+                r'^12 (?:val readings|generated pairs): mean error \d\.\d+ edits, '
+                r'rank correlation (?:-?\d\.\d+|undefined)$',
+                out,
+                re.M,
+            )
+        )
+        == 2
+    )
     assert report() == out  # the same pairs again
 
 
@@ -63,12 +83,13 @@ def test_distances_are_those_of_the_readings(report, config, checkpoint, trained
     model = MODELS.build(cfg.model).eval()
     load_checkpoint(model, str(checkpoint), map_location='cpu')
     from mmocr.registry import DATASETS
+
     distances = set()
     for dataset in cfg.val_dataloader.dataset.datasets:
         dataset.pipeline = inference_pipeline(cfg)
         for item in DATASETS.build(dict(dataset, pipeline=cfg.test_pipeline)):
             data = dict(inputs=[item['inputs']], data_samples=[item['data_samples']])
-            sample, = model.test_step(data)
+            (sample,) = model.test_step(data)
             distances.add(editdistance.eval(sample.pred_text.item, sample.gt_text.item))
     shown = re.findall(r'at a distance of (.*)', report())[0]
     assert {int(x) for x in re.findall(r'(\d+): ', shown)} == distances
@@ -77,18 +98,26 @@ def test_distances_are_those_of_the_readings(report, config, checkpoint, trained
 def test_where_the_gradient_goes(load_tool, monkeypatch, capsys, tmp_path):
     """Lengths 1 and 1 at right readings, 3 and 1 at misread ones: 4 of 6 go there."""
     module = load_tool('analysis_tools/surrogate_quality')
-    kinds = {'val readings': ([0., 0., 1., 1.], [0, 0, 1, 2]), 'generated pairs': ([], [])}
-    for name, value in dict(check_checkpoint=None, load_model=None, find_surrogate=(None, None),
-                            load_config=dict(val_dataloader={}),
-                            compare=(kinds, [1., 1., 3., 1.])).items():
+    kinds = {'val readings': ([0.0, 0.0, 1.0, 1.0], [0, 0, 1, 2]), 'generated pairs': ([], [])}
+    for name, value in dict(
+        check_checkpoint=None,
+        load_model=None,
+        find_surrogate=(None, None),
+        load_config=dict(val_dataloader={}),
+        compare=(kinds, [1.0, 1.0, 3.0, 1.0]),
+    ).items():
         monkeypatch.setattr(module, name, lambda *args, value=value, **kwargs: value)
-    monkeypatch.setattr(module.Runner, 'build_dataloader',
-                        lambda *args, **kwargs: SimpleNamespace(dataset=None))
-    monkeypatch.setattr('sys.argv', ['surrogate_quality.py', 'c', 'm', '--out',
-                                     str(tmp_path / 'q.png')])
+    monkeypatch.setattr(
+        module.Runner, 'build_dataloader', lambda *args, **kwargs: SimpleNamespace(dataset=None)
+    )
+    monkeypatch.setattr(
+        'sys.argv', ['surrogate_quality.py', 'c', 'm', '--out', str(tmp_path / 'q.png')]
+    )
     module.main()
-    assert ('gradient at the logits: 1.000 long where the reading is right, 2.000 where it is not; '
-            'the 50% that are misread get 67% of it') in capsys.readouterr().out
+    assert (
+        'gradient at the logits: 1.000 long where the reading is right, 2.000 where it is not; '
+        'the 50% that are misread get 67% of it'
+    ) in capsys.readouterr().out
 
 
 def test_gradients_are_those_of_the_estimates(load_tool, config, checkpoint):
@@ -107,9 +136,11 @@ def test_gradients_are_those_of_the_estimates(load_tool, config, checkpoint):
 
 
 def test_another_surrogate_judges_the_same_readings(report, checkpoint, tmp_path):
-    model_surrogate = {k.removeprefix('objectives.lsed.surrogate.'): v * 9
-                       for k, v in torch.load(checkpoint)['state_dict'].items()
-                       if k.startswith('objectives.')}
+    model_surrogate = {
+        k.removeprefix('objectives.lsed.surrogate.'): v * 9
+        for k, v in torch.load(checkpoint)['state_dict'].items()
+        if k.startswith('objectives.')
+    }
     spec = []
     original = EditDistanceSurrogate.load
 
@@ -125,12 +156,14 @@ def test_another_surrogate_judges_the_same_readings(report, checkpoint, tmp_path
 
 def test_an_lmdb_gives_what_its_files_give(report, toy_lmdb):
     """Whose pipeline is that of the files, as in training."""
+
     def with_first(*options):
         options = [f'datasets.0.{option}' for option in options] + ['verify_meta=False']
         return report('--cfg-options', *(f'val_dataloader.dataset.{option}' for option in options))
 
     assert with_first('type=RecogLMDBDataset', f'ann_file={toy_lmdb}', 'data_root=') == with_first(
-        'ann_file=target.json')
+        'ann_file=target.json'
+    )
 
 
 def test_weights_that_are_not_finite_are_not_judged(report, checkpoint, tmp_path):
@@ -169,7 +202,7 @@ class Finder:
         for sample, found in zip(data_samples, (LABEL, [10, 10, 50, 10, 50, 30, 10, 30], None)):
             sample.gt_instances = InstanceData(polygons=[LABEL, [200, 200, 300, 200, 250, 280]])
             # What touches no label is not judged.
-            far = [500., 500, 560, 500, 560, 520, 500, 520]
+            far = [500.0, 500, 560, 500, 560, 520, 500, 520]
             sample.pred_instances = InstanceData(polygons=[far] if found is None else [found, far])
         return data_samples
 
@@ -177,10 +210,16 @@ class Finder:
 @pytest.fixture
 def of_boxes(tmp_path):
     instances = [dict(polygon=LABEL, ignore=False)]
-    (tmp_path / 'labels.json').write_text(json.dumps(
-        dict(data_list=[dict(img_path='a.jpg', instances=instances)])))
-    return RotatedIoUSurrogate(pairs=dict(ann_files=str(tmp_path / 'labels.json'), num_pairs=500,
-                                          cache_dir=str(tmp_path / 'cache')))
+    (tmp_path / 'labels.json').write_text(
+        json.dumps(dict(data_list=[dict(img_path='a.jpg', instances=instances)]))
+    )
+    return RotatedIoUSurrogate(
+        pairs=dict(
+            ann_files=str(tmp_path / 'labels.json'),
+            num_pairs=500,
+            cache_dir=str(tmp_path / 'cache'),
+        )
+    )
 
 
 def test_boxes_are_judged_with_the_label_that_they_overlap_with_most(load_tool, of_boxes):

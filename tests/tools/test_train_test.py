@@ -15,8 +15,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from mmocr_da.engine import launch
 
 TOOLS = Path(__file__).parents[2] / 'tools'
-SCALARS = ('global_lambda', 'local_lambda', 'global_acc_source', 'global_acc_target',
-           'local_gate_source', 'local_gate_target')
+SCALARS = (
+    'global_lambda',
+    'local_lambda',
+    'global_acc_source',
+    'global_acc_target',
+    'local_gate_source',
+    'local_gate_target',
+)
 
 
 def weights(work_dir, iteration=2):
@@ -25,11 +31,12 @@ def weights(work_dir, iteration=2):
 
 def same(first, second):
     return first.keys() == second.keys() and all(
-        torch.equal(first[key], second[key]) for key in first)
+        torch.equal(first[key], second[key]) for key in first
+    )
 
 
 def scalars(work_dir):
-    file, = work_dir.glob('*/vis_data/scalars.json')
+    (file,) = work_dir.glob('*/vis_data/scalars.json')
     return [json.loads(line) for line in file.read_text().splitlines()]
 
 
@@ -47,13 +54,13 @@ def test_scalars_without_loss_in_their_name_are_logged_but_not_summed(trained):
         parts = [value for key, value in row.items() if 'loss' in key and key != 'loss']
         assert len(parts) == 3
         assert row['loss'] == pytest.approx(sum(parts))
-    log, = trained.glob('*/*.log')
+    (log,) = trained.glob('*/*.log')
     line = [line for line in log.read_text().splitlines() if 'Iter(train) [2/2]' in line][0]
     assert all(f'{name}: ' in line for name in SCALARS)
 
 
 def test_tensorboard_gets_every_scalar(trained):
-    folder, = trained.glob('*/vis_data')
+    (folder,) = trained.glob('*/vis_data')
     events = EventAccumulator(str(folder)).Reload()
     assert {'loss', 'target/recog/cer', *SCALARS} <= set(events.Tags()['scalars'])
 
@@ -75,16 +82,23 @@ def test_resume_continues_the_run_and_not_load_from(toy, trained, run_tool, tmp_
     assert not (tmp_path / 'run' / 'iter_2.pth').exists()
     run_tool('train', toy, '--resume', *options)
 
-    run_tool('train', toy, '--work-dir', tmp_path / 'straight', '--cfg-options',
-             f'load_from={start}')
+    run_tool(
+        'train', toy, '--work-dir', tmp_path / 'straight', '--cfg-options', f'load_from={start}'
+    )
     assert same(weights(tmp_path / 'run'), weights(tmp_path / 'straight'))
 
 
-@pytest.mark.parametrize('arguments, message', [
-    (['--cfg-options', 'load_from=/no/such.pth'], "load_from must .* got '/no/such.pth', which"),
-    (['--resume', '/no/such.pth'], "--resume must be a checkpoint file, got '/no/such.pth'"),
-    (['--auto-scale-lr'], '--auto-scale-lr needs auto_scale_lr.base_batch_size'),
-])
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (
+            ['--cfg-options', 'load_from=/no/such.pth'],
+            "load_from must .* got '/no/such.pth', which",
+        ),
+        (['--resume', '/no/such.pth'], "--resume must be a checkpoint file, got '/no/such.pth'"),
+        (['--auto-scale-lr'], '--auto-scale-lr needs auto_scale_lr.base_batch_size'),
+    ],
+)
 def test_what_cannot_work_stops_before_a_run_exists(toy, run_tool, tmp_path, arguments, message):
     with pytest.raises(ValueError, match=message):
         run_tool('train', toy, '--work-dir', tmp_path / 'run', *arguments)
@@ -97,8 +111,9 @@ def test_a_missing_config_is_an_error_that_names_it(run_tool, name):
         run_tool(name, '/no/such.py', *(['a.pth'] if name == 'test' else []))
 
 
-@pytest.mark.parametrize('wanted', [['--amp'],
-                                    ['--cfg-options', 'optim_wrapper.type=AmpOptimWrapper']])
+@pytest.mark.parametrize(
+    'wanted', [['--amp'], ['--cfg-options', 'optim_wrapper.type=AmpOptimWrapper']]
+)
 def test_mixed_precision_without_a_gpu_is_an_error(toy, run_tool, tmp_path, monkeypatch, wanted):
     monkeypatch.setattr(launch, 'get_device', lambda: 'cpu')
     with pytest.raises(ValueError, match='needs a GPU, got a machine without one'):
@@ -107,7 +122,7 @@ def test_mixed_precision_without_a_gpu_is_an_error(toy, run_tool, tmp_path, monk
 
 def test_test_repeats_the_validation_and_dumps_every_prediction(toy, trained, run_tool, tmp_path):
     run_tool('test', toy, trained / 'iter_2.pth', '--work-dir', tmp_path, '--save-preds')
-    file, = tmp_path.glob('*/*.json')
+    (file,) = tmp_path.glob('*/*.json')
     metrics = json.loads(file.read_text())
     validation = scalars(trained)[-1]
     keys = [key for key in validation if '/recog/' in key]
@@ -154,17 +169,29 @@ def test_painted_texts_have_a_font_for_the_dictionary(toy, load_tool, monkeypatc
 
 def test_test_paints_every_image(toy, trained, run_tool, tmp_path):
     # A second visualizer of the same name would be the first one, with its folder.
-    run_tool('test', toy, trained / 'iter_2.pth', '--work-dir', tmp_path / 'run', '--show-dir',
-             tmp_path / 'shown', '--cfg-options', 'visualizer.name=painter')
-    folder, = (tmp_path / 'shown').iterdir()
+    run_tool(
+        'test',
+        toy,
+        trained / 'iter_2.pth',
+        '--work-dir',
+        tmp_path / 'run',
+        '--show-dir',
+        tmp_path / 'shown',
+        '--cfg-options',
+        'visualizer.name=painter',
+    )
+    (folder,) = (tmp_path / 'shown').iterdir()
     assert re.fullmatch(r'\d{8}_\d{6}', folder.name)
     assert len(list(folder.rglob('*.png'))) == 12
 
 
-@pytest.mark.parametrize('arguments, message', [
-    (['--tta'], '--tta needs tta_pipeline in the config'),
-    (['--show', '--cfg-options', 'default_hooks={}'], 'need default_hooks.visualization'),
-])
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (['--tta'], '--tta needs tta_pipeline in the config'),
+        (['--show', '--cfg-options', 'default_hooks={}'], 'need default_hooks.visualization'),
+    ],
+)
 def test_test_says_what_the_config_lacks(toy, trained, run_tool, arguments, message):
     with pytest.raises(ValueError, match=message):
         run_tool('test', toy, trained / 'iter_2.pth', *arguments)
@@ -177,43 +204,114 @@ def test_a_font_without_a_picture_is_an_error(toy, run_tool, tmp_path, capsys):
 
 
 def test_two_processes_train_without_a_gpu(toy, run_tool, tmp_path):
-    env = dict(os.environ, CUDA_VISIBLE_DEVICES='-1', OMP_NUM_THREADS='1', PORT='29671',
-               PATH=os.path.dirname(sys.executable) + os.pathsep + os.environ['PATH'])
-    command = ['bash', TOOLS / 'dist_train.sh', toy, '2', '--work-dir', tmp_path / 'two',
-               '--cfg-options', 'train_dataloader.batch_size=2',
-               'train_dataloader.sampler.batch_size=2']
-    done = subprocess.run(list(map(str, command)), env=env, cwd=tmp_path, capture_output=True,
-                          text=True, timeout=300)
+    env = dict(
+        os.environ,
+        CUDA_VISIBLE_DEVICES='-1',
+        OMP_NUM_THREADS='1',
+        PORT='29671',
+        PATH=os.path.dirname(sys.executable) + os.pathsep + os.environ['PATH'],
+    )
+    command = [
+        'bash',
+        TOOLS / 'dist_train.sh',
+        toy,
+        '2',
+        '--work-dir',
+        tmp_path / 'two',
+        '--cfg-options',
+        'train_dataloader.batch_size=2',
+        'train_dataloader.sampler.batch_size=2',
+    ]
+    done = subprocess.run(
+        list(map(str, command)), env=env, cwd=tmp_path, capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     assert 'GPU number: 2' in done.stdout + done.stderr
     # What two ranks measured together, one process measures alone.
     run_tool('test', toy, tmp_path / 'two' / 'iter_2.pth', '--work-dir', tmp_path / 'one')
-    file, = (tmp_path / 'one').glob('*/*.json')
+    (file,) = (tmp_path / 'one').glob('*/*.json')
     alone, together = json.loads(file.read_text()), scalars(tmp_path / 'two')[-1]
     keys = [key for key in together if '/recog/' in key]
     assert {key: alone[key] for key in keys} == {key: together[key] for key in keys}
 
 
-@pytest.mark.parametrize('script, program, arguments, expected', [
-    ('dist_train.sh', 'python', ['my cfg.py', '2', '--cfg-options', 'a=b c'],
-     ['--nproc_per_node=2', 'train.py', 'my cfg.py', '--launcher', 'pytorch', '--cfg-options',
-      'a=b c']),
-    ('dist_test.sh', 'python', ['cfg.py', 'my ckpt.pth', '4', '--tta'],
-     ['--nproc_per_node=4', 'test.py', 'cfg.py', 'my ckpt.pth', '--launcher', 'pytorch', '--tta']),
-    ('slurm_train.sh', 'srun', ['part', 'job', 'my cfg.py', 'work dir', '--amp'],
-     ['part', '--job-name=job', '--qos=a', '--mem=1', 'train.py', 'my cfg.py',
-      '--work-dir=work dir', '--launcher=slurm', '--amp']),
-    ('slurm_test.sh', 'srun', ['part', 'job', 'cfg.py', 'my ckpt.pth', '--tta'],
-     ['part', '--job-name=job', '--qos=a', '--mem=1', 'test.py', 'cfg.py', 'my ckpt.pth',
-      '--launcher=slurm', '--tta']),
-])
+@pytest.mark.parametrize(
+    'script, program, arguments, expected',
+    [
+        (
+            'dist_train.sh',
+            'python',
+            ['my cfg.py', '2', '--cfg-options', 'a=b c'],
+            [
+                '--nproc_per_node=2',
+                'train.py',
+                'my cfg.py',
+                '--launcher',
+                'pytorch',
+                '--cfg-options',
+                'a=b c',
+            ],
+        ),
+        (
+            'dist_test.sh',
+            'python',
+            ['cfg.py', 'my ckpt.pth', '4', '--tta'],
+            [
+                '--nproc_per_node=4',
+                'test.py',
+                'cfg.py',
+                'my ckpt.pth',
+                '--launcher',
+                'pytorch',
+                '--tta',
+            ],
+        ),
+        (
+            'slurm_train.sh',
+            'srun',
+            ['part', 'job', 'my cfg.py', 'work dir', '--amp'],
+            [
+                'part',
+                '--job-name=job',
+                '--qos=a',
+                '--mem=1',
+                'train.py',
+                'my cfg.py',
+                '--work-dir=work dir',
+                '--launcher=slurm',
+                '--amp',
+            ],
+        ),
+        (
+            'slurm_test.sh',
+            'srun',
+            ['part', 'job', 'cfg.py', 'my ckpt.pth', '--tta'],
+            [
+                'part',
+                '--job-name=job',
+                '--qos=a',
+                '--mem=1',
+                'test.py',
+                'cfg.py',
+                'my ckpt.pth',
+                '--launcher=slurm',
+                '--tta',
+            ],
+        ),
+    ],
+)
 def test_scripts_pass_their_arguments_on_in_order(tmp_path, script, program, arguments, expected):
     fake = tmp_path / program
     fake.write_text('#!/bin/sh\nprintf "%s\\n" "$@"')
     fake.chmod(0o755)
     env = dict(os.environ, PATH=f'{tmp_path}:{os.environ["PATH"]}', SRUN_ARGS='--qos=a --mem=1')
-    done = subprocess.run(['bash', str(TOOLS / script), *arguments], env=env, capture_output=True,
-                          text=True, check=True)
+    done = subprocess.run(
+        ['bash', str(TOOLS / script), *arguments],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     passed = [line.replace(f'{TOOLS}/', '') for line in done.stdout.splitlines()]
     assert [argument for argument in passed if argument in expected] == expected
 
@@ -223,15 +321,19 @@ def test_both_readings_of_symnet_are_validated_tested_and_inferred(toy, run_tool
     start = text.index('objectives=[')
     end = text.index('],\n', start)
     text = text[:start] + "objectives=[dict(type='mmocr_da.SymNetHead')" + text[end:]
-    text = text.replace("metrics=[dict(type='mmocr_da.TextErrorMetric')]", """metrics=[
+    text = text.replace(
+        "metrics=[dict(type='mmocr_da.TextErrorMetric')]",
+        """metrics=[
         dict(type='mmocr_da.TextErrorMetric'),
         dict(type='mmocr_da.TextErrorMetric', prediction='pred_text_source', prefix='C_s'),
-        dict(type='mmocr_da.TextErrorMetric', prediction='pred_text_target', prefix='C_t')]""")
+        dict(type='mmocr_da.TextErrorMetric', prediction='pred_text_target', prefix='C_t')]""",
+    )
     config = tmp_path / 'symnet_toy.py'
     config.write_text(text)
     run_tool('train', config, '--work-dir', tmp_path / 'run')
-    wanted = {f'{domain}/{who}/wer' for domain in ('source', 'target')
-              for who in ('recog', 'C_s', 'C_t')}
+    wanted = {
+        f'{domain}/{who}/wer' for domain in ('source', 'target') for who in ('recog', 'C_s', 'C_t')
+    }
     validated = {k: v for row in scalars(tmp_path / 'run') for k, v in row.items() if k in wanted}
     assert validated.keys() == wanted
     assert validated['target/recog/wer'] == validated['target/C_t/wer']

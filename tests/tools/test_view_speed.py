@@ -25,26 +25,41 @@ def contrastive(toy, tmp_path):
     """The config of the toy, for two views of the images of its source."""
     cfg = Config.fromfile(toy)
     cfg.model.pop('objectives')
-    cfg.model.update(type='mmocr_da.SeqCLR',
-                     mapping=dict(type='mmocr_da.WindowToInstance', num_windows=2))
+    cfg.model.update(
+        type='mmocr_da.SeqCLR', mapping=dict(type='mmocr_da.WindowToInstance', num_windows=2)
+    )
     cfg.train_dataloader.dataset = dict(
-        type='mmocr_da.SeededDataset', datasets=cfg.source, pipeline=[
+        type='mmocr_da.SeededDataset',
+        datasets=cfg.source,
+        pipeline=[
             *cfg.train_pipeline[:-1],
-            dict(type='mmocr_da.MultiView', transforms=[
-                dict(type='mmocr_da.LinearContrast'), cfg.train_pipeline[-1]])])
+            dict(
+                type='mmocr_da.MultiView',
+                transforms=[dict(type='mmocr_da.LinearContrast'), cfg.train_pipeline[-1]],
+            ),
+        ],
+    )
     cfg.dump(tmp_path / 'contrastive.py')
     return tmp_path / 'contrastive.py'
 
 
 def numbers(out, name):
-    return [[float(n) for n in line.split()]
-            for line in re.findall(rf'^{name} +([0-9. ]+)', out, re.MULTILINE)]
+    return [
+        [float(n) for n in line.split()]
+        for line in re.findall(rf'^{name} +([0-9. ]+)', out, re.MULTILINE)
+    ]
 
 
 def test_every_operation_has_two_times_and_their_ratio(run):
     out = run()
-    names = ('LinearContrast', 'GaussianBlur', 'CropAndResize', 'Sharpen', 'PiecewiseAffine',
-             'PerspectiveJitter')
+    names = (
+        'LinearContrast',
+        'GaussianBlur',
+        'CropAndResize',
+        'Sharpen',
+        'PiecewiseAffine',
+        'PerspectiveJitter',
+    )
     rows = [row for name in names for row in numbers(out, name)]
     assert len(rows) == 7
     for ours, theirs, ratio in rows:
@@ -69,8 +84,9 @@ def test_a_config_is_trained_on_its_batches_of_two_views(contrastive, run, monke
         assert batch['inputs'][0][0].shape == (1, 16, 32)
     paths = {sample.img_path for batch in batches for sample in batch['data_samples'][0]}
     assert len(paths) == 6
-    views, training, ratio = (numbers(out, name)[0][0]
-                              for name in ('views, one process', 'training', 'ratio'))
+    views, training, ratio = (
+        numbers(out, name)[0][0] for name in ('views, one process', 'training', 'ratio')
+    )
     assert abs(views / training - ratio) < 0.02 * ratio
 
 

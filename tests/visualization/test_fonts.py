@@ -1,4 +1,5 @@
 """Characters of any script find a font that is installed, or a word that there is none."""
+
 import matplotlib
 import numpy as np
 import pytest
@@ -37,8 +38,10 @@ def make_font(path, family, characters):
 @pytest.fixture
 def installed(tmp_path, monkeypatch):
     """Fonts that matplotlib has not seen yet, by their family."""
-    files = {family: make_font(tmp_path / f'{family}.ttf', family, characters)
-             for family, characters in (('Some', KOREAN[:1]), ('Both', KOREAN), ('Third', HINDI))}
+    files = {
+        family: make_font(tmp_path / f'{family}.ttf', family, characters)
+        for family, characters in (('Some', KOREAN[:1]), ('Both', KOREAN), ('Third', HINDI))
+    }
     monkeypatch.setattr(fonts, 'findSystemFonts', lambda: list(files.values()))
     monkeypatch.setattr(fontManager, 'ttflist', list(fontManager.ttflist))
     # Its answers are kept.
@@ -62,7 +65,7 @@ def test_matplotlibs_own_font_comes_first_and_the_fewest_others_as_needed(instal
 
 def test_what_no_font_has_is_said_in_one_line(installed, warned):
     assert fonts.font_families(['\u4e2d' + KOREAN]) == ['DejaVu Sans', 'Both']
-    assert fonts.font_families(''.join(map(chr, range(0x4e00, 0x4e08)))) == ['DejaVu Sans']
+    assert fonts.font_families(''.join(map(chr, range(0x4E00, 0x4E08)))) == ['DejaVu Sans']
     assert len(warned) == 2
     assert warned[0].startswith('No font for \u4e2d (U+4E2D): boxes are drawn instead.')
     assert '(U+4E04) and 3 more: ' in warned[1] and '--font' in warned[1]
@@ -82,8 +85,9 @@ def test_what_is_no_font_is_an_error(installed, tmp_path):
     (tmp_path / 'text.ttf').write_text('no font')
     with pytest.raises(ValueError, match='must be a TrueType or OpenType file, got .*text.ttf'):
         fonts.check_font(str(tmp_path / 'text.ttf'))
-    with pytest.raises(ValueError, match="must be a font file or .* family, got 'No such', which "
-                                         'is neither'):
+    with pytest.raises(
+        ValueError, match="must be a font file or .* family, got 'No such', which is neither"
+    ):
         fonts.check_font('No such')
 
 

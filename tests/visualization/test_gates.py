@@ -8,7 +8,6 @@ from mmocr_da.visualization.gates import by_depth, by_stage, gates_of, plot_gate
 
 
 class Stage(nn.Sequential):
-
     def __init__(self, *widths):
         super().__init__()
         for i, width in enumerate(widths):
@@ -32,12 +31,24 @@ def model():
 
 
 def test_gates_are_those_of_the_modules_in_their_order(model):
-    expected = {name: module.rho for name, module in model.named_modules()
-                if isinstance(module, (BatchInstanceNorm1d, BatchInstanceNorm2d))}
+    expected = {
+        name: module.rho
+        for name, module in model.named_modules()
+        if isinstance(module, (BatchInstanceNorm1d, BatchInstanceNorm2d))
+    }
     found = gates_of(model.state_dict())
-    assert list(found) == list(expected) == [
-        'stem.bn0', 'backbone.layer2.bn0', 'backbone.layer2.bn1', 'backbone.layer1.bn0',
-        'backbone.layer1.bn1', 'head']
+    assert (
+        list(found)
+        == list(expected)
+        == [
+            'stem.bn0',
+            'backbone.layer2.bn0',
+            'backbone.layer2.bn1',
+            'backbone.layer1.bn0',
+            'backbone.layer1.bn1',
+            'head',
+        ]
+    )
     assert all(torch.equal(found[name], expected[name]) for name in expected)
     assert not any(rho.requires_grad for rho in found.values())
 
@@ -48,17 +59,21 @@ def test_a_lone_layer_has_gates_too():
 
 def numbered(*widths):
     """Layers whose gates all have the layer's number as value."""
-    return {f'layer{i}': torch.full((width, ), float(i)) for i, width in enumerate(widths)}
+    return {f'layer{i}': torch.full((width,), float(i)) for i, width in enumerate(widths)}
 
 
-@pytest.mark.parametrize('widths, parts', [
-    ((4, ), dict(all=[0])),
-    ((9, 4), dict(lower=[0], upper=[1])),
-    ((1, 1, 100), dict(lower=[0], middle=[1], upper=[2])),
-    ((100, 1, 1), dict(lower=[0], middle=[1], upper=[2])),
-    ((2, 2, 2, 2, 2, 2), dict(lower=[0, 1], middle=[2, 3], upper=[4, 5])),
-    # ends 16, 32, 64, 96, 160, 224; a third is 75, two thirds are 149
-    ((16, 16, 32, 32, 64, 64), dict(lower=[0, 1, 2], middle=[3, 4], upper=[5]))])
+@pytest.mark.parametrize(
+    'widths, parts',
+    [
+        ((4,), dict(all=[0])),
+        ((9, 4), dict(lower=[0], upper=[1])),
+        ((1, 1, 100), dict(lower=[0], middle=[1], upper=[2])),
+        ((100, 1, 1), dict(lower=[0], middle=[1], upper=[2])),
+        ((2, 2, 2, 2, 2, 2), dict(lower=[0, 1], middle=[2, 3], upper=[4, 5])),
+        # ends 16, 32, 64, 96, 160, 224; a third is 75, two thirds are 149
+        ((16, 16, 32, 32, 64, 64), dict(lower=[0, 1, 2], middle=[3, 4], upper=[5])),
+    ],
+)
 def test_depths_are_consecutive_and_about_equal(widths, parts):
     found = by_depth(numbered(*widths))
     assert {name: rho.unique().tolist() for name, rho in found.items()} == parts
@@ -68,7 +83,7 @@ def test_depths_are_consecutive_and_about_equal(widths, parts):
 @pytest.mark.parametrize('seed', range(20))
 def test_no_other_cut_into_thirds_is_nearer(seed):
     """The first cut is the one next to a third of the gates, over all that leave three parts."""
-    widths = torch.randint(1, 50, (8, ), generator=torch.Generator().manual_seed(seed)).tolist()
+    widths = torch.randint(1, 50, (8,), generator=torch.Generator().manual_seed(seed)).tolist()
     lower = len(by_depth(numbered(*widths))['lower'])
     ends = [sum(widths[:i]) for i in range(1, len(widths) - 1)]
     assert abs(lower - sum(widths) / 3) == min(abs(end - sum(widths) / 3) for end in ends)
@@ -90,8 +105,11 @@ def test_the_picture_and_its_numbers(model, tmp_path):
     gates = gates_of(model.state_dict())
     drawn = plot_gates(gates, str(tmp_path / 'depth.png'))
     # 29 gates; the layers end at 4, 12, 20, 22, 24, 29: cuts at 12 and 20.
-    assert drawn == {'lower': (12, pytest.approx(4 / 12), pytest.approx(8 / 12)),
-                     'middle': (8, 0, 1), 'upper': (9, 0, pytest.approx(4 / 9))}
+    assert drawn == {
+        'lower': (12, pytest.approx(4 / 12), pytest.approx(8 / 12)),
+        'middle': (8, 0, 1),
+        'upper': (9, 0, pytest.approx(4 / 9)),
+    }
     drawn = plot_gates(gates, str(tmp_path / 'stage.png'), stages=True)
     assert drawn['stem.bn0'] == (4, 1, 0) and len(drawn) == 4
     for name in ('depth', 'stage'):
@@ -104,7 +122,7 @@ def test_a_place_without_a_histogram_stays_empty(tmp_path):
     plot_gates(gates, str(tmp_path / 'stages.png'), stages=True)
     image = cv2.imread(str(tmp_path / 'stages.png'))
     height, width = image.shape[:2]
-    upper, lower = image[:height // 2, width // 2:], image[height * 5 // 8:, width * 5 // 8:]
+    upper, lower = image[: height // 2, width // 2 :], image[height * 5 // 8 :, width * 5 // 8 :]
     assert upper.min() < 128 and lower.min() == 255
 
 

@@ -16,11 +16,15 @@ def test_a_picture_replaces_its_own_earlier_one_only(tmp_path):
     assert (tmp_path / 'new/a.png').read_bytes() == before
 
 
-@pytest.mark.parametrize('name, message', [
-    ('sheet', 'must be a file that ends in one of .*png.*, got .*sheet'),
-    ('model.pth', 'got .*model.pth'),
-    ('given.png', 'is an input'),
-    ('foreign.png', 'was not written by plot')])
+@pytest.mark.parametrize(
+    'name, message',
+    [
+        ('sheet', 'must be a file that ends in one of .*png.*, got .*sheet'),
+        ('model.pth', 'got .*model.pth'),
+        ('given.png', 'is an input'),
+        ('foreign.png', 'was not written by plot'),
+    ],
+)
 def test_what_cannot_be_written_is_known_before(tmp_path, name, message):
     for given in ('given.png', 'foreign.png'):
         (tmp_path / given).touch()

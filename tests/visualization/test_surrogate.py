@@ -1,4 +1,5 @@
 """The picture of a surrogate's quality, and what it returns."""
+
 import cv2
 import numpy as np
 import pytest
@@ -15,11 +16,14 @@ def pairs():
 
 
 def test_numbers_are_those_of_the_measures(pairs, tmp_path):
-    out = plot_quality({'readings': pairs, 'pairs': ([0., 2.], [0, 1]), 'none': ([], [])},
-                       str(tmp_path / 'q.png'))
+    out = plot_quality(
+        {'readings': pairs, 'pairs': ([0.0, 2.0], [0, 1]), 'none': ([], [])},
+        str(tmp_path / 'q.png'),
+    )
     assert list(out) == ['readings', 'pairs']
-    assert out['readings'] == dict(num=200, error=approximation_error(*pairs),
-                                   rank_correlation=rank_correlation(*pairs))
+    assert out['readings'] == dict(
+        num=200, error=approximation_error(*pairs), rank_correlation=rank_correlation(*pairs)
+    )
     assert out['pairs'] == dict(num=2, error=0.5, rank_correlation=1.0)
 
 
@@ -29,8 +33,9 @@ def drawn(pairs, path):
 
 
 def test_a_better_surrogate_is_another_picture(pairs, tmp_path):
-    images = [drawn(p, tmp_path / f'{i}.png')
-              for i, p in enumerate((pairs, (pairs[1], pairs[1]), pairs))]
+    images = [
+        drawn(p, tmp_path / f'{i}.png') for i, p in enumerate((pairs, (pairs[1], pairs[1]), pairs))
+    ]
     assert images[0].std() > 10 and images[0].shape[1] > 400
     assert np.array_equal(images[0], images[2]) and not np.array_equal(images[0], images[1])
 

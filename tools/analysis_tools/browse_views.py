@@ -6,8 +6,10 @@ The images are drawn at random from the config's ``train_dataloader``. The first
 as it enters ``MultiView``, the others show what comes out, one pair of views per draw: what is in
 one place of a pair should be in the same place of the other.
 """
+
 import argparse
-from typing import Iterator, List, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import matplotlib
 
@@ -34,11 +36,12 @@ import matplotlib.pyplot as plt  # noqa: E402  the backend comes first
 
 class Row(NamedTuple):
     """An image before its augmentation, and its views; all RGB, ``(H, W, 3)``."""
+
     image: np.ndarray
-    views: List[List[np.ndarray]]
+    views: list[list[np.ndarray]]
 
 
-def draw_views(cfg: Config, num: int, pairs: int = 3, seed: int = 0) -> List[Row]:
+def draw_views(cfg: Config, num: int, pairs: int = 3, seed: int = 0) -> list[Row]:
     """Return ``num`` random images of the train dataset with the views of ``pairs`` draws each.
 
     The same seed draws the same images and views.
@@ -53,8 +56,10 @@ def draw_views(cfg: Config, num: int, pairs: int = 3, seed: int = 0) -> List[Row
     multi_views = [transform for transform in transforms if isinstance(transform, MultiView)]
     if not multi_views:
         names = sorted({type(transform).__name__ for transform in transforms})
-        raise ValueError('the dataset of train_dataloader must have a mmocr_da.MultiView in its '
-                         f'pipeline, got {", ".join(names) or "no transforms"}')
+        raise ValueError(
+            'the dataset of train_dataloader must have a mmocr_da.MultiView in its '
+            f'pipeline, got {", ".join(names) or "no transforms"}'
+        )
     entered = []
     for multi_view in multi_views:
         _note_images(multi_view, entered)
@@ -100,15 +105,19 @@ def _rgb(image) -> np.ndarray:
     return np.broadcast_to(image, (*image.shape[:2], 3))
 
 
-def views_sheet(rows: List[Row], out_file: str, font: str = None) -> None:
+def views_sheet(rows: list[Row], out_file: str, font: str = None) -> None:
     """Draw one row per image: the image, then its views."""
     num_views = len(rows[0].views[0])
     heads = ['image'] + [f'view {v + 1}' for _ in rows[0].views for v in range(num_views)]
     # Between two draws, a narrow column that stays empty.
     ratios = [1.0] + ([0.1] + [1.0] * num_views) * len(rows[0].views)
-    fig, axes = plt.subplots(len(rows), len(ratios), squeeze=False,
-                             figsize=(1.8 * sum(ratios), 0.65 * len(rows) + 0.3),
-                             gridspec_kw=dict(width_ratios=ratios))
+    fig, axes = plt.subplots(
+        len(rows),
+        len(ratios),
+        squeeze=False,
+        figsize=(1.8 * sum(ratios), 0.65 * len(rows) + 0.3),
+        gridspec_kw=dict(width_ratios=ratios),
+    )
     for ax in axes.flat:
         ax.axis('off')
     filled = [i for i, ratio in enumerate(ratios) if ratio == 1]

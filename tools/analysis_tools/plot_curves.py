@@ -5,13 +5,14 @@
 ``RUN,RUN,RUN`` is the mean of several runs, of seeds for example; ``--only 'target/.*/wer$'`` draws
 the scalars of that name alone.
 """
+
 import argparse
 import json
 import os.path as osp
 import re
 from collections import defaultdict
+from collections.abc import Sequence
 from glob import glob
-from typing import Dict, Sequence
 
 import matplotlib
 
@@ -31,7 +32,7 @@ PANELS = {
     'WER': r'(^|/)wer$',
 }
 
-Curves = Dict[str, Dict[int, float]]
+Curves = dict[str, dict[int, float]]
 
 
 def read_scalars(run: str) -> Curves:
@@ -80,8 +81,13 @@ def _read_rows(file: str) -> list:
     return rows
 
 
-def plot_curves(runs: Sequence[str], out_file: str, labels: Sequence[str] = None,
-                only: str = '', font: str = None) -> Dict[str, int]:
+def plot_curves(
+    runs: Sequence[str],
+    out_file: str,
+    labels: Sequence[str] = None,
+    only: str = '',
+    font: str = None,
+) -> dict[str, int]:
     """Draw every panel for which some run has scalars, and return its number of curves by title.
 
     With several runs the colour is the run and the line style is the scalar. ``only`` is a regular
@@ -91,17 +97,22 @@ def plot_curves(runs: Sequence[str], out_file: str, labels: Sequence[str] = None
     if len(labels) != len(runs):
         raise ValueError(f'labels needs one name per run, got {len(labels)} for {len(runs)} runs')
     curves = [mean_scalars([run] if osp.exists(run) else run.split(',')) for run in runs]
-    names = {title: sorted({n for c in curves for n in c
-                            if re.search(pattern, n) and re.search(only, n)})
-             for title, pattern in PANELS.items()}
+    names = {
+        title: sorted(
+            {n for c in curves for n in c if re.search(pattern, n) and re.search(only, n)}
+        )
+        for title, pattern in PANELS.items()
+    }
     names = {title: found for title, found in names.items() if found}
     if not names:
-        raise ValueError(f'runs must have logged one of {", ".join(PANELS)}, got none in '
-                         f'{", ".join(runs)}')
+        raise ValueError(
+            f'runs must have logged one of {", ".join(PANELS)}, got none in {", ".join(runs)}'
+        )
     columns = min(len(names), 3)
     rows = -(-len(names) // columns)
-    fig, axes = plt.subplots(rows, columns, figsize=(5 * columns, 3.6 * rows), squeeze=False,
-                             layout='tight')
+    fig, axes = plt.subplots(
+        rows, columns, figsize=(5 * columns, 3.6 * rows), squeeze=False, layout='tight'
+    )
     styles = ['-', '--', ':', '-.']
     drawn = {}
     for ax, (title, found) in zip(axes.flat, names.items()):
@@ -111,17 +122,21 @@ def plot_curves(runs: Sequence[str], out_file: str, labels: Sequence[str] = None
                     continue
                 steps, values = zip(*sorted(run_curves[name].items()))
                 several = len(runs) > 1
-                ax.plot(steps, values, color=f'C{(i if several else j) % 10}',
-                        linestyle=styles[j % 4] if several else '-',
-                        # A single validation is a point, and a line would not show it.
-                        marker='.' if len(steps) < 30 else None,
-                        label=f'{label}: {name}' if several else name)
+                ax.plot(
+                    steps,
+                    values,
+                    color=f'C{(i if several else j) % 10}',
+                    linestyle=styles[j % 4] if several else '-',
+                    # A single validation is a point, and a line would not show it.
+                    marker='.' if len(steps) < 30 else None,
+                    label=f'{label}: {name}' if several else name,
+                )
         ax.set_title(title)
         ax.set_xlabel('iteration')
         ax.grid(alpha=0.3)
         ax.legend(fontsize='x-small')
         drawn[title] = len(ax.lines)
-    for ax in axes.flat[len(names):]:
+    for ax in axes.flat[len(names) :]:
         ax.axis('off')
     save_picture(fig, out_file, 'plot_curves', font)
     plt.close(fig)
@@ -135,8 +150,9 @@ def _short_names(runs: Sequence[str]) -> list:
 
 def main():
     parser = argparse.ArgumentParser(description='Plot the curves of one or several runs')
-    parser.add_argument('runs', nargs='+', metavar='RUN[,RUN...]',
-                        help='Work directories, or scalars.json files')
+    parser.add_argument(
+        'runs', nargs='+', metavar='RUN[,RUN...]', help='Work directories, or scalars.json files'
+    )
     add_picture_arguments(parser, 'curves.png')
     parser.add_argument('--labels', nargs='+', help='One name per run; default: folder names')
     parser.add_argument('--only', default='', metavar='REGEX', help='Names of scalars to draw')

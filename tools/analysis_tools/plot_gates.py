@@ -1,7 +1,8 @@
 """Plot where the gates of a trained model's batch-instance norm went: histograms of rho per depth.
 
-    python tools/analysis_tools/plot_gates.py CHECKPOINT --out gates.png
+python tools/analysis_tools/plot_gates.py CHECKPOINT --out gates.png
 """
+
 import argparse
 
 import mmocr_da  # noqa: F401  before anything of MMOCR: it settles which versions may meet
@@ -18,19 +19,26 @@ def main():
     parser = argparse.ArgumentParser(description='Plot histograms of the gates of a checkpoint')
     parser.add_argument('checkpoint', help='Checkpoint of a model with batch-instance norm')
     add_picture_arguments(parser, 'gates.png')
-    parser.add_argument('--by-stage', action='store_true',
-                        help='One histogram per stage (backbone.layer1) instead of per depth')
     parser.add_argument(
-        '--raw', action='store_true',
-        help='With EMAHook, plot the trained weights instead of their moving average')
+        '--by-stage',
+        action='store_true',
+        help='One histogram per stage (backbone.layer1) instead of per depth',
+    )
+    parser.add_argument(
+        '--raw',
+        action='store_true',
+        help='With EMAHook, plot the trained weights instead of their moving average',
+    )
     args = parser.parse_args()
     check_picture(args.out, 'plot_gates', [args.checkpoint], args.font)
     check_checkpoint(args.checkpoint, 'checkpoint')
     weights = select_weights(CheckpointLoader.load_checkpoint(args.checkpoint, 'cpu'), args.raw)
     gates = gates_of(weights)
     if not gates:
-        raise ValueError(f'{args.checkpoint} must be of a model with BatchInstanceNorm, got no '
-                         'gates among its weights; which layers it has is in its config')
+        raise ValueError(
+            f'{args.checkpoint} must be of a model with BatchInstanceNorm, got no '
+            'gates among its weights; which layers it has is in its config'
+        )
     check_finite(gates, None, args.checkpoint)
     drawn = plot_gates(gates, args.out, args.by_stage, args.font)
     for name, (num, below, above) in drawn.items():

@@ -6,10 +6,11 @@
 The images are drawn at random from the last dataset of the first config's ``test_dataloader``
 (the target, where the datasets are source and target): nobody picked the ones that look good.
 """
+
 import argparse
 import copy
 from collections import defaultdict
-from typing import Dict, List, Optional, Sequence, Tuple
+from collections.abc import Sequence
 
 import matplotlib
 
@@ -39,13 +40,14 @@ matplotlib.use('Agg')
 import matplotlib.pyplot as plt  # noqa: E402  the backend comes first
 
 #: What a dataset lists: 'img_path', 'instances', and of an LMDB 'content' and 'color_type'.
-Item = Dict[str, object]
+Item = dict[str, object]
 
 RIGHT, WRONG = '#1a7f37', '#cf222e'
 
 
-def draw_samples(cfg: Config, num: int, seed: int = 0, dataset: int = -1
-                 ) -> Tuple[List[Item], List[str]]:
+def draw_samples(
+    cfg: Config, num: int, seed: int = 0, dataset: int = -1
+) -> tuple[list[Item], list[str]]:
     """Return ``num`` random items of one dataset of ``test_dataloader``, and their texts.
 
     The same seed draws the same items.
@@ -56,8 +58,10 @@ def draw_samples(cfg: Config, num: int, seed: int = 0, dataset: int = -1
     parts = dataset_cfg.get('datasets')
     if parts is not None:
         if not -len(parts) <= dataset < len(parts):
-            raise ValueError(f'dataset must be the index of one of the {len(parts)} test datasets, '
-                             f'0 to {len(parts) - 1}, got {dataset}')
+            raise ValueError(
+                f'dataset must be the index of one of the {len(parts)} test datasets, '
+                f'0 to {len(parts) - 1}, got {dataset}'
+            )
         dataset_cfg = parts[dataset]
     built = build_dataset(without_pipelines(dataset_cfg))
     load_as_shown(built)
@@ -67,11 +71,15 @@ def draw_samples(cfg: Config, num: int, seed: int = 0, dataset: int = -1
     if database is not None:
         for item in items:
             item['color_type'] = database.color_type
-    texts = [next((label['text'] for label in item.get('instances', ()) if 'text' in label), '')
-             for item in items]
+    texts = [
+        next((label['text'] for label in item.get('instances', ()) if 'text' in label), '')
+        for item in items
+    ]
     if not any(texts):
-        raise ValueError(f'the test dataset must have labels, got none for {len(items)} images of '
-                         f'{dataset_cfg.get("type")}; choose another one by --dataset')
+        raise ValueError(
+            f'the test dataset must have labels, got none for {len(items)} images of '
+            f'{dataset_cfg.get("type")}; choose another one by --dataset'
+        )
     return items, texts
 
 
@@ -90,8 +98,9 @@ def without_pipelines(dataset: dict) -> dict:
 
 
 @torch.no_grad()
-def read_images(cfg: Config, checkpoint: str, items: Sequence[Item], device: str = 'cpu'
-                ) -> List[str]:
+def read_images(
+    cfg: Config, checkpoint: str, items: Sequence[Item], device: str = 'cpu'
+) -> list[str]:
     """Return what a recognizer reads on the image of each item, one at a time as MMOCR tests."""
     register_all_modules(init_default_scope=True)
     check_checkpoint(checkpoint, 'checkpoint')
@@ -103,11 +112,13 @@ def read_images(cfg: Config, checkpoint: str, items: Sequence[Item], device: str
     # Where the pipeline expects an image from its dataset, one is loaded as that dataset would.
     color_type = items[0].get('color_type', 'color') if items else None
     pipeline = shown_pipeline(Compose(test_pipeline(cfg)), color_type)
-    return [model.test_step(pseudo_collate([pipeline(copy.deepcopy(item))]))[0].pred_text.item
-            for item in items]
+    return [
+        model.test_step(pseudo_collate([pipeline(copy.deepcopy(item))]))[0].pred_text.item
+        for item in items
+    ]
 
 
-def load_pictures(items: Sequence[Item]) -> List[np.ndarray]:
+def load_pictures(items: Sequence[Item]) -> list[np.ndarray]:
     """Return the RGB images of items; print which of them show nothing, or not all they have."""
     loader = LoadImageFromFile()
     with collect_notes() as notes:
@@ -120,9 +131,15 @@ def load_pictures(items: Sequence[Item]) -> List[np.ndarray]:
     return pictures
 
 
-def reading_sheet(images: Sequence[np.ndarray], truths: Sequence[str],
-                  readings: Dict[str, Sequence[str]], out_file: str, ignore_case: bool = False,
-                  ignore_symbols: bool = False, font: Optional[str] = None) -> Dict[str, int]:
+def reading_sheet(
+    images: Sequence[np.ndarray],
+    truths: Sequence[str],
+    readings: dict[str, Sequence[str]],
+    out_file: str,
+    ignore_case: bool = False,
+    ignore_symbols: bool = False,
+    font: str | None = None,
+) -> dict[str, int]:
     """Draw one row per image: the image, the truth, every model's reading.
 
     Args:
@@ -135,8 +152,9 @@ def reading_sheet(images: Sequence[np.ndarray], truths: Sequence[str],
     """
     for name, texts in {'truths': truths, **readings}.items():
         if len(texts) != len(images):
-            raise ValueError(f'{name} needs one text per image, got {len(texts)} texts for '
-                             f'{len(images)} images')
+            raise ValueError(
+                f'{name} needs one text per image, got {len(texts)} texts for {len(images)} images'
+            )
 
     def same(reading: str, truth: str) -> bool:
         return len({normalize(t, ignore_case, ignore_symbols) for t in (reading, truth)}) == 1
@@ -144,8 +162,9 @@ def reading_sheet(images: Sequence[np.ndarray], truths: Sequence[str],
     right = {name: [same(r, t) for r, t in zip(texts, truths)] for name, texts in readings.items()}
     counts = {name: sum(marks) for name, marks in right.items()}
     columns = 2 + len(readings)
-    fig, axes = plt.subplots(len(images) + 1, columns, squeeze=False,
-                             figsize=(2.6 * columns, 0.55 * (len(images) + 1)))
+    fig, axes = plt.subplots(
+        len(images) + 1, columns, squeeze=False, figsize=(2.6 * columns, 0.55 * (len(images) + 1))
+    )
     for ax in axes.flat:
         ax.axis('off')
     heads = ['', 'truth', *(f'{name}\n{n}/{len(images)}' for name, n in counts.items())]
@@ -166,15 +185,21 @@ def reading_sheet(images: Sequence[np.ndarray], truths: Sequence[str],
 
 def _write(ax, text: str, **kwargs) -> None:
     # parse_math: a word of a price list, '$5 $6', is a text and not a formula.
-    ax.text(0.5, 0.5, text, ha='center', va='center', transform=ax.transAxes, parse_math=False,
-            **kwargs)
+    ax.text(
+        0.5, 0.5, text, ha='center', va='center', transform=ax.transAxes, parse_math=False, **kwargs
+    )
 
 
 def main():
     parser = argparse.ArgumentParser(description='Draw a sheet of readings of several models')
     parser.add_argument(
-        '--model', nargs=3, action='append', required=True,
-        metavar=('NAME', 'CONFIG', 'CHECKPOINT'), help='A model, once per column')
+        '--model',
+        nargs=3,
+        action='append',
+        required=True,
+        metavar=('NAME', 'CONFIG', 'CHECKPOINT'),
+        help='A model, once per column',
+    )
     parser.add_argument('--num', type=int, default=12, help='Number of images')
     parser.add_argument('--seed', type=int, default=0, help='Which images are drawn')
     parser.add_argument('--dataset', type=int, default=-1, help='Index of the test dataset')
@@ -191,10 +216,13 @@ def main():
     configs = {name: load_config(config) for name, config, _ in args.model}
     items, truths = draw_samples(configs[args.model[0][0]], args.num, args.seed, args.dataset)
     images = load_pictures(items)
-    readings = {name: read_images(configs[name], checkpoint, items, args.device)
-                for name, _, checkpoint in args.model}
-    counts = reading_sheet(images, truths, readings, args.out, args.ignore_case,
-                           args.ignore_symbols, args.font)
+    readings = {
+        name: read_images(configs[name], checkpoint, items, args.device)
+        for name, _, checkpoint in args.model
+    }
+    counts = reading_sheet(
+        images, truths, readings, args.out, args.ignore_case, args.ignore_symbols, args.font
+    )
     print(args.out, *(f'{name}: {n}/{len(images)} right' for name, n in counts.items()), sep='\n')
 
 

@@ -8,8 +8,8 @@ How long the gradient of an estimate is, at the recognizer's logits, says what i
 detector with ``LSIoULoss`` it is the boxes found, each with the label that it overlaps with most.
 With ``--surrogate`` another surrogate judges the same readings or boxes.
 """
+
 import argparse
-from typing import List, Tuple
 
 import mmocr_da  # noqa: F401  before anything of MMOCR: it settles which versions may meet
 
@@ -36,8 +36,9 @@ from mmocr_da.visualization import add_picture_arguments, check_picture, plot_qu
 
 
 @torch.no_grad()
-def compare(model: torch.nn.Module, surrogate: EditDistanceSurrogate, loader, split: str,
-            seed: int = 0) -> Tuple[dict, List[float]]:
+def compare(
+    model: torch.nn.Module, surrogate: EditDistanceSurrogate, loader, split: str, seed: int = 0
+) -> tuple[dict, list[float]]:
     """``(estimates, values)`` of the readings of a dataloader, and of generated pairs.
 
     And lengths of the gradients of the first ones' estimates, at the recognizer's logits.
@@ -56,10 +57,11 @@ def compare(model: torch.nn.Module, surrogate: EditDistanceSurrogate, loader, sp
             reading = FreeReading(logits, [s.gt_text.indexes for s in samples])
             z = surrogate.encode_reading(reading.probabilities)
             y = surrogate.encode(reading.texts).to(z)
-            gradient, = torch.autograd.grad(surrogate.frozen_distance(z, y).sum(), logits)
+            (gradient,) = torch.autograd.grad(surrogate.frozen_distance(z, y).sum(), logits)
         lengths.extend(gradient.flatten(1).norm(dim=1).tolist())
-        for pairs, sample in zip(kinds.values(), ((z, y, surrogate.metric(z, y)),
-                                                  surrogate.generate(y, rng))):
+        for pairs, sample in zip(
+            kinds.values(), ((z, y, surrogate.metric(z, y)), surrogate.generate(y, rng))
+        ):
             z, y, e = sample
             pairs[0].extend(surrogate.distance(z, y).tolist())
             pairs[1].extend(e.tolist())
@@ -69,8 +71,9 @@ def compare(model: torch.nn.Module, surrogate: EditDistanceSurrogate, loader, sp
 
 
 @torch.no_grad()
-def compare_boxes(model: torch.nn.Module, surrogate: RotatedIoUSurrogate, loader, split: str,
-                  seed: int = 0) -> dict:
+def compare_boxes(
+    model: torch.nn.Module, surrogate: RotatedIoUSurrogate, loader, split: str, seed: int = 0
+) -> dict:
     """``(estimates, values)`` of the boxes found, and of as many generated pairs."""
     found, labels = [], []
     bar = ProgressBar(len(loader))
@@ -85,8 +88,10 @@ def compare_boxes(model: torch.nn.Module, surrogate: RotatedIoUSurrogate, loader
         bar.update()
     print()
     if not sum(map(len, found)):
-        raise ValueError(f'no box that the detector finds in the {split} images overlaps with a '
-                         'label; train it first')
+        raise ValueError(
+            f'no box that the detector finds in the {split} images overlaps with a '
+            'label; train it first'
+        )
     device = next(surrogate.parameters()).device
     pairs = {f'boxes in {split} images': (torch.cat(found), torch.cat(labels))}
     if surrogate.source != 'local':
@@ -114,28 +119,44 @@ def report(kinds: dict, drawn: dict, unit: str, step: float = 0) -> None:
     for name, quality in drawn.items():
         correlation = quality['rank_correlation']
         correlation = 'undefined' if correlation is None else f'{correlation:.3f}'
-        print(f'{quality["num"]} {name}: mean error {quality["error"]:.3f} {unit}, rank '
-              f'correlation {correlation}')
+        print(
+            f'{quality["num"]} {name}: mean error {quality["error"]:.3f} {unit}, rank '
+            f'correlation {correlation}'
+        )
         estimates, values = kinds[name]
         errors = error_by_value(estimates, values, step)
-        print('  at a distance of ' + ', '.join(
-            f'{value:g}: {error:.2f}' for value, error in errors.items()))
+        print(
+            '  at a distance of '
+            + ', '.join(f'{value:g}: {error:.2f}' for value, error in errors.items())
+        )
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('config', help='Config of a model with LSEDLoss or LSIoULoss')
     parser.add_argument('checkpoint', help='Its checkpoint')
-    parser.add_argument('--surrogate', metavar='FILE',
-                        help='surrogate_*.pth to judge, instead of the one in the checkpoint')
-    parser.add_argument('--split', choices=['val', 'test'], default='val',
-                        help='Which dataloader of the config the images come from')
+    parser.add_argument(
+        '--surrogate',
+        metavar='FILE',
+        help='surrogate_*.pth to judge, instead of the one in the checkpoint',
+    )
+    parser.add_argument(
+        '--split',
+        choices=['val', 'test'],
+        default='val',
+        help='Which dataloader of the config the images come from',
+    )
     add_picture_arguments(parser, 'surrogate_quality.png')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction,
-                        help='Override settings of the config: key=value pairs')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='Override settings of the config: key=value pairs',
+    )
     args = parser.parse_args()
-    check_picture(args.out, 'plot_quality', [args.config, args.checkpoint, args.surrogate],
-                  args.font)
+    check_picture(
+        args.out, 'plot_quality', [args.config, args.checkpoint, args.surrogate], args.font
+    )
     check_checkpoint(args.checkpoint, 'checkpoint')
     cfg = load_config(args.config, cfg_options=args.cfg_options)
     if cfg.get(f'{args.split}_dataloader') is None:
@@ -157,9 +178,11 @@ def main():
     lengths, values = np.array(lengths), np.array(kinds[f'{args.split} readings'][1])
     misread = values > 0
     if misread.any() and not misread.all():
-        print(f'gradient at the logits: {lengths[~misread].mean():.3f} long where the reading is '
-              f'right, {lengths[misread].mean():.3f} where it is not; the {misread.mean():.0%} '
-              f'that are misread get {lengths[misread].sum() / lengths.sum():.0%} of it')
+        print(
+            f'gradient at the logits: {lengths[~misread].mean():.3f} long where the reading is '
+            f'right, {lengths[misread].mean():.3f} where it is not; the {misread.mean():.0%} '
+            f'that are misread get {lengths[misread].sum() / lengths.sum():.0%} of it'
+        )
     print(args.out)
 
 

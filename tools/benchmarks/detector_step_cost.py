@@ -7,12 +7,13 @@ whatever else the machine does hits them alike; the ratio is that of the medians
 learned surrogate the steps of both kinds are measured. A fresh detector finds other boxes than a
 trained one: pass ``--checkpoint`` for the cost within a real run.
 """
+
 import argparse
 import copy
 import itertools
 import statistics
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Dict, Iterator, Optional, Tuple
 
 import mmocr_da  # noqa: F401  before anything of MMOCR: it settles which versions may meet
 
@@ -33,20 +34,28 @@ from mmocr_da.engine.launch import load_config
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('configs', nargs='+', metavar='CONFIG',
-                        help='Configs of detectors, two or more; the last is the reference')
+    parser.add_argument(
+        'configs',
+        nargs='+',
+        metavar='CONFIG',
+        help='Configs of detectors, two or more; the last is the reference',
+    )
     parser.add_argument('--checkpoint', help='Weights that all start from')
     parser.add_argument('--steps', type=int, default=20)
     parser.add_argument('--threads', type=int, help='CPU threads')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction,
-                        help='Override settings of all configs: key=value pairs')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='Override settings of all configs: key=value pairs',
+    )
     args = parser.parse_args()
     if len(args.configs) < 2:
         parser.error('two configs are needed, the last of which is the reference')
     return args
 
 
-def build(cfg, checkpoint: Optional[str]) -> Tuple[nn.Module, OptimWrapper]:
+def build(cfg, checkpoint: str | None) -> tuple[nn.Module, OptimWrapper]:
     model = MODELS.build(cfg.model).train()
     if checkpoint:
         load_checkpoint(model, checkpoint, map_location='cpu')
@@ -70,7 +79,7 @@ def main() -> None:
     hub = MessageHub.get_current_instance()
     hub.update_info('iter', 1)
     hub.update_info('max_iters', 2)
-    cases: Dict[str, tuple] = {}
+    cases: dict[str, tuple] = {}
     for path in args.configs:
         cfg = load_config(path, cfg_options=args.cfg_options)
         model = build(cfg, args.checkpoint)

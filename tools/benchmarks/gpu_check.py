@@ -11,15 +11,16 @@ on; so are those that ``--minutes`` leaves no time for.
 Without a GPU the same runs on the CPU with small sizes; the file says so, and its times say nothing
 about a GPU.
 """
+
 import argparse
 import copy
 import json
 import statistics
 import time
 import traceback
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Callable, Dict, Iterator
 
 import mmocr_da  # noqa: F401  before anything of MMOCR: it settles which versions may meet
 
@@ -76,8 +77,9 @@ class Check:
         except Exception as error:  # the next case may well work
             self.failed += 1
             where = traceback.extract_tb(error.__traceback__)[-1]
-            return dict(error=f'{type(error).__name__}: {error}',
-                        where=f'{where.filename}:{where.lineno}')
+            return dict(
+                error=f'{type(error).__name__}: {error}', where=f'{where.filename}:{where.lineno}'
+            )
 
 
 def timed(call: Callable, device: str) -> float:
@@ -109,8 +111,9 @@ def views_batch(model: nn.Module, pixels: Tensor) -> dict:
     sample.set_metainfo(dict(valid_ratio=1.0, img_shape=tuple(pixels.shape[-2:])))
     view = list(pixels.repeat(1, channels, 1, 1))
     samples = [copy.deepcopy(sample) for _ in view]
-    return dict(inputs=[view, [x.flip(0) for x in view]],
-                data_samples=[samples, copy.deepcopy(samples)])
+    return dict(
+        inputs=[view, [x.flip(0) for x in view]], data_samples=[samples, copy.deepcopy(samples)]
+    )
 
 
 def detector_batch(count: int, size: int) -> dict:
@@ -118,15 +121,20 @@ def detector_batch(count: int, size: int) -> dict:
     boxes[:, :4] *= size
     samples = []
     for _ in range(count):
-        sample = DetDataSample(metainfo=dict(img_shape=(size, size), ori_shape=(size, size),
-                                             scale_factor=(1., 1.)))
-        sample.gt_instances = InstanceData(bboxes=RotatedBoxes(boxes.clone()),
-                                           labels=torch.zeros(2, dtype=torch.long))
-        sample.ignored_instances = InstanceData(bboxes=RotatedBoxes(boxes[:0].clone()),
-                                                labels=torch.zeros(0, dtype=torch.long))
+        sample = DetDataSample(
+            metainfo=dict(img_shape=(size, size), ori_shape=(size, size), scale_factor=(1.0, 1.0))
+        )
+        sample.gt_instances = InstanceData(
+            bboxes=RotatedBoxes(boxes.clone()), labels=torch.zeros(2, dtype=torch.long)
+        )
+        sample.ignored_instances = InstanceData(
+            bboxes=RotatedBoxes(boxes[:0].clone()), labels=torch.zeros(0, dtype=torch.long)
+        )
         samples.append(sample)
-    return dict(inputs=list(torch.randint(0, 256, (count, 3, size, size), dtype=torch.uint8)),
-                data_samples=samples)
+    return dict(
+        inputs=list(torch.randint(0, 256, (count, 3, size, size), dtype=torch.uint8)),
+        data_samples=samples,
+    )
 
 
 def losses_of(model: nn.Module, batch: dict):
@@ -137,9 +145,10 @@ def losses_of(model: nn.Module, batch: dict):
 def take_steps(model: nn.Module, batch: dict, precision: str, steps: int, device: str) -> dict:
     """Seconds of a step, and whether the numbers are finite."""
     optimizer = torch.optim.SGD(model.parameters(), 1e-4)
-    scaler = torch.amp.GradScaler(device, init_scale=2.**10,
-                                  enabled=device == 'cuda' and precision == 'float16')
-    losses: Dict[str, Tensor] = {}
+    scaler = torch.amp.GradScaler(
+        device, init_scale=2.0**10, enabled=device == 'cuda' and precision == 'float16'
+    )
+    losses: dict[str, Tensor] = {}
 
     def step() -> None:
         optimizer.zero_grad()
@@ -152,9 +161,12 @@ def take_steps(model: nn.Module, batch: dict, precision: str, steps: int, device
     seconds = [timed(step, device) for _ in range(steps + 2)][2:]  # two to warm up
     values = {name: value.item() for name, value in losses['log'].items()}
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
-    return dict(seconds=statistics.median(seconds), losses=values,
-                finite=all(torch.tensor(list(values.values())).isfinite().tolist())
-                and all(bool(g.isfinite().all()) for g in gradients))
+    return dict(
+        seconds=statistics.median(seconds),
+        losses=values,
+        finite=all(torch.tensor(list(values.values())).isfinite().tolist())
+        and all(bool(g.isfinite().all()) for g in gradients),
+    )
 
 
 def parity(model: nn.Module, batch: dict, device: str) -> dict:
@@ -184,8 +196,11 @@ def component(path: str, check: Check, sizes, steps: int) -> dict:
         hub.update_info('iter', iteration)
         row = dict(parity=check.run(lambda: parity(model, batch, check.device)))
         for precision in PRECISIONS:
-            row[precision] = check.run(lambda: take_steps(
-                copy.deepcopy(model).to(check.device), batch, precision, steps, check.device))
+            row[precision] = check.run(
+                lambda: take_steps(
+                    copy.deepcopy(model).to(check.device), batch, precision, steps, check.device
+                )
+            )
             compare(row[precision], row['float32'], 'against_float32')
         out[turn] = row
     return out
@@ -196,7 +211,7 @@ def compare(row: dict, reference: dict, name: str) -> None:
         row[name] = row['seconds'] / reference['seconds']
 
 
-def compare_with_baseline(components: Dict[str, dict], name: str) -> None:
+def compare_with_baseline(components: dict[str, dict], name: str) -> None:
     """Steps of a component with those of what it is added to, on the same number of images."""
     baseline = components.get('RRPN' if name == 'LS-IoU' else 'supervised', {}).get('step', {})
     for row in components[name].values():
@@ -218,8 +233,8 @@ def norms(shape, precision: str, channels_last: bool, device: str) -> dict:
 def boxes(labels: int, anchors: int, device: str) -> dict:
     """Overlaps and NMS against the CPU."""
     g = torch.Generator().manual_seed(0)
-    found = torch.rand(anchors, 5, generator=g) * torch.tensor([900., 900, 80, 30, 3])
-    found = found + torch.tensor([0., 0, 10, 5, -1.5])
+    found = torch.rand(anchors, 5, generator=g) * torch.tensor([900.0, 900, 80, 30, 3])
+    found = found + torch.tensor([0.0, 0, 10, 5, -1.5])
     scores = torch.rand(anchors, generator=g)
     wanted = rotated_overlaps(found[:labels], found)
     kept = nms_rotated(found[:2000], scores[:2000], 0.5)[1]
@@ -228,9 +243,11 @@ def boxes(labels: int, anchors: int, device: str) -> dict:
     out = dict(
         overlaps_differ_by=(overlaps.cpu() - wanted).abs().max().item(),
         nms_is_the_same=torch.equal(
-            nms_rotated(there[:2000], there_scores[:2000], 0.5)[1].cpu(), kept),
+            nms_rotated(there[:2000], there_scores[:2000], 0.5)[1].cpu(), kept
+        ),
         overlaps_seconds=timed(lambda: rotated_overlaps(there[:labels], there), device),
-        nms_seconds=timed(lambda: nms_rotated(there[:2000], there_scores[:2000], 0.5), device))
+        nms_seconds=timed(lambda: nms_rotated(there[:2000], there_scores[:2000], 0.5), device),
+    )
     if device == 'cuda':
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
@@ -255,8 +272,14 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('out', type=Path, help='The JSON file that is written')
     parser.add_argument('--minutes', type=float, default=8, help='No case starts after them')
-    parser.add_argument('--only', nargs='+', choices=COMPONENTS, default=list(COMPONENTS),
-                        metavar='NAME', help=f'Of {", ".join(COMPONENTS)}')
+    parser.add_argument(
+        '--only',
+        nargs='+',
+        choices=COMPONENTS,
+        default=list(COMPONENTS),
+        metavar='NAME',
+        help=f'Of {", ".join(COMPONENTS)}',
+    )
     return parser.parse_args()
 
 
@@ -268,24 +291,40 @@ def main() -> None:
     sizes, steps = (SIZES, STEPS) if gpu else (SMALL_SIZES, 1)
     register_all_modules(init_default_scope=True)
     start = time.monotonic()
-    result = dict(device=device_name(), is_gpu=gpu, torch=torch.__version__,
-                  note='' if gpu else 'No GPU was found: small sizes on the CPU, which test this '
-                                      'script and say nothing about a GPU.')
+    result = dict(
+        device=device_name(),
+        is_gpu=gpu,
+        torch=torch.__version__,
+        note=''
+        if gpu
+        else 'No GPU was found: small sizes on the CPU, which test this '
+        'script and say nothing about a GPU.',
+    )
     print(result['device'], result['note'])
     with plain_float32():
         result['norms'] = [
-            dict(shape=shape, precision=precision, channels_last=last, **check.run(
-                lambda: norms(shape, precision, last, check.device)))
-            for shape in (((64, 64, 32, 100), (128, 256, 8, 25)) if gpu else ((4, 8, 4, 10), ))
-            for precision in PRECISIONS for last in (False, True)]
+            dict(
+                shape=shape,
+                precision=precision,
+                channels_last=last,
+                **check.run(lambda: norms(shape, precision, last, check.device)),
+            )
+            for shape in (((64, 64, 32, 100), (128, 256, 8, 25)) if gpu else ((4, 8, 4, 10),))
+            for precision in PRECISIONS
+            for last in (False, True)
+        ]
         labels, anchors = (100, 200_000) if gpu else (10, 500)
-        result['boxes'] = dict(labels=labels, anchors=anchors,
-                               **check.run(lambda: boxes(labels, anchors, check.device)))
+        result['boxes'] = dict(
+            labels=labels,
+            anchors=anchors,
+            **check.run(lambda: boxes(labels, anchors, check.device)),
+        )
         result['components'] = {}
         for name in args.only:
             print(name, flush=True)
             result['components'][name] = check.run(
-                lambda: component(COMPONENTS[name], check, sizes, steps))
+                lambda: component(COMPONENTS[name], check, sizes, steps)
+            )
             compare_with_baseline(result['components'], name)
             result.update(seconds=time.monotonic() - start, failed=check.failed)
             # After each, so that a run that is stopped leaves what it has.

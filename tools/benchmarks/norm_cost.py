@@ -11,14 +11,15 @@ what is kept for the backward pass. On a GPU it is that of PyTorch's allocator. 
 is that of the resident memory of the process. PyTorch's profiler would count a third tensor for
 batch norm, which its backward pass allocates and never touches.
 """
+
 import argparse
 import ctypes
 import gc
 import math
 import statistics
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Callable, Dict, List, Tuple
 
 import mmocr_da  # noqa: F401  before anything of MMOCR: it settles which versions may meet
 
@@ -43,20 +44,31 @@ class TwoPassNorm2d(nn.BatchNorm2d):
         self.rho = nn.Parameter(torch.ones(num_features))
 
     def forward(self, x: Tensor) -> Tensor:
-        batch = F.batch_norm(x, self.running_mean, self.running_var, self.rho * self.weight,
-                             self.bias, True, self.momentum, self.eps)
+        batch = F.batch_norm(
+            x,
+            self.running_mean,
+            self.running_var,
+            self.rho * self.weight,
+            self.bias,
+            True,
+            self.momentum,
+            self.eps,
+        )
         return batch + F.instance_norm(x, weight=(1 - self.rho) * self.weight, eps=self.eps)
 
 
 LAYERS = {'BN': nn.BatchNorm2d, 'BIN': BatchInstanceNorm2d, 'two-pass': TwoPassNorm2d}
 
 
-def make_steps(shape: Tuple[int, ...], dtype: torch.dtype, device: str, channels_last: bool
-               ) -> Dict[str, Callable[[], None]]:
+def make_steps(
+    shape: tuple[int, ...], dtype: torch.dtype, device: str, channels_last: bool
+) -> dict[str, Callable[[], None]]:
     """One forward and backward pass by the layer's name, all of them on the same tensors."""
     memory_format = torch.channels_last if channels_last else torch.contiguous_format
-    x, grad = (torch.randn(shape, device=device).to(dtype).contiguous(memory_format=memory_format)
-               for _ in range(2))
+    x, grad = (
+        torch.randn(shape, device=device).to(dtype).contiguous(memory_format=memory_format)
+        for _ in range(2)
+    )
     x.requires_grad_()
     gates = torch.rand(shape[1], device=device)
 
@@ -79,14 +91,15 @@ def make_steps(shape: Tuple[int, ...], dtype: torch.dtype, device: str, channels
     return steps
 
 
-def median_seconds(steps: Dict[str, Callable[[], None]], rounds: int, device: str
-                   ) -> Dict[str, float]:
+def median_seconds(
+    steps: dict[str, Callable[[], None]], rounds: int, device: str
+) -> dict[str, float]:
     """Median time of each step; every round takes each of them once."""
     calls, wait = 1, lambda: None
     if torch.device(device).type == 'cuda':
         # Several calls for one wait, or it would be most of the time.
         calls, wait = 20, lambda: torch.cuda.synchronize(device)
-    times: Dict[str, List[float]] = {name: [] for name in steps}
+    times: dict[str, list[float]] = {name: [] for name in steps}
     for done in range(WARM_UP + rounds):
         for name, step in steps.items():
             wait()
@@ -135,10 +148,12 @@ def _resident_bytes(key: str) -> int:
         return 1024 * int(next(line.split()[1] for line in file if line.startswith(key)))
 
 
-def table(rows: List[Tuple[str, str, Dict[str, float], Dict[str, int]]]) -> str:
+def table(rows: list[tuple[str, str, dict[str, float], dict[str, int]]]) -> str:
     """Markdown of ``(shape, dtype, seconds by layer, bytes by layer)``, each against BN's."""
-    lines = ['| input | dtype | layer | ms | / BN | peak MiB | / BN |',
-             '|---|---|---|---|---|---|---|']
+    lines = [
+        '| input | dtype | layer | ms | / BN | peak MiB | / BN |',
+        '|---|---|---|---|---|---|---|',
+    ]
     for shape, dtype, seconds, peaks in rows:
         for name in seconds:
             # Less than a page of memory is seen as none.
@@ -146,11 +161,12 @@ def table(rows: List[Tuple[str, str, Dict[str, float], Dict[str, int]]]) -> str:
             lines.append(
                 f'| {shape} | {dtype} | {name} | {1e3 * seconds[name]:.3f} '
                 f'| {seconds[name] / seconds["BN"]:.2f} | {peaks[name] / 2**20:.1f} '
-                f'| {of_peak:.2f} |')
+                f'| {of_peak:.2f} |'
+            )
     return '\n'.join(lines)
 
 
-def _shape(text: str) -> Tuple[int, ...]:
+def _shape(text: str) -> tuple[int, ...]:
     shape = tuple(int(size) for size in text.split(','))
     if len(shape) != 4 or min(shape) < 1:
         raise argparse.ArgumentTypeError(f'a shape is N,C,H,W, got {text}')
@@ -164,9 +180,13 @@ def parse_args():
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     parser.add_argument('--threads', type=int, help='CPU threads')
     parser.add_argument('--channels-last', action='store_true')
-    parser.add_argument('--against', nargs='+', choices=[n for n in LAYERS if n != 'BN'],
-                        default=[n for n in LAYERS if n != 'BN'],
-                        help='Layers that take turns with BN')
+    parser.add_argument(
+        '--against',
+        nargs='+',
+        choices=[n for n in LAYERS if n != 'BN'],
+        default=[n for n in LAYERS if n != 'BN'],
+        help='Layers that take turns with BN',
+    )
     parser.add_argument('--rounds', type=int, default=20, help='Timed steps of each layer')
     return parser.parse_args()
 
@@ -184,8 +204,11 @@ def main() -> None:
             seconds = median_seconds(steps, args.rounds, args.device)
             peaks = {name: peak_bytes(step, args.device) for name, step in steps.items()}
             rows.append((str(shape), dtype, seconds, peaks))
-    device = torch.cuda.get_device_name(args.device) \
-        if torch.device(args.device).type == 'cuda' else f'CPU, {torch.get_num_threads()} threads'
+    device = (
+        torch.cuda.get_device_name(args.device)
+        if torch.device(args.device).type == 'cuda'
+        else f'CPU, {torch.get_num_threads()} threads'
+    )
     layout = 'channels last' if args.channels_last else 'contiguous'
     print(f'{device}, torch {torch.__version__}, {layout}\n\n{table(rows)}')
 

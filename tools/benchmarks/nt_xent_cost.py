@@ -6,6 +6,7 @@
 The two alternate within one run, on the same instances; times are medians. Memory is the peak above
 the inputs: of the process on a CPU (each in a process of its own), of the allocator on a GPU.
 """
+
 import argparse
 import multiprocessing
 import resource
@@ -30,8 +31,9 @@ def parse_args():
     parser.add_argument('--width', type=int, default=256)
     parser.add_argument('--rounds', type=int, default=5)
     parser.add_argument('--threads', type=int, help='CPU threads')
-    parser.add_argument('--no-plain', action='store_true',
-                        help='Leave out the plain form, whose matrix may not fit')
+    parser.add_argument(
+        '--no-plain', action='store_true', help='Leave out the plain form, whose matrix may not fit'
+    )
     parser.add_argument('--memory-only', action='store_true')
     return parser.parse_args()
 
@@ -90,7 +92,8 @@ def main() -> None:
     for name in names:
         queue = context.SimpleQueue()
         process = context.Process(
-            target=peak_mib, args=(name, args.instances, args.width, args.threads, queue))
+            target=peak_mib, args=(name, args.instances, args.width, args.threads, queue)
+        )
         process.start()
         process.join()
         memory[name] = None if queue.empty() else queue.get()  # None: it did not fit
@@ -98,8 +101,11 @@ def main() -> None:
     if args.threads:
         torch.set_num_threads(args.threads)
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    label = torch.cuda.get_device_name() if device == 'cuda' else \
-        f'CPU, {torch.get_num_threads()} threads'
+    label = (
+        torch.cuda.get_device_name()
+        if device == 'cuda'
+        else f'CPU, {torch.get_num_threads()} threads'
+    )
     print(f'{label}, torch {torch.__version__}, 2 x {args.instances} instances of {args.width}')
     times = {name: [] for name in names}
     if not args.memory_only:

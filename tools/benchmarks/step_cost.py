@@ -15,12 +15,12 @@ that of the medians, over the last one's. A trained recognizer ends its readings
 to the last step: pass ``--checkpoint`` (and ``--against-checkpoint``) for the cost within a real
 run.
 """
+
 import argparse
 import itertools
 import statistics
 import time
 from pathlib import Path
-from typing import Dict, Optional
 
 import mmocr_da  # noqa: F401  before anything of MMOCR: it settles which versions may meet
 
@@ -44,16 +44,20 @@ def parse_args():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('config')
     parser.add_argument('--checkpoint', help='Weights to start from')
-    parser.add_argument('--against', metavar='CONFIG',
-                        help="Compare with this config's own step, not with a supervised one")
+    parser.add_argument(
+        '--against',
+        metavar='CONFIG',
+        help="Compare with this config's own step, not with a supervised one",
+    )
     parser.add_argument('--against-checkpoint', help='Weights that it starts from')
     parser.add_argument('--half', type=int, default=64, help='B, images per domain')
     parser.add_argument('--size', type=int, nargs=2, default=(16, 64), metavar=('H', 'W'))
     parser.add_argument('--length', type=int, default=5, help='Characters per label')
     parser.add_argument('--steps', type=int, default=30)
     parser.add_argument('--threads', type=int, help='CPU threads')
-    parser.add_argument('--stock', action='store_true',
-                        help="Compare with MMOCR's own EncoderDecoderRecognizer")
+    parser.add_argument(
+        '--stock', action='store_true', help="Compare with MMOCR's own EncoderDecoderRecognizer"
+    )
     args = parser.parse_args()
     if args.against and args.stock:
         parser.error('--against and --stock cannot be set at the same time')
@@ -62,13 +66,21 @@ def parse_args():
     return args
 
 
-def build(cfg: Config, adaptive: bool, checkpoint: Optional[str], stock: bool = False) -> tuple:
+def build(cfg: Config, adaptive: bool, checkpoint: str | None, stock: bool = False) -> tuple:
     model_cfg = cfg.model.copy()
     if not adaptive:
         model_cfg.update(objectives=[], supervised_weight=1.0)
         if stock:
-            for key in ('objectives', 'channels_last', 'hook_point', 'supervised_weight',
-                        'norm_statistics', 'of', 'include', 'exclude'):
+            for key in (
+                'objectives',
+                'channels_last',
+                'hook_point',
+                'supervised_weight',
+                'norm_statistics',
+                'of',
+                'include',
+                'exclude',
+            ):
                 model_cfg.pop(key, None)
             model_cfg.type = 'EncoderDecoderRecognizer'
     model = MODELS.build(model_cfg).train()
@@ -95,16 +107,18 @@ def make_batch(model: nn.Module, images: torch.Tensor, domains, length: int) -> 
     return dict(inputs=list(images.repeat(1, channels, 1, 1)), data_samples=samples)
 
 
-def surrogate_turns(model: nn.Module) -> Dict[str, int]:
+def surrogate_turns(model: nn.Module) -> dict[str, int]:
     """An iteration of each kind, of a model with a learned surrogate."""
     surrogate = next((m for m in model.modules() if isinstance(m, LearnedSurrogate)), None)
     if surrogate is None:
         return {}
     last = surrogate.warmup + surrogate.surrogate_steps + surrogate.model_steps
     kinds = {'surrogate step': True, 'model step': False}
-    return {name: next(i for i in range(last) if surrogate.learns_at(i) == learns)
-            for name, learns in kinds.items()
-            if any(surrogate.learns_at(i) == learns for i in range(last))}
+    return {
+        name: next(i for i in range(last) if surrogate.learns_at(i) == learns)
+        for name, learns in kinds.items()
+        if any(surrogate.learns_at(i) == learns for i in range(last))
+    }
 
 
 def time_of_step(model: nn.Module, data: dict, optim_wrapper: OptimWrapper) -> float:
@@ -159,8 +173,10 @@ def main() -> None:
             taken = time_of_step(model, data, optim_wrapper)
             if step >= 3:  # warm-up
                 seconds.append(taken)
-    print(f'{device_name()}, torch {torch.__version__}, {args.config}, {args.half} + {args.half} '
-          'images')
+    print(
+        f'{device_name()}, torch {torch.__version__}, {args.config}, {args.half} + {args.half} '
+        'images'
+    )
     medians = [statistics.median(seconds) for seconds in times]
     width = max(12, *(len(name) for name, *_ in cases)) + len('ratio ') * bool(turns)
     for (name, *_), seconds in zip(cases, medians):

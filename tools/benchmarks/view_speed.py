@@ -10,12 +10,13 @@ one worker keeps the model busy.
 What is compared alternates within one run, so that whatever else the machine does hits both; times
 are medians.
 """
+
 import argparse
 import itertools
 import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Callable, Tuple
 
 import mmocr_da  # noqa: F401  before anything of MMOCR: it settles which versions may meet
 
@@ -71,15 +72,19 @@ def time_operations(steps: int) -> None:
     """Print a row per operation."""
     images = np.random.default_rng(0).integers(0, 256, (16, 32, 100, 3), dtype=np.uint8)
     augmentation = Config.fromfile(VIEWS).seqclr_augmentation
-    rows = [(TRANSFORMS.build(op), other)
-            for op, other in zip(augmentation.transforms, IMGAUG, strict=True)]
+    rows = [
+        (TRANSFORMS.build(op), other)
+        for op, other in zip(augmentation.transforms, IMGAUG, strict=True)
+    ]
     print(f'{"us per image of 32 x 100 x 3":30s} {"ours":>8s} {"imgaug":>8s} {"ratio":>6s}')
     for ours, theirs in rows:
         times = ([], [])
         for step in range(steps + 1):
             image = images[step % len(images)]
-            pair = (seconds(lambda: ours(dict(img=image)), 5),
-                    seconds(lambda: theirs.augment_image(image), 5))
+            pair = (
+                seconds(lambda: ours(dict(img=image)), 5),
+                seconds(lambda: theirs.augment_image(image), 5),
+            )
             if step > 0:  # warm-up
                 for kept, value in zip(times, pair):
                     kept.append(value)
@@ -92,7 +97,7 @@ def time_operations(steps: int) -> None:
     print(f'{"SomeOf, mean":30s} {1e6 * mean:8.1f}')
 
 
-def time_training(cfg: Config, steps: int) -> Tuple[float, float]:
+def time_training(cfg: Config, steps: int) -> tuple[float, float]:
     """Seconds of a batch: to make it in this process, and to train on it."""
     hub = MessageHub.get_current_instance()
     hub.update_info('iter', 1)
@@ -109,8 +114,9 @@ def time_training(cfg: Config, steps: int) -> Tuple[float, float]:
     batch = []
 
     def load() -> None:
-        batch[:] = [dataset[Draw(next(order), next(seeds))]
-                    for _ in range(cfg.train_dataloader.batch_size)]
+        batch[:] = [
+            dataset[Draw(next(order), next(seeds))] for _ in range(cfg.train_dataloader.batch_size)
+        ]
 
     def train() -> None:
         model.train_step(pseudo_collate(batch), optim_wrapper)
@@ -127,8 +133,11 @@ def main() -> None:
         torch.set_num_threads(args.threads)
     cv2.setNumThreads(0)  # as MMEngine does in training
     register_all_modules(init_default_scope=True)
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else \
-        f'CPU, {torch.get_num_threads()} threads'
+    device = (
+        torch.cuda.get_device_name()
+        if torch.cuda.is_available()
+        else f'CPU, {torch.get_num_threads()} threads'
+    )
     print(f'{device}, torch {torch.__version__}, OpenCV {cv2.__version__}')
     time_operations(args.steps)
     if not args.config:

@@ -7,6 +7,7 @@ of them, this says which and where to get it. It writes ``OUT/textrecog_{train,v
 MMOCR's format; ``OUT/annotations/report_SPLIT.json`` names every image that was left out. It may
 be interrupted and run again.
 """
+
 import argparse
 from collections import Counter
 from pathlib import Path
@@ -36,8 +37,12 @@ def parse_args(argv=None):
     parser.add_argument('--splits', nargs='+', choices=SPLITS, default=SPLITS)
     parser.add_argument('--nproc', type=int, default=4, help='Number of processes')
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, default={},
-        help='Override settings of the zoo, as train_preparer.parser.only_ok=False')
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        default={},
+        help='Override settings of the zoo, as train_preparer.parser.only_ok=False',
+    )
     return parser.parse_args(argv)
 
 
@@ -45,8 +50,10 @@ def print_licence(folder: Path) -> None:
     """Print what the metafile says about the terms of the data."""
     meta = mmengine.load(folder / 'metafile.yml')
     licence = meta['Data']['License']
-    print(f'{meta["Name"]}\nLicence: {licence["Type"]}, {licence["Link"]}\nNeither MMOCR nor this '
-          f'package owns it: keep to the licence, and cite\n{meta["Paper"]["BibTeX"]}\n')
+    print(
+        f'{meta["Name"]}\nLicence: {licence["Type"]}, {licence["Link"]}\nNeither MMOCR nor this '
+        f'package owns it: keep to the licence, and cite\n{meta["Paper"]["BibTeX"]}\n'
+    )
 
 
 def summarize(root: Path, split: str, official: dict, dictionary: Dictionary) -> None:
@@ -92,8 +99,12 @@ def main(argv=None):
     dict_file = BASE / 'dicts' / cfg.dictionary
     print(f'\n{cfg.data_root}, compared with the dictionary {dict_file}')
     for split in args.splits:
-        summarize(Path(cfg.data_root), split, cfg.get('official', {}).get(split, {}),
-                  Dictionary(str(dict_file)))
+        summarize(
+            Path(cfg.data_root),
+            split,
+            cfg.get('official', {}).get(split, {}),
+            Dictionary(str(dict_file)),
+        )
 
 
 if __name__ == '__main__':

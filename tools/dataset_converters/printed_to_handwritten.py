@@ -47,10 +47,13 @@ def font_files(folder=None):
     if folder is not None:
         found = [p for p in Path(folder).rglob('*') if p.suffix.lower() in ('.ttf', '.otf')]
         if not found:
-            raise ValueError(f'--fonts needs a folder with .ttf or .otf files, got none below '
-                             f'{folder}; leave it out to use the fonts of installed packages')
+            raise ValueError(
+                f'--fonts needs a folder with .ttf or .otf files, got none below '
+                f'{folder}; leave it out to use the fonts of installed packages'
+            )
         return sorted(found)
     import matplotlib
+
     found = list((Path(matplotlib.get_data_path()) / 'fonts' / 'ttf').glob('*.ttf'))
     for group in ('fonts_ttf', 'fonts_otf'):  # where packages named font-* announce their files
         for entry in entry_points(group=group):
@@ -86,11 +89,12 @@ class Face:
         if (char, weight) not in self.masters:
             ink = self.draw(char)
             scale = MASTER / ink.shape[0]
-            ink = cv2.resize(ink, (max(1, round(ink.shape[1] * scale)), MASTER),
-                             interpolation=cv2.INTER_AREA)
+            ink = cv2.resize(
+                ink, (max(1, round(ink.shape[1] * scale)), MASTER), interpolation=cv2.INTER_AREA
+            )
             ink = cv2.copyMakeBorder(ink, 4, 4, 4, 4, cv2.BORDER_CONSTANT)
             if weight:
-                pen = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (1 + 2 * abs(weight), ) * 2)
+                pen = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (1 + 2 * abs(weight),) * 2)
                 changed = (cv2.dilate if weight > 0 else cv2.erode)(ink, pen)
                 # A light face has no stroke to lose.
                 ink = changed if changed.sum() > 0.6 * ink.sum() else ink
@@ -127,7 +131,7 @@ def load_faces(files, alphabet):
 def tight(ink):
     """``ink`` without empty columns at its sides."""
     columns = np.flatnonzero((ink > 0.05).any(axis=0))
-    return ink[:, columns[0]:columns[-1] + 1] if len(columns) else ink[:, :1]
+    return ink[:, columns[0] : columns[-1] + 1] if len(columns) else ink[:, :1]
 
 
 def print_glyph(face, char, height, slant, rng):
@@ -168,7 +172,7 @@ def compose(glyphs, rng):
     for glyph, gap, top in zip(glyphs, gaps, tops):
         x += gap
         y = int(np.clip(margin + (tallest - len(glyph)) // 2 + top, 0, len(ink) - len(glyph)))
-        place = ink[y:y + len(glyph), x:x + glyph.shape[1]]
+        place = ink[y : y + len(glyph), x : x + glyph.shape[1]]
         np.maximum(place, glyph, out=place)
         x += glyph.shape[1]
     # Enlarging from the few lines of the glyphs is what blurs them.
@@ -187,6 +191,7 @@ def split_handwritten_digits():
     The assignment does not depend on ``--seed``: a digit that tests one run never trains another.
     """
     from sklearn.datasets import load_digits
+
     data = load_digits()
     rng = np.random.default_rng(0)
     pools = {split: {} for split in TARGET_SHARES}
@@ -282,11 +287,11 @@ def write_sheet(root, options, rows=20):
     cell = (HEIGHT + 8, 180)
     sheet = np.full((rows * cell[0], 4 * cell[1]), 128, np.uint8)
     for side, domain in enumerate(('source', 'target')):
-        images = sorted((root / domain / 'textrecog_imgs' / 'train').glob('*.png'))[:2 * rows]
+        images = sorted((root / domain / 'textrecog_imgs' / 'train').glob('*.png'))[: 2 * rows]
         for i, path in enumerate(images):
-            image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)[:, :cell[1] - 4]
+            image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)[:, : cell[1] - 4]
             y, x = i // 2 * cell[0] + 4, (2 * side + i % 2) * cell[1] + 2
-            sheet[y:y + HEIGHT, x:x + image.shape[1]] = image
+            sheet[y : y + HEIGHT, x : x + image.shape[1]] = image
     save_sheet(root, sheet, options)
 
 
@@ -295,19 +300,25 @@ def check_out_dir(out, options, force):
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return False
     if not (out / STAMP).is_file():
-        raise ValueError(f'--out-dir {out} exists and was not written by this converter; choose a '
-                         'new folder, nothing in it was touched')
+        raise ValueError(
+            f'--out-dir {out} exists and was not written by this converter; choose a '
+            'new folder, nothing in it was touched'
+        )
     there = json.loads((out / STAMP).read_text(encoding='utf-8'))
     if there.get('converter') != options.get('converter'):
-        raise ValueError(f'--out-dir {out} holds data of another converter; choose a new folder, '
-                         'nothing in it was touched')
+        raise ValueError(
+            f'--out-dir {out} holds data of another converter; choose a new folder, '
+            'nothing in it was touched'
+        )
     if there == options:
         return True
     if not force:
         keys = [k for k in options if options[k] != there.get(k)]
         different = ', '.join(f'{k}: {there.get(k)} there, {options[k]} asked for' for k in keys)
-        raise ValueError(f'--out-dir {out} holds data of other options ({different}); choose '
-                         'another folder or replace the data with --force')
+        raise ValueError(
+            f'--out-dir {out} holds data of other options ({different}); choose '
+            'another folder or replace the data with --force'
+        )
     return False
 
 
@@ -339,29 +350,56 @@ def convert(out, options, faces, words, force=False):
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(
-        description=__doc__.split('\n\n')[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+        description=__doc__.split('\n\n')[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
     parser.add_argument('--out-dir', type=Path, default=Path('data/printed_to_handwritten'))
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--num-source', type=int, default=12000, help='printed training strings')
     parser.add_argument('--num-source-test', type=int, default=1000)
-    parser.add_argument('--num-target', type=int, help='handwritten training strings without text '
-                        '(8000; 0 with a lexicon that is not digits alone)')
-    parser.add_argument('--num-target-val', type=int, default=500,
-                        help='labelled strings to watch a run, not to choose a checkpoint with')
+    parser.add_argument(
+        '--num-target',
+        type=int,
+        help='handwritten training strings without text '
+        '(8000; 0 with a lexicon that is not digits alone)',
+    )
+    parser.add_argument(
+        '--num-target-val',
+        type=int,
+        default=500,
+        help='labelled strings to watch a run, not to choose a checkpoint with',
+    )
     parser.add_argument('--num-target-test', type=int, default=1000)
-    parser.add_argument('--length', type=int, nargs=2, default=[3, 6], metavar=('MIN', 'MAX'),
-                        help='digits in a string')
-    parser.add_argument('--lexicon', type=Path, help='file of words, one per line, to print '
-                        'instead of numbers (your own unlabelled images are then the target)')
-    parser.add_argument('--fonts', type=Path, help='folder of fonts to use instead of those in '
-                        'installed packages (matplotlib, font-*)')
-    parser.add_argument('--with-target-train-labels', action='store_true',
-                        help='also write target/textrecog_train_labelled.json, for the supervised '
-                        'upper bound; the training of a method never reads it')
+    parser.add_argument(
+        '--length',
+        type=int,
+        nargs=2,
+        default=[3, 6],
+        metavar=('MIN', 'MAX'),
+        help='digits in a string',
+    )
+    parser.add_argument(
+        '--lexicon',
+        type=Path,
+        help='file of words, one per line, to print '
+        'instead of numbers (your own unlabelled images are then the target)',
+    )
+    parser.add_argument(
+        '--fonts',
+        type=Path,
+        help='folder of fonts to use instead of those in installed packages (matplotlib, font-*)',
+    )
+    parser.add_argument(
+        '--with-target-train-labels',
+        action='store_true',
+        help='also write target/textrecog_train_labelled.json, for the supervised '
+        'upper bound; the training of a method never reads it',
+    )
     parser.add_argument('--sheet', action='store_true', help='write OUT/contact_sheet.png')
-    parser.add_argument('--force', action='store_true',
-                        help='replace data that this converter wrote with other options')
+    parser.add_argument(
+        '--force',
+        action='store_true',
+        help='replace data that this converter wrote with other options',
+    )
     return parser.parse_args(argv)
 
 
@@ -381,26 +419,37 @@ def main(argv=None):
     if num_target is None:
         num_target = 8000 if handwritten else 0
         if not handwritten:
-            print('The handwritten images are digits, so this lexicon gets a source only; point '
-                  'the target of the config to your own images.')
+            print(
+                'The handwritten images are digits, so this lexicon gets a source only; point '
+                'the target of the config to your own images.'
+            )
     elif num_target and not handwritten:
         others = ''.join(sorted(set(alphabet) - set(DIGITS)))
-        raise ValueError(f'--num-target {num_target} needs a lexicon of digits, got one with '
-                         f'{others!r}; leave it out and use your own images as the target')
+        raise ValueError(
+            f'--num-target {num_target} needs a lexicon of digits, got one with '
+            f'{others!r}; leave it out and use your own images as the target'
+        )
 
     faces = load_faces(font_files(args.fonts), alphabet)
     if not faces:
-        raise ValueError(f'no font can print all of {alphabet!r}; pass --fonts a folder with '
-                         'fonts that can')
+        raise ValueError(
+            f'no font can print all of {alphabet!r}; pass --fonts a folder with fonts that can'
+        )
     if args.fonts is None and len(faces) < FEW_FONTS:
         print(f'Only {len(faces)} fonts found: the font packages of the requirements are missing.')
     options = dict(
-        version=VERSION, seed=args.seed, num_source=args.num_source,
-        num_source_test=args.num_source_test, num_target=num_target,
-        num_target_val=args.num_target_val, num_target_test=args.num_target_test,
-        length=args.length, with_target_train_labels=args.with_target_train_labels,
+        version=VERSION,
+        seed=args.seed,
+        num_source=args.num_source,
+        num_source_test=args.num_source_test,
+        num_target=num_target,
+        num_target_val=args.num_target_val,
+        num_target_test=args.num_target_test,
+        length=args.length,
+        with_target_train_labels=args.with_target_train_labels,
         lexicon=words and hashlib.sha256('\n'.join(words).encode()).hexdigest(),
-        fonts=[face.name for face in faces])
+        fonts=[face.name for face in faces],
+    )
 
     # A trailing slash or a symbolic link must not decide where the partial data goes.
     out = args.out_dir.resolve()
@@ -408,8 +457,10 @@ def main(argv=None):
         print(f'{out} is complete, nothing to do.')
     else:
         convert(out, options, faces, words, args.force)
-        print(f'Wrote {out}: {args.num_source} printed strings in {len(faces)} fonts, '
-              f'{num_target} handwritten ones.')
+        print(
+            f'Wrote {out}: {args.num_source} printed strings in {len(faces)} fonts, '
+            f'{num_target} handwritten ones.'
+        )
     if args.sheet:
         write_sheet(out, options)
 

@@ -50,19 +50,29 @@ def add_clutter(image, rng):
             cv2.line(image, start.tolist(), end.tolist(), colour, int(rng.integers(1, 5)))
         else:
             axes = (abs(end - start) // 2 + 1).tolist()
-            cv2.ellipse(image, start.tolist(), axes, rng.uniform(0, 180), 0, 360, colour,
-                        int(rng.integers(1, 5)) if rng.random() < 0.5 else -1)
+            cv2.ellipse(
+                image,
+                start.tolist(),
+                axes,
+                rng.uniform(0, 180),
+                0,
+                360,
+                colour,
+                int(rng.integers(1, 5)) if rng.random() < 0.5 else -1,
+            )
 
 
 def write_word(face, rng):
     """Ink ``(h, w)`` in [0, 1] of one word, tight."""
     height, slant = int(rng.integers(14, 41)), rng.normal(0, 0.1)
-    glyphs = [print_glyph(face, ALPHABET[rng.integers(len(ALPHABET))], height, slant, rng)
-              for _ in range(rng.integers(2, 10))]
+    glyphs = [
+        print_glyph(face, ALPHABET[rng.integers(len(ALPHABET))], height, slant, rng)
+        for _ in range(rng.integers(2, 10))
+    ]
     gap = np.zeros((height, max(1, height // 8)), np.float32)
     ink = np.concatenate([part for glyph in glyphs for part in (glyph, gap)][:-1], 1)
     rows = np.flatnonzero((ink > 0.05).any(1))
-    return np.clip(ink[rows[0]:rows[-1] + 1], 0, 1)
+    return np.clip(ink[rows[0] : rows[-1] + 1], 0, 1)
 
 
 def place(image, taken, ink, rng):
@@ -123,29 +133,42 @@ def write_split(root, split, count, faces, size, seed):
         name = f'images/{split}/{i:05d}.jpg'
         save_image(root / name, image)
         instances = [
-            dict(polygon=polygon.round(1).ravel().tolist(), bbox_label=0, ignore=False,
-                 bbox=[*polygon.min(0).round(1).tolist(), *polygon.max(0).round(1).tolist()])
-            for polygon in polygons]
+            dict(
+                polygon=polygon.round(1).ravel().tolist(),
+                bbox_label=0,
+                ignore=False,
+                bbox=[*polygon.min(0).round(1).tolist(), *polygon.max(0).round(1).tolist()],
+            )
+            for polygon in polygons
+        ]
         data_list.append(dict(img_path=name, height=size, width=size, instances=instances))
-    metainfo = dict(dataset_type='TextDetDataset', task_name='textdet',
-                    category=[dict(id=0, name='text')])
+    metainfo = dict(
+        dataset_type='TextDetDataset', task_name='textdet', category=[dict(id=0, name='text')]
+    )
     (root / f'instances_{split}.json').write_text(
-        json.dumps(dict(metainfo=metainfo, data_list=data_list)), encoding='utf-8')
+        json.dumps(dict(metainfo=metainfo, data_list=data_list)), encoding='utf-8'
+    )
 
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(
-        description=__doc__.split('\n\n')[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+        description=__doc__.split('\n\n')[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
     parser.add_argument('--out-dir', type=Path, default=Path('data/rotated_scenes'))
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--num-train', type=int, default=400)
     parser.add_argument('--num-test', type=int, default=100)
     parser.add_argument('--size', type=int, default=512, help='height and width of the images, px')
-    parser.add_argument('--fonts', type=Path, help='folder of fonts to use instead of those in '
-                        'installed packages (matplotlib, font-*)')
-    parser.add_argument('--force', action='store_true',
-                        help='replace data that this converter wrote with other options')
+    parser.add_argument(
+        '--fonts',
+        type=Path,
+        help='folder of fonts to use instead of those in installed packages (matplotlib, font-*)',
+    )
+    parser.add_argument(
+        '--force',
+        action='store_true',
+        help='replace data that this converter wrote with other options',
+    )
     return parser.parse_args(argv)
 
 
@@ -155,11 +178,18 @@ def main(argv=None):
         raise ValueError(f'--size must be at least 64 px, got {args.size}')
     faces = load_faces(font_files(args.fonts), ALPHABET)
     if not faces:
-        raise ValueError('no font can print digits and letters; pass --fonts a folder with one '
-                         'that can')
-    options = dict(converter='rotated_scenes', version=VERSION, seed=args.seed,
-                   num_train=args.num_train, num_test=args.num_test, size=args.size,
-                   fonts=[face.name for face in faces])
+        raise ValueError(
+            'no font can print digits and letters; pass --fonts a folder with one that can'
+        )
+    options = dict(
+        converter='rotated_scenes',
+        version=VERSION,
+        seed=args.seed,
+        num_train=args.num_train,
+        num_test=args.num_test,
+        size=args.size,
+        fonts=[face.name for face in faces],
+    )
     # A trailing slash or a symbolic link must not decide where the partial data goes.
     out = args.out_dir.resolve()
     if check_out_dir(out, options, args.force):

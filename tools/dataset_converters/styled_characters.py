@@ -61,7 +61,7 @@ def smooth_noise(rng, scale):
 def gradient(rng):
     """``(SIZE, SIZE)`` in [-1, 1], rising in one direction."""
     angle = rng.uniform(0, 2 * np.pi)
-    y, x = np.mgrid[-1:1:SIZE * 1j, -1:1:SIZE * 1j]
+    y, x = np.mgrid[-1 : 1 : SIZE * 1j, -1 : 1 : SIZE * 1j]
     return (np.cos(angle) * x + np.sin(angle) * y) / np.sqrt(2)
 
 
@@ -142,26 +142,32 @@ def write_sheet(root, options, rows=16):
     cell = SIZE + 4
     sheet = np.full((rows * cell, (2 * rows + 1) * cell, 3), 255, np.uint8)
     for side, split in enumerate(SPLITS):
-        images = sorted((root / 'textrecog_imgs' / split).glob('*.png'))[:rows * rows]
+        images = sorted((root / 'textrecog_imgs' / split).glob('*.png'))[: rows * rows]
         for i, path in enumerate(images):
             y, x = i // rows * cell, (i % rows + side * (rows + 1)) * cell
-            sheet[y:y + SIZE, x:x + SIZE] = cv2.imread(str(path))
+            sheet[y : y + SIZE, x : x + SIZE] = cv2.imread(str(path))
     save_sheet(root, sheet, options)
 
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(
-        description=__doc__.split('\n\n')[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+        description=__doc__.split('\n\n')[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
     parser.add_argument('--out-dir', type=Path, default=Path('data/styled_characters'))
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--num-train', type=int, default=6000)
     parser.add_argument('--num-test', type=int, default=2000)
-    parser.add_argument('--fonts', type=Path, help='folder of fonts to use instead of those in '
-                        'installed packages (matplotlib, font-*)')
+    parser.add_argument(
+        '--fonts',
+        type=Path,
+        help='folder of fonts to use instead of those in installed packages (matplotlib, font-*)',
+    )
     parser.add_argument('--sheet', action='store_true', help='write OUT/contact_sheet.png')
-    parser.add_argument('--force', action='store_true',
-                        help='replace data that this converter wrote with other options')
+    parser.add_argument(
+        '--force',
+        action='store_true',
+        help='replace data that this converter wrote with other options',
+    )
     return parser.parse_args(argv)
 
 
@@ -170,13 +176,22 @@ def main(argv=None):
     faces = load_faces(font_files(args.fonts), ALPHABET)
     families = split_families(faces)
     if not families['test']:
-        raise ValueError('the splits share no font family, which needs 3 families that can print '
-                         f'digits and letters, got {len(families["train"])}; pass --fonts a folder '
-                         'with more')
-    names = {split: [[face.name for face in family] for family in families[split]]
-             for split in SPLITS}
-    options = dict(converter='styled_characters', version=VERSION, seed=args.seed,
-                   num_train=args.num_train, num_test=args.num_test, fonts=names)
+        raise ValueError(
+            'the splits share no font family, which needs 3 families that can print '
+            f'digits and letters, got {len(families["train"])}; pass --fonts a folder '
+            'with more'
+        )
+    names = {
+        split: [[face.name for face in family] for family in families[split]] for split in SPLITS
+    }
+    options = dict(
+        converter='styled_characters',
+        version=VERSION,
+        seed=args.seed,
+        num_train=args.num_train,
+        num_test=args.num_test,
+        fonts=names,
+    )
     # A trailing slash or a symbolic link must not decide where the partial data goes.
     out = args.out_dir.resolve()
     if check_out_dir(out, options, args.force):
@@ -186,8 +201,10 @@ def main(argv=None):
             for split in SPLITS:
                 count = options[f'num_{split}']
                 write_split(folder, split, count, families[split], args.seed)
-        print(f'Wrote {out}: {args.num_train} characters of {len(names["train"])} font families to '
-              f'train with, {args.num_test} of {len(names["test"])} others to test with.')
+        print(
+            f'Wrote {out}: {args.num_train} characters of {len(names["train"])} font families to '
+            f'train with, {args.num_test} of {len(names["test"])} others to test with.'
+        )
     if args.sheet:
         write_sheet(out, options)
 

@@ -2,6 +2,7 @@
 
 Written by ``tools/dataset_converters/printed_to_handwritten.py --with-target-train-labels``.
 """
+
 _base_ = './printed_to_handwritten.py'
 
 numbers_unlabelled = _base_.p2h_target_train

@@ -2,17 +2,17 @@
 
 Paths in them are relative to the folder.
 """
+
 detection_data_root = 'data/rotated_scenes'
 
 detection_train = dict(
-    type='OCRDataset',
-    data_root=detection_data_root,
-    ann_file='instances_train.json',
-    pipeline=None)
+    type='OCRDataset', data_root=detection_data_root, ann_file='instances_train.json', pipeline=None
+)
 
 detection_test = dict(
     type='OCRDataset',
     data_root=detection_data_root,
     ann_file='instances_test.json',
     test_mode=True,
-    pipeline=None)
+    pipeline=None,
+)

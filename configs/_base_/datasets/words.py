@@ -2,6 +2,7 @@
 
 Paths are relative to the folder. Several folders: ``dict(type='ConcatDataset', datasets=[...])``.
 """
+
 words_data_root = 'data/words'
 words_parser = dict(type='LineStrParser', separator='\t')
 
@@ -10,7 +11,8 @@ words_train = dict(
     data_root=words_data_root,
     ann_file='train.tsv',
     parser_cfg=words_parser,
-    pipeline=None)
+    pipeline=None,
+)
 
 words_val = dict(
     type='RecogTextDataset',
@@ -18,7 +20,8 @@ words_val = dict(
     ann_file='val.tsv',
     parser_cfg=words_parser,
     test_mode=True,
-    pipeline=None)
+    pipeline=None,
+)
 
 words_test = dict(
     type='RecogTextDataset',
@@ -26,4 +29,5 @@ words_test = dict(
     ann_file='test.tsv',
     parser_cfg=words_parser,
     test_mode=True,
-    pipeline=None)
+    pipeline=None,
+)

@@ -2,6 +2,7 @@
 
 Both are laid out as in ``words.py``; of the target's train.tsv the paths alone are used.
 """
+
 _base_ = './words.py'
 
 source_data_root = 'data/source_words'
@@ -12,7 +13,8 @@ source_words_test = {**_base_.words_test, 'data_root': source_data_root}
 target_words_train = dict(
     type='mmocr_da.UnlabelledDataset',
     dataset={**_base_.words_train, 'data_root': target_data_root},
-    pipeline=None)
+    pipeline=None,
+)
 # To watch a run; a checkpoint that is chosen by it was chosen by labels of the target.
 target_words_val = {**_base_.words_val, 'data_root': target_data_root}
 target_words_test = {**_base_.words_test, 'data_root': target_data_root}

@@ -2,6 +2,7 @@
 
 MMOCR's parts in a small size. Without objectives it is a plain recognizer.
 """
+
 dictionary = dict(
     type='Dictionary',
     dict_file='{{ fileDirname }}/../dicts/digits.txt',
@@ -9,7 +10,8 @@ dictionary = dict(
     with_end=True,
     same_start_end=True,
     with_padding=True,
-    with_unknown=False)
+    with_unknown=False,
+)
 
 model = dict(
     type='mmocr_da.AdaptiveRecognizer',
@@ -22,7 +24,8 @@ model = dict(
         block_cfgs=dict(type='BasicBlock', use_conv1x1=False),
         arch_layers=[1, 1, 1, 1],
         arch_channels=[32, 64, 128, 128],
-        strides=[(2, 2), (2, 2), (2, 1), (2, 1)]),  # 16 x 64 -> 1 x 16
+        strides=[(2, 2), (2, 2), (2, 1), (2, 1)],
+    ),  # 16 x 64 -> 1 x 16
     encoder=dict(type='ASTEREncoder', in_channels=128),
     decoder=dict(
         type='ASTERDecoder',
@@ -33,15 +36,18 @@ model = dict(
         max_seq_len=25,
         dictionary=dictionary,
         module_loss=dict(
-            type='CEModuleLoss', flatten=True, ignore_first_char=True, reduction='mean'),
-        postprocessor=dict(type='AttentionPostprocessor')))
+            type='CEModuleLoss', flatten=True, ignore_first_char=True, reduction='mean'
+        ),
+        postprocessor=dict(type='AttentionPostprocessor'),
+    ),
+)
 
 train_pipeline = [
     dict(type='LoadImageFromFile', color_type='grayscale'),
     dict(type='LoadOCRAnnotations', with_text=True),
     dict(type='Resize', scale=(64, 16)),
     dict(
-        type='PackTextRecogInputs',
-        meta_keys=('img_path', 'ori_shape', 'img_shape', 'valid_ratio'))
+        type='PackTextRecogInputs', meta_keys=('img_path', 'ori_shape', 'img_shape', 'valid_ratio')
+    ),
 ]
 test_pipeline = train_pipeline

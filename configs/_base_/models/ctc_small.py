@@ -2,12 +2,14 @@
 
 It reads letters and digits without their case: other characters of a label are passed over.
 """
+
 dictionary = dict(
     type='Dictionary',
     dict_file='{{ fileDirname }}/../dicts/lower_english_digits.txt',
     with_padding=True,  # CTC's blank
     with_unknown=True,
-    unknown_token=None)
+    unknown_token=None,
+)
 
 model = dict(
     type='EncoderDecoderRecognizer',
@@ -19,7 +21,8 @@ model = dict(
         block_cfgs=dict(type='BasicBlock', use_conv1x1=False),
         arch_layers=[1, 1, 1, 1, 1],
         arch_channels=[16, 32, 64, 128, 128],
-        strides=[(2, 2), (2, 2), (2, 1), (2, 1), (2, 1)]),  # 32 x 100 -> 1 x 25
+        strides=[(2, 2), (2, 2), (2, 1), (2, 1), (2, 1)],
+    ),  # 32 x 100 -> 1 x 25
     decoder=dict(
         type='CRNNDecoder',
         in_channels=128,
@@ -27,14 +30,16 @@ model = dict(
         dictionary=dictionary,
         # A text that is longer than the 25 positions has no alignment.
         module_loss=dict(type='CTCModuleLoss', letter_case='lower', zero_infinity=True),
-        postprocessor=dict(type='CTCPostProcessor')))
+        postprocessor=dict(type='CTCPostProcessor'),
+    ),
+)
 
 train_pipeline = [
     dict(type='LoadImageFromFile', color_type='grayscale', ignore_empty=True, min_size=2),
     dict(type='LoadOCRAnnotations', with_text=True),
     dict(type='Resize', scale=(100, 32)),
     dict(
-        type='PackTextRecogInputs',
-        meta_keys=('img_path', 'ori_shape', 'img_shape', 'valid_ratio'))
+        type='PackTextRecogInputs', meta_keys=('img_path', 'ori_shape', 'img_shape', 'valid_ratio')
+    ),
 ]
 test_pipeline = [dict(type='LoadImageFromFile', color_type='grayscale'), *train_pipeline[1:]]

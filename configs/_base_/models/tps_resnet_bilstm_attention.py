@@ -1,4 +1,5 @@
 """ASSDA's recognizer as printed: TPS, the ResNet of Table I, BiLSTM, attention of eq. 2 to 6."""
+
 dictionary = dict(
     type='Dictionary',
     dict_file='{{ fileDirname }}/../dicts/lower_english_digits.txt',
@@ -6,23 +7,26 @@ dictionary = dict(
     with_end=True,
     same_start_end=False,
     with_padding=True,
-    with_unknown=True)
+    with_unknown=True,
+)
 
 # Pooling and convolution around the stages of Table I.
 _stages = [
     dict(
         cfg=dict(type='Maxpool2d', kernel_size=2, stride=2),
         stages=(True, True, False, False),
-        position='before_stage'),
+        position='before_stage',
+    ),
     dict(
         cfg=dict(type='Maxpool2d', kernel_size=(2, 1), stride=(2, 1)),
         stages=(False, False, True, False),
-        position='before_stage'),
+        position='before_stage',
+    ),
     dict(
-        cfg=dict(
-            type='ConvModule', kernel_size=3, padding=1, bias=False, norm_cfg=dict(type='BN')),
+        cfg=dict(type='ConvModule', kernel_size=3, padding=1, bias=False, norm_cfg=dict(type='BN')),
         stages=(True, True, True, False),
-        position='after_stage'),
+        position='after_stage',
+    ),
 ]
 
 model = dict(
@@ -33,7 +37,8 @@ model = dict(
         in_channels=1,
         resized_image_size=(32, 64),
         output_image_size=(32, 100),
-        num_control_points=20),
+        num_control_points=20,
+    ),
     backbone=dict(
         type='mmocr_da.TextResNet',
         in_channels=1,
@@ -45,8 +50,9 @@ model = dict(
         plugins=_stages,
         tail=[  # 32 x 100 -> 2 x 25
             dict(out_channels=512, kernel_size=3, stride=(2, 1), padding=1),
-            dict(out_channels=64, kernel_size=3, padding=1)
-        ]),
+            dict(out_channels=64, kernel_size=3, padding=1),
+        ],
+    ),
     encoder=dict(type='mmocr_da.BiLSTMEncoder', in_channels=64, hidden_size=256, out_channels=256),
     decoder=dict(
         type='mmocr_da.AttentionDecoder',
@@ -61,5 +67,8 @@ model = dict(
             letter_case='lower',
             flatten=True,
             ignore_first_char=True,
-            reduction='mean'),
-        postprocessor=dict(type='AttentionPostprocessor')))
+            reduction='mean',
+        ),
+        postprocessor=dict(type='AttentionPostprocessor'),
+    ),
+)

@@ -1,4 +1,5 @@
-"""SeqCLR's recognizer (Appendix D): TPS, a 29-layer ResNet, BiLSTM, attention; letter case counts."""
+"""SeqCLR's recognizer (Appendix D): TPS, 29-layer ResNet, BiLSTM, attention; case-sensitive."""
+
 _base_ = './tps_resnet_bilstm_attention_published.py'
 
 dictionary = dict(dict_file='{{ fileDirname }}/../dicts/english_95.txt')

@@ -1,4 +1,5 @@
 """Alignment: the two halves of a batch in, named losses out."""
+
 from .discriminators import DomainDiscriminator, PublishedDomainDiscriminator
 from .domain_confusion import DomainConfusion
 from .domain_features import DomainFeatures
@@ -9,6 +10,13 @@ from .objective import Objective
 from .symnet_head import SymNetHead
 
 __all__ = [
-    'DomainConfusion', 'DomainDiscriminator', 'DomainFeatures', 'EntropyMinimization',
-    'GlobalAlignment', 'LocalAlignment', 'Objective', 'PublishedDomainDiscriminator', 'SymNetHead'
+    'DomainConfusion',
+    'DomainDiscriminator',
+    'DomainFeatures',
+    'EntropyMinimization',
+    'GlobalAlignment',
+    'LocalAlignment',
+    'Objective',
+    'PublishedDomainDiscriminator',
+    'SymNetHead',
 ]

@@ -1,4 +1,5 @@
 """Domain discriminators of ASSDA: D(x) = P(x is from the target), as a logit."""
+
 import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -19,7 +20,8 @@ class DomainDiscriminator(BaseModule):
         check_count('in_channels', in_channels)
         check_count('hidden_channels', hidden_channels)
         self.layers = nn.Sequential(
-            nn.Linear(in_channels, hidden_channels), nn.ReLU(), nn.Linear(hidden_channels, 1))
+            nn.Linear(in_channels, hidden_channels), nn.ReLU(), nn.Linear(hidden_channels, 1)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layers(x)
@@ -38,12 +40,21 @@ class PublishedDomainDiscriminator(BaseModule):
         check_count('in_channels', in_channels)
         check_count('hidden_channels', hidden_channels)
         self.layers = nn.Sequential(
-            nn.Linear(in_channels, hidden_channels), nn.ReLU(), nn.Linear(hidden_channels, 2))
+            nn.Linear(in_channels, hidden_channels), nn.ReLU(), nn.Linear(hidden_channels, 2)
+        )
         self.norm = nn.BatchNorm1d(2)
 
     def forward(self, x: Tensor) -> Tensor:
         x, norm = self.layers(x), self.norm
         # A single row has no batch statistics: it is normalised by the running ones.
         batch_statistics = self.training and len(x) > 1
-        return F.batch_norm(x, norm.running_mean, norm.running_var, norm.weight, norm.bias,
-                            batch_statistics, norm.momentum, norm.eps).relu()
+        return F.batch_norm(
+            x,
+            norm.running_mean,
+            norm.running_var,
+            norm.weight,
+            norm.bias,
+            batch_statistics,
+            norm.momentum,
+            norm.eps,
+        ).relu()

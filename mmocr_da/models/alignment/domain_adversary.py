@@ -1,5 +1,6 @@
 """The minimax game that global and local alignment share (ASSDA, eq. 9 to 11 and 15 to 17)."""
-from typing import Any, Dict, List, Optional, Tuple
+
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -33,26 +34,38 @@ class DomainAdversary(Objective):
             ``discriminator`` must then be left out.
     """
 
-    def __init__(self,
-                 in_channels: int,
-                 weight: float = 1.0,
-                 schedule: str = 'rising',
-                 discriminator: Optional[dict] = None,
-                 published: bool = False,
-                 init_cfg: Optional[dict] = None) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        weight: float = 1.0,
+        schedule: str = 'rising',
+        discriminator: dict | None = None,
+        published: bool = False,
+        init_cfg: dict | None = None,
+    ) -> None:
         super().__init__(init_cfg)
         check_count('in_channels', in_channels)
-        check_number('weight', weight, least=0, why='a negative lambda would teach the recognizer '
-                     'to tell the domains apart')
+        check_number(
+            'weight',
+            weight,
+            least=0,
+            why='a negative lambda would teach the recognizer to tell the domains apart',
+        )
         if weight == 0:
-            warn_unused('weight', weight, f'{type(self).__name__} trains its discriminator and '
-                        'nothing of the recognizer')
+            warn_unused(
+                'weight',
+                weight,
+                f'{type(self).__name__} trains its discriminator and nothing of the recognizer',
+            )
         kind = 'DomainDiscriminator'
         self.reversal = Schedule(schedule, weight)
         self.loss_weight = Schedule('constant', 1.0)
         if published:
-            refuse_with_published(weight=(weight, 1.0), schedule=(schedule, 'rising'),
-                                  discriminator=(discriminator, None))
+            refuse_with_published(
+                weight=(weight, 1.0),
+                schedule=(schedule, 'rising'),
+                discriminator=(discriminator, None),
+            )
             kind = 'PublishedDomainDiscriminator'
             self.reversal = Schedule('rising', 1.0, update_interval=2000)
             # Twice, because the released loss lacks the 1/2 of eq. 11 and 17.
@@ -62,7 +75,7 @@ class DomainAdversary(Objective):
         cfg = dict(type=f'mmocr_da.{kind}', in_channels=in_channels)
         self.discriminator = MODELS.build({**cfg, **(discriminator or {})})
 
-    def rows(self, domain: DomainFeatures) -> Tuple[Tensor, Tensor, Dict[str, Tensor]]:
+    def rows(self, domain: DomainFeatures) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """``(features (N, S, D), weights (N, S), extra log values)`` of one domain.
 
         The weights say how much each row counts: 0 for padding and for what the gate holds back.
@@ -71,10 +84,12 @@ class DomainAdversary(Objective):
 
     def _check_width(self, width: int) -> None:
         if width != self.in_channels:
-            raise ValueError(f'{type(self).__name__}(in_channels={self.in_channels}) got features '
-                             f'of width {width}: set in_channels={width}')
+            raise ValueError(
+                f'{type(self).__name__}(in_channels={self.in_channels}) got features '
+                f'of width {width}: set in_channels={width}'
+            )
 
-    def forward(self, source: DomainFeatures, target: DomainFeatures) -> Dict[str, Tensor]:
+    def forward(self, source: DomainFeatures, target: DomainFeatures) -> dict[str, Tensor]:
         """Losses and log values by name; lambda is read off the iteration."""
         strength = self.reversal.now()
         features, weights, log = [], [], {}
@@ -91,8 +106,9 @@ class DomainAdversary(Objective):
         log[f'{self.name}_lambda'] = logits[0].new_full((), strength, dtype=torch.float)
         return {**losses, **log}
 
-    def _play(self, features: List[Tensor], weights: List[Tensor],
-              strength: float) -> Tuple[Dict[str, Tensor], List[Tensor]]:
+    def _play(
+        self, features: list[Tensor], weights: list[Tensor], strength: float
+    ) -> tuple[dict[str, Tensor], list[Tensor]]:
         """Losses by name, and the discriminator's logits of source and target."""
         logits = self._discriminate([reverse_gradient(x, strength) for x in features])
         errors = [self._error(z, w, label) for label, (z, w) in enumerate(zip(logits, weights))]
@@ -102,23 +118,25 @@ class DomainAdversary(Objective):
     def _error(logits: Tensor, weight: Tensor, label: int) -> Tensor:
         """Mean over the rows of one domain of the cross-entropy with a label, 0 or 1."""
         z = logits.float()
-        loss = F.binary_cross_entropy_with_logits(z, torch.full_like(z, label),
-                                                  reduction='none').mean(-1)
+        loss = F.binary_cross_entropy_with_logits(
+            z, torch.full_like(z, label), reduction='none'
+        ).mean(-1)
         return (loss * weight).sum() / sum_per_rank(weight).clamp(min=1e-12)
 
-    def _discriminate(self, features: List[Tensor]) -> List[Tensor]:
+    def _discriminate(self, features: list[Tensor]) -> list[Tensor]:
         if self.published:  # batch norm of each domain by itself
             return [self.discriminator(x) for x in features]
         return self.discriminator(torch.cat(features)).split([len(x) for x in features])
 
 
-def refuse_with_published(**options: Tuple[Any, Any]) -> None:
+def refuse_with_published(**options: tuple[Any, Any]) -> None:
     """Raise a ValueError for options ``name=(value, what published=True does)`` that differ."""
     for name, (value, published) in options.items():
         if value != published:
             raise ValueError(
                 f'published=True is the released code with its own {name}, got {name}={value!r}, '
-                f'which would have no effect; leave out one of the two')
+                f'which would have no effect; leave out one of the two'
+            )
 
 
 def mean_per_image(mask: Tensor) -> Tensor:
@@ -146,7 +164,7 @@ def sum_per_rank(weight: Tensor) -> Tensor:
     return total / get_world_size()
 
 
-def mean_over_ranks(values: Tensor, counted: Optional[Tensor] = None) -> Tensor:
+def mean_over_ranks(values: Tensor, counted: Tensor | None = None) -> Tensor:
     """Mean of the ``(M,)`` values of all ranks, as :func:`sum_per_rank` has it; 0 of none.
 
     ``counted (M,)`` bool says which values there are; the others must be 0.

@@ -1,5 +1,4 @@
 """Domain confusion (Tzeng et al., ICCV 2015) as in SymNets, eq. 2 to 4."""
-from typing import Dict, List, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -28,8 +27,13 @@ class DomainConfusion(DomainAdversary):
     name = 'confusion'
     needs_characters = True
 
-    def __init__(self, in_channels: int, weight: float = 1.0, schedule: str = 'rising',
-                 discriminator: dict = None) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        weight: float = 1.0,
+        schedule: str = 'rising',
+        discriminator: dict = None,
+    ) -> None:
         super().__init__(in_channels, weight, schedule, discriminator)
 
     def check(self, recognizer: nn.Module) -> None:
@@ -37,17 +41,19 @@ class DomainConfusion(DomainAdversary):
         decoder = recognizer.decoder
         self._check_width(decoder.get_submodule(classifier_path(decoder)).weight.size(1))
 
-    def rows(self, domain: DomainFeatures) -> Tuple[Tensor, Tensor, Dict[str, Tensor]]:
+    def rows(self, domain: DomainFeatures) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         return domain.characters.hidden, domain.characters.compared.float(), {}
 
-    def _play(self, features: List[Tensor], weights: List[Tensor],
-              strength: float) -> Tuple[Dict[str, Tensor], List[Tensor]]:
+    def _play(
+        self, features: list[Tensor], weights: list[Tensor], strength: float
+    ) -> tuple[dict[str, Tensor], list[Tensor]]:
         logits = self._discriminate([x.detach() for x in features])
         domain = sum(self._error(z, w, label) for label, (z, w) in enumerate(zip(logits, weights)))
         frozen = {k: p.detach() for k, p in self.discriminator.named_parameters()}
-        felt = functional_call(self.discriminator, frozen, (torch.cat(features), ))
+        felt = functional_call(self.discriminator, frozen, (torch.cat(features),))
         felt = felt.split([len(x) for x in features])
-        confusion = 0.5 * sum(self._error(z, w, label) for z, w in zip(felt, weights)
-                              for label in (0, 1))
+        confusion = 0.5 * sum(
+            self._error(z, w, label) for z, w in zip(felt, weights) for label in (0, 1)
+        )
         losses = {f'loss_{self.name}_domain': domain, f'loss_{self.name}': strength * confusion}
         return losses, logits

@@ -1,6 +1,6 @@
 """What an objective gets to see of one domain."""
+
 from dataclasses import dataclass
-from typing import Optional
 
 import torch
 from torch import Tensor
@@ -19,11 +19,11 @@ class DomainFeatures:
     ``characters``, and of the source ``reading``, are there when an objective asks for them.
     """
 
-    feature_map: Optional[Tensor]
-    sequence: Optional[Tensor]
+    feature_map: Tensor | None
+    sequence: Tensor | None
     valid_ratio: Tensor
-    characters: Optional[CharacterFeatures] = None
-    reading: Optional[FreeReading] = None
+    characters: CharacterFeatures | None = None
+    reading: FreeReading | None = None
 
     def valid_columns(self) -> Tensor:
         """Columns of the feature map that show image, ``(N, W)`` bool; at least one each.

@@ -1,5 +1,4 @@
 """Entropy minimization (Grandvalet & Bengio, 2005) on the characters of the target."""
-from typing import Dict
 
 from torch import Tensor
 
@@ -37,13 +36,16 @@ class EntropyMinimization(Objective):
             warn_unused('weight', weight, 'EntropyMinimization trains nothing, it is only logged')
         self.schedule = Schedule(schedule, weight)
 
-    def forward(self, source: DomainFeatures, target: DomainFeatures) -> Dict[str, Tensor]:
+    def forward(self, source: DomainFeatures, target: DomainFeatures) -> dict[str, Tensor]:
         """``loss_entropy`` and log values."""
         weight = self.schedule.now()
         characters = target.characters
-        compared, = on_host(characters.compared)
+        (compared,) = on_host(characters.compared)
         logits = classify(marked(characters.hidden, compared), characters.classifier, detach=True)
         log_p = without_class(logits, characters.blank).log_softmax(-1)
         entropy = mean_over_ranks(-(log_p.exp() * log_p).sum(-1))
-        return {f'loss_{self.name}': weight * entropy, f'{self.name}_target': entropy.detach(),
-                f'{self.name}_lambda': entropy.new_full((), weight)}
+        return {
+            f'loss_{self.name}': weight * entropy,
+            f'{self.name}_target': entropy.detach(),
+            f'{self.name}_lambda': entropy.new_full((), weight),
+        }

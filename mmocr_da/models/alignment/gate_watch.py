@@ -1,6 +1,6 @@
 """A gate that lets nothing pass: then an objective looks at nothing, and its loss is 0."""
+
 import logging
-from typing import Optional
 
 import torch
 from mmengine.logging import print_log
@@ -21,7 +21,7 @@ class GateWatch:
         self.objective = objective
         self.threshold = threshold
         self._count = 0
-        self._passed: Optional[Tensor] = None
+        self._passed: Tensor | None = None
 
     def see(self, **passed: Tensor) -> None:
         """Look at the numbers, or shares, of what passed in a batch, by domain."""
@@ -38,4 +38,6 @@ class GateWatch:
                 f'{self.objective} has looked at no character of the {domain} in the last '
                 f'{PATIENCE} batches: none was read with a probability above threshold='
                 f'{self.threshold}. Lower it, or start from a better recognizer (load_from)',
-                logger='current', level=logging.WARNING)
+                logger='current',
+                level=logging.WARNING,
+            )

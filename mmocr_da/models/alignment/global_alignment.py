@@ -1,5 +1,4 @@
 """Global-level alignment of ASSDA (Zhang et al., eq. 8 to 11)."""
-from typing import Dict, Optional, Tuple
 
 from torch import Tensor, nn
 
@@ -28,7 +27,7 @@ class GlobalAlignment(DomainAdversary):
 
     name = 'global'
 
-    def __init__(self, in_channels: int, pooling: Optional[str] = None, **kwargs) -> None:
+    def __init__(self, in_channels: int, pooling: str | None = None, **kwargs) -> None:
         super().__init__(in_channels, **kwargs)
         if pooling is None:
             pooling = 'flatten' if self.published else 'mean'
@@ -41,25 +40,32 @@ class GlobalAlignment(DomainAdversary):
     def check(self, recognizer: nn.Module) -> None:
         """Refuse a recognizer that makes no map."""
         if not (recognizer.with_backbone or recognizer.with_encoder):
-            raise ValueError('GlobalAlignment needs the feature map of a backbone or an encoder, '
-                             f'got a {type(recognizer).__name__} with neither; remove it')
+            raise ValueError(
+                'GlobalAlignment needs the feature map of a backbone or an encoder, '
+                f'got a {type(recognizer).__name__} with neither; remove it'
+            )
 
-    def rows(self, domain: DomainFeatures) -> Tuple[Tensor, Tensor, Dict[str, Tensor]]:
+    def rows(self, domain: DomainFeatures) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         feature_map = domain.feature_map
         if feature_map is None:
             raise ValueError(
                 'GlobalAlignment needs a feature map (N, C, H, W), got a recognizer without a '
                 'backbone whose encoder returns none, nor a sequence with a step per column or per '
-                'position of its input; remove it, or let the encoder return its map')
+                'position of its input; remove it, or let the encoder return its map'
+            )
         n, c, h, w = feature_map.shape
         if self.pooling == 'flatten':
             if c * h * w != self.in_channels:
-                varying = ('cannot be used with published=True' if self.published else
-                           "need pooling='mean' or 'position'")
+                varying = (
+                    'cannot be used with published=True'
+                    if self.published
+                    else "need pooling='mean' or 'position'"
+                )
                 raise ValueError(
                     f"pooling='flatten' needs in_channels = C * H * W, got in_channels="
                     f'{self.in_channels} for a map of {c} x {h} x {w} = {c * h * w}; images of '
-                    f'varying width {varying}')
+                    f'varying width {varying}'
+                )
             return feature_map.reshape(n, 1, c * h * w), feature_map.new_ones(n, 1), {}
         mask = domain.valid_columns()[:, None, :].expand(n, h, w).flatten(1)
         rows, weights = feature_map.flatten(2).transpose(1, 2), mean_per_image(mask)

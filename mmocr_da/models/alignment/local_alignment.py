@@ -1,5 +1,4 @@
 """Local-level alignment of ASSDA with its gate (Zhang et al., eq. 12 to 17)."""
-from typing import Dict, Optional, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -35,14 +34,17 @@ class LocalAlignment(DomainAdversary):
     name = 'local'
     needs_characters = True
 
-    def __init__(self,
-                 in_channels: int,
-                 threshold: float = 0.5,
-                 average: Optional[str] = None,
-                 **kwargs) -> None:
+    def __init__(
+        self, in_channels: int, threshold: float = 0.5, average: str | None = None, **kwargs
+    ) -> None:
         super().__init__(in_channels, **kwargs)
-        check_number('threshold', threshold, least=0, below=1,
-                     why='it is a probability, and 1 would let nothing pass')
+        check_number(
+            'threshold',
+            threshold,
+            least=0,
+            below=1,
+            why='it is a probability, and 1 would let nothing pass',
+        )
         if average is None:
             average = 'character' if self.published else 'image'
         if average not in ('image', 'character'):
@@ -59,12 +61,13 @@ class LocalAlignment(DomainAdversary):
         """Refuse a wrong width before the first image is read."""
         self._check_width(recognizer.tap.width(recognizer.decoder))
 
-    def forward(self, source: DomainFeatures, target: DomainFeatures) -> Dict[str, Tensor]:
+    def forward(self, source: DomainFeatures, target: DomainFeatures) -> dict[str, Tensor]:
         """See :class:`DomainAdversary`."""
         out = super().forward(source, target)
         if self.training:
-            self._gate_watch.see(**{domain: out[f'{self.name}_gate_{domain}']
-                                    for domain in ('source', 'target')})
+            self._gate_watch.see(
+                **{domain: out[f'{self.name}_gate_{domain}'] for domain in ('source', 'target')}
+            )
         return out
 
     def gate(self, characters: CharacterFeatures) -> Tensor:
@@ -73,7 +76,7 @@ class LocalAlignment(DomainAdversary):
             return characters.logits.detach().amax(-1) > self.threshold
         return characters.confident(self.threshold) & characters.valid
 
-    def rows(self, domain: DomainFeatures) -> Tuple[Tensor, Tensor, Dict[str, Tensor]]:
+    def rows(self, domain: DomainFeatures) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         characters = domain.characters
         gate = self.gate(characters)
         weights = mean_per_image(gate) if self.average == 'image' else gate.float()

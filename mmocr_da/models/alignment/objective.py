@@ -1,5 +1,4 @@
 """What ``AdaptiveRecognizer`` asks of an objective."""
-from typing import Dict
 
 from mmengine.model import BaseModule
 from mmocr.models.textrecog.decoders.base import BaseDecoder
@@ -41,6 +40,6 @@ class Objective(BaseModule):
     def check(self, recognizer: nn.Module) -> None:
         """Raise a ValueError if it does not fit the whole recognizer; called after `attach`."""
 
-    def forward(self, source: DomainFeatures, target: DomainFeatures) -> Dict[str, Tensor]:
+    def forward(self, source: DomainFeatures, target: DomainFeatures) -> dict[str, Tensor]:
         """Losses, whose names contain ``'loss'``, and log values."""
         raise NotImplementedError

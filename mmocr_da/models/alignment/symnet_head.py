@@ -1,6 +1,6 @@
 """Domain-symmetric networks (Zhang et al., CVPR 2019), for the characters of a sequence."""
+
 import copy
-from typing import Dict, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +20,7 @@ from .gate_watch import GateWatch
 from .objective import Objective
 
 # Logits of C^s and of C^t for the same steps, (M, K) each.
-Pair = Tuple[Tensor, Tensor]
+Pair = tuple[Tensor, Tensor]
 
 
 @MODELS.register_module()
@@ -70,29 +70,39 @@ class SymNetHead(Objective):
     name = 'symnet'
     needs_characters = True
 
-    def __init__(self,
-                 weight: float = 1.0,
-                 schedule: str = 'rising',
-                 task_target: bool = True,
-                 entropy: bool = True,
-                 confusion: str = 'category',
-                 threshold: float = 0.0,
-                 predict_with: str = 'target') -> None:
+    def __init__(
+        self,
+        weight: float = 1.0,
+        schedule: str = 'rising',
+        task_target: bool = True,
+        entropy: bool = True,
+        confusion: str = 'category',
+        threshold: float = 0.0,
+        predict_with: str = 'target',
+    ) -> None:
         super().__init__()
         check_number('weight', weight, least=0)
         check_number('threshold', threshold, least=0, below=1, why='it is a probability')
         if confusion not in ('category', 'domain', 'none', 'reversal'):
-            raise ValueError("confusion must be 'category' (eq. 8), 'domain' (eq. 12), 'none' "
-                             f"(eq. 13) or 'reversal', got {confusion!r}")
+            raise ValueError(
+                "confusion must be 'category' (eq. 8), 'domain' (eq. 12), 'none' "
+                f"(eq. 13) or 'reversal', got {confusion!r}"
+            )
         if predict_with not in ('source', 'target'):
-            raise ValueError("predict_with must be 'source' (C^s) or 'target' (C^t), got "
-                             f'{predict_with!r}')
+            raise ValueError(
+                f"predict_with must be 'source' (C^s) or 'target' (C^t), got {predict_with!r}"
+            )
         if not task_target and predict_with == 'target':
-            raise ValueError("task_target=False needs predict_with='source', got 'target': C^t "
-                             'would never see a label')
+            raise ValueError(
+                "task_target=False needs predict_with='source', got 'target': C^t "
+                'would never see a label'
+            )
         if confusion == 'none' and not entropy and (weight, schedule) != (1.0, 'rising'):
-            warn_unused('weight', weight, "it is the weight of what confusion='none' and "
-                        'entropy=False leave out')
+            warn_unused(
+                'weight',
+                weight,
+                "it is the weight of what confusion='none' and entropy=False leave out",
+            )
         self.schedule = Schedule(schedule, weight)
         self.task_target = task_target
         self.entropy = entropy
@@ -108,11 +118,13 @@ class SymNetHead(Objective):
         self.classifier = copy.deepcopy(decoder.get_submodule(classifier_path(decoder)))
         self.task_source_weight = max(0.0, 1.0 - supervised_weight)
 
-    def forward(self, source: DomainFeatures, target: DomainFeatures) -> Dict[str, Tensor]:
+    def forward(self, source: DomainFeatures, target: DomainFeatures) -> dict[str, Tensor]:
         """Losses and log values by name; lambda is read off the iteration."""
         if self.classifier is None:
-            raise RuntimeError('SymNetHead has no C^t yet; AdaptiveRecognizer makes it, in code of '
-                               'your own call attach(decoder, supervised_weight)')
+            raise RuntimeError(
+                'SymNetHead has no C^t yet; AdaptiveRecognizer makes it, in code of '
+                'your own call attach(decoder, supervised_weight)'
+            )
         weight = self.schedule.now()
         source, target = source.characters, target.characters
         counted = target.compared
@@ -128,23 +140,31 @@ class SymNetHead(Objective):
         pair = source.classifier, self.classifier
 
         of_source, of_target = (symmetric_logits(f.detach(), *pair) for f in (x, z))
-        out = self._of_classifiers(of_source, y,
-                                   *_characters(of_source, of_target, compared, blank))
+        out = self._of_classifiers(
+            of_source, y, *_characters(of_source, of_target, compared, blank)
+        )
         of_source, of_target = (symmetric_logits(f, *pair, detach=True) for f in (x, z))
-        out.update(self._of_features(of_source, y,
-                                     *_characters(of_source, of_target, compared, blank), weight))
+        out.update(
+            self._of_features(
+                of_source, y, *_characters(of_source, of_target, compared, blank), weight
+            )
+        )
         out['target_length'] = target.valid.sum() / max(len(target.valid), 1)
         out['lambda'] = x.new_full((), weight, dtype=torch.float)
-        return {f'loss_{self.name}_{k[5:]}' if k.startswith('loss_') else f'{self.name}_{k}': v
-                for k, v in out.items()}
+        return {
+            f'loss_{self.name}_{k[5:]}' if k.startswith('loss_') else f'{self.name}_{k}': v
+            for k, v in out.items()
+        }
 
-    def _of_classifiers(self, every: Pair, targets: Tensor, compared_source: Pair,
-                        compared_target: Pair) -> Dict[str, Tensor]:
+    def _of_classifiers(
+        self, every: Pair, targets: Tensor, compared_source: Pair, compared_target: Pair
+    ) -> dict[str, Tensor]:
         """Losses of C^s and C^t, whose features are detached (eq. 5 to 7)."""
         out = {}
         if self.task_source_weight:
             out['loss_task_source'] = self.task_source_weight * mean_over_ranks(
-                task_loss(every[0], targets))
+                task_loss(every[0], targets)
+            )
         if self.task_target:
             out['loss_task_target'] = mean_over_ranks(task_loss(every[1], targets))
         log_source = log_domains(*compared_source)[0]
@@ -157,8 +177,14 @@ class SymNetHead(Objective):
         out['agreement'] = _mean_or((readings[0] == readings[1]).float(), 1.0)
         return out
 
-    def _of_features(self, every: Pair, targets: Tensor, compared_source: Pair,
-                     compared_target: Pair, weight: float) -> Dict[str, Tensor]:
+    def _of_features(
+        self,
+        every: Pair,
+        targets: Tensor,
+        compared_source: Pair,
+        compared_target: Pair,
+        weight: float,
+    ) -> dict[str, Tensor]:
         """Losses of the features, to which the classifiers are constants (eq. 8 to 10)."""
         out = {}
         if self.confusion == 'category':
@@ -171,9 +197,12 @@ class SymNetHead(Objective):
         if self.confusion == 'reversal':
             reversed_source, reversed_target = (
                 [reverse_gradient(v, weight) for v in pair]
-                for pair in (compared_source, compared_target))
-            out['loss_confusion'] = -0.5 * (mean_over_ranks(log_domains(*reversed_source)[0])
-                                            + mean_over_ranks(log_domains(*reversed_target)[1]))
+                for pair in (compared_source, compared_target)
+            )
+            out['loss_confusion'] = -0.5 * (
+                mean_over_ranks(log_domains(*reversed_source)[0])
+                + mean_over_ranks(log_domains(*reversed_target)[1])
+            )
         elif self.confusion != 'none':
             out['loss_confusion'] = weight * mean_over_ranks(confusion_of_domains(*compared_target))
         entropy = mean_over_ranks(symmetric_entropy(*compared_target))
@@ -183,21 +212,25 @@ class SymNetHead(Objective):
         return out
 
 
-def _characters(source: Pair, target: Pair, compared: Tensor, blank: Optional[int]
-                ) -> Tuple[Pair, Pair]:
+def _characters(
+    source: Pair, target: Pair, compared: Tensor, blank: int | None
+) -> tuple[Pair, Pair]:
     """What the domains are compared by: steps that can be, and not how sure they are of a blank."""
     v_s, v_t = source
     source = marked(v_s, compared), marked(v_t, compared)
     return tuple(tuple(without_class(v, blank) for v in pair) for pair in (source, target))
 
 
-def symmetric_logits(features: Tensor, source: nn.Module, target: nn.Module,
-                     detach: bool = False) -> Tuple[Tensor, Tensor]:
+def symmetric_logits(
+    features: Tensor, source: nn.Module, target: nn.Module, detach: bool = False
+) -> tuple[Tensor, Tensor]:
     """``v^s`` and ``v^t`` of ``(M, H)`` features, ``(M, K)`` each; see `classify`."""
     v_s, v_t = (classify(features, classifier, detach) for classifier in (source, target))
     if v_s.size(-1) != v_t.size(-1):
-        raise ValueError('C^s and C^t must have the same classes in the same order, got '
-                         f'{v_s.size(-1)} and {v_t.size(-1)} of them; both need one dictionary')
+        raise ValueError(
+            'C^s and C^t must have the same classes in the same order, got '
+            f'{v_s.size(-1)} and {v_t.size(-1)} of them; both need one dictionary'
+        )
     return v_s, v_t
 
 
@@ -206,7 +239,7 @@ def task_loss(logits: Tensor, targets: Tensor) -> Tensor:
     return F.cross_entropy(logits, targets, reduction='none')
 
 
-def log_domains(v_s: Tensor, v_t: Tensor) -> Tuple[Tensor, Tensor]:
+def log_domains(v_s: Tensor, v_t: Tensor) -> tuple[Tensor, Tensor]:
     """``log sum_k p^st_k`` and ``log sum_k p^st_{k+K}`` (in eq. 7 and 9), ``(M,)`` each.
 
     A sum of probabilities that underflow has no logarithm; a difference of log-sum-exps has.
@@ -220,7 +253,7 @@ def log_domains(v_s: Tensor, v_t: Tensor) -> Tuple[Tensor, Tensor]:
     return F.logsigmoid(odds), F.logsigmoid(-odds)
 
 
-def log_pairs(v_s: Tensor, v_t: Tensor) -> Tuple[Tensor, Tensor]:
+def log_pairs(v_s: Tensor, v_t: Tensor) -> tuple[Tensor, Tensor]:
     """``log p^st_k`` and ``log p^st_{k+K}``, ``(M, K)`` each."""
     log_p = torch.cat([v_s, v_t], -1).log_softmax(-1)
     return log_p.chunk(2, -1)

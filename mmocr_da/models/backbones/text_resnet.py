@@ -1,5 +1,6 @@
 """The ResNet encoder of ASSDA (Zhang et al., Table I)."""
-from typing import Sequence
+
+from collections.abc import Sequence
 
 from mmcv.cnn import ConvModule
 from mmocr.models.textrecog.backbones import ResNet
@@ -23,8 +24,10 @@ class TextResNet(ResNet):
     def __init__(self, *args, tail: Sequence[dict] = (), **kwargs) -> None:
         super().__init__(*args, **kwargs)
         if self.out_indices is not None and tail:
-            raise ValueError('tail works on the last stage alone, it cannot be combined with '
-                             f'out_indices={self.out_indices}')
+            raise ValueError(
+                'tail works on the last stage alone, it cannot be combined with '
+                f'out_indices={self.out_indices}'
+            )
         layers, channels = [], self.inplanes
         for cfg in tail:
             layers.append(ConvModule(channels, bias=False, norm_cfg=dict(type='BN'), **cfg))

@@ -3,7 +3,6 @@
 A mapping says which frames of an image become one instance of the contrastive loss. Frames behind
 ``lengths`` are padding and are in none.
 """
-from typing import Tuple
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +36,7 @@ class WindowToInstance(nn.Module):
         check_count('num_windows', num_windows)
         self.num_windows = num_windows
 
-    def forward(self, frames: Tensor, lengths: Tensor) -> Tuple[Tensor, Tensor]:
+    def forward(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         length = lengths[:, None, None]
         count = length.clamp(max=self.num_windows)
         window = torch.arange(self.num_windows, device=lengths.device)[:, None]
@@ -70,6 +69,6 @@ class FrameToInstance(nn.Module):
     Shape: ``(N, T, F)``, ``(N,)`` -> ``(N, T, F)``, ``(N, T)`` bool.
     """
 
-    def forward(self, frames: Tensor, lengths: Tensor) -> Tuple[Tensor, Tensor]:
+    def forward(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         frame = torch.arange(frames.size(1), device=lengths.device)
         return frames, frame < lengths[:, None]

@@ -12,7 +12,6 @@ where ``w`` is the weight of an instance in the loss. The second term in the fir
 does as a negative of others. It needs the others' ``logsumexp``, also those on other ranks, and
 nothing else of their backward pass.
 """
-from typing import Tuple
 
 import torch
 import torch.nn.functional as F
@@ -33,8 +32,9 @@ MIN_LENGTH = torch.finfo(torch.float16).eps
 class NTXentLoss(nn.Module):
     """Contrastive loss over two aligned sets of instances, see :func:`nt_xent`."""
 
-    def __init__(self, temperature: float = 0.1, reduction: str = 'mean',
-                 block_size: int = 256) -> None:
+    def __init__(
+        self, temperature: float = 0.1, reduction: str = 'mean', block_size: int = 256
+    ) -> None:
         super().__init__()
         _check(temperature, reduction, block_size)
         self.temperature = temperature
@@ -45,8 +45,9 @@ class NTXentLoss(nn.Module):
         return nt_xent(za, zb, self.temperature, self.reduction, self.block_size)
 
 
-def nt_xent(za: Tensor, zb: Tensor, temperature: float = 0.1, reduction: str = 'mean',
-            block_size: int = 256) -> Tensor:
+def nt_xent(
+    za: Tensor, zb: Tensor, temperature: float = 0.1, reduction: str = 'mean', block_size: int = 256
+) -> Tensor:
     """SeqCLR's eq. 1: instances at the same place attract, all others repel each other.
 
     In several processes the instances of all of them are negatives, and the gradients that DDP
@@ -71,8 +72,10 @@ def nt_xent(za: Tensor, zb: Tensor, temperature: float = 0.1, reduction: str = '
     """
     _check(temperature, reduction, block_size)
     if za.shape != zb.shape or za.dim() != 2:
-        raise ValueError('za and zb must be (M, D) of the same shape, got '
-                         f'{tuple(za.shape)} and {tuple(zb.shape)}')
+        raise ValueError(
+            'za and zb must be (M, D) of the same shape, got '
+            f'{tuple(za.shape)} and {tuple(zb.shape)}'
+        )
     with torch.autocast(za.device.type, enabled=False):
         dtype = torch.promote_types(za.dtype, torch.float32)
         z = F.normalize(torch.cat([za, zb]).to(dtype), dim=1, eps=MIN_LENGTH)
@@ -93,7 +96,7 @@ class _NTXent(torch.autograd.Function):
     """``(2 M, D)`` unit vectors, view by view -> sum of the losses, number of instances."""
 
     @staticmethod
-    def forward(ctx, z: Tensor, temperature: float, block_size: int) -> Tuple[Tensor, Tensor]:
+    def forward(ctx, z: Tensor, temperature: float, block_size: int) -> tuple[Tensor, Tensor]:
         keys, first = _gather(z)
         ctx.temperature, ctx.block_size, ctx.first = temperature, block_size, first
         scaled = z / temperature
@@ -110,7 +113,7 @@ class _NTXent(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad: Tensor, _) -> Tuple[Tensor, None, None]:
+    def backward(ctx, grad: Tensor, _) -> tuple[Tensor, None, None]:
         z, keys, lse, all_lse = ctx.saved_tensors
         scaled = z / ctx.temperature
         out = torch.empty_like(z)
@@ -138,14 +141,14 @@ def _partner(z: Tensor) -> Tensor:
 
 def _own(similarities: Tensor, rows: slice, first: int) -> Tensor:
     """A view of the similarities of rows with themselves."""
-    return similarities[:, first + rows.start:first + rows.stop].diagonal()
+    return similarities[:, first + rows.start : first + rows.stop].diagonal()
 
 
-def _gather(x: Tensor) -> Tuple[Tensor, int]:
+def _gather(x: Tensor) -> tuple[Tensor, int]:
     """The rows of all ranks, and where those of this one begin; ranks may have different many."""
     if get_world_size() == 1:
         return x, 0
     counts = torch.stack(all_gather(torch.full((), len(x), device=x.device))).tolist()
     padded = F.pad(x, (0, 0) * (x.dim() - 1) + (0, max(counts) - len(x)))
     parts = [part[:n] for part, n in zip(all_gather(padded.contiguous()), counts)]
-    return torch.cat(parts), sum(counts[:get_rank()])
+    return torch.cat(parts), sum(counts[: get_rank()])

@@ -1,5 +1,4 @@
 """Preprocessing of a whole batch at once."""
-from typing import Dict, List, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -19,15 +18,18 @@ class BatchedTextRecogDataPreprocessor(TextRecogDataPreprocessor):
     and everything else is done once; the numbers are the same, bit for bit.
     """
 
-    def forward(self, data: Dict, training: bool = False) -> Dict:
+    def forward(self, data: dict, training: bool = False) -> dict:
         images = data['inputs']
         if not is_seq_of(images, Tensor) or not all(x.dim() == 3 for x in images):
             return super().forward(data, training)
         height, width = (max(x.size(d) for x in images) for d in (-2, -1))
         sizes = [tuple(x.shape[-2:]) for x in images]
-        batch = torch.stack([F.pad(x, (0, width - w, 0, height - h))
-                             if (h, w) != (height, width) else x
-                             for x, (h, w) in zip(images, sizes)])
+        batch = torch.stack(
+            [
+                F.pad(x, (0, width - w, 0, height - h)) if (h, w) != (height, width) else x
+                for x, (h, w) in zip(images, sizes)
+            ]
+        )
         # A tensor takes the parent's branch that normalises once and pads to the divisor.
         batch = on_device(batch, self.device)
         data = super().forward({**data, 'inputs': batch}, training)
@@ -35,7 +37,7 @@ class BatchedTextRecogDataPreprocessor(TextRecogDataPreprocessor):
             self._fill_padding(data['inputs'], sizes)
         return data
 
-    def _fill_padding(self, batch: Tensor, sizes: List[Tuple[int, int]]) -> None:
+    def _fill_padding(self, batch: Tensor, sizes: list[tuple[int, int]]) -> None:
         """``pad_value`` is meant in normalised units: write it where no image is."""
         h, w = on_device(torch.tensor(sizes), batch.device)[..., None].unbind(1)
         below = torch.arange(batch.size(-2), device=batch.device) >= h

@@ -1,5 +1,4 @@
 """Preprocessing of several views of each image."""
-from typing import Dict
 
 from mmocr_da.registry import MODELS
 
@@ -15,14 +14,20 @@ class MultiViewTextRecogDataPreprocessor(BatchedTextRecogDataPreprocessor):
     taken for one view.
     """
 
-    def forward(self, data: Dict, training: bool = False) -> Dict:
+    def forward(self, data: dict, training: bool = False) -> dict:
         inputs = data['inputs']
-        if isinstance(inputs, (list, tuple)) and len(inputs) > 0 and isinstance(
-                inputs[0], (list, tuple)):
-            data = {key: [x for view in data[key] for x in view]
-                    for key in ('inputs', 'data_samples')}
+        if (
+            isinstance(inputs, (list, tuple))
+            and len(inputs) > 0
+            and isinstance(inputs[0], (list, tuple))
+        ):
+            data = {
+                key: [x for view in data[key] for x in view] for key in ('inputs', 'data_samples')
+            }
         elif training:
-            raise ValueError('training needs views of each image, got one image each; end the '
-                             "pipeline of train_dataloader with dict(type='mmocr_da.MultiView', "
-                             'transforms=[...])')
+            raise ValueError(
+                'training needs views of each image, got one image each; end the '
+                "pipeline of train_dataloader with dict(type='mmocr_da.MultiView', "
+                'transforms=[...])'
+            )
         return super().forward(data, training)

@@ -1,5 +1,6 @@
 """The attention decoder of ASSDA (Zhang et al., eq. 2 to 6)."""
-from typing import Optional, Sequence, Tuple, Union
+
+from collections.abc import Sequence
 
 import torch
 from mmocr.models.textrecog.decoders import ASTERDecoder
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from mmocr_da.registry import MODELS
 
 # h_k for a GRU, (h_k, cell) for an LSTM; the hidden state always comes first.
-State = Union[Tensor, Tuple[Tensor, Tensor]]
+State = Tensor | tuple[Tensor, Tensor]
 
 
 @MODELS.register_module()
@@ -31,14 +32,16 @@ class AttentionDecoder(ASTERDecoder):
     no encoder), logits ``(N, max_seq_len, num_classes)``.
     """
 
-    def __init__(self,
-                 in_channels: int,
-                 emb_dims: int = 256,
-                 attn_dims: int = 256,
-                 hidden_size: int = 256,
-                 cell: str = 'gru',
-                 readout: str = 'deep',
-                 **kwargs) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        emb_dims: int = 256,
+        attn_dims: int = 256,
+        hidden_size: int = 256,
+        cell: str = 'gru',
+        readout: str = 'deep',
+        **kwargs,
+    ) -> None:
         if cell not in ('gru', 'lstm'):
             raise ValueError(f"cell must be 'gru' or 'lstm', got {cell!r}")
         if readout not in ('deep', 'hidden'):
@@ -61,8 +64,9 @@ class AttentionDecoder(ASTERDecoder):
         zeros = memory.new_zeros(memory.size(0), self.hidden_size)
         return zeros if self.cell == 'gru' else (zeros, zeros)
 
-    def step(self, memory: Tensor, projected: Tensor, state: State,
-             previous: Tensor) -> Tuple[Tensor, Tensor, State]:
+    def step(
+        self, memory: Tensor, projected: Tensor, state: State, previous: Tensor
+    ) -> tuple[Tensor, Tensor, State]:
         """One character: ``(logits (N, K), context (N, in_channels), state)``.
 
         ``projected`` is ``proj_feat(memory)``, which does not depend on the step.
@@ -74,35 +78,40 @@ class AttentionDecoder(ASTERDecoder):
         hidden = state if self.cell == 'gru' else state[0]
         if self.readout == 'deep':
             hidden = torch.tanh(
-                embedded + self.readout_hidden(hidden) + self.readout_context(context))
+                embedded + self.readout_hidden(hidden) + self.readout_context(context)
+            )
         return self.fc(hidden), context, state
 
-    def memory(self, feat: Optional[Tensor], out_enc: Optional[Tensor]) -> Tensor:
+    def memory(self, feat: Tensor | None, out_enc: Tensor | None) -> Tensor:
         """The grid sequence ``[f_1, ..., f_L]`` of eq. 1, ``(N, L, in_channels)``."""
         if out_enc is None:
             out_enc = feat
         return out_enc.flatten(2).transpose(1, 2) if out_enc.dim() == 4 else out_enc
 
-    def forward_train(self,
-                      feat: Optional[Tensor] = None,
-                      out_enc: Optional[Tensor] = None,
-                      data_samples: Optional[Sequence[TextRecogDataSample]] = None) -> Tensor:
+    def forward_train(
+        self,
+        feat: Tensor | None = None,
+        out_enc: Tensor | None = None,
+        data_samples: Sequence[TextRecogDataSample] | None = None,
+    ) -> Tensor:
         """Logits under teacher forcing, ``(N, max_seq_len, K)``."""
         memory = self.memory(feat, out_enc)
         tokens = torch.stack([s.gt_text.padded_indexes for s in data_samples]).to(memory.device)
         return self._run(memory, tokens)
 
-    def forward_test(self,
-                     feat: Optional[Tensor] = None,
-                     out_enc: Optional[Tensor] = None,
-                     data_samples: Optional[Sequence[TextRecogDataSample]] = None) -> Tensor:
+    def forward_test(
+        self,
+        feat: Tensor | None = None,
+        out_enc: Tensor | None = None,
+        data_samples: Sequence[TextRecogDataSample] | None = None,
+    ) -> Tensor:
         """Probabilities of greedy decoding, ``(N, max_seq_len, K)``."""
         return self.softmax(self._run(self.memory(feat, out_enc)))
 
-    def _run(self, memory: Tensor, tokens: Optional[Tensor] = None) -> Tensor:
+    def _run(self, memory: Tensor, tokens: Tensor | None = None) -> Tensor:
         projected = self.proj_feat(memory)
         state = self.initial_state(memory)
-        previous = torch.full((memory.size(0), ), self.start_idx, device=memory.device)
+        previous = torch.full((memory.size(0),), self.start_idx, device=memory.device)
         logits = []
         for k in range(self.max_seq_len):
             if tokens is not None:

@@ -1,5 +1,6 @@
 """A classifier of isolated characters, as a decoder of one step."""
-from typing import Optional, Sequence
+
+from collections.abc import Sequence
 
 from mmocr.models.textrecog.decoders.base import BaseDecoder
 from mmocr.structures import TextRecogDataSample
@@ -23,14 +24,18 @@ class CharacterDecoder(BaseDecoder):
         super().__init__(dictionary=dictionary, max_seq_len=1, **kwargs)
         if self.dictionary.start_idx is not None:
             # It would be the first and so the only target of every image.
-            raise ValueError('CharacterDecoder needs a dictionary without a start token, got '
-                             'with_start=True; leave it out')
+            raise ValueError(
+                'CharacterDecoder needs a dictionary without a start token, got '
+                'with_start=True; leave it out'
+            )
         self.fc = nn.Linear(in_channels, self.dictionary.num_classes)
 
-    def forward_train(self,
-                      feat: Optional[Tensor] = None,
-                      out_enc: Optional[Tensor] = None,
-                      data_samples: Optional[Sequence[TextRecogDataSample]] = None) -> Tensor:
+    def forward_train(
+        self,
+        feat: Tensor | None = None,
+        out_enc: Tensor | None = None,
+        data_samples: Sequence[TextRecogDataSample] | None = None,
+    ) -> Tensor:
         """Logits, ``(N, 1, K)``."""
         # The loss would cut a longer text, or fail with a message about shapes.
         for sample in data_samples or ():
@@ -39,16 +44,19 @@ class CharacterDecoder(BaseDecoder):
                     'CharacterDecoder reads one character per image, got the text '
                     f'{sample.gt_text.item!r} of {sample.get("img_path")}, which has '
                     f'{len(sample.gt_text.indexes)} in the dictionary; remove the image or use a '
-                    'decoder of words')
+                    'decoder of words'
+                )
         return self._classify(feat, out_enc)
 
-    def forward_test(self,
-                     feat: Optional[Tensor] = None,
-                     out_enc: Optional[Tensor] = None,
-                     data_samples: Optional[Sequence[TextRecogDataSample]] = None) -> Tensor:
+    def forward_test(
+        self,
+        feat: Tensor | None = None,
+        out_enc: Tensor | None = None,
+        data_samples: Sequence[TextRecogDataSample] | None = None,
+    ) -> Tensor:
         """Probabilities, ``(N, 1, K)``."""
         return self._classify(feat, out_enc).softmax(-1)
 
-    def _classify(self, feat: Optional[Tensor], out_enc: Optional[Tensor]) -> Tensor:
+    def _classify(self, feat: Tensor | None, out_enc: Tensor | None) -> Tensor:
         feat = feat if out_enc is None else out_enc
         return self.fc(feat.mean((2, 3))).unsqueeze(1)

@@ -3,9 +3,10 @@
 Everything a sequence method needs to know about a decoder is the table ``_TAPS`` at the end of this
 file: one function per decoder class.
 """
+
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -42,11 +43,11 @@ class CharacterFeatures:
     features: Tensor
     logits: Tensor
     valid: Tensor
-    answered: Optional[Tensor] = None
-    targets: Optional[Tensor] = None
-    hidden: Optional[Tensor] = None
-    classifier: Optional[nn.Module] = None
-    blank: Optional[int] = None
+    answered: Tensor | None = None
+    targets: Tensor | None = None
+    hidden: Tensor | None = None
+    classifier: nn.Module | None = None
+    blank: int | None = None
 
     @property
     def compared(self) -> Tensor:
@@ -58,9 +59,13 @@ class CharacterFeatures:
 
     def of_images(self, index: Tensor) -> 'CharacterFeatures':
         """Those of some images."""
-        return CharacterFeatures(**{
-            f.name: x[index] if isinstance(x, Tensor) else x
-            for f in fields(self) for x in (getattr(self, f.name), )})
+        return CharacterFeatures(
+            **{
+                f.name: x[index] if isinstance(x, Tensor) else x
+                for f in fields(self)
+                for x in (getattr(self, f.name),)
+            }
+        )
 
     def confident(self, threshold: float) -> Tensor:
         """Steps that are read with a probability above ``threshold``, ``(N, T)`` bool."""
@@ -90,7 +95,8 @@ class CharacterTap:
                 f'characters of {type(decoder).__name__} cannot be aligned: objectives of single '
                 f'characters work with {", ".join(supported_decoders())}, whose module_loss must '
                 'be a CEModuleLoss with ignore_first_char=True for attention and a CTCModuleLoss '
-                'for CTC; GlobalAlignment works with all decoders')
+                'for CTC; GlobalAlignment works with all decoders'
+            )
         self.hook_point = hook_point
         #: Whether there may be fewer steps than the decoder's loss wants, see `pad_steps`.
         self.stops_early = _entry(decoder).read is _steps
@@ -107,9 +113,14 @@ class CharacterTap:
             return decoder.proj_feat.in_features
         return decoder.get_submodule(classifier_path(decoder)).weight.size(1)
 
-    def __call__(self, decoder: BaseDecoder, feature_map: Tensor, sequence: Optional[Tensor],
-                 samples: Sequence[TextRecogDataSample],
-                 all_steps: bool = False) -> CharacterFeatures:
+    def __call__(
+        self,
+        decoder: BaseDecoder,
+        feature_map: Tensor,
+        sequence: Tensor | None,
+        samples: Sequence[TextRecogDataSample],
+        all_steps: bool = False,
+    ) -> CharacterFeatures:
         """Of all rows; ``targets`` mean nothing in rows of the target.
 
         Args:
@@ -117,7 +128,7 @@ class CharacterTap:
             all_steps: Run an attention decoder to its last step.
         """
         classifier = decoder.get_submodule(classifier_path(decoder))
-        inputs: List[Tensor] = []
+        inputs: list[Tensor] = []
         handle = classifier.register_forward_pre_hook(lambda _, x: inputs.append(x[0]))
         try:
             out = _entry(decoder).read(decoder, feature_map, sequence, samples, all_steps)
@@ -130,7 +141,7 @@ class CharacterTap:
         return out
 
 
-def _as_steps(inputs: List[Tensor], logits: Tensor) -> Tensor:
+def _as_steps(inputs: list[Tensor], logits: Tensor) -> Tensor:
     """What the classifier was given, ``(N, T, H)``."""
     if len(inputs) > 1:
         return torch.stack(inputs, 1)  # step by step
@@ -177,11 +188,11 @@ def classify(features: Tensor, classifier: nn.Module, detach: bool = False) -> T
         return F.linear(features, weight.to(features), bias.to(features))
 
 
-def without_class(logits: Tensor, index: Optional[int]) -> Tensor:
+def without_class(logits: Tensor, index: int | None) -> Tensor:
     """Logits ``(M, K - 1)`` of the other classes; all of them for None."""
     if index is None:
         return logits
-    return torch.cat([logits[:, :index], logits[:, index + 1:]], 1)
+    return torch.cat([logits[:, :index], logits[:, index + 1 :]], 1)
 
 
 @contextmanager
@@ -197,7 +208,7 @@ def classifier_replaced(decoder: BaseDecoder, classifier: nn.Module) -> Iterator
         setattr(parent, name, own)
 
 
-def read_characters(decoder: BaseDecoder, logits: Tensor) -> Tuple[Tensor, Tensor]:
+def read_characters(decoder: BaseDecoder, logits: Tensor) -> tuple[Tensor, Tensor]:
     """Steps of a free reading that are characters, and those with the first end token.
 
     ``(N, T, K) -> (N, T), (N, T)`` bool.
@@ -220,7 +231,7 @@ def pad_steps(logits: Tensor, steps: int) -> Tensor:
     return F.pad(logits, (0, 0, 0, steps - logits.size(1)))
 
 
-def supported_decoders() -> List[str]:
+def supported_decoders() -> list[str]:
     """Names of the decoders whose characters can be tapped (and of their subclasses)."""
     return [c.__name__ for c in _TAPS]
 
@@ -229,20 +240,31 @@ def _steps(decoder, feature_map, sequence, samples, all_steps) -> CharacterFeatu
     """Decoders that read one character at a time from a memory."""
     device = feature_map.device
     padding = decoder.module_loss.pad_idx
-    unlabelled = torch.full((decoder.max_seq_len, ), padding, device=device)
-    tokens = F.pad(torch.stack([
-        on_device(s.gt_text.padded_indexes, device) if is_labelled(s) else unlabelled
-        for s in samples]), (0, 1), value=padding)
+    unlabelled = torch.full((decoder.max_seq_len,), padding, device=device)
+    tokens = F.pad(
+        torch.stack(
+            [
+                on_device(s.gt_text.padded_indexes, device) if is_labelled(s) else unlabelled
+                for s in samples
+            ]
+        ),
+        (0, 1),
+        value=padding,
+    )
     # The last token of a text that fills max_seq_len is cut off.
-    lengths = torch.tensor([min(len(s.gt_text.indexes), decoder.max_seq_len - 1)
-                            if is_labelled(s) else 0 for s in samples])
+    lengths = torch.tensor(
+        [
+            min(len(s.gt_text.indexes), decoder.max_seq_len - 1) if is_labelled(s) else 0
+            for s in samples
+        ]
+    )
     # Steps behind the end token matter to the loss unless it ignores the padding.
     ignored = decoder.module_loss.ignore_index == padding
     steps = int(lengths.max()) + 1 if ignored and not all_steps else decoder.max_seq_len
     forced = torch.tensor([is_labelled(s) for s in samples])
     lengths, forced = (on_device(x, device) for x in (lengths, forced))
     contexts, logits = read_steps(decoder, feature_map, sequence, tokens, forced, steps, steps)
-    targets = tokens[:, 1:logits.size(1) + 1]
+    targets = tokens[:, 1 : logits.size(1) + 1]
     position = torch.arange(logits.size(1), device=device)
     by_label = position < lengths[:, None]
     # The padding may be end tokens, too: only the first ends a text, unless that was cut off.
@@ -251,12 +273,14 @@ def _steps(decoder, feature_map, sequence, samples, all_steps) -> CharacterFeatu
     labelled = labelled & (targets != decoder.module_loss.ignore_index)
     valid, answered = (
         torch.where(forced[:, None], known, read)
-        for known, read in zip((by_label, labelled), read_characters(decoder, logits)))
+        for known, read in zip((by_label, labelled), read_characters(decoder, logits))
+    )
     return CharacterFeatures(contexts, logits, valid, answered, targets)
 
 
-def read_steps(decoder, feature_map, sequence, tokens, forced, steps,
-               expected) -> Tuple[Tensor, Tensor]:
+def read_steps(
+    decoder, feature_map, sequence, tokens, forced, steps, expected
+) -> tuple[Tensor, Tensor]:
     """Contexts ``(N, T, D)`` and logits ``(N, T, K)`` of a decoder in ``_steps``.
 
     ``forced (N,)`` rows are told ``tokens (N, T)``, others go by what they have read. The loop ends
@@ -291,8 +315,9 @@ def read_steps(decoder, feature_map, sequence, tokens, forced, steps,
     return torch.stack(contexts, 1), torch.stack(logits, 1)
 
 
-def _aster_step(decoder: ASTERDecoder, memory: Tensor, projected: Tensor, state: Tensor,
-                previous: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+def _aster_step(
+    decoder: ASTERDecoder, memory: Tensor, projected: Tensor, state: Tensor, previous: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     """``ASTERDecoder._attention``, which computes the context and does not return it."""
     context = attend(decoder, memory, projected, state[0])
     step = torch.cat([decoder.embedding(previous), context], 1).unsqueeze(1)
@@ -306,17 +331,26 @@ def _frames(decoder, feature_map, sequence, samples, all_steps) -> CharacterFeat
     device, count = logits.device, logits.size(1)
     blank = decoder.dictionary.padding_idx
     ratio = torch.tensor([s.get('valid_ratio', 1) for s in samples], dtype=torch.float)
-    texts = [s.gt_text.indexes.long() if is_labelled(s) else torch.empty(0, dtype=torch.long)
-             for s in samples]
+    texts = [
+        s.gt_text.indexes.long() if is_labelled(s) else torch.empty(0, dtype=torch.long)
+        for s in samples
+    ]
     padded = nn.utils.rnn.pad_sequence(texts, batch_first=True, padding_value=blank)
-    padded, frames, lengths, forced = (on_device(x, device) for x in (
-        padded, shown_steps(ratio, count), torch.tensor([len(text) for text in texts]),
-        torch.tensor([is_labelled(s) for s in samples])))
+    padded, frames, lengths, forced = (
+        on_device(x, device)
+        for x in (
+            padded,
+            shown_steps(ratio, count),
+            torch.tensor([len(text) for text in texts]),
+            torch.tensor([is_labelled(s) for s in samples]),
+        )
+    )
     targets = best_alignment(logits.detach(), padded, frames, lengths, blank)
     answered = targets >= 0
     reading = torch.where(forced[:, None], targets, logits.argmax(-1))
-    return CharacterFeatures(None, logits, answered & (reading != blank), answered,
-                             targets.clamp(min=0), blank=blank)
+    return CharacterFeatures(
+        None, logits, answered & (reading != blank), answered, targets.clamp(min=0), blank=blank
+    )
 
 
 def _isolated(decoder, feature_map, sequence, samples, all_steps) -> CharacterFeatures:
@@ -339,7 +373,7 @@ class _Entry:
     fits: Callable[[BaseDecoder], bool]
 
 
-def _entry(decoder: BaseDecoder) -> Optional[_Entry]:
+def _entry(decoder: BaseDecoder) -> _Entry | None:
     return next((_TAPS[c] for c in type(decoder).__mro__ if c in _TAPS), None)
 
 
@@ -352,11 +386,12 @@ def _is_ctc(decoder: BaseDecoder) -> bool:
     return isinstance(decoder.module_loss, CTCModuleLoss)
 
 
-_TAPS: Dict[type, _Entry] = {
+_TAPS: dict[type, _Entry] = {
     ASTERDecoder: _Entry(_steps, lambda d: 'fc', _is_shifted),
     AttentionDecoder: _Entry(_steps, lambda d: 'fc', _is_shifted),
-    CRNNDecoder: _Entry(_frames, lambda d: 'decoder.1.embedding' if d.rnn_flag else 'decoder',
-                        _is_ctc),
+    CRNNDecoder: _Entry(
+        _frames, lambda d: 'decoder.1.embedding' if d.rnn_flag else 'decoder', _is_ctc
+    ),
     SVTRDecoder: _Entry(_frames, lambda d: 'decoder', _is_ctc),
     CharacterDecoder: _Entry(_isolated, lambda d: 'fc', lambda d: d.module_loss is not None),
 }

@@ -1,11 +1,13 @@
 """Which frame of a CTC decoder shows which character of a known label."""
+
 import torch
 from torch import Tensor
 
 
 @torch.no_grad()
-def best_alignment(log_probs: Tensor, targets: Tensor, frames: Tensor, lengths: Tensor,
-                   blank: int) -> Tensor:
+def best_alignment(
+    log_probs: Tensor, targets: Tensor, frames: Tensor, lengths: Tensor, blank: int
+) -> Tensor:
     """The class that the most probable path through a label gives to each frame.
 
     Viterbi search over the label with blanks around its characters (Graves et al., ICML 2006,
@@ -37,8 +39,9 @@ def best_alignment(log_probs: Tensor, targets: Tensor, frames: Tensor, lengths: 
     label[:, 3::2] = torch.where(places < lengths[:, None], targets, blank)
     # Only a blank between two different characters can be skipped.
     no_skip = label[:, 2:] == label[:, :-2]
-    gate = torch.zeros(no_skip.shape, dtype=torch.promote_types(log_probs.dtype, torch.float32),
-                       device=device).masked_fill(no_skip, -torch.inf)
+    gate = torch.zeros(
+        no_skip.shape, dtype=torch.promote_types(log_probs.dtype, torch.float32), device=device
+    ).masked_fill(no_skip, -torch.inf)
     label = label[:, 2:]
     scores = log_probs.transpose(0, 1).gather(2, label.expand(steps, -1, -1)).to(gate.dtype)
 
@@ -59,7 +62,7 @@ def best_alignment(log_probs: Tensor, targets: Tensor, frames: Tensor, lengths: 
     state = (last - (ends[:, 1] > ends[:, 0]).long())[:, None]
     states = torch.empty_like(log_probs[..., 0], dtype=torch.long)
     for t in reversed(range(steps)):
-        states[:, t:t + 1] = state
+        states[:, t : t + 1] = state
         state = state - back[t].gather(1, state)
     shown = (times < frames[:, None]) & (ends.amax(1) > -torch.inf)[:, None]
     return label.gather(1, states).masked_fill_(~shown, -1)

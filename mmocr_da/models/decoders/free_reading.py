@@ -1,6 +1,7 @@
 """What a decoder reads by itself, with gradients: no label steers it."""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import List, Sequence
 
 import torch
 from mmengine.structures import LabelData
@@ -25,7 +26,7 @@ class FreeReading:
     """
 
     logits: Tensor
-    texts: List[Tensor]
+    texts: list[Tensor]
 
     @property
     def probabilities(self) -> Tensor:
@@ -41,14 +42,21 @@ def check_readable(decoder: BaseDecoder, asking: str) -> None:
             f'{asking} needs one step per character, got {kind} with CTCModuleLoss: its frames are '
             'not characters, and a change of one frame is no edit; use a recognizer with attention '
             'or parallel decoding (ASTER, SAR, NRTR, SATRN, MASTER, RobustScanner, ABINet), or '
-            'remove the objective')
+            'remove the objective'
+        )
     if decoder.dictionary.end_idx is None:
-        raise ValueError(f'{asking} needs an end token to know where a text ends, got {kind} with '
-                         'a dictionary without one; set with_end=True in the dictionary')
+        raise ValueError(
+            f'{asking} needs an end token to know where a text ends, got {kind} with '
+            'a dictionary without one; set with_end=True in the dictionary'
+        )
 
 
-def read_freely(decoder: BaseDecoder, feature_map: Tensor, sequence: Tensor,
-                samples: Sequence[TextRecogDataSample]) -> Tensor:
+def read_freely(
+    decoder: BaseDecoder,
+    feature_map: Tensor,
+    sequence: Tensor,
+    samples: Sequence[TextRecogDataSample],
+) -> Tensor:
     """Logits ``(N, T, K)`` of the greedy reading, the one of testing.
 
     A recurrent decoder runs once, and stops when all readings have ended. Other decoders that read
@@ -67,16 +75,28 @@ def read_freely(decoder: BaseDecoder, feature_map: Tensor, sequence: Tensor,
         start = torch.full((count, decoder.max_seq_len), decoder.start_idx, device=device)
         forced = torch.zeros(count, dtype=torch.bool, device=device)
         labels = [len(s.gt_text.get('indexes', ())) for s in samples if 'gt_text' in s]
-        return read_steps(decoder, feature_map, sequence, start, forced, steps=0,
-                          expected=max(labels, default=0) + 1)[1]
+        return read_steps(
+            decoder,
+            feature_map,
+            sequence,
+            start,
+            forced,
+            steps=0,
+            expected=max(labels, default=0) + 1,
+        )[1]
     with no_grad():
         probabilities = decoder.forward_test(feature_map, sequence, samples)
     if not torch.is_grad_enabled():
         return probabilities.log()
     tokens = probabilities.argmax(-1)
-    tokens = torch.cat([torch.full_like(tokens[:, :1], decoder.dictionary.start_idx),
-                        tokens[:, :-1]], 1)
-    read = [TextRecogDataSample(gt_text=LabelData(padded_indexes=row),
-                                metainfo=dict(valid_ratio=sample.get('valid_ratio', 1.0)))
-            for row, sample in zip(tokens, samples)]
+    tokens = torch.cat(
+        [torch.full_like(tokens[:, :1], decoder.dictionary.start_idx), tokens[:, :-1]], 1
+    )
+    read = [
+        TextRecogDataSample(
+            gt_text=LabelData(padded_indexes=row),
+            metainfo=dict(valid_ratio=sample.get('valid_ratio', 1.0)),
+        )
+        for row, sample in zip(tokens, samples)
+    ]
     return decoder.forward_train(feature_map, sequence, read)

@@ -1,4 +1,5 @@
 """Detectors of rotated text: MMDetection's two-stage parts, for boxes of five numbers."""
+
 from .angle_max_iou_assigner import AngleMaxIoUAssigner
 from .delta_xywht_bbox_coder import DeltaXYWHTBBoxCoder
 from .rotated_anchor_generator import RotatedAnchorGenerator
@@ -7,6 +8,10 @@ from .rotated_overlaps import RotatedOverlaps
 from .rotated_roi_extractor import RotatedRoIExtractor
 
 __all__ = [
-    'AngleMaxIoUAssigner', 'DeltaXYWHTBBoxCoder', 'RotatedAnchorGenerator', 'RotatedMMDetWrapper',
-    'RotatedOverlaps', 'RotatedRoIExtractor'
+    'AngleMaxIoUAssigner',
+    'DeltaXYWHTBBoxCoder',
+    'RotatedAnchorGenerator',
+    'RotatedMMDetWrapper',
+    'RotatedOverlaps',
+    'RotatedRoIExtractor',
 ]

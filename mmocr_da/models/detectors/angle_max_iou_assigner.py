@@ -1,6 +1,6 @@
 """Which anchors are text, in RRPN (Ma et al., arXiv:1703.01086)."""
+
 import math
-from typing import Optional
 
 import torch
 from mmdet.models.task_modules.assigners import AssignResult, MaxIoUAssigner
@@ -29,21 +29,28 @@ class AngleMaxIoUAssigner(MaxIoUAssigner):
         max_angle: In degrees, 15 in RRPN.
     """
 
-    def __init__(self, pos_iou_thr: float, neg_iou_thr: float, max_angle: float = 15.,
-                 **kwargs) -> None:
+    def __init__(
+        self, pos_iou_thr: float, neg_iou_thr: float, max_angle: float = 15.0, **kwargs
+    ) -> None:
         if not isinstance(neg_iou_thr, float):
             raise ValueError(f'neg_iou_thr must be one float, got {neg_iou_thr!r}')
         kwargs.setdefault('iou_calculator', dict(type='mmocr_da.RotatedOverlaps'))
         super().__init__(pos_iou_thr, neg_iou_thr, **kwargs)
         self.max_angle = math.radians(max_angle)
 
-    def assign(self, pred_instances: InstanceData, gt_instances: InstanceData,
-               gt_instances_ignore: Optional[InstanceData] = None, **kwargs) -> AssignResult:
+    def assign(
+        self,
+        pred_instances: InstanceData,
+        gt_instances: InstanceData,
+        gt_instances_ignore: InstanceData | None = None,
+        **kwargs,
+    ) -> AssignResult:
         """See ``MaxIoUAssigner``; ``priors`` and ``bboxes`` are rotated boxes."""
         # The host's own assignment keeps the overlaps to itself, so the angles meet them in
         # `assign_wrt_overlaps`, which it calls in the end.
-        labels, priors = (get_box_tensor(boxes)[:, 4]
-                          for boxes in (gt_instances.bboxes, pred_instances.priors))
+        labels, priors = (
+            get_box_tensor(boxes)[:, 4] for boxes in (gt_instances.bboxes, pred_instances.priors)
+        )
         self._fits = self._angles_fit(labels, priors)
         try:
             return super().assign(pred_instances, gt_instances, gt_instances_ignore, **kwargs)
@@ -63,7 +70,8 @@ class AngleMaxIoUAssigner(MaxIoUAssigner):
         fits = self._fits.to(overlaps.device)
         ignored = overlaps < 0
         result = super().assign_wrt_overlaps(
-            overlaps.masked_fill(~(fits | ignored), 0.), gt_labels)
+            overlaps.masked_fill(~(fits | ignored), 0.0), gt_labels
+        )
         if len(overlaps):
             # At a wrong angle: too much text for background, too little for a clear mistake.
             between = (overlaps >= self.neg_iou_thr) & (overlaps < self.pos_iou_thr)

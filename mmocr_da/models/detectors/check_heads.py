@@ -1,5 +1,4 @@
 """What a head gives to its regression loss must be what that loss compares."""
-from typing import Dict
 
 from mmdet.models import losses
 from torch import nn
@@ -10,8 +9,15 @@ from .rotated_anchor_generator import RotatedAnchorGenerator
 # Of differences, number by number: pixels and radians do not add up.
 BY_NUMBER = (losses.SmoothL1Loss, losses.L1Loss, losses.BalancedL1Loss, losses.MSELoss)
 # Of boxes x1, y1, x2, y2.
-OF_FOUR_NUMBERS = (losses.IoULoss, losses.GIoULoss, losses.DIoULoss, losses.CIoULoss,
-                   losses.EIoULoss, losses.SIoULoss, losses.BoundedIoULoss)
+OF_FOUR_NUMBERS = (
+    losses.IoULoss,
+    losses.GIoULoss,
+    losses.DIoULoss,
+    losses.CIoULoss,
+    losses.EIoULoss,
+    losses.SIoULoss,
+    losses.BoundedIoULoss,
+)
 
 
 def check_heads(detector: nn.Module) -> None:
@@ -20,40 +26,56 @@ def check_heads(detector: nn.Module) -> None:
     MMDetection's heads give their ``loss_bbox`` boxes with ``reg_decoded_bbox=True``, and offsets
     from anchors or proposals without. A loss of boxes takes most offsets for boxes without an area.
     """
-    heads = {name: head for name, head in detector.named_modules()
-             if hasattr(head, 'loss_bbox') and hasattr(head, 'reg_decoded_bbox')}
+    heads = {
+        name: head
+        for name, head in detector.named_modules()
+        if hasattr(head, 'loss_bbox') and hasattr(head, 'reg_decoded_bbox')
+    }
     for name, head in heads.items():
         _check_loss(name, head)
-    sizes = {name: head.bbox_coder.encode_size for name, head in heads.items()
-             if hasattr(head, 'bbox_coder')}
-    rotated = any(isinstance(getattr(head, 'prior_generator', None), RotatedAnchorGenerator)
-                  for head in heads.values())
+    sizes = {
+        name: head.bbox_coder.encode_size
+        for name, head in heads.items()
+        if hasattr(head, 'bbox_coder')
+    }
+    rotated = any(
+        isinstance(getattr(head, 'prior_generator', None), RotatedAnchorGenerator)
+        for head in heads.values()
+    )
     _check_sizes(sizes, rotated)
 
 
 def _check_loss(name: str, head: nn.Module) -> None:
     loss, kind = head.loss_bbox, type(head.loss_bbox).__name__
     if isinstance(loss, RotatedBoxLoss) and not head.reg_decoded_bbox:
-        raise ValueError(f'{name} has the loss_bbox {kind}, which compares boxes, and got '
-                         'reg_decoded_bbox=False, with which a head gives offsets: set '
-                         f'reg_decoded_bbox=True in {name}')
+        raise ValueError(
+            f'{name} has the loss_bbox {kind}, which compares boxes, and got '
+            'reg_decoded_bbox=False, with which a head gives offsets: set '
+            f'reg_decoded_bbox=True in {name}'
+        )
     if getattr(getattr(head, 'bbox_coder', None), 'encode_size', 4) == 4:
         return
     if isinstance(loss, BY_NUMBER) and head.reg_decoded_bbox:
-        raise ValueError(f'{name} has the loss_bbox {kind}, which compares offsets, and got '
-                         'reg_decoded_bbox=True, with which a head gives boxes, in pixels and '
-                         f'radians: set reg_decoded_bbox=False in {name}, or a loss of boxes such '
-                         'as mmocr_da.RotatedIoULoss')
+        raise ValueError(
+            f'{name} has the loss_bbox {kind}, which compares offsets, and got '
+            'reg_decoded_bbox=True, with which a head gives boxes, in pixels and '
+            f'radians: set reg_decoded_bbox=False in {name}, or a loss of boxes such '
+            'as mmocr_da.RotatedIoULoss'
+        )
     if isinstance(loss, OF_FOUR_NUMBERS):
-        raise ValueError(f'{name} has rotated boxes, of five numbers, and got the loss_bbox '
-                         f'{kind}, which compares boxes of four: set a loss such as '
-                         'mmocr_da.RotatedIoULoss, with reg_decoded_bbox=True')
+        raise ValueError(
+            f'{name} has rotated boxes, of five numbers, and got the loss_bbox '
+            f'{kind}, which compares boxes of four: set a loss such as '
+            'mmocr_da.RotatedIoULoss, with reg_decoded_bbox=True'
+        )
 
 
-def _check_sizes(sizes: Dict[str, int], rotated: bool) -> None:
+def _check_sizes(sizes: dict[str, int], rotated: bool) -> None:
     if len({*sizes.values(), *([5] if rotated else [])}) > 1:
         found = ', '.join(f'{size} in {name}' for name, size in sizes.items())
-        raise ValueError(f'all heads of a detector need a bbox_coder of the same number of values, '
-                         f'5 for rotated boxes, got {found}'
-                         f'{" with rotated anchors" if rotated else ""}: set bbox_coder=dict('
-                         "type='mmocr_da.DeltaXYWHTBBoxCoder', ...) in those of 4")
+        raise ValueError(
+            f'all heads of a detector need a bbox_coder of the same number of values, '
+            f'5 for rotated boxes, got {found}'
+            f'{" with rotated anchors" if rotated else ""}: set bbox_coder=dict('
+            "type='mmocr_da.DeltaXYWHTBBoxCoder', ...) in those of 4"
+        )

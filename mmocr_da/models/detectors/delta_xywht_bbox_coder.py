@@ -1,6 +1,7 @@
 """Rotated boxes as differences to other ones (RRPN, Ma et al., arXiv:1703.01086)."""
+
 import math
-from typing import Optional, Sequence, Union
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -30,22 +31,24 @@ class DeltaXYWHTBBoxCoder(BaseBBoxCoder):
 
     encode_size = 5
 
-    def __init__(self,
-                 target_means: Sequence[float] = (0., 0., 0., 0., 0.),
-                 target_stds: Sequence[float] = (1., 1., 1., 1., 1.),
-                 proj_xy: bool = True,
-                 use_box_type: bool = True) -> None:
+    def __init__(
+        self,
+        target_means: Sequence[float] = (0.0, 0.0, 0.0, 0.0, 0.0),
+        target_stds: Sequence[float] = (1.0, 1.0, 1.0, 1.0, 1.0),
+        proj_xy: bool = True,
+        use_box_type: bool = True,
+    ) -> None:
         super().__init__(use_box_type)
         for name, value in (('target_means', target_means), ('target_stds', target_stds)):
             if len(value) != 5:
-                raise ValueError(f'{name} must be 5 numbers, for x, y, w, h and the angle, got '
-                                 f'{list(value)}')
+                raise ValueError(
+                    f'{name} must be 5 numbers, for x, y, w, h and the angle, got {list(value)}'
+                )
         self.means = target_means
         self.stds = target_stds
         self.proj_xy = proj_xy
 
-    def encode(self, bboxes: Union[Tensor, BaseBoxes],
-               gt_bboxes: Union[Tensor, BaseBoxes]) -> Tensor:
+    def encode(self, bboxes: Tensor | BaseBoxes, gt_bboxes: Tensor | BaseBoxes) -> Tensor:
         """``(N, 5), (N, 5) -> (N, 5)``. Sizes under 1e-3 px count as that."""
         box, gt = get_box_tensor(bboxes), get_box_tensor(gt_bboxes)
         size, gt_size = box[:, 2:4].clamp(min=1e-3), gt[:, 2:4].clamp(min=1e-3)
@@ -56,9 +59,13 @@ class DeltaXYWHTBBoxCoder(BaseBBoxCoder):
         deltas = torch.cat([shift / size, (gt_size / size).log(), angle], 1)
         return (deltas - constant(self.means, deltas)) / constant(self.stds, deltas)
 
-    def decode(self, bboxes: Union[Tensor, BaseBoxes], pred_bboxes: Tensor,
-               max_shape: Optional[Sequence[int]] = None,
-               wh_ratio_clip: float = 16 / 1000) -> Union[Tensor, RotatedBoxes]:
+    def decode(
+        self,
+        bboxes: Tensor | BaseBoxes,
+        pred_bboxes: Tensor,
+        max_shape: Sequence[int] | None = None,
+        wh_ratio_clip: float = 16 / 1000,
+    ) -> Tensor | RotatedBoxes:
         """The inverse of :meth:`encode`.
 
         Args:
@@ -81,7 +88,14 @@ class DeltaXYWHTBBoxCoder(BaseBBoxCoder):
         if self.proj_xy:
             shift = turn(shift, box[:, 4])
         limit = abs(np.log(wh_ratio_clip))
-        decoded = regularize(torch.cat([
-            box[:, :2] + shift, size * deltas[:, 2:4].clamp(-limit, limit).exp(),
-            box[:, 4:] + deltas[:, 4:]], 1)).reshape(pred_bboxes.shape)
+        decoded = regularize(
+            torch.cat(
+                [
+                    box[:, :2] + shift,
+                    size * deltas[:, 2:4].clamp(-limit, limit).exp(),
+                    box[:, 4:] + deltas[:, 4:],
+                ],
+                1,
+            )
+        ).reshape(pred_bboxes.shape)
         return RotatedBoxes(decoded) if self.use_box_type and classes == 1 else decoded

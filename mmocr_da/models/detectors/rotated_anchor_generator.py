@@ -1,6 +1,7 @@
 """Rotated anchors of RRPN (Ma et al., IEEE TMM 2018, arXiv:1703.01086)."""
+
 import math
-from typing import Optional, Sequence, Tuple, Union
+from collections.abc import Sequence
 
 import torch
 from mmdet.models.task_modules.prior_generators import AnchorGenerator
@@ -23,31 +24,41 @@ class RotatedAnchorGenerator(AnchorGenerator):
         use_box_type: Return :class:`~mmocr_da.structures.RotatedBoxes`; or else plain tensors.
     """
 
-    def __init__(self,
-                 strides: Sequence[Union[int, Tuple[int, int]]],
-                 ratios: Sequence[float],
-                 angles: Sequence[float] = (-90, -60, -30, 0, 30, 60),
-                 use_box_type: bool = True,
-                 **kwargs) -> None:
+    def __init__(
+        self,
+        strides: Sequence[int | tuple[int, int]],
+        ratios: Sequence[float],
+        angles: Sequence[float] = (-90, -60, -30, 0, 30, 60),
+        use_box_type: bool = True,
+        **kwargs,
+    ) -> None:
         if not angles:
             raise ValueError('angles must have one entry at least, got none')
         self.angles = tuple(math.radians(angle) for angle in angles)
         super().__init__(strides, ratios, use_box_type=use_box_type, **kwargs)
 
-    def gen_single_level_base_anchors(self, base_size: Union[int, float], scales: Tensor,
-                                      ratios: Tensor,
-                                      center: Optional[Tuple[float]] = None) -> Tensor:
+    def gen_single_level_base_anchors(
+        self,
+        base_size: int | float,
+        scales: Tensor,
+        ratios: Tensor,
+        center: tuple[float] | None = None,
+    ) -> Tensor:
         """``(A, 5)`` around the origin; the angle changes fastest."""
         flat = super().gen_single_level_base_anchors(base_size, scales, ratios, center)
         flat = bbox_xyxy_to_cxcywh(flat)
         angles = flat.new_tensor(self.angles).repeat(len(flat))
-        return regularize(torch.cat(
-            [flat.repeat_interleave(len(self.angles), 0), angles[:, None]], 1))
+        return regularize(
+            torch.cat([flat.repeat_interleave(len(self.angles), 0), angles[:, None]], 1)
+        )
 
-    def single_level_grid_priors(self, featmap_size: Tuple[int, int], level_idx: int,
-                                 dtype: torch.dtype = torch.float32,
-                                 device: Union[str, torch.device] = 'cuda'
-                                 ) -> Union[Tensor, RotatedBoxes]:
+    def single_level_grid_priors(
+        self,
+        featmap_size: tuple[int, int],
+        level_idx: int,
+        dtype: torch.dtype = torch.float32,
+        device: str | torch.device = 'cuda',
+    ) -> Tensor | RotatedBoxes:
         """``(H * W * A, 5)``, anchors of one location side by side."""
         height, width = featmap_size
         location = torch.arange(height * width, device=device)
@@ -55,17 +66,21 @@ class RotatedAnchorGenerator(AnchorGenerator):
         anchors = (anchors[:, None] + self._base(level_idx, dtype, device)).flatten(0, 1)
         return RotatedBoxes(anchors) if self.use_box_type else anchors
 
-    def sparse_priors(self, prior_idxs: Tensor, featmap_size: Tuple[int, int], level_idx: int,
-                      dtype: torch.dtype = torch.float32,
-                      device: Union[str, torch.device] = 'cuda') -> Tensor:
+    def sparse_priors(
+        self,
+        prior_idxs: Tensor,
+        featmap_size: tuple[int, int],
+        level_idx: int,
+        dtype: torch.dtype = torch.float32,
+        device: str | torch.device = 'cuda',
+    ) -> Tensor:
         """Rows ``prior_idxs`` of :meth:`single_level_grid_priors`, as a tensor."""
         prior_idxs = prior_idxs.to(device)
         base = self._base(level_idx, dtype, device)
         location = self._at(prior_idxs // len(base), featmap_size[1], level_idx, dtype)
         return location + base[prior_idxs % len(base)]
 
-    def _base(self, level_idx: int, dtype: torch.dtype, device: Union[str, torch.device]
-              ) -> Tensor:
+    def _base(self, level_idx: int, dtype: torch.dtype, device: str | torch.device) -> Tensor:
         return on_device(self.base_anchors[level_idx], device, dtype)
 
     def _at(self, location: Tensor, width: int, level_idx: int, dtype: torch.dtype) -> Tensor:

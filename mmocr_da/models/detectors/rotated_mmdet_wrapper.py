@@ -1,6 +1,7 @@
 """MMOCR's wrapper of MMDetection's detectors, for rotated boxes and for learned surrogates."""
+
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Dict, Iterator, List, Optional
 
 import numpy as np
 import torch
@@ -38,17 +39,20 @@ class RotatedMMDetWrapper(MMDetWrapper):
             ``boxtype2tensor=False``.
     """
 
-    def __init__(self, cfg: Dict, **kwargs) -> None:
+    def __init__(self, cfg: dict, **kwargs) -> None:
         if cfg['data_preprocessor'].get('boxtype2tensor', True):
-            raise ValueError('data_preprocessor must have boxtype2tensor=False, got True: rotated '
-                             'boxes would reach the detector without their type')
+            raise ValueError(
+                'data_preprocessor must have boxtype2tensor=False, got True: rotated '
+                'boxes would reach the detector without their type'
+            )
         for part in ('train_cfg', 'test_cfg'):
             _use_our_nms(cfg.get(part))
         super().__init__(cfg, **kwargs)
         check_heads(self.wrapped_model)
 
-    def forward(self, inputs: Tensor, data_samples: Optional[list] = None, mode: str = 'tensor',
-                **kwargs):
+    def forward(
+        self, inputs: Tensor, data_samples: list | None = None, mode: str = 'tensor', **kwargs
+    ):
         """See ``MMDetWrapper``."""
         if mode != 'loss' or not self.training:
             return super().forward(inputs, data_samples, mode, **kwargs)
@@ -58,16 +62,18 @@ class RotatedMMDetWrapper(MMDetWrapper):
                 return self._surrogate_losses(learning, inputs, data_samples, **kwargs)
             return super().forward(inputs, data_samples, mode, **kwargs)
 
-    def _surrogate_losses(self, learning: List[LearnedSurrogate], inputs: Tensor,
-                          data_samples: Optional[list], **kwargs) -> Dict[str, Tensor]:
+    def _surrogate_losses(
+        self, learning: list[LearnedSurrogate], inputs: Tensor, data_samples: list | None, **kwargs
+    ) -> dict[str, Tensor]:
         with held(self, but=learning):
             losses = super().forward(inputs, data_samples, 'loss', **kwargs)
         # Without a box to learn from, the head does not ask the loss.
         losses['loss_nothing'] = sum(p.sum() for m in learning for p in m.parameters()) * 0
         return losses
 
-    def adapt_predictions(self, data: List[DetDataSample],
-                          data_samples: List[TextDetDataSample]) -> List[TextDetDataSample]:
+    def adapt_predictions(
+        self, data: list[DetDataSample], data_samples: list[TextDetDataSample]
+    ) -> list[TextDetDataSample]:
         """See ``MMDetWrapper``; ``bboxes`` may be ``(N, 5)``."""
         if not data or data[0].pred_instances.bboxes.size(-1) != 5:
             return super().adapt_predictions(data, data_samples)
@@ -77,8 +83,9 @@ class RotatedMMDetWrapper(MMDetWrapper):
         scores = torch.cat([f.scores for f in found])
         fetched = torch.cat([corners, scores[:, None]], 1).cpu().split([len(f) for f in found])
         for rows, sample in zip(fetched, data_samples):
-            sample.pred_instances = InstanceData(polygons=list(rows[:, :8].numpy()),
-                                                 scores=rows[:, 8])
+            sample.pred_instances = InstanceData(
+                polygons=list(rows[:, :8].numpy()), scores=rows[:, 8]
+            )
         return data_samples
 
 
@@ -98,7 +105,7 @@ def _draws_of_iteration() -> Iterator[None]:
         torch.set_rng_state(state)
 
 
-def _use_our_nms(cfg: Optional[dict]) -> None:
+def _use_our_nms(cfg: dict | None) -> None:
     """Put :func:`nms_rotated` in the place of its name, which MMCV would take for its own."""
     for key, value in (cfg or {}).items():
         if isinstance(value, dict):

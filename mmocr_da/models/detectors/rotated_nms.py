@@ -1,5 +1,4 @@
 """Rotated NMS by exact overlaps."""
-from typing import Tuple
 
 import numpy as np
 import torch
@@ -15,7 +14,7 @@ BLOCK = {'cpu': 256, 'cuda': 4096}
 ROOM = 64
 
 
-def nms_rotated(dets: Tensor, scores: Tensor, iou_threshold: float) -> Tuple[Tensor, Tensor]:
+def nms_rotated(dets: Tensor, scores: Tensor, iou_threshold: float) -> tuple[Tensor, Tensor]:
     """What MMCV's ``nms_rotated`` does, by :func:`~mmocr_da.structures.rotated_overlaps`.
 
     MMCV's own may keep two boxes that overlap if their sides lie on one line, and on a CPU it
@@ -40,14 +39,15 @@ def nms_rotated(dets: Tensor, scores: Tensor, iou_threshold: float) -> Tuple[Ten
         for row, rivals in zip(rows, np.split(worse, starts[1:])):
             if not gone[row]:
                 gone[rivals] = True
-        stays = start + np.flatnonzero(~gone[start:start + size])
+        stays = start + np.flatnonzero(~gone[start : start + size])
         kept = torch.cat([kept, on_device(torch.from_numpy(stays), dets.device)])
     keep = order[kept]
     return torch.cat([dets[keep], scores[keep, None]], 1), keep
 
 
-def _rivals(boxes: Tensor, better: Tensor, worse: Tensor, iou_threshold: float
-            ) -> Tuple[np.ndarray, np.ndarray]:
+def _rivals(
+    boxes: Tensor, better: Tensor, worse: Tensor, iou_threshold: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Rows of boxes, a better and a worse one, that overlap by the threshold; the best first."""
     near = may_overlap(boxes[better], boxes[worse], iou_threshold)
     near &= better[:, None] < worse
@@ -64,7 +64,7 @@ def _rivals(boxes: Tensor, better: Tensor, worse: Tensor, iou_threshold: float
     return pairs // len(boxes), pairs % len(boxes)
 
 
-def _first_true(mask: Tensor, room: int) -> Tuple[Tensor, Tensor]:
+def _first_true(mask: Tensor, room: int) -> tuple[Tensor, Tensor]:
     """Places at which ``mask`` is True, and how many there are.
 
     The host has to wait for a size that only CUDA knows. There, the first ``room`` places are

@@ -1,5 +1,4 @@
 """Overlaps of rotated boxes, for MMDetection's assigners."""
-from typing import Union
 
 from mmdet.structures.bbox import BaseBoxes, get_box_tensor
 from torch import Tensor
@@ -12,8 +11,13 @@ from mmocr_da.structures import rotated_overlaps
 class RotatedOverlaps:
     """An assigner's ``iou_calculator``; see :func:`~mmocr_da.structures.rotated_overlaps`."""
 
-    def __call__(self, bboxes1: Union[Tensor, BaseBoxes], bboxes2: Union[Tensor, BaseBoxes],
-                 mode: str = 'iou', is_aligned: bool = False) -> Tensor:
+    def __call__(
+        self,
+        bboxes1: Tensor | BaseBoxes,
+        bboxes2: Tensor | BaseBoxes,
+        mode: str = 'iou',
+        is_aligned: bool = False,
+    ) -> Tensor:
         """``(M, 5), (N, 5) -> (M, N)``, or with ``is_aligned`` ``(M,)``."""
         return rotated_overlaps(get_box_tensor(bboxes1), get_box_tensor(bboxes2), mode, is_aligned)
 

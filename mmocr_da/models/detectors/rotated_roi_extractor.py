@@ -1,5 +1,6 @@
 """Rotated RoI pooling (RRoI, Ma et al., arXiv:1703.01086), from the levels of a pyramid."""
-from typing import Optional, Sequence
+
+from collections.abc import Sequence
 
 import torch
 from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
@@ -22,8 +23,10 @@ class RotatedRoIExtractor(SingleRoIExtractor):
 
     def __init__(self, roi_layer: dict, **kwargs) -> None:
         if not roi_layer.get('clockwise', True):
-            raise ValueError('roi_layer must have clockwise=True, the convention of rotated boxes '
-                             'here, got clockwise=False')
+            raise ValueError(
+                'roi_layer must have clockwise=True, the convention of rotated boxes '
+                'here, got clockwise=False'
+            )
         layer = {'type': 'RoIAlignRotated', **roi_layer, 'clockwise': True}
         super().__init__(roi_layer=layer, **kwargs)
 
@@ -36,8 +39,9 @@ class RotatedRoIExtractor(SingleRoIExtractor):
     def roi_rescale(self, rois: Tensor, scale_factor: float) -> Tensor:
         return torch.cat([rois[:, :3], rois[:, 3:5] * scale_factor, rois[:, 5:]], 1)
 
-    def forward(self, feats: Sequence[Tensor], rois: Tensor,
-                roi_scale_factor: Optional[float] = None) -> Tensor:
+    def forward(
+        self, feats: Sequence[Tensor], rois: Tensor, roi_scale_factor: float | None = None
+    ) -> Tensor:
         """``(N, 6)`` of image, cx, cy, w, h, angle ``-> (N, C, H, W)``."""
         # The operator has no half precision on a CPU, and coordinates none anywhere; and it takes
         # any memory for contiguous.

@@ -1,4 +1,5 @@
 """Encoders: feature map in, sequence out."""
+
 from .bilstm_encoder import BiLSTMEncoder
 from .feature_map import as_feature_map
 

@@ -1,5 +1,6 @@
 """The context encoder of ASSDA: BiLSTMs over the grid sequence of eq. 1."""
-from typing import Optional, Sequence
+
+from collections.abc import Sequence
 
 from mmocr.models.textrecog.encoders.base import BaseEncoder
 from mmocr.models.textrecog.layers.lstm_layer import BidirectionalLSTM
@@ -25,22 +26,25 @@ class BiLSTMEncoder(BaseEncoder):
     ``(N, out_channels, 1, W * H)``.
     """
 
-    def __init__(self,
-                 in_channels: int,
-                 hidden_size: int = 256,
-                 out_channels: int = 256,
-                 num_layers: int = 2,
-                 as_map: bool = False,
-                 init_cfg: Optional[dict] = None) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        hidden_size: int = 256,
+        out_channels: int = 256,
+        num_layers: int = 2,
+        as_map: bool = False,
+        init_cfg: dict | None = None,
+    ) -> None:
         super().__init__(init_cfg)
         self.as_map = as_map
         widths = [in_channels] + [out_channels] * num_layers
         self.layers = nn.Sequential(
-            *(BidirectionalLSTM(a, hidden_size, b) for a, b in zip(widths, widths[1:])))
+            *(BidirectionalLSTM(a, hidden_size, b) for a, b in zip(widths, widths[1:]))
+        )
 
-    def forward(self,
-                feat: Tensor,
-                data_samples: Optional[Sequence[TextRecogDataSample]] = None) -> Tensor:
+    def forward(
+        self, feat: Tensor, data_samples: Sequence[TextRecogDataSample] | None = None
+    ) -> Tensor:
         sequence = feat.permute(3, 2, 0, 1).flatten(0, 1)  # (W * H, N, C)
         sequence = self.layers(sequence)
         if self.as_map:

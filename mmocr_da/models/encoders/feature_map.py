@@ -1,12 +1,13 @@
 """What an encoder makes of a feature map, as a feature map again."""
-from typing import Any, Optional
+
+from typing import Any
 
 from torch import Tensor, nn
 
 from .bilstm_encoder import BiLSTMEncoder
 
 
-def as_feature_map(encoded: Any, feature_map: Tensor, encoder: nn.Module) -> Optional[Tensor]:
+def as_feature_map(encoded: Any, feature_map: Tensor, encoder: nn.Module) -> Tensor | None:
     """A map ``(N, F, H', W')`` of what an encoder returned; None where that is no map.
 
     A sequence with a step per column becomes a map of height 1; one with a step per position is put

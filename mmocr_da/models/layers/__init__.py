@@ -1,4 +1,5 @@
 """Layers: tensor in, tensor out, no knowledge of models or losses."""
+
 from .batch_instance_norm import (
     BatchInstanceNorm,
     BatchInstanceNorm1d,
@@ -17,8 +18,18 @@ from .normalization import normalize
 from .replace_norm import convert_batch_norm, keep_statistics_per_domain, with_bin
 
 __all__ = [
-    'BatchInstanceNorm', 'BatchInstanceNorm1d', 'BatchInstanceNorm2d', 'BatchInstanceNorm3d',
-    'DomainBatchNorm1d', 'DomainBatchNorm2d', 'DomainBatchNorm3d', 'DomainNorm',
-    'convert_batch_norm', 'domains_of_images', 'keep_statistics_per_domain', 'normalize',
-    'reverse_gradient', 'with_bin'
+    'BatchInstanceNorm',
+    'BatchInstanceNorm1d',
+    'BatchInstanceNorm2d',
+    'BatchInstanceNorm3d',
+    'DomainBatchNorm1d',
+    'DomainBatchNorm2d',
+    'DomainBatchNorm3d',
+    'DomainNorm',
+    'convert_batch_norm',
+    'domains_of_images',
+    'keep_statistics_per_domain',
+    'normalize',
+    'reverse_gradient',
+    'with_bin',
 ]

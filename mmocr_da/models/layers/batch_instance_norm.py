@@ -1,6 +1,6 @@
 """Batch-instance normalization (Nam & Kim, NeurIPS 2018, arXiv:1805.07925)."""
+
 import weakref
-from typing import Optional
 
 import torch
 from torch import Tensor, nn
@@ -34,14 +34,16 @@ class BatchInstanceNorm(DomainNorm):
     True
     """
 
-    def __init__(self,
-                 num_features: int,
-                 eps: float = 1e-5,
-                 momentum: Optional[float] = 0.1,
-                 affine: bool = True,
-                 track_running_stats: bool = True,
-                 device=None,
-                 dtype=None) -> None:
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        device=None,
+        dtype=None,
+    ) -> None:
         super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
         self.rho = nn.Parameter(torch.ones(num_features, device=device, dtype=dtype))
         _layers.add(self)
@@ -62,8 +64,9 @@ class BatchInstanceNorm(DomainNorm):
     def _complete(self, state_dict, prefix, missing_keys) -> None:
         super()._complete(state_dict, prefix, missing_keys)
         key = f'{prefix}rho'
-        if key not in state_dict and any(f'{prefix}{name}' in state_dict
-                                         for name in ('running_mean', 'weight')):
+        if key not in state_dict and any(
+            f'{prefix}{name}' in state_dict for name in ('running_mean', 'weight')
+        ):
             self.rho.fill_(1)
             if key in missing_keys:
                 missing_keys.remove(key)

@@ -2,8 +2,9 @@
 
 Per domain: Chang et al., "Domain-Specific Batch Normalization", CVPR 2019, with shared weights.
 """
+
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Iterator, Optional, Sequence
 
 import torch
 import torch.distributed as dist
@@ -36,14 +37,16 @@ class DomainNorm(_InstanceNorm):
     _abbr_ = 'bn'  # mmcv names a layer after it: the name of a batch norm
     rank = None  # of 1d, 2d, 3d; None takes any
 
-    def __init__(self,
-                 num_features: int,
-                 eps: float = 1e-5,
-                 momentum: Optional[float] = 0.1,
-                 affine: bool = True,
-                 track_running_stats: bool = True,
-                 device=None,
-                 dtype=None) -> None:
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        device=None,
+        dtype=None,
+    ) -> None:
         super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
         of_rank = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}.get(self.rank, nn.BatchNorm1d)
         self.mode = of_rank(num_features, affine=False, track_running_stats=False)
@@ -57,36 +60,41 @@ class DomainNorm(_InstanceNorm):
         from_batch = training or self.running_mean is None
         domains = self.domains
         if domains is not None and len(domains.index) != len(x):
-            raise ValueError(f'a layer with statistics per domain needs the rows of the batch, '
-                             f'{len(domains.index)} images, got {tuple(x.shape)}')
+            raise ValueError(
+                f'a layer with statistics per domain needs the rows of the batch, '
+                f'{len(domains.index)} images, got {tuple(x.shape)}'
+            )
         group = self._process_group() if from_batch and training else None
         if from_batch and group is None:
             self._check_size(x, domains)
         mean = var = None
         if not from_batch:
             mean, var = self._statistics_of(domains)
-        y, mean, var, count = normalize(x, self._gate(), self.weight, self.bias, mean, var,
-                                        self.eps, domains, group)
+        y, mean, var, count = normalize(
+            x, self._gate(), self.weight, self.bias, mean, var, self.eps, domains, group
+        )
         if training and self.running_mean is not None:
             self._update(mean, var, count)
         return y
 
-    def _gate(self) -> Optional[Tensor]:
+    def _gate(self) -> Tensor | None:
         return None
 
     def _check_input_dim(self, x: Tensor) -> None:
-        ranks = {None: (2, 3, 4, 5), 1: (2, 3)}.get(self.rank) or (self.rank + 2, )
+        ranks = {None: (2, 3, 4, 5), 1: (2, 3)}.get(self.rank) or (self.rank + 2,)
         if x.dim() not in ranks or x.shape[1] != self.num_features:
             raise ValueError(
                 f'{type(self).__name__} needs (N, {self.num_features}, *) with '
-                f'{" or ".join(map(str, ranks))} dimensions, got {tuple(x.shape)}')
+                f'{" or ".join(map(str, ranks))} dimensions, got {tuple(x.shape)}'
+            )
 
-    def _check_size(self, x: Tensor, domains: Optional[Domains]) -> None:
-        for count in (len(x), ) if domains is None else domains.counts:
+    def _check_size(self, x: Tensor, domains: Domains | None) -> None:
+        for count in (len(x),) if domains is None else domains.counts:
             if count * x.shape[2:].numel() == 1:
                 raise ValueError(
                     'Expected more than 1 value per channel when training, got input size '
-                    f'{tuple(x.shape)} with {count} image of a part that is normalized together')
+                    f'{tuple(x.shape)} with {count} image of a part that is normalized together'
+                )
 
     def _process_group(self):
         # torch's or mmcv's, which name the attribute differently
@@ -96,11 +104,13 @@ class DomainNorm(_InstanceNorm):
         group = group or dist.group.WORLD
         return group if dist.get_world_size(group) > 1 else None
 
-    def _statistics_of(self, domains: Optional[Domains]):
+    def _statistics_of(self, domains: Domains | None):
         if domains is None:
             return self.running_mean[None], self.running_var[None]
-        return (torch.stack([self.source_mean, self.running_mean]),
-                torch.stack([self.source_var, self.running_var]))
+        return (
+            torch.stack([self.source_mean, self.running_mean]),
+            torch.stack([self.source_var, self.running_var]),
+        )
 
     @torch.no_grad()
     def _update(self, mean: Tensor, var: Tensor, count: Tensor) -> None:
@@ -128,20 +138,26 @@ class DomainNorm(_InstanceNorm):
     def keep_statistics_per_domain(self) -> None:
         """Add statistics of the source, equal to those of the target so far."""
         if self.running_mean is None:
-            raise ValueError('statistics per domain need a norm layer with running statistics, got '
-                             'one with track_running_stats=False')
+            raise ValueError(
+                'statistics per domain need a norm layer with running statistics, got '
+                'one with track_running_stats=False'
+            )
         if self.momentum is None:
-            raise ValueError('statistics per domain need a momentum, got None: batches are '
-                             'counted, not those that hold a domain')
+            raise ValueError(
+                'statistics per domain need a momentum, got None: batches are '
+                'counted, not those that hold a domain'
+            )
         if not self.per_domain:
             self.per_domain = True
             self.register_buffer('source_mean', self.running_mean.clone())
             self.register_buffer('source_var', self.running_var.clone())
 
-    def _load_from_state_dict(self, state_dict, prefix, local_metadata, strict, missing_keys,
-                              unexpected_keys, error_msgs) -> None:
-        super()._load_from_state_dict(state_dict, prefix, local_metadata, strict, missing_keys,
-                                      unexpected_keys, error_msgs)
+    def _load_from_state_dict(
+        self, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+    ) -> None:
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
         self._complete(state_dict, prefix, missing_keys)
 
     @torch.no_grad()

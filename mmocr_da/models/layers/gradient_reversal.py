@@ -1,10 +1,10 @@
 """Gradient reversal (Ganin & Lempitsky, ICML 2015): a minimax game in one backward pass."""
+
 import torch
 from torch import Tensor
 
 
 class _ReverseGradient(torch.autograd.Function):
-
     @staticmethod
     def forward(ctx, x: Tensor, scale: float) -> Tensor:
         ctx.scale = scale
@@ -27,4 +27,3 @@ def reverse_gradient(x: Tensor, scale: float = 1.0) -> Tensor:
     tensor([-0.5000, -0.5000])
     """
     return _ReverseGradient.apply(x, float(scale))
-

@@ -35,8 +35,9 @@ are not there. Everything per plane is float32, or float64 for float64; only ``x
 the size of the input, and only they are in half precision. How planes are read and written is
 :mod:`.planes`.
 """
+
 from functools import cached_property
-from typing import NamedTuple, Optional, Tuple, Union
+from typing import NamedTuple
 
 import torch
 import torch.distributed as dist
@@ -54,7 +55,7 @@ class Domains:
         counts: The number of images of each domain.
     """
 
-    def __init__(self, index: Tensor, counts: Tuple[int, ...]) -> None:
+    def __init__(self, index: Tensor, counts: tuple[int, ...]) -> None:
         self.index = index
         self.counts = counts
 
@@ -70,15 +71,17 @@ class Domains:
         return self.members.sum(1)
 
 
-def normalize(x: Tensor,
-              rho: Optional[Tensor],
-              weight: Optional[Tensor],
-              bias: Optional[Tensor],
-              mean: Optional[Tensor] = None,
-              var: Optional[Tensor] = None,
-              eps: float = 1e-5,
-              domains: Optional[Domains] = None,
-              process_group=None) -> Tuple[Tensor, Tensor, Tensor, Union[None, int, Tensor]]:
+def normalize(
+    x: Tensor,
+    rho: Tensor | None,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    mean: Tensor | None = None,
+    var: Tensor | None = None,
+    eps: float = 1e-5,
+    domains: Domains | None = None,
+    process_group=None,
+) -> tuple[Tensor, Tensor, Tensor, None | int | Tensor]:
     """Return ``(rho * BN(x) + (1 - rho) * IN(x)) * weight + bias`` and the batch statistics.
 
     An image with a single value per channel has no statistics of its own; there the result is
@@ -110,8 +113,8 @@ class _Blend(NamedTuple):
 
     inv_batch: Tensor  # R, (G, C)
     batch_scale: Tensor  # A, (G, C)
-    inv_instance: Optional[Tensor]  # r, (N, C), None where rho is 1
-    instance_scale: Optional[Tensor]  # B, (N, C), None where rho is 1
+    inv_instance: Tensor | None  # r, (N, C), None where rho is 1
+    instance_scale: Tensor | None  # B, (N, C), None where rho is 1
 
 
 def _blend(rho, weight, instance_var, var, eps) -> _Blend:
@@ -124,7 +127,7 @@ def _blend(rho, weight, instance_var, var, eps) -> _Blend:
     return _Blend(inv_batch, inv_batch * opened, inv_instance, inv_instance * closed)
 
 
-def _line(blend: _Blend, bias, offset, mean, domains) -> Tuple[Tensor, Tensor, Tensor]:
+def _line(blend: _Blend, bias, offset, mean, domains) -> tuple[Tensor, Tensor, Tensor]:
     """``M, scale, shift``, ``(N or 1, C)`` each; with rho = 1 as in batch norm."""
     center, scale = _rows(mean, domains), _rows(blend.batch_scale, domains)
     shift = torch.zeros_like(mean[:1]) if bias is None else bias[None]
@@ -147,8 +150,9 @@ class _Normalize(Function):
         if blends or ctx.from_batch:
             instance_mean, instance_var, free = planes.statistics(x)
         if ctx.from_batch:
-            mean, var, offset, count = _batch_statistics(instance_mean, instance_var, planes.size,
-                                                         domains, group)
+            mean, var, offset, count = _batch_statistics(
+                instance_mean, instance_var, planes.size, domains, group
+            )
         else:
             mean, var = (_as(t, planes.dtype) for t in (mean, var))
             offset = instance_mean - _rows(mean, domains) if blends else None
@@ -211,7 +215,7 @@ class _Normalize(Function):
         return dx, d_rho, d_weight, d_bias, None, None, None, None, None
 
 
-def _batch_slope(ctx, total, moment) -> Tuple[Tensor, Tensor]:
+def _batch_slope(ctx, total, moment) -> tuple[Tensor, Tensor]:
     """The terms of ``b`` and ``c`` with ``K``, ``(N or 1, C)`` each."""
     _, _, mean, _, _, blend = ctx.statistics
     if ctx.group is not None:
@@ -250,39 +254,41 @@ def _at_least_one(number):
     return number.clamp(min=1) if isinstance(number, Tensor) else max(number, 1)
 
 
-def _rows(per_domain: Tensor, domains: Optional[Domains]) -> Tensor:
+def _rows(per_domain: Tensor, domains: Domains | None) -> Tensor:
     """``(G, C)`` to the rows of the batch: ``(N, C)``, or ``(1, C)`` if all are of one part."""
     return per_domain if domains is None else per_domain[domains.index]
 
 
-def _sums(per_image: Tensor, domains: Optional[Domains]) -> Tensor:
+def _sums(per_image: Tensor, domains: Domains | None) -> Tensor:
     """``(N, C)`` summed within each part, ``(G, C)``, in an order that does not vary."""
     if domains is None:
         return per_image.sum(0, keepdim=True)
     return (domains.members * per_image).sum(1)
 
 
-def _means(per_image: Tensor, number, domains: Optional[Domains]) -> Tensor:
+def _means(per_image: Tensor, number, domains: Domains | None) -> Tensor:
     if domains is None and number:
         return per_image.mean(0, keepdim=True)
     return _sums(per_image, domains) / _at_least_one(number)  # a domain may be absent
 
 
-def _of_parts(per_part: Tensor, domains: Optional[Domains]) -> Tensor:
+def _of_parts(per_part: Tensor, domains: Domains | None) -> Tensor:
     """``(G, C)`` summed over the parts, ``(C,)``."""
     return per_part[0] if domains is None else per_part.sum(0)
 
 
-def _as(x: Optional[Tensor], dtype: torch.dtype) -> Optional[Tensor]:
+def _as(x: Tensor | None, dtype: torch.dtype) -> Tensor | None:
     return x if x is None or x.dtype == dtype else x.to(dtype)
 
 
 def _plain(x, rho, weight, bias, mean, var, eps, domains, group):
     """The same in differentiable operations: for compilers, exporters, other devices."""
     if group is not None:
-        raise RuntimeError('synchronized batch statistics need a CPU or CUDA device, no '
-                           'torch.compile, torch.jit.trace or second-order gradients; train '
-                           'without sync_bn')
+        raise RuntimeError(
+            'synchronized batch statistics need a CPU or CUDA device, no '
+            'torch.compile, torch.jit.trace or second-order gradients; train '
+            'without sync_bn'
+        )
     dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
     rho, weight, bias, mean, var = (_as(t, dtype) for t in (rho, weight, bias, mean, var))
     wide = x.to(dtype).flatten(2) if x.dim() > 2 else x.to(dtype)[..., None]
@@ -292,8 +298,9 @@ def _plain(x, rho, weight, bias, mean, var, eps, domains, group):
     instance_var = (wide - instance_mean[..., None]).square().mean(-1)
     count = None
     if mean is None:
-        mean, var, offset, count = _batch_statistics(instance_mean, instance_var, wide.shape[-1],
-                                                     domains, None)
+        mean, var, offset, count = _batch_statistics(
+            instance_mean, instance_var, wide.shape[-1], domains, None
+        )
     else:
         offset = instance_mean - _rows(mean, domains)
     line = _line(_blend(rho, weight, instance_var, var, eps), bias, offset, mean, domains)
@@ -311,5 +318,11 @@ def _gradients_of_plain(ctx, grad):
     y = _plain(x, rho, weight, bias, mean, var, ctx.eps, ctx.domains, ctx.group)[0]
     inputs = [t for t, needed in zip((x, rho, weight, bias), ctx.needs_input_grad) if needed]
     found = iter(torch.autograd.grad(y, inputs, grad, create_graph=True))
-    return (*(next(found) if needed else None for needed in ctx.needs_input_grad[:4]),
-            None, None, None, None, None)
+    return (
+        *(next(found) if needed else None for needed in ctx.needs_input_grad[:4]),
+        None,
+        None,
+        None,
+        None,
+        None,
+    )

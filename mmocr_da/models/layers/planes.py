@@ -4,7 +4,6 @@ A plane is one channel of one image. Normalization needs four things of planes: 
 two sums for the backward pass, and two maps that are linear within a plane. The classes here do
 the same by different kernels; :func:`planes_of` chooses, and is the only place that does.
 """
-from typing import Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -36,8 +35,13 @@ def _as_images(x: Tensor) -> Tensor:
         return x[:, :, None, None]
     if x.dim() == 3:
         return x[..., None]
-    return x if x.dim() == 4 else x.flatten(2, 3) if x.is_contiguous(
-        memory_format=torch.channels_last_3d) else x[..., 0]
+    return (
+        x
+        if x.dim() == 4
+        else x.flatten(2, 3)
+        if x.is_contiguous(memory_format=torch.channels_last_3d)
+        else x[..., 0]
+    )
 
 
 class Planes:
@@ -55,20 +59,27 @@ class Planes:
         """``x`` in the order of memory that the other methods need."""
         raise NotImplementedError
 
-    def statistics(self, x: Tensor) -> Tuple[Tensor, Tensor, Optional[Tensor]]:
+    def statistics(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Mean and biased variance of each plane, ``(N, C)``; memory like ``x`` that is free."""
         if not x.numel():
             return *x.new_zeros(2, *self.shape, dtype=self.dtype), None
         return self._statistics(x)
 
-    def sums(self, grad: Tensor, x: Tensor, center: Tensor) -> Tuple[Tensor, Tensor]:
+    def sums(self, grad: Tensor, x: Tensor, center: Tensor) -> tuple[Tensor, Tensor]:
         """Sum of ``grad`` and of ``grad * (x - center)`` over each plane, ``(N, C)``."""
         if not x.numel():
             return tuple(x.new_zeros(2, *self.shape, dtype=self.dtype))
         return self._sums(grad, x, center.expand(self.shape))
 
-    def affine(self, x: Tensor, center: Optional[Tensor], scale: Tensor, shift: Optional[Tensor],
-               out: Optional[Tensor] = None, same_bits: bool = False) -> Tensor:
+    def affine(
+        self,
+        x: Tensor,
+        center: Tensor | None,
+        scale: Tensor,
+        shift: Tensor | None,
+        out: Tensor | None = None,
+        same_bits: bool = False,
+    ) -> Tensor:
         """``(x - center) * scale + shift``, in the dtype and order of ``x``; None is 0.
 
         Args:
@@ -80,8 +91,9 @@ class Planes:
             self._affine(x, center, scale, shift, out, same_bits)
         return out
 
-    def gradient(self, x: Tensor, grad: Tensor, a: Tensor, b: Optional[Tensor],
-                 c: Optional[Tensor]) -> Tensor:
+    def gradient(
+        self, x: Tensor, grad: Tensor, a: Tensor, b: Tensor | None, c: Tensor | None
+    ) -> Tensor:
         """``a * grad + b * x + c``; None is 0."""
         if b is None:
             return self.affine(grad, None, a, None)
@@ -109,27 +121,36 @@ class _BatchNormPlanes(Planes):
     def _statistics(self, x: Tensor):
         # With running statistics of float32, half precision has statistics of float32. They are
         # for this alone: a plane with one value has no unbiased variance and makes them NaN.
-        running = (None, None) if x.dtype == self.dtype else x.new_zeros(
-            2, self.num_channels, dtype=self.dtype)
-        found = [aten.batch_norm_update_stats(batch, *running, 0.) for batch, in self._batches(x)]
+        running = (
+            (None, None)
+            if x.dtype == self.dtype
+            else x.new_zeros(2, self.num_channels, dtype=self.dtype)
+        )
+        found = [
+            aten.batch_norm_update_stats(batch, *running, 0.0) for (batch,) in self._batches(x)
+        ]
         return *map(self._join, zip(*found)), None
 
     def _sums(self, grad: Tensor, x: Tensor, center: Tensor):
         # They are the gradients of bias and weight in training.
         one = x.new_ones(self.num_channels, dtype=self.dtype)
-        found = [aten.native_batch_norm_backward(g, batch, one, None, None, mean, one, True, 0.,
-                                                 [False, True, True])[1:]
-                 for (g, batch), mean in zip(self._batches(grad, x), self._channels(center))]
+        found = [
+            aten.native_batch_norm_backward(
+                g, batch, one, None, None, mean, one, True, 0.0, [False, True, True]
+            )[1:]
+            for (g, batch), mean in zip(self._batches(grad, x), self._channels(center))
+        ]
         moment, total = map(self._join, zip(*found))
         return total, moment
 
     def _affine(self, x, center, scale, shift, out, same_bits) -> None:
-        numbers = (self._channels(_or_zero(t, scale).expand(self.shape))
-                   for t in (center, scale, shift))
+        numbers = (
+            self._channels(_or_zero(t, scale).expand(self.shape)) for t in (center, scale, shift)
+        )
         _affine_of_channels(self._batches(x, out), zip(*numbers))
 
 
-def _or_zero(numbers: Optional[Tensor], like: Tensor) -> Tensor:
+def _or_zero(numbers: Tensor | None, like: Tensor) -> Tensor:
     return torch.zeros_like(like) if numbers is None else numbers
 
 
@@ -143,8 +164,19 @@ def _affine_of_channels(batches, numbers) -> None:
         if one is None:
             one = torch.ones_like(scale)
             space = torch.empty_like(one), torch.empty_like(one)  # CUDA copies statistics there
-        aten.native_batch_norm.out(x, scale, shift, center, one, False, 0., 0., out=out,
-                                   save_mean=space[0], save_invstd=space[1])
+        aten.native_batch_norm.out(
+            x,
+            scale,
+            shift,
+            center,
+            one,
+            False,
+            0.0,
+            0.0,
+            out=out,
+            save_mean=space[0],
+            save_invstd=space[1],
+        )
 
 
 class ContiguousPlanes(_BatchNormPlanes):
@@ -187,8 +219,9 @@ class _ChannelsLast(Planes):
     def laid_out(self, x: Tensor) -> Tensor:
         if x.dim() == 3:
             return x.transpose(1, 2).contiguous().transpose(1, 2)
-        return x.contiguous(memory_format=torch.channels_last if x.dim() == 4
-                            else torch.channels_last_3d)
+        return x.contiguous(
+            memory_format=torch.channels_last if x.dim() == 4 else torch.channels_last_3d
+        )
 
     def affine(self, x, center, scale, shift, out=None, same_bits=False) -> Tensor:
         if not x.numel() or any(t is not None and len(t) > 1 for t in (center, scale, shift)):

@@ -1,7 +1,8 @@
 """Batch-instance normalization in the place of batch normalization, in models that know none."""
+
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from itertools import chain
-from typing import Dict, List, Optional, Sequence, Set, Union
 
 from mmcv.ops import SyncBatchNorm as MMSyncBatchNorm
 from torch import Tensor, nn
@@ -19,8 +20,8 @@ from .batch_instance_norm import (
 )
 from .domain_norm import DomainBatchNorm1d, DomainBatchNorm2d, DomainBatchNorm3d, DomainNorm
 
-Globs = Union[str, Sequence[str], None]
-Names = Dict[nn.Module, List[str]]  # a layer that is used at two places has two
+Globs = str | Sequence[str] | None
+Names = dict[nn.Module, list[str]]  # a layer that is used at two places has two
 
 # A batch norm without a rank is a synchronized one, or one that was.
 GATED = {
@@ -41,8 +42,9 @@ OF_SYNCHRONIZED = ('process_group', 'group', 'group_size', 'stats_mode')
 FORWARDS = {cls.forward for cls in (_BatchNorm, DomainNorm, *SYNCHRONIZED)}
 
 
-def convert_batch_norm(module: nn.Module, include: Globs = None, exclude: Globs = None
-                       ) -> nn.Module:
+def convert_batch_norm(
+    module: nn.Module, include: Globs = None, exclude: Globs = None
+) -> nn.Module:
     """Turn the batch norms of a built module into batch-instance norms, and return the module.
 
     A layer stays the same object under the same name, with the same parameters, buffers, hooks and
@@ -67,10 +69,19 @@ def convert_batch_norm(module: nn.Module, include: Globs = None, exclude: Globs 
     selected = _fitting(names, '*' if include is None else include)
     selected -= _fitting(names, () if exclude is None else exclude)
     if not selected:
-        raise ValueError(f'include and exclude must leave a layer to convert, got {include!r} and '
-                         f'{exclude!r}, which leave none of {_quoted(names)}')
-    _convert(module, {layer: own for layer, own in names.items() if layer in selected
-                      and not isinstance(layer, BatchInstanceNorm)}, GATED)
+        raise ValueError(
+            f'include and exclude must leave a layer to convert, got {include!r} and '
+            f'{exclude!r}, which leave none of {_quoted(names)}'
+        )
+    _convert(
+        module,
+        {
+            layer: own
+            for layer, own in names.items()
+            if layer in selected and not isinstance(layer, BatchInstanceNorm)
+        },
+        GATED,
+    )
     return module
 
 
@@ -81,20 +92,29 @@ def keep_statistics_per_domain(module: nn.Module, without: Sequence[str] = ()) -
     """
     checkpointed = [name for name, m in module.named_modules() if getattr(m, 'with_cp', False)]
     if checkpointed:
-        raise ValueError('statistics per domain need a forward pass that backward does not repeat, '
-                         f'got with_cp=True in {checkpointed[0]!r}; set with_cp=False')
-    layers = {layer: own for layer, own in _norm_layers(module).items()
-              if any(name.split('.')[0] not in without for name in own)}
-    _convert(module, {layer: own for layer, own in layers.items()
-                      if not isinstance(layer, DomainNorm)}, UNGATED)
+        raise ValueError(
+            'statistics per domain need a forward pass that backward does not repeat, '
+            f'got with_cp=True in {checkpointed[0]!r}; set with_cp=False'
+        )
+    layers = {
+        layer: own
+        for layer, own in _norm_layers(module).items()
+        if any(name.split('.')[0] not in without for name in own)
+    }
+    _convert(
+        module,
+        {layer: own for layer, own in layers.items() if not isinstance(layer, DomainNorm)},
+        UNGATED,
+    )
     for layer in layers:
         layer.keep_statistics_per_domain()
     return module
 
 
 @MODELS.register_module('WithBIN')
-def with_bin(of: Optional[str] = None, include: Globs = None, exclude: Globs = None,
-             **cfg) -> nn.Module:
+def with_bin(
+    of: str | None = None, include: Globs = None, exclude: Globs = None, **cfg
+) -> nn.Module:
     """Build ``dict(type=of, **cfg)`` and turn its batch norms into batch-instance norms.
 
     In a config it takes the place of the ``type`` of a model or of any part that is built from one;
@@ -110,8 +130,10 @@ def with_bin(of: Optional[str] = None, include: Globs = None, exclude: Globs = N
         include, exclude: Which layers, see :func:`convert_batch_norm`.
     """
     if of is None:
-        raise ValueError('WithBIN needs of=..., the type of the model or part whose batch norms it '
-                         "converts, got none; write dict(type='mmocr_da.WithBIN', of='CRNN')")
+        raise ValueError(
+            'WithBIN needs of=..., the type of the model or part whose batch norms it '
+            "converts, got none; write dict(type='mmocr_da.WithBIN', of='CRNN')"
+        )
     return convert_batch_norm(MODELS.build(dict(cfg, type=of)), include, exclude)
 
 
@@ -123,19 +145,24 @@ def _norm_layers(module: nn.Module) -> Names:
         if type(layer).forward in FORWARDS and layer not in modes:
             names.setdefault(layer, []).append(name)
     if not names:
-        raise ValueError('a module must have batch norms to be converted, got '
-                         f'{type(module).__name__} without one')
+        raise ValueError(
+            'a module must have batch norms to be converted, got '
+            f'{type(module).__name__} without one'
+        )
     return names
 
 
-def _fitting(names: Names, globs: Globs) -> Set[nn.Module]:
+def _fitting(names: Names, globs: Globs) -> set[nn.Module]:
     found = set()
     for glob in [globs] if isinstance(globs, str) else globs:
-        fitting = {layer for layer, own in names.items()
-                   if any(fnmatchcase(name, glob) for name in own)}
+        fitting = {
+            layer for layer, own in names.items() if any(fnmatchcase(name, glob) for name in own)
+        }
         if not fitting:
-            raise ValueError('include and exclude need globs that fit names of norm layers, got '
-                             f'{glob!r}, which fits none of {_quoted(names)}')
+            raise ValueError(
+                'include and exclude need globs that fit names of norm layers, got '
+                f'{glob!r}, which fits none of {_quoted(names)}'
+            )
         found |= fitting
     return found
 
@@ -144,11 +171,13 @@ def _quoted(names: Names) -> str:
     return some([repr(name) for name, *_ in names.values()])
 
 
-def _convert(module: nn.Module, layers: Names, classes: Dict[type, type]) -> None:
+def _convert(module: nn.Module, layers: Names, classes: dict[type, type]) -> None:
     for layer, (name, *_) in layers.items():
         if isinstance(layer, LazyModuleMixin):
-            raise ValueError(f'a batch norm must know its channels to be converted, got {layer} as '
-                             f'{name!r}; run the module on a batch first')
+            raise ValueError(
+                f'a batch norm must know its channels to be converted, got {layer} as '
+                f'{name!r}; run the module on a batch first'
+            )
     like = next(chain(module.parameters(), module.buffers()), None)
     also_known_as = {}
     for layer in layers:
@@ -159,14 +188,15 @@ def _convert(module: nn.Module, layers: Names, classes: Dict[type, type]) -> Non
     _extend_init_cfg(module, also_known_as)
 
 
-def _convert_layer(layer: nn.Module, like: Optional[Tensor], classes: Dict[type, type]) -> None:
+def _convert_layer(layer: nn.Module, like: Tensor | None, classes: dict[type, type]) -> None:
     """Give a layer another class: whoever holds it then holds the converted one."""
     sync = {name: vars(layer).pop(name) for name in OF_SYNCHRONIZED if name in vars(layer)}
     old, old_class = dict(vars(layer)), type(layer)
     like = next((t for t in (layer.weight, layer.running_mean, like) if t is not None), None)
     layer.__class__ = next(new for new, ranked in classes.items() if isinstance(layer, ranked))
-    layer.__init__(layer.num_features, **(
-        {} if like is None else dict(device=like.device, dtype=like.dtype)))
+    layer.__init__(
+        layer.num_features, **({} if like is None else dict(device=like.device, dtype=like.dtype))
+    )
 
     for name in ('_parameters', '_buffers', '_modules'):
         vars(layer)[name].update(old.pop(name))
@@ -181,7 +211,7 @@ def _convert_layer(layer: nn.Module, like: Optional[Tensor], classes: Dict[type,
             vars(layer.mode).update(sync, training=layer.training)
 
 
-def _extend_init_cfg(module: nn.Module, also_known_as: Dict[str, Set[str]]) -> None:
+def _extend_init_cfg(module: nn.Module, also_known_as: dict[str, set[str]]) -> None:
     """Let initializers that a part has for its batch norms reach the converted ones."""
     for part in module.modules():
         cfgs = getattr(part, 'init_cfg', None)

@@ -2,7 +2,6 @@
 
 All in units of the label's size, so that small text counts as much as large.
 """
-from typing import Tuple
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +17,7 @@ from .rotated_box_loss import RotatedBoxLoss
 EPS = 1e-7
 
 
-def as_gaussian(boxes: Tensor) -> Tuple[Tensor, Tensor]:
+def as_gaussian(boxes: Tensor) -> tuple[Tensor, Tensor]:
     """``(N, 5) -> `` centres ``(N, 2)`` and covariances ``(N, 3)``: of x, of x and y, of y.
 
     A covariance has the squares of half the sides as eigenvalues. Entry by entry, as a product of
@@ -26,15 +25,18 @@ def as_gaussian(boxes: Tensor) -> Tuple[Tensor, Tensor]:
     """
     cos, sin = boxes[:, 4].cos(), boxes[:, 4].sin()
     w, h = (boxes[:, 2:4].square() / 4).unbind(1)
-    return boxes[:, :2], torch.stack([w * cos * cos + h * sin * sin, (w - h) * cos * sin,
-                                      w * sin * sin + h * cos * cos], 1)
+    return boxes[:, :2], torch.stack(
+        [w * cos * cos + h * sin * sin, (w - h) * cos * sin, w * sin * sin + h * cos * cos], 1
+    )
 
 
-def in_units_of_label(pred: Tensor, target: Tensor) -> Tuple[Tensor, Tensor]:
+def in_units_of_label(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Both boxes around the label's centre, in units of the root of its area."""
     unit = (target[:, 2] * target[:, 3]).clamp(min=0).sqrt().clamp(min=EPS)[:, None]
-    return tuple(torch.cat([(b[:, :2] - target[:, :2]) / unit, b[:, 2:4] / unit, b[:, 4:]], 1)
-                 for b in (pred, target))
+    return tuple(
+        torch.cat([(b[:, :2] - target[:, :2]) / unit, b[:, 2:4] / unit, b[:, 4:]], 1)
+        for b in (pred, target)
+    )
 
 
 def root_of_det(covariance: Tensor) -> Tensor:
@@ -69,8 +71,9 @@ class KFIoULoss(RotatedBoxLoss):
         v = v1 * v2 / (4 * root_of_det(sigma1 + sigma2)).clamp(min=EPS)
         kfiou = v / (v1 + v2 - v).clamp(min=EPS)
         offset = turn(pred[:, :2], -target[:, 4]) / target[:, 2:4].clamp(min=EPS)
-        centre = F.smooth_l1_loss(offset, torch.zeros_like(offset), beta=self.beta,
-                                  reduction='none').sum(1)
+        centre = F.smooth_l1_loss(
+            offset, torch.zeros_like(offset), beta=self.beta, reduction='none'
+        ).sum(1)
         return 1 - 3 * kfiou + centre
 
 
@@ -90,7 +93,9 @@ class GWDLoss(RotatedBoxLoss):
         # The trace of a root of a matrix of 2 x 2, by its trace and determinant.
         twice = constant((1, 2, 1), sigma1)
         trace = (sigma1 * sigma2 * twice).sum(1) + 2 * root_of_det(sigma1) * root_of_det(sigma2)
-        distance = ((mean1 - mean2).square().sum(1)
-                    + (sigma1 + sigma2)[:, ::2].sum(1)
-                    - 2 * (trace.clamp(min=0) + EPS**2).sqrt())
+        distance = (
+            (mean1 - mean2).square().sum(1)
+            + (sigma1 + sigma2)[:, ::2].sum(1)
+            - 2 * (trace.clamp(min=0) + EPS**2).sqrt()
+        )
         return 1 - 1 / (1 + torch.log1p(distance.clamp(min=0)))

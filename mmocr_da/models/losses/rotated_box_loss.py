@@ -1,5 +1,4 @@
 """What losses of decoded rotated boxes have in common: the interface of MMDetection's losses."""
-from typing import Optional, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -39,9 +38,14 @@ class RotatedBoxLoss(BaseModule):
         """The loss of each pair, ``(N, 5), (N, 5) -> (N,)``, in the precision of ``pred``."""
         raise NotImplementedError
 
-    def forward(self, pred: Tensor, target: Tensor, weight: Optional[Tensor] = None,
-                avg_factor: Optional[float] = None,
-                reduction_override: Optional[str] = None) -> Tensor:
+    def forward(
+        self,
+        pred: Tensor,
+        target: Tensor,
+        weight: Tensor | None = None,
+        avg_factor: float | None = None,
+        reduction_override: str | None = None,
+    ) -> Tensor:
         """The loss of a head's boxes, computed in float32 at least, and with AMP, too.
 
         Args:
@@ -58,16 +62,19 @@ class RotatedBoxLoss(BaseModule):
             weight = weight.mean(-1)
         with torch.autocast(pred.device.type, enabled=False):
             loss = self.rows(boxes, labels).to(boxes.dtype)
-            loss = loss.new_zeros(len(pred)).index_put((used, ), loss)
+            loss = loss.new_zeros(len(pred)).index_put((used,), loss)
             return self.loss_weight * weight_reduce_loss(loss, weight, reduction, avg_factor)
 
-    def pairs(self, pred: Tensor, target: Tensor, weight: Optional[Tensor]
-              ) -> Tuple[Tensor, Tensor, Tensor]:
+    def pairs(
+        self, pred: Tensor, target: Tensor, weight: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Rows that count ``(M,)``; their boxes and labels, rotated, ``(M, 5)``."""
         if pred.shape != target.shape or pred.size(-1) not in (4, 5):
-            raise ValueError('pred and target must be boxes of 5 numbers, or of 4, of one shape, '
-                             f'got {tuple(pred.shape)} and {tuple(target.shape)}; a head needs '
-                             'reg_decoded_bbox=True')
+            raise ValueError(
+                'pred and target must be boxes of 5 numbers, or of 4, of one shape, '
+                f'got {tuple(pred.shape)} and {tuple(target.shape)}; a head needs '
+                'reg_decoded_bbox=True'
+            )
         dtype = torch.promote_types(pred.dtype, torch.float32)
         labels = as_rotated(target.to(dtype))
         counts = labels[:, 2:4].amin(1) > MIN_SIDE
@@ -77,7 +84,7 @@ class RotatedBoxLoss(BaseModule):
         if self.training and self._to_check > 0:
             weighted = torch.ones_like(counts) if weight is None else weight > 0
             self._check_boxes(as_rotated(pred.detach().to(dtype)), labels, weighted)
-        used, = counts.nonzero(as_tuple=True)
+        (used,) = counts.nonzero(as_tuple=True)
         return used, as_rotated(pred[used].to(dtype)), labels[used]
 
     def _check_boxes(self, boxes: Tensor, labels: Tensor, weighted: Tensor) -> None:
@@ -90,13 +97,15 @@ class RotatedBoxLoss(BaseModule):
         negative = labels[:, 2:4].amin(1) < -MIN_SIDE
         # Fetched from the device at once.
         count, flat, negative = torch.stack(
-            [(mask & weighted).sum() for mask in (weighted, flat, negative)]).tolist()
+            [(mask & weighted).sum() for mask in (weighted, flat, negative)]
+        ).tolist()
         self._to_check -= count
         if negative or flat > count / 2:
             raise ValueError(
                 f'{type(self).__name__} compares boxes, got {count} with sides that are '
                 'negative or 0: offsets from anchors or proposals, as heads give them without '
-                'reg_decoded_bbox=True; set it in the head of this loss')
+                'reg_decoded_bbox=True; set it in the head of this loss'
+            )
 
 
 def _check_reduction(reduction: str) -> None:

@@ -1,4 +1,5 @@
 """The exact IoU of rotated boxes as a loss."""
+
 from torch import Tensor
 
 from mmocr_da.registry import MODELS

@@ -1,7 +1,9 @@
 """A recognizer that learns from labelled source and unlabelled target images together."""
+
 import copy
+from collections.abc import Sequence
+from contextlib import AbstractContextManager as ContextManager
 from contextlib import nullcontext
-from typing import ContextManager, Dict, List, Optional, Sequence, Union
 
 import torch
 from mmengine.dist import get_world_size
@@ -64,34 +66,43 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
             the same numbers.
     """
 
-    def __init__(self,
-                 objectives: Sequence[dict] = (),
-                 supervised_weight: float = 1.0,
-                 hook_point: str = 'context',
-                 norm_statistics: str = 'joint',
-                 channels_last: bool = False,
-                 data_preprocessor: Optional[dict] = None,
-                 **kwargs) -> None:
+    def __init__(
+        self,
+        objectives: Sequence[dict] = (),
+        supervised_weight: float = 1.0,
+        hook_point: str = 'context',
+        norm_statistics: str = 'joint',
+        channels_last: bool = False,
+        data_preprocessor: dict | None = None,
+        **kwargs,
+    ) -> None:
         if (data_preprocessor or {}).get('type') == 'TextRecogDataPreprocessor':
             data_preprocessor = {
-                **data_preprocessor, 'type': 'mmocr_da.BatchedTextRecogDataPreprocessor'
+                **data_preprocessor,
+                'type': 'mmocr_da.BatchedTextRecogDataPreprocessor',
             }
         check_number('supervised_weight', supervised_weight, least=0)
         super().__init__(data_preprocessor=data_preprocessor, **kwargs)
         built = [MODELS.build(cfg) for cfg in objectives]
         self._listed = names = [o.name for o in built]
         if any(not name or '.' in name for name in names):
-            raise ValueError(f'each objective needs a name without a dot, got {names}; it is an '
-                             'attribute of its class')
+            raise ValueError(
+                f'each objective needs a name without a dot, got {names}; it is an '
+                'attribute of its class'
+            )
         if len(set(names)) < len(names):
-            raise ValueError(f'objectives must be of different kinds, got {names}: their losses '
-                             'would overwrite each other in the log')
+            raise ValueError(
+                f'objectives must be of different kinds, got {names}: their losses '
+                'would overwrite each other in the log'
+            )
         # By name, so that another order in the config changes neither the keys of a checkpoint nor
         # the order of the parameters, which is that of an optimizer's state.
         self.objectives = ModuleDict(sorted(zip(names, built), key=lambda pair: pair[0]))
         if not built and supervised_weight == 0:
-            raise ValueError('supervised_weight=0 without objectives leaves nothing to train, got '
-                             'objectives=[]; add one, or set supervised_weight=1')
+            raise ValueError(
+                'supervised_weight=0 without objectives leaves nothing to train, got '
+                'objectives=[]; add one, or set supervised_weight=1'
+            )
         self.supervised_weight = supervised_weight
         self.tap = None
         self.aligns_characters = any(o.needs_characters for o in self.objectives.values())
@@ -103,8 +114,9 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
         if hook_point != 'context' and not self.aligns_characters:
             warn_unused('hook_point', hook_point, f'none of {names} looks at single characters')
         if norm_statistics not in ('joint', 'per_domain'):
-            raise ValueError("norm_statistics needs 'joint' or 'per_domain', got "
-                             f'{norm_statistics!r}')
+            raise ValueError(
+                f"norm_statistics needs 'joint' or 'per_domain', got {norm_statistics!r}"
+            )
         self.norm_statistics = norm_statistics
         if norm_statistics == 'per_domain':
             # A decoder does not always see all rows of a batch.
@@ -113,7 +125,8 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
             objective.attach(self.decoder, supervised_weight)
             objective.check(self)
         self._domain_watch = DomainWatch(
-            ['source'] * (supervised_weight > 0) + ['target'] * self._needs_target)
+            ['source'] * (supervised_weight > 0) + ['target'] * self._needs_target
+        )
         self._gradient_watch = GradientWatch()
         self._register_load_state_dict_pre_hook(self._before_weights)
         if channels_last:
@@ -130,7 +143,7 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
             twin.load_state_dict(own.state_dict())
 
     @property
-    def symnet(self) -> Optional[SymNetHead]:
+    def symnet(self) -> SymNetHead | None:
         """The objective with a second classifier, if there is one."""
         return next((o for o in self.objectives.values() if isinstance(o, SymNetHead)), None)
 
@@ -138,8 +151,9 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
     def _needs_target(self) -> bool:
         return any(o.needs_target for o in self.objectives.values())
 
-    def loss(self, inputs: Tensor, data_samples: List[TextRecogDataSample],
-             **kwargs) -> Dict[str, Tensor]:
+    def loss(
+        self, inputs: Tensor, data_samples: list[TextRecogDataSample], **kwargs
+    ) -> dict[str, Tensor]:
         """Supervised loss of the source half and the losses of every objective.
 
         Args:
@@ -161,11 +175,20 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
                 feature_map = self.extract_feat(inputs)
                 sequence = self.encoder(feature_map, data_samples) if self.with_encoder else None
             if any(o.needs_characters for o in asked):
-                characters = self.tap(self.decoder, feature_map, sequence, data_samples,
-                                      all_steps=any(o.needs_all_steps for o in asked))
+                characters = self.tap(
+                    self.decoder,
+                    feature_map,
+                    sequence,
+                    data_samples,
+                    all_steps=any(o.needs_all_steps for o in asked),
+                )
             if any(o.needs_reading for o in asked):
-                logits = read_freely(self.decoder, feature_map[halves[0]],
-                                     self._rows(sequence, halves[0]), source_samples)
+                logits = read_freely(
+                    self.decoder,
+                    feature_map[halves[0]],
+                    self._rows(sequence, halves[0]),
+                    source_samples,
+                )
                 reading = FreeReading(logits, [s.gt_text.indexes for s in source_samples])
         if not holding:
             if characters is not None:
@@ -175,13 +198,16 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
             weight = self.supervised_weight * self._share_of_tokens(source_samples, inputs.device)
             losses = {k: v * weight if 'loss' in k else v for k, v in losses.items()}
         if asked:
-            ratio = on_device(torch.tensor([s.get('valid_ratio', 1) for s in data_samples],
-                                           dtype=inputs.dtype), inputs.device)
+            ratio = on_device(
+                torch.tensor([s.get('valid_ratio', 1) for s in data_samples], dtype=inputs.dtype),
+                inputs.device,
+            )
             aligned = feature_map
             if not self.with_backbone:  # it is the images
                 aligned = as_feature_map(sequence, feature_map, getattr(self, 'encoder', None))
             source, target = (
-                self._half(index, aligned, sequence, ratio, characters) for index in halves)
+                self._half(index, aligned, sequence, ratio, characters) for index in halves
+            )
             source.reading = reading
             for objective in asked:
                 own = objective(source, target)
@@ -190,8 +216,9 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
                 losses.update(own)
         return losses
 
-    def predict(self, inputs: Tensor, data_samples: List[TextRecogDataSample],
-                **kwargs) -> List[TextRecogDataSample]:
+    def predict(
+        self, inputs: Tensor, data_samples: list[TextRecogDataSample], **kwargs
+    ) -> list[TextRecogDataSample]:
         """Readings as ``pred_text``; of two classifiers, both, see :class:`SymNetHead`."""
         with self._norms_told(data_samples, inputs.device):
             if self.symnet is None:
@@ -216,11 +243,11 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
         with classifier_replaced(self.decoder, classifier):
             return super()._forward(inputs, data_samples, **kwargs)
 
-    def _classifiers(self) -> Dict[str, nn.Module]:
+    def _classifiers(self) -> dict[str, nn.Module]:
         own = self.decoder.get_submodule(classifier_path(self.decoder))
         return dict(source=own, target=self.symnet.classifier)
 
-    def deployed_state_dict(self, state_dict: Dict[str, Tensor]) -> Dict[str, Tensor]:
+    def deployed_state_dict(self, state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
         """The weights with which the plain recognizer reads as this one does in testing."""
         state_dict = dict(state_dict)
         if self.symnet is not None and self.symnet.predict_with == 'target':
@@ -230,19 +257,19 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
                     state_dict[own] = state_dict[twin]
         return state_dict
 
-    def _classifier_keys(self) -> Dict[str, str]:
+    def _classifier_keys(self) -> dict[str, str]:
         """Keys of C^s, and those of its twin."""
         own = f'decoder.{classifier_path(self.decoder)}'
         twin = f'objectives.{self.symnet.name}.classifier'
         return {f'{own}.{key}': f'{twin}.{key}' for key in self.symnet.classifier.state_dict()}
 
-    def _before_weights(self, state_dict: Dict[str, Tensor], prefix: str, *_) -> None:
+    def _before_weights(self, state_dict: dict[str, Tensor], prefix: str, *_) -> None:
         """Before weights are loaded: make them fit, as far as they can."""
         name_objectives(state_dict, self.objectives, self._listed, prefix)
         if self.symnet is not None:
             self._complete_classifiers(state_dict, prefix)
 
-    def _complete_classifiers(self, state_dict: Dict[str, Tensor], prefix: str) -> None:
+    def _complete_classifiers(self, state_dict: dict[str, Tensor], prefix: str) -> None:
         """Refuse another alphabet, and start C^t as a copy of C^s."""
         shapes = {k: v.shape for k, v in self.state_dict().items()}
         for own, twin in self._classifier_keys().items():
@@ -252,7 +279,8 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
                     raise ValueError(
                         f'the checkpoint must be of the same dictionary, got {key} of shape '
                         f'{tuple(found.shape)} instead of {tuple(shapes[key])}: C^t learns by the '
-                        'classes of C^s; use the dict_file that the checkpoint was trained with')
+                        'classes of C^s; use the dict_file that the checkpoint was trained with'
+                    )
             if prefix + own in state_dict and prefix + twin not in state_dict:
                 print_log(f'{twin} starts as a copy of {own}', logger='current')
                 state_dict[prefix + twin] = state_dict[prefix + own].clone()
@@ -270,14 +298,16 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
         if domain not in ('source', 'target'):
             raise ValueError(
                 f"a data sample needs domain='source' or 'target', got {domain!r} for "
-                f"{sample.get('img_path')}: build the training data with mmocr_da.TwoDomainDataset")
+                f'{sample.get("img_path")}: build the training data with mmocr_da.TwoDomainDataset'
+            )
         if domain == 'target' and getattr(sample.get('gt_text'), 'item', ''):
             raise ValueError(
-                f"the target image {sample.get('img_path')} carries a text: labels of the target "
-                'must not reach training; load it with mmocr_da.UnlabelledDataset')
+                f'the target image {sample.get("img_path")} carries a text: labels of the target '
+                'must not reach training; load it with mmocr_da.UnlabelledDataset'
+            )
         return domain == 'source'
 
-    def _supervised(self, feature_map, sequence, index, samples) -> Dict[str, Tensor]:
+    def _supervised(self, feature_map, sequence, index, samples) -> dict[str, Tensor]:
         """The supervised loss where no objective looks at characters: only the source is read."""
         if not samples or self.supervised_weight == 0:
             reached = [feature_map, *self.decoder.parameters()]
@@ -290,14 +320,14 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
             logits = self.decoder(feature_map, sequence, samples)
         return self._module_loss(logits, samples)
 
-    def _module_loss(self, logits: Tensor, samples) -> Dict[str, Tensor]:
+    def _module_loss(self, logits: Tensor, samples) -> dict[str, Tensor]:
         if not samples or self.supervised_weight == 0:  # also where it would be infinite
             return dict(loss_ce=logits.sum() * 0)
         if self.tap is not None and self.tap.stops_early:
             logits = pad_steps(logits, self.decoder.max_seq_len)
         return self.decoder.module_loss(logits, samples)
 
-    def _share_of_tokens(self, samples, device) -> Union[float, Tensor]:
+    def _share_of_tokens(self, samples, device) -> float | Tensor:
         """What makes DDP's average of means over characters the mean over all ranks' characters.
 
         Ranks hold different numbers of them. All ranks must come here, also without a sample.
@@ -314,13 +344,18 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
         return count / sum_per_rank(count).clamp(min=1e-12)
 
     @staticmethod
-    def _half(index: Tensor, feature_map: Optional[Tensor], sequence: Optional[Tensor],
-              ratio: Tensor, characters: Optional[CharacterFeatures]) -> DomainFeatures:
+    def _half(
+        index: Tensor,
+        feature_map: Tensor | None,
+        sequence: Tensor | None,
+        ratio: Tensor,
+        characters: CharacterFeatures | None,
+    ) -> DomainFeatures:
         characters = None if characters is None else characters.of_images(index)
         sequence = AdaptiveRecognizer._rows(sequence, index)
         feature_map = AdaptiveRecognizer._rows(feature_map, index)
         return DomainFeatures(feature_map, sequence, ratio[index], characters)
 
     @staticmethod
-    def _rows(sequence: Optional[Tensor], index: Tensor) -> Optional[Tensor]:
+    def _rows(sequence: Tensor | None, index: Tensor) -> Tensor | None:
         return sequence[index] if isinstance(sequence, Tensor) else None

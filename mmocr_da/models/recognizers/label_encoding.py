@@ -1,5 +1,4 @@
 """Labels as the indexes that decoders and their losses take."""
-from typing import List
 
 import torch
 from mmocr.models.textrecog.decoders.base import BaseDecoder
@@ -8,8 +7,9 @@ from mmocr.structures import TextRecogDataSample
 from mmocr_da.device import on_device
 
 
-def encode_texts(decoder: BaseDecoder, samples: List[TextRecogDataSample],
-                 device: torch.device) -> None:
+def encode_texts(
+    decoder: BaseDecoder, samples: list[TextRecogDataSample], device: torch.device
+) -> None:
     """Give data samples the token indexes of their labels.
 
     A character without an index is an error that names text and image. Padded indexes go to the
@@ -28,7 +28,8 @@ def encode_texts(decoder: BaseDecoder, samples: List[TextRecogDataSample],
                 raise ValueError(
                     f'the text {text!r} of {sample.get("img_path")} has characters outside the '
                     f'dictionary: {unknown}; add them to its dict_file, set with_unknown=True '
-                    'in the dictionary, or clean the labels') from error
+                    'in the dictionary, or clean the labels'
+                ) from error
         raise
     padded = [s.gt_text for s in samples if 'padded_indexes' in s.gt_text]
     # Of unequal length are texts that a decoder of single characters refuses by itself.

@@ -1,5 +1,6 @@
 """Sequence-to-sequence contrastive learning (SeqCLR; Aberdam et al., CVPR 2021)."""
-from typing import Dict, List, Optional, Sequence, Tuple
+
+from collections.abc import Sequence
 
 import torch
 from mmengine.dist import get_world_size
@@ -43,39 +44,53 @@ class SeqCLR(EncoderDecoderRecognizer):
         preprocessor, backbone, encoder, decoder, data_preprocessor, init_cfg: The recognizer's.
     """
 
-    def __init__(self,
-                 representation: str = 'H',
-                 projection: Optional[dict] = None,
-                 mapping: Optional[dict] = None,
-                 loss: Optional[dict] = None,
-                 channels_last: bool = False,
-                 preprocessor: Optional[dict] = None,
-                 backbone: Optional[dict] = None,
-                 encoder: Optional[dict] = None,
-                 decoder: Optional[dict] = None,
-                 data_preprocessor: Optional[dict] = None,
-                 init_cfg: Optional[dict] = None) -> None:
+    def __init__(
+        self,
+        representation: str = 'H',
+        projection: dict | None = None,
+        mapping: dict | None = None,
+        loss: dict | None = None,
+        channels_last: bool = False,
+        preprocessor: dict | None = None,
+        backbone: dict | None = None,
+        encoder: dict | None = None,
+        decoder: dict | None = None,
+        data_preprocessor: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
         if (data_preprocessor or {}).get('type') in (
-                None, 'TextRecogDataPreprocessor', 'mmocr_da.BatchedTextRecogDataPreprocessor'):
+            None,
+            'TextRecogDataPreprocessor',
+            'mmocr_da.BatchedTextRecogDataPreprocessor',
+        ):
             data_preprocessor = {
-                **(data_preprocessor or {}), 'type': 'mmocr_da.MultiViewTextRecogDataPreprocessor'
+                **(data_preprocessor or {}),
+                'type': 'mmocr_da.MultiViewTextRecogDataPreprocessor',
             }
         # Past the host's own constructor, which wants a decoder.
         super(EncoderDecoderRecognizer, self).__init__(
-            data_preprocessor=data_preprocessor, init_cfg=init_cfg)
+            data_preprocessor=data_preprocessor, init_cfg=init_cfg
+        )
         if representation not in REPRESENTATIONS:
-            raise ValueError(f'representation must be one of {", ".join(REPRESENTATIONS)}, got '
-                             f'{representation!r}')
+            raise ValueError(
+                f'representation must be one of {", ".join(REPRESENTATIONS)}, got '
+                f'{representation!r}'
+            )
         self.representation = representation
         # What the loss does not reach is not built: it would learn nothing, and DDP wait for it.
-        parts = dict(preprocessor=preprocessor, backbone=backbone,
-                     encoder=encoder if 'H' in representation else None)
+        parts = dict(
+            preprocessor=preprocessor,
+            backbone=backbone,
+            encoder=encoder if 'H' in representation else None,
+        )
         for name, cfg in parts.items():
             if cfg is not None:
                 setattr(self, name, MODELS.build(cfg))
         if 'V' in representation and not self.with_backbone:
-            raise ValueError("representation='V' needs a backbone, got none; set "
-                             "representation='H', the output of the encoder")
+            raise ValueError(
+                "representation='V' needs a backbone, got none; set "
+                "representation='H', the output of the encoder"
+            )
         if 'H' in representation and not self.with_encoder:
             self.decoder = _sequence_model(decoder)
         mapping = mapping or dict(type='mmocr_da.WindowToInstance')
@@ -84,21 +99,22 @@ class SeqCLR(EncoderDecoderRecognizer):
         self.contrastive_loss = MODELS.build({'type': 'mmocr_da.NTXentLoss', **(loss or {})})
         #: Whether `loss` leaves the instances of its last batch in `latest_instances`.
         self.keep_instances = False
-        self.latest_instances: Optional[Tuple[Tensor, Tensor]] = None
+        self.latest_instances: tuple[Tensor, Tensor] | None = None
         self._batches_without_negatives = 0
         if channels_last:
             self.to(memory_format=torch.channels_last)
 
     @property
-    def encoder_modules(self) -> Tuple[str, ...]:
+    def encoder_modules(self) -> tuple[str, ...]:
         """Names of the parts that a recognizer takes over."""
         parts = [name for name in ('preprocessor', 'backbone', 'encoder') if hasattr(self, name)]
         if self.with_decoder:
             parts += ['decoder.decoder.0', 'decoder.decoder.1.rnn']
         return tuple(parts)
 
-    def represent(self, inputs: Tensor, data_samples: Sequence[TextRecogDataSample]
-                  ) -> Tuple[Tensor, Tensor]:
+    def represent(
+        self, inputs: Tensor, data_samples: Sequence[TextRecogDataSample]
+    ) -> tuple[Tensor, Tensor]:
         """R of images ``(N, C, H, W)``: frames ``(N, T, F)`` and how many are no padding ``(N,)``.
 
         The numbers of frames are on the CPU.
@@ -116,7 +132,8 @@ class SeqCLR(EncoderDecoderRecognizer):
         if len({part.size(1) for part in parts}) > 1:
             raise ValueError(
                 f"representation='HV' needs as many frames of H as of V, got {parts[0].size(1)} "
-                f'and {parts[1].size(1)}; choose one of them')
+                f'and {parts[1].size(1)}; choose one of them'
+            )
         frames = torch.cat(parts, -1)
         ratio = torch.tensor([float(s.get('valid_ratio', 1)) for s in data_samples])
         return frames, shown_steps(ratio, frames.size(1))
@@ -130,11 +147,13 @@ class SeqCLR(EncoderDecoderRecognizer):
                 f'representation={self.representation!r} needs an encoder that makes a map '
                 f'(N, F, H, W) or a sequence (N, T, F) of the {height} x {width} feature map, got '
                 f'{tuple(sequence.shape)} from {type(self.encoder).__name__}; set '
-                "representation='V'")
+                "representation='V'"
+            )
         return encoded.mean(2).transpose(1, 2)
 
-    def loss(self, inputs: Tensor, data_samples: List[TextRecogDataSample],
-             **kwargs) -> Dict[str, Tensor]:
+    def loss(
+        self, inputs: Tensor, data_samples: list[TextRecogDataSample], **kwargs
+    ) -> dict[str, Tensor]:
         """The contrastive loss of two views of the same images, one after the other.
 
         Args:
@@ -146,13 +165,15 @@ class SeqCLR(EncoderDecoderRecognizer):
             raise ValueError(
                 'all that SeqCLR trains is frozen, got a representation '
                 f'{self.representation!r} without a gradient: remove FreezeHook or frozen_stages, '
-                f'or leave out one of {", ".join(self.encoder_modules)}')
+                f'or leave out one of {", ".join(self.encoder_modules)}'
+            )
         if self.projection is not None:
             width = self.projection.in_channels
             if frames.size(-1) != width:
                 raise ValueError(
                     f'projection needs in_channels={frames.size(-1)}, the width of the '
-                    f'representation {self.representation!r}, got in_channels={width}')
+                    f'representation {self.representation!r}, got in_channels={width}'
+                )
             frames = self.projection(frames, lengths)
         instances, exists = self.mapping(frames, lengths)
         half = len(inputs) // 2
@@ -173,25 +194,30 @@ class SeqCLR(EncoderDecoderRecognizer):
             raise ValueError(
                 f'an instance needs others to differ from, got {instances} in {images} images by '
                 f'{type(self.mapping).__name__}, twice in a row: the loss is 0. Set a larger '
-                'train_dataloader.batch_size, or a mapping with several instances per image')
+                'train_dataloader.batch_size, or a mapping with several instances per image'
+            )
 
-    def predict(self, inputs: Tensor, data_samples: List[TextRecogDataSample], **kwargs):
+    def predict(self, inputs: Tensor, data_samples: list[TextRecogDataSample], **kwargs):
         """Raise: an encoder reads nothing."""
-        raise ValueError('SeqCLR trains an encoder and reads nothing, so it cannot be validated or '
-                         'tested: train a decoder on it, with load_from=<its checkpoint>')
+        raise ValueError(
+            'SeqCLR trains an encoder and reads nothing, so it cannot be validated or '
+            'tested: train a decoder on it, with load_from=<its checkpoint>'
+        )
 
-    def _forward(self, inputs: Tensor, data_samples: Optional[list] = None, **kwargs) -> Tensor:
+    def _forward(self, inputs: Tensor, data_samples: list | None = None, **kwargs) -> Tensor:
         """R, ``(N, T, F)``."""
         samples = data_samples or [TextRecogDataSample() for _ in inputs]
         return self.represent(inputs, samples)[0]
 
 
-def _sequence_model(decoder: Optional[dict]) -> nn.Module:
+def _sequence_model(decoder: dict | None) -> nn.Module:
     """The BiLSTMs of a ``CRNNDecoder`` without its classifier."""
     built = None if decoder is None else MODELS.build(decoder)
     if not isinstance(built, CRNNDecoder) or not built.rnn_flag:
-        raise ValueError("representation='H' needs an encoder, or a CRNNDecoder with "
-                         "rnn_flag=True, got none; set representation='V', the feature map of "
-                         'the backbone')
+        raise ValueError(
+            "representation='H' needs an encoder, or a CRNNDecoder with "
+            "rnn_flag=True, got none; set representation='V', the feature map of "
+            'the backbone'
+        )
     built.decoder[1].embedding = nn.Identity()
     return built

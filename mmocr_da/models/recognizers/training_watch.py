@@ -1,6 +1,7 @@
 """What a training would not say by itself: an objective without a gradient, a missing domain."""
+
 import logging
-from typing import Container, Dict, Sequence
+from collections.abc import Container, Sequence
 
 from mmengine.logging import print_log
 from torch import Tensor, nn
@@ -29,9 +30,10 @@ class DomainWatch:
             if self._missing[domain] == PATIENCE:
                 raise ValueError(
                     f'the training needs images of both domains, and none of the first {PATIENCE} '
-                    f"batches has one of the {domain}: give train_dataloader a dataset of type "
+                    f'batches has one of the {domain}: give train_dataloader a dataset of type '
                     "'mmocr_da.TwoDomainDataset' and a sampler of type "
-                    "'mmocr_da.TwoDomainSampler', which puts both into each batch")
+                    "'mmocr_da.TwoDomainSampler', which puts both into each batch"
+                )
 
 
 class GradientWatch:
@@ -40,20 +42,25 @@ class GradientWatch:
     def __init__(self) -> None:
         self._seen = set()
 
-    def see(self, name: str, losses: Dict[str, Tensor], recognizer: nn.Module) -> None:
+    def see(self, name: str, losses: dict[str, Tensor], recognizer: nn.Module) -> None:
         """Look at what an objective returned, the first time that it does."""
         losses = [v for k, v in losses.items() if 'loss' in k and v.requires_grad]
         if name in self._seen or not losses:
             return
         self._seen.add(name)
-        trained = {id(p) for k, p in recognizer.named_parameters()
-                   if p.requires_grad and not k.startswith('objectives.')}
+        trained = {
+            id(p)
+            for k, p in recognizer.named_parameters()
+            if p.requires_grad and not k.startswith('objectives.')
+        }
         if not any(reaches(loss, trained) for loss in losses):
             print_log(
                 f'the objective {name!r} does NOT train the recognizer: no gradient of its losses '
                 'arrives at a parameter that is trained. Everything before the features that it '
-                'looks at is frozen (FreezeHook, frozen_stages)', logger='current',
-                level=logging.WARNING)
+                'looks at is frozen (FreezeHook, frozen_stages)',
+                logger='current',
+                level=logging.WARNING,
+            )
 
 
 def reaches(loss: Tensor, parameters: Container[int]) -> bool:

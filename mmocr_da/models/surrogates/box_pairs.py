@@ -1,10 +1,11 @@
 """Pairs of rotated boxes with their IoU: the generator of LS-IoU (Patel et al., section 4.3)."""
+
 import hashlib
 import json
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -41,14 +42,16 @@ class BoxPairs:
         cache_dir: Folder of the collection. Its name there is made of all the above.
     """
 
-    def __init__(self,
-                 ann_files: Union[str, Sequence[str]],
-                 num_pairs: int = 3_000_000,
-                 max_shift: float = 1.0,
-                 max_scale: float = 2.0,
-                 max_angle: float = 45.0,
-                 seed: int = 0,
-                 cache_dir: str = 'work_dirs/box_pairs') -> None:
+    def __init__(
+        self,
+        ann_files: str | Sequence[str],
+        num_pairs: int = 3_000_000,
+        max_shift: float = 1.0,
+        max_scale: float = 2.0,
+        max_angle: float = 45.0,
+        seed: int = 0,
+        cache_dir: str = 'work_dirs/box_pairs',
+    ) -> None:
         check_count('num_pairs', num_pairs, of='pairs')
         check_number('max_shift', max_shift, least=0)
         check_number('max_scale', max_scale, least=1)
@@ -75,7 +78,7 @@ class BoxPairs:
         pairs = np.empty((self.num_pairs, 11), np.float32)
         rng = np.random.default_rng(self.seed)
         for start in range(0, self.num_pairs, CHUNK):
-            chunk = pairs[start:start + CHUNK]
+            chunk = pairs[start : start + CHUNK]
             labels = torch.from_numpy(self.labels[rng.integers(len(self.labels), size=len(chunk))])
             boxes = distort(labels, rng, **self.bounds)
             chunk[:, :5], chunk[:, 5:10] = boxes, labels
@@ -85,8 +88,9 @@ class BoxPairs:
         with whole_file(self.file) as part, open(part, 'wb') as f:
             np.save(f, pairs)
 
-    def draw(self, count: int, rng: np.random.Generator
-             ) -> Tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def draw(
+        self, count: int, rng: np.random.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Boxes ``(count, 5)``, their labels ``(count, 5)``, and the IoU ``(count,)``.
 
         The hundredth part of the range from 0 to 1 is drawn first, then a pair there, or in the
@@ -122,22 +126,40 @@ def read_labels(ann_files: Sequence[str]) -> np.ndarray:
     has_area = boxes[:, 2:4].min(1, initial=np.inf) > 0
     passed_over += int((~has_area).sum())
     if not has_area.any():
-        raise ValueError('ann_files must have labelled polygons with an area, got none in '
-                         f'{", ".join(map(str, ann_files))}')
+        raise ValueError(
+            'ann_files must have labelled polygons with an area, got none in '
+            f'{", ".join(map(str, ann_files))}'
+        )
     if passed_over:
-        print_log(f'{passed_over} labels without an area are passed over in '
-                  f'{", ".join(map(str, ann_files))}', 'current', logging.WARNING)
+        print_log(
+            f'{passed_over} labels without an area are passed over in '
+            f'{", ".join(map(str, ann_files))}',
+            'current',
+            logging.WARNING,
+        )
     return boxes[has_area]
 
 
-def distort(labels: torch.Tensor, rng: np.random.Generator, max_shift: float, max_scale: float,
-            max_angle: float) -> torch.Tensor:
+def distort(
+    labels: torch.Tensor,
+    rng: np.random.Generator,
+    max_shift: float,
+    max_scale: float,
+    max_angle: float,
+) -> torch.Tensor:
     """A variant of each label within the bounds, ``(N, 5) -> (N, 5)``."""
     count = len(labels)
-    much = rng.uniform(size=(count, 1))**2
+    much = rng.uniform(size=(count, 1)) ** 2
     shift, size, angle = torch.from_numpy(
-        (much * rng.uniform(-1, 1, (count, 5))).astype(np.float32)).split((2, 2, 1), 1)
-    return regularize(torch.cat([
-        labels[:, :2] + turn(max_shift * shift * labels[:, 2:4], labels[:, 4]),
-        labels[:, 2:4] * max_scale**size,
-        labels[:, 4:] + np.radians(max_angle) * angle], 1))
+        (much * rng.uniform(-1, 1, (count, 5))).astype(np.float32)
+    ).split((2, 2, 1), 1)
+    return regularize(
+        torch.cat(
+            [
+                labels[:, :2] + turn(max_shift * shift * labels[:, 2:4], labels[:, 4]),
+                labels[:, 2:4] * max_scale**size,
+                labels[:, 4:] + np.radians(max_angle) * angle,
+            ],
+            1,
+        )
+    )

@@ -1,6 +1,8 @@
 """LS-ED: the edit distance of texts as a loss (Patel et al., ECCV 2020, section 4.2)."""
+
 import logging
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from collections.abc import Sequence
+from typing import Any
 
 import editdistance
 import numpy as np
@@ -33,18 +35,29 @@ class CharCNN(nn.Module):
     Shape: ``(N, L, K) -> (N, out_channels)``, ``L`` steps of ``K`` classes.
     """
 
-    def __init__(self, num_classes: int, max_length: int, channels: Sequence[int],
-                 hidden_channels: int, out_channels: int, kernel_size: int = 3,
-                 negative_slope: float = 0.1) -> None:
+    def __init__(
+        self,
+        num_classes: int,
+        max_length: int,
+        channels: Sequence[int],
+        hidden_channels: int,
+        out_channels: int,
+        kernel_size: int = 3,
+        negative_slope: float = 0.1,
+    ) -> None:
         super().__init__()
         layers = []
         for c_in, c_out in zip((num_classes, *channels), channels):
-            layers += [nn.Conv1d(c_in, c_out, kernel_size, padding=kernel_size // 2),
-                       nn.LeakyReLU(negative_slope)]
+            layers += [
+                nn.Conv1d(c_in, c_out, kernel_size, padding=kernel_size // 2),
+                nn.LeakyReLU(negative_slope),
+            ]
         self.convs = nn.Sequential(*layers)
         self.fcs = nn.Sequential(
-            nn.Linear(channels[-1] * max_length, hidden_channels), nn.LeakyReLU(negative_slope),
-            nn.Linear(hidden_channels, out_channels))
+            nn.Linear(channels[-1] * max_length, hidden_channels),
+            nn.LeakyReLU(negative_slope),
+            nn.Linear(hidden_channels, out_channels),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return self.fcs(self.convs(x.transpose(1, 2)).flatten(1))
@@ -72,20 +85,25 @@ class EditDistanceSurrogate(LearnedSurrogate):
         kwargs: See :class:`LearnedSurrogate`.
     """
 
-    def __init__(self,
-                 dictionary: Dictionary,
-                 max_length: int,
-                 lexicon: Optional[str] = None,
-                 letter_case: str = 'unchanged',
-                 max_distance: Optional[int] = None,
-                 channels: Sequence[int] = (256, ) * 5,
-                 hidden_channels: int = 1024,
-                 out_channels: int = 1024,
-                 **kwargs) -> None:
+    def __init__(
+        self,
+        dictionary: Dictionary,
+        max_length: int,
+        lexicon: str | None = None,
+        letter_case: str = 'unchanged',
+        max_distance: int | None = None,
+        channels: Sequence[int] = (256,) * 5,
+        hidden_channels: int = 1024,
+        out_channels: int = 1024,
+        **kwargs,
+    ) -> None:
         super().__init__(**kwargs)
         check_count('max_distance', 1 if max_distance is None else max_distance)
-        for name, values in (('channels', channels), ('hidden_channels', [hidden_channels]),
-                             ('out_channels', [out_channels])):
+        for name, values in (
+            ('channels', channels),
+            ('hidden_channels', [hidden_channels]),
+            ('out_channels', [out_channels]),
+        ):
             for value in values:
                 check_count(name, value)
         if not isinstance(dictionary, Dictionary):
@@ -102,16 +120,21 @@ class EditDistanceSurrogate(LearnedSurrogate):
             warn_unused('lexicon', lexicon, "source='local' generates no pairs")
         self.generator = WordPairGenerator(letters, max_length - 1, max_distance)
         self.words = None if lexicon is None else self._read(lexicon, letter_case)
-        self.architecture = dict(channels=list(channels), hidden_channels=hidden_channels,
-                                 out_channels=out_channels)
+        self.architecture = dict(
+            channels=list(channels), hidden_channels=hidden_channels, out_channels=out_channels
+        )
         self.embedding = CharCNN(self.num_classes, max_length, **self.architecture)
 
     @property
-    def spec(self) -> Dict[str, Any]:
-        return dict(super().spec, classes=list(self.dictionary.dict), max_length=self.max_length,
-                    **self.architecture)
+    def spec(self) -> dict[str, Any]:
+        return dict(
+            super().spec,
+            classes=list(self.dictionary.dict),
+            max_length=self.max_length,
+            **self.architecture,
+        )
 
-    def _read(self, lexicon: str, letter_case: str) -> List[Word]:
+    def _read(self, lexicon: str, letter_case: str) -> list[Word]:
         words, passed_over = [], 0
         for line in get_text(lexicon).splitlines():
             text = line.strip()
@@ -122,20 +145,25 @@ class EditDistanceSurrogate(LearnedSurrogate):
             else:
                 passed_over += bool(text)
         if not words:
-            raise ValueError(f'lexicon must have words of the dictionary, of fewer than '
-                             f'{self.max_length} letters, one per line; got none in {lexicon}, '
-                             f'{passed_over} were passed over')
+            raise ValueError(
+                f'lexicon must have words of the dictionary, of fewer than '
+                f'{self.max_length} letters, one per line; got none in {lexicon}, '
+                f'{passed_over} were passed over'
+            )
         if passed_over:
-            print_log(f'{passed_over} of {passed_over + len(words)} words in {lexicon} are passed '
-                      'over: too long, or of other characters than the dictionary has',
-                      logger='current', level=logging.WARNING)
+            print_log(
+                f'{passed_over} of {passed_over + len(words)} words in {lexicon} are passed '
+                'over: too long, or of other characters than the dictionary has',
+                logger='current',
+                level=logging.WARNING,
+            )
         return words
 
     def encode(self, texts: Sequence[Sequence[int]]) -> Tensor:
         """One-hot steps of class indexes, ``(N, L, K)``; what is longer than ``L`` is cut off."""
         out = torch.zeros(len(texts), self.max_length, self.num_classes)
         for row, text in enumerate(texts):
-            steps = [*map(int, text), self.dictionary.end_idx][:self.max_length]
+            steps = [*map(int, text), self.dictionary.end_idx][: self.max_length]
             out[row, range(len(steps)), steps] = 1
         return out
 
@@ -146,13 +174,13 @@ class EditDistanceSurrogate(LearnedSurrogate):
         z = probabilities * shown[..., None]
         return F.pad(z, (0, 0, 0, self.max_length - z.size(1)))
 
-    def decode(self, steps: Tensor) -> List[Word]:
+    def decode(self, steps: Tensor) -> list[Word]:
         """What is read there, ``(N, L, K) ->`` class indexes; special tokens are no letters."""
         best = steps.argmax(-1).masked_fill(~steps.any(-1), self.dictionary.end_idx)
         words = []
         for row in best.tolist():
             row.append(self.dictionary.end_idx)
-            text = row[:row.index(self.dictionary.end_idx)]
+            text = row[: row.index(self.dictionary.end_idx)]
             words.append(tuple(i for i in text if i not in self._no_letters))
         return words
 
@@ -161,7 +189,7 @@ class EditDistanceSurrogate(LearnedSurrogate):
         pairs = zip(self.decode(z), self.decode(y))
         return on_device(torch.tensor([float(editdistance.eval(*p)) for p in pairs]), z.device)
 
-    def generate(self, y: Tensor, rng: np.random.Generator) -> Tuple[Tensor, Tensor, Tensor]:
+    def generate(self, y: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
         words = self.words or self.decode(y)
         pairs = self.generator(words, len(y), rng)
         z, y_r, e = zip(*pairs) if pairs else ((), (), ())
@@ -196,37 +224,46 @@ class LSEDLoss(Objective):
     needs_reading = True
     needs_target = False
 
-    def __init__(self, weight: float = 1.0, surrogate: Optional[dict] = None) -> None:
+    def __init__(self, weight: float = 1.0, surrogate: dict | None = None) -> None:
         super().__init__()
         check_number('weight', weight, above=0)
         self.weight = weight
         self.surrogate_cfg = dict(type='mmocr_da.EditDistanceSurrogate', **(surrogate or {}))
-        self.surrogate: Optional[EditDistanceSurrogate] = None
+        self.surrogate: EditDistanceSurrogate | None = None
 
     def attach(self, decoder: BaseDecoder, supervised_weight: float) -> None:
         """Make the surrogate for a recognizer's dictionary and length."""
         check_readable(decoder, 'LSEDLoss')
         letter_case = getattr(decoder.module_loss, 'letter_case', 'unchanged')
-        self.surrogate = MODELS.build({
-            'letter_case': letter_case, **self.surrogate_cfg, 'dictionary': decoder.dictionary,
-            'max_length': decoder.max_seq_len})
+        self.surrogate = MODELS.build(
+            {
+                'letter_case': letter_case,
+                **self.surrogate_cfg,
+                'dictionary': decoder.dictionary,
+                'max_length': decoder.max_seq_len,
+            }
+        )
 
     @property
     def holds_recognizer(self) -> bool:
         return self.surrogate.learns
 
-    def forward(self, source: DomainFeatures, target: DomainFeatures) -> Dict[str, Tensor]:
+    def forward(self, source: DomainFeatures, target: DomainFeatures) -> dict[str, Tensor]:
         reading: FreeReading = source.reading
         z = self.surrogate.encode_reading(reading.probabilities)
         y = self.surrogate.encode(reading.texts).to(z.dtype)
         if self.surrogate.learns:
             out = self.surrogate.fit(z, y)
-            return {f'loss_{self.name}_{k[5:]}' if k.startswith('loss_') else f'{self.name}_{k}': v
-                    for k, v in out.items()}
+            return {
+                f'loss_{self.name}_{k[5:]}' if k.startswith('loss_') else f'{self.name}_{k}': v
+                for k, v in out.items()
+            }
         estimate = self.surrogate.frozen_distance(z, on_device(y, z.device))
         e = self.surrogate.metric(z, y)
-        out = {f'loss_{self.name}': self.weight * mean_over_ranks(estimate),
-               f'{self.name}_ted': e.sum()}
+        out = {
+            f'loss_{self.name}': self.weight * mean_over_ranks(estimate),
+            f'{self.name}_ted': e.sum(),
+        }
         if len(e):
             estimate = estimate.detach()
             self.surrogate.latest = estimate.mean(), e.mean()

@@ -3,8 +3,10 @@
 What a metric has to say is its embedding ``h``, its value ``e`` and a generator ``R`` of pairs. The
 rest is here: eq. 3 and 6, the three sources of training data, the alternation of Algorithm 1.
 """
+
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, Callable, Dict, Iterable, Iterator, Optional, Tuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -54,28 +56,36 @@ class LearnedSurrogate(BaseModule):
     #: h, ``(N, ...) -> (N, D)``.
     embedding: nn.Module
 
-    def __init__(self,
-                 source: str = 'local-global',
-                 gradient_weight: float = 10.0,
-                 surrogate_steps: int = 1,
-                 model_steps: int = 1,
-                 warmup: int = 0,
-                 seed: int = 0,
-                 checkpoint: Optional[str] = None) -> None:
+    def __init__(
+        self,
+        source: str = 'local-global',
+        gradient_weight: float = 10.0,
+        surrogate_steps: int = 1,
+        model_steps: int = 1,
+        warmup: int = 0,
+        seed: int = 0,
+        checkpoint: str | None = None,
+    ) -> None:
         super().__init__()
         if source not in SOURCES:
             raise ValueError(f'source must be one of {", ".join(SOURCES)}, got {source!r}')
         check_number('gradient_weight', gradient_weight, least=0)
         check_count('seed', seed, least=0)
-        for name, value in (('surrogate_steps', surrogate_steps), ('model_steps', model_steps),
-                            ('warmup', warmup)):
+        for name, value in (
+            ('surrogate_steps', surrogate_steps),
+            ('model_steps', model_steps),
+            ('warmup', warmup),
+        ):
             check_count(name, value, least=0, of='iterations')
         if not surrogate_steps + model_steps:
-            raise ValueError('surrogate_steps and model_steps must not both be 0: nothing would be '
-                             'trained')
+            raise ValueError(
+                'surrogate_steps and model_steps must not both be 0: nothing would be trained'
+            )
         if not surrogate_steps + warmup and checkpoint is None:
-            raise ValueError('surrogate_steps=0 and warmup=0 need the checkpoint of a surrogate, '
-                             'got None: the model would be trained by a random one')
+            raise ValueError(
+                'surrogate_steps=0 and warmup=0 need the checkpoint of a surrogate, '
+                'got None: the model would be trained by a random one'
+            )
         self.source = source
         self.gradient_weight = gradient_weight
         self.surrogate_steps = surrogate_steps
@@ -84,7 +94,7 @@ class LearnedSurrogate(BaseModule):
         self.seed = seed
         self.checkpoint = checkpoint
         #: Means of ``e_hat`` and ``e`` in the last step of the model, for ``SurrogateWatchHook``.
-        self.latest: Optional[Tuple[Tensor, Tensor]] = None
+        self.latest: tuple[Tensor, Tensor] | None = None
 
     # What a metric defines.
 
@@ -92,7 +102,7 @@ class LearnedSurrogate(BaseModule):
         """e, the true value for each row, ``(N,)``, without a gradient."""
         raise NotImplementedError
 
-    def generate(self, y: Tensor, rng: np.random.Generator) -> Tuple[Tensor, Tensor, Tensor]:
+    def generate(self, y: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Pairs ``(z_r, y_r)`` and their ``e``, uniform over its range, as many as ``y`` has rows.
 
         Args:
@@ -102,7 +112,7 @@ class LearnedSurrogate(BaseModule):
         raise NotImplementedError
 
     @property
-    def spec(self) -> Dict[str, Any]:
+    def spec(self) -> dict[str, Any]:
         """What two surrogates must have in common for one to take the other's weights."""
         return dict(kind=type(self).__name__)
 
@@ -131,14 +141,21 @@ class LearnedSurrogate(BaseModule):
         checkpoint = CheckpointLoader.load_checkpoint(file, map_location='cpu')
         found = checkpoint.get('meta', {}).get('surrogate')
         if found is None:
-            raise ValueError(f'checkpoint must be a file that SurrogateExportHook wrote '
-                             f'(surrogate_*.pth), got {file}; a whole model is for load_from')
-        wrong = [f'{k}={found.get(k)!r} instead of {v!r}' for k, v in self.spec.items()
-                 if found.get(k) != v]
+            raise ValueError(
+                f'checkpoint must be a file that SurrogateExportHook wrote '
+                f'(surrogate_*.pth), got {file}; a whole model is for load_from'
+            )
+        wrong = [
+            f'{k}={found.get(k)!r} instead of {v!r}'
+            for k, v in self.spec.items()
+            if found.get(k) != v
+        ]
         if wrong:
-            raise ValueError(f'the surrogate in {file} is for other inputs: {"; ".join(wrong)}; '
-                             'use one that was trained with this dictionary and length, or train '
-                             'one: checkpoint=None')
+            raise ValueError(
+                f'the surrogate in {file} is for other inputs: {"; ".join(wrong)}; '
+                'use one that was trained with this dictionary and length, or train '
+                'one: checkpoint=None'
+            )
         self.load_state_dict(checkpoint['state_dict'])
 
     def distance(self, z: Tensor, y: Tensor) -> Tensor:
@@ -148,18 +165,20 @@ class LearnedSurrogate(BaseModule):
     def frozen_distance(self, z: Tensor, y: Tensor) -> Tensor:
         """e_hat for the model: the same numbers, of which the surrogate learns nothing."""
         frozen = {k: p.detach() for k, p in self.embedding.named_parameters()}
-        return self._distance(z, y, lambda x: functional_call(self.embedding, frozen, (x, )))
+        return self._distance(z, y, lambda x: functional_call(self.embedding, frozen, (x,)))
 
     @staticmethod
     def _distance(z: Tensor, y: Tensor, h) -> Tensor:
         if z.shape != y.shape:
-            raise ValueError('predictions and labels must have the same shape, got '
-                             f'{tuple(z.shape)} and {tuple(y.shape)}')
+            raise ValueError(
+                'predictions and labels must have the same shape, got '
+                f'{tuple(z.shape)} and {tuple(y.shape)}'
+            )
         dtype = torch.promote_types(z.dtype, torch.float32)
         with torch.autocast(z.device.type, enabled=False):
             return safe_norm(h(z.to(dtype)) - h(y.to(dtype)))
 
-    def terms(self, z: Tensor, y: Tensor, e: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+    def terms(self, z: Tensor, y: Tensor, e: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Both terms of eq. 6 for each row, ``(e_hat, (e_hat - e)^2, (||de_hat/dz|| - 1)^2)``.
 
         The second term is 0 for rows with ``z = y``: every embedding has the gradient 0 there.
@@ -169,12 +188,13 @@ class LearnedSurrogate(BaseModule):
             z = z.detach().requires_grad_()
             estimate = self.distance(z, y)
             # Rows do not influence each other, so the gradient of the sum is that of each.
-            gradient, = torch.autograd.grad(estimate.sum(), z, create_graph=True)
+            (gradient,) = torch.autograd.grad(estimate.sum(), z, create_graph=True)
             penalty = (safe_norm(gradient) - 1).square() * rows_differ(z, y)
         return estimate, (estimate - e).square(), penalty
 
-    def fit(self, z: Tensor, y: Tensor,
-            mean: Callable[..., Tensor] = mean_over_ranks) -> Dict[str, Tensor]:
+    def fit(
+        self, z: Tensor, y: Tensor, mean: Callable[..., Tensor] = mean_over_ranks
+    ) -> dict[str, Tensor]:
         """The loss of the surrogate (Algorithm 1, line 6), and how good it is.
 
         Args:
@@ -188,8 +208,10 @@ class LearnedSurrogate(BaseModule):
         samples = dict(model=(z, y, self.metric(z, y)))
         if self.source != 'local':
             samples['generated'] = self.generate(y, self._rng())
-        samples = {name: [on_device(x.to(z.dtype), z.device) for x in sample]
-                   for name, sample in samples.items()}
+        samples = {
+            name: [on_device(x.to(z.dtype), z.device) for x in sample]
+            for name, sample in samples.items()
+        }
         zero = sum(p.sum() for p in self.parameters()) * 0
         loss, penalty, log, pairs = zero, zero, {}, []
         for name, (z, y, e) in samples.items():
@@ -228,7 +250,7 @@ def held(model: nn.Module, but: Iterable[nn.Module]) -> Iterator[None]:
             buffer.copy_(value)
 
 
-def own_mean(values: Tensor, counted: Optional[Tensor] = None) -> Tensor:
+def own_mean(values: Tensor, counted: Tensor | None = None) -> Tensor:
     """As :func:`mean_over_ranks`, of the values of this process alone."""
     count = max(len(values), 1) if counted is None else counted.sum().clamp(min=1)
     return values.sum() / count

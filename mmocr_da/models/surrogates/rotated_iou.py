@@ -1,6 +1,7 @@
 """LS-IoU: the IoU of rotated boxes as a loss (Patel et al., ECCV 2020, section 4.3)."""
+
 from functools import cached_property
-from typing import Any, Dict, Optional, Tuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -44,20 +45,24 @@ class RotatedIoUSurrogate(LearnedSurrogate):
         kwargs: See :class:`LearnedSurrogate`.
     """
 
-    def __init__(self,
-                 pairs: Optional[dict] = None,
-                 num_generated: int = 1024,
-                 pretrain_steps: int = 0,
-                 pretrain_lr: float = 2e-3,
-                 image_size: Optional[Tuple[int, int]] = None,
-                 hidden_channels: Tuple[int, int, int, int] = (128, ) * 4,
-                 out_channels: int = 16,
-                 gradient_weight: float = 0.001,
-                 **kwargs) -> None:
+    def __init__(
+        self,
+        pairs: dict | None = None,
+        num_generated: int = 1024,
+        pretrain_steps: int = 0,
+        pretrain_lr: float = 2e-3,
+        image_size: tuple[int, int] | None = None,
+        hidden_channels: tuple[int, int, int, int] = (128,) * 4,
+        out_channels: int = 16,
+        gradient_weight: float = 0.001,
+        **kwargs,
+    ) -> None:
         super().__init__(gradient_weight=gradient_weight, **kwargs)
         if self.source != 'local' and pairs is None:
-            raise ValueError(f"source={self.source!r} needs pairs=dict(ann_files=...), the labels "
-                             "of the training images, got none; only source='local' does without")
+            raise ValueError(
+                f'source={self.source!r} needs pairs=dict(ann_files=...), the labels '
+                "of the training images, got none; only source='local' does without"
+            )
         check_count('num_generated', num_generated)
         check_count('pretrain_steps', pretrain_steps, least=0)
         check_number('pretrain_lr', pretrain_lr, above=0)
@@ -67,8 +72,10 @@ class RotatedIoUSurrogate(LearnedSurrogate):
         for value in image_size or ():
             check_number('image_size', value, above=0)
         if len(hidden_channels) != 4:
-            raise ValueError('hidden_channels must be 4 widths, between five layers, got '
-                             f'{list(hidden_channels)}')
+            raise ValueError(
+                'hidden_channels must be 4 widths, between five layers, got '
+                f'{list(hidden_channels)}'
+            )
         if pretrain_steps and self.source == 'local':
             raise ValueError("pretrain_steps needs a generator, got source='local'; use warmup")
         if pairs is not None and self.source == 'local':
@@ -91,9 +98,13 @@ class RotatedIoUSurrogate(LearnedSurrogate):
         return BoxPairs(**self.pairs_cfg)
 
     @property
-    def spec(self) -> Dict[str, Any]:
-        return dict(super().spec, image_size=self.image_size,
-                    hidden_channels=self.hidden_channels, out_channels=self.out_channels)
+    def spec(self) -> dict[str, Any]:
+        return dict(
+            super().spec,
+            image_size=self.image_size,
+            hidden_channels=self.hidden_channels,
+            out_channels=self.out_channels,
+        )
 
     def init_weights(self) -> None:
         """Open the pairs; load the checkpoint or take the steps, if either is asked for."""
@@ -119,8 +130,11 @@ class RotatedIoUSurrogate(LearnedSurrogate):
         # The first step of the training adds to what is left.
         optimizer.zero_grad()
         error = (estimate - e).detach().abs().mean().item()
-        print_log(f'The surrogate of IoU has taken {self.pretrain_steps} steps on generated pairs; '
-                  f'on the last {len(e)} it errs by {error:.3f}', 'current')
+        print_log(
+            f'The surrogate of IoU has taken {self.pretrain_steps} steps on generated pairs; '
+            f'on the last {len(e)} it errs by {error:.3f}',
+            'current',
+        )
 
     def encode(self, boxes: Tensor, labels: Tensor) -> Tensor:
         """Six numbers of each box beside its label, ``(N, 5), (N, 5) -> (N, 6)``."""
@@ -135,14 +149,15 @@ class RotatedIoUSurrogate(LearnedSurrogate):
     def decode(self, x: Tensor) -> Tensor:
         """Boxes of six numbers, ``(N, 6) -> (N, 5)``, in units of the label or in px."""
         unit = 1 if self.image_size is None else constant(self.image_size, x)
-        return torch.cat([x[:, :2] * unit, x[:, 2:4] * unit,
-                          torch.atan2(x[:, 5:], x[:, 4:5]) / 2], 1)
+        return torch.cat(
+            [x[:, :2] * unit, x[:, 2:4] * unit, torch.atan2(x[:, 5:], x[:, 4:5]) / 2], 1
+        )
 
     def metric(self, z: Tensor, y: Tensor) -> Tensor:
         """``1 - IoU`` of two boxes of six numbers, ``(N,)``."""
         return 1 - rotated_overlaps(self.decode(z), self.decode(y), is_aligned=True)
 
-    def generate(self, y: Tensor, rng: np.random.Generator) -> Tuple[Tensor, Tensor, Tensor]:
+    def generate(self, y: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """``num_generated`` pairs; those of the batch at hand are not needed."""
         boxes, labels, iou = self.pairs.draw(self.num_generated, rng)
         if self.image_size is not None:
@@ -177,11 +192,17 @@ class LSIoULoss(RotatedBoxLoss):
     def __init__(self, surrogate: dict, **kwargs) -> None:
         super().__init__(**kwargs)
         self.surrogate: RotatedIoUSurrogate = MODELS.build(
-            dict(type='mmocr_da.RotatedIoUSurrogate', **surrogate))
+            dict(type='mmocr_da.RotatedIoUSurrogate', **surrogate)
+        )
 
-    def forward(self, pred: Tensor, target: Tensor, weight: Optional[Tensor] = None,
-                avg_factor: Optional[float] = None,
-                reduction_override: Optional[str] = None) -> Tensor:
+    def forward(
+        self,
+        pred: Tensor,
+        target: Tensor,
+        weight: Tensor | None = None,
+        avg_factor: float | None = None,
+        reduction_override: str | None = None,
+    ) -> Tensor:
         """See :class:`~mmocr_da.models.losses.RotatedBoxLoss`.
 
         Where the surrogate learns, the loss is its own, one number, whatever the reduction.
@@ -206,11 +227,11 @@ class LSIoULoss(RotatedBoxLoss):
             self._log(dict(error_model=(seen - e).abs().mean(), iou=1 - e.mean()))
         return estimate
 
-    def _encode(self, boxes: Tensor, labels: Tensor) -> Tuple[Tensor, Tensor]:
+    def _encode(self, boxes: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         dtype = next(self.surrogate.parameters()).dtype
         return tuple(self.surrogate.encode(b, labels).to(dtype) for b in (boxes, labels))
 
-    def _log(self, values: Dict[str, Tensor]) -> None:
+    def _log(self, values: dict[str, Tensor]) -> None:
         hub = MessageHub.get_current_instance()
         # Fetched from the device at once.
         fetched = torch.stack([value.detach() for value in values.values()]).tolist()

@@ -1,4 +1,5 @@
 """Two processes with half the batch each give the gradients of one with the whole batch."""
+
 import socket
 
 import pytest
@@ -24,9 +25,14 @@ def halves(images):
         logits[0] = 0  # nothing passes in the first image
         logits[1, 0] *= 9
         valid = torch.tensor([[1, 1, 1], [1, 0, 0], [1, 1, 1], [1, 1, 0]]).bool()
-        out.append(DomainFeatures(torch.zeros(len(images), 1, 1, 1), None, torch.ones(len(images)),
-                                  CharacterFeatures(features[images], logits[images],
-                                                    valid[images])))
+        out.append(
+            DomainFeatures(
+                torch.zeros(len(images), 1, 1, 1),
+                None,
+                torch.ones(len(images)),
+                CharacterFeatures(features[images], logits[images], valid[images]),
+            )
+        )
     return out
 
 
@@ -66,39 +72,63 @@ def worker(rank, port, cfg, shares, out):
     dist.destroy_process_group()
 
 
-ASSDA = [dict(type='mmocr_da.GlobalAlignment', in_channels=16, schedule='constant'),
-         dict(type='mmocr_da.LocalAlignment', in_channels=16, schedule='constant', threshold=0)]
+ASSDA = [
+    dict(type='mmocr_da.GlobalAlignment', in_channels=16, schedule='constant'),
+    dict(type='mmocr_da.LocalAlignment', in_channels=16, schedule='constant', threshold=0),
+]
 
 
 def symnet(width):
     """SymNet and its baselines, for a classifier that many channels wide."""
-    return [dict(type='mmocr_da.SymNetHead', schedule='constant'),
-            dict(type='mmocr_da.DomainConfusion', in_channels=width, schedule='constant'),
-            dict(type='mmocr_da.EntropyMinimization', schedule='constant')]
+    return [
+        dict(type='mmocr_da.SymNetHead', schedule='constant'),
+        dict(type='mmocr_da.DomainConfusion', in_channels=width, schedule='constant'),
+        dict(type='mmocr_da.EntropyMinimization', schedule='constant'),
+    ]
 
 
 # Without the supervised loss where there are others enough: it would hide an error of them.
-@pytest.mark.parametrize('objectives, supervised_weight, ctc', [
-    (ASSDA, 1, False), (symnet(12), 0, False), (symnet(16), 0, True)],
-    ids=['ASSDA', 'SymNet', 'SymNet on CTC'])
-def test_two_ranks_equal_one(recognizer_cfg, digits_dictionary, batch, tmp_path, objectives,
-                             supervised_weight, ctc):
+@pytest.mark.parametrize(
+    'objectives, supervised_weight, ctc',
+    [(ASSDA, 1, False), (symnet(12), 0, False), (symnet(16), 0, True)],
+    ids=['ASSDA', 'SymNet', 'SymNet on CTC'],
+)
+def test_two_ranks_equal_one(
+    recognizer_cfg, digits_dictionary, batch, tmp_path, objectives, supervised_weight, ctc
+):
     cfg = recognizer_cfg()
-    cfg.update(type='mmocr_da.AdaptiveRecognizer', objectives=objectives,
-               supervised_weight=supervised_weight)
+    cfg.update(
+        type='mmocr_da.AdaptiveRecognizer',
+        objectives=objectives,
+        supervised_weight=supervised_weight,
+    )
     if ctc:
-        cfg.update(encoder=None, decoder=dict(
-            type='CRNNDecoder', in_channels=16, module_loss=dict(type='CTCModuleLoss'),
-            postprocessor=dict(type='CTCPostProcessor'),
-            dictionary=dict(digits_dictionary, with_start=False, with_end=False,
-                            same_start_end=False)))
+        cfg.update(
+            encoder=None,
+            decoder=dict(
+                type='CRNNDecoder',
+                in_channels=16,
+                module_loss=dict(type='CTCModuleLoss'),
+                postprocessor=dict(type='CTCPostProcessor'),
+                dictionary=dict(
+                    digits_dictionary, with_start=False, with_end=False, same_start_end=False
+                ),
+            ),
+        )
     # Labels of very different lengths: a mean per rank would weigh their characters unequally.
     data = batch(('1', '23', '456789', '01234'), targets=4)
     samples = data['data_samples']
-    splits = {'both domains on each': ([0, 1, 4, 5], [2, 3, 6, 7]),
-              'one domain on each': ([0, 1, 2, 3], [4, 5, 6, 7])}
-    shares = {case: [dict(inputs=data['inputs'][rows], data_samples=[samples[i] for i in rows])
-                     for rows in split] for case, split in splits.items()}
+    splits = {
+        'both domains on each': ([0, 1, 4, 5], [2, 3, 6, 7]),
+        'one domain on each': ([0, 1, 2, 3], [4, 5, 6, 7]),
+    }
+    shares = {
+        case: [
+            dict(inputs=data['inputs'][rows], data_samples=[samples[i] for i in rows])
+            for rows in split
+        ]
+        for case, split in splits.items()
+    }
     out = tmp_path / 'grads.pt'
     with socket.socket() as s:
         s.bind(('127.0.0.1', 0))
@@ -114,7 +144,7 @@ def test_two_ranks_equal_one(recognizer_cfg, digits_dictionary, batch, tmp_path,
 
 
 def test_without_ranks_the_sum_is_the_sum():
-    assert sum_per_rank(torch.tensor([1., 2.])) == 3
+    assert sum_per_rank(torch.tensor([1.0, 2.0])) == 3
 
 
 def test_weights_of_an_image_add_up_to_one_or_nothing():

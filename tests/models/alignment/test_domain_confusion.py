@@ -10,8 +10,12 @@ from mmocr_da.models.decoders import CharacterFeatures
 def half(valid=((1, 1, 0), (1, 0, 0)), shift=0.0):
     valid = torch.tensor(valid).bool()
     hidden = (torch.randn(*valid.shape, 5).double() + shift).requires_grad_()
-    return DomainFeatures(hidden, None, torch.ones(len(valid)),
-                          CharacterFeatures(hidden, hidden, None, valid, hidden=hidden))
+    return DomainFeatures(
+        hidden,
+        None,
+        torch.ones(len(valid)),
+        CharacterFeatures(hidden, hidden, None, valid, hidden=hidden),
+    )
 
 
 def make(**options):
@@ -43,8 +47,10 @@ def test_one_backward_equals_the_gradients_of_eq_4_taken_one_by_one():
     parameters = list(module.parameters())
     hidden = [source.characters.hidden, target.characters.hidden]
     got = torch.autograd.grad(loss, parameters + hidden)
-    want = [*torch.autograd.grad(domain, parameters, retain_graph=True),
-            *torch.autograd.grad(0.3 * confusion, hidden)]
+    want = [
+        *torch.autograd.grad(domain, parameters, retain_graph=True),
+        *torch.autograd.grad(0.3 * confusion, hidden),
+    ]
     for g, w in zip(got, want):
         torch.testing.assert_close(g, w, rtol=1e-5, atol=1e-7)
 
@@ -82,7 +88,7 @@ def test_lambda_0_moves_the_discriminator_alone():
 
 
 def test_nothing_to_compare_is_a_zero_that_is_connected():
-    module, source, target = make(), half(((0, 0), )), half(((0, 0), ))
+    module, source, target = make(), half(((0, 0),)), half(((0, 0),))
     out = module(source, target)
     loss = out['loss_confusion'] + out['loss_confusion_domain']
     assert loss == 0 and out['confusion_acc_source'] == 0.5

@@ -11,8 +11,14 @@ from mmocr_da.models.decoders import CharacterFeatures
 def half(classifier, valid=((1, 1, 0), (1, 0, 0))):
     valid = torch.tensor(valid).bool()
     hidden = torch.randn(*valid.shape, 5).double().requires_grad_()
-    return DomainFeatures(hidden, None, torch.ones(len(valid)), CharacterFeatures(
-        hidden, classifier(hidden), None, valid, hidden=hidden, classifier=classifier))
+    return DomainFeatures(
+        hidden,
+        None,
+        torch.ones(len(valid)),
+        CharacterFeatures(
+            hidden, classifier(hidden), None, valid, hidden=hidden, classifier=classifier
+        ),
+    )
 
 
 def make(**options):
@@ -32,9 +38,10 @@ def test_it_is_the_mean_entropy_and_only_the_features_feel_it():
     got = make()(None, target)['loss_entropy']
     torch.testing.assert_close(got, want)
     hidden = target.characters.hidden
-    torch.testing.assert_close(torch.autograd.grad(got, hidden, retain_graph=True),
-                               torch.autograd.grad(want, hidden))
-    assert torch.autograd.grad(got, classifier.weight, allow_unused=True) == (None, )
+    torch.testing.assert_close(
+        torch.autograd.grad(got, hidden, retain_graph=True), torch.autograd.grad(want, hidden)
+    )
+    assert torch.autograd.grad(got, classifier.weight, allow_unused=True) == (None,)
 
 
 def test_of_a_ctc_decoder_it_is_that_of_the_characters():
@@ -44,8 +51,9 @@ def test_of_a_ctc_decoder_it_is_that_of_the_characters():
     characters = target.characters
     characters.blank, characters.valid = 1, torch.tensor([[True, False, False]] * 2)
     p = torch.softmax(classifier(characters.hidden[:, 0])[:, [0, 2, 3]], -1)
-    torch.testing.assert_close(make(weight=1.0)(None, target)['loss_entropy'],
-                               -(p * p.log()).sum(-1).mean())
+    torch.testing.assert_close(
+        make(weight=1.0)(None, target)['loss_entropy'], -(p * p.log()).sum(-1).mean()
+    )
 
 
 def test_its_limits_are_certainty_and_a_uniform_answer():
@@ -68,7 +76,7 @@ def test_it_weighs_the_loss_by_the_progress_of_training(progress):
 
 
 def test_no_character_is_a_zero_that_is_connected():
-    target = half(nn.Linear(5, 4).double(), ((0, 0), ))
+    target = half(nn.Linear(5, 4).double(), ((0, 0),))
     out = make()(None, target)
     assert out['loss_entropy'] == 0
     out['loss_entropy'].backward()

@@ -19,12 +19,12 @@ def see(watch, count, **passed):
 
 def test_a_domain_of_which_nothing_passes_is_named_after_each_row_of_batches(said):
     watch = GateWatch('LocalAlignment', 0.9)
-    see(watch, PATIENCE - 1, source=0.1, target=0.)
+    see(watch, PATIENCE - 1, source=0.1, target=0.0)
     assert said == []
-    see(watch, 1, source=0.1, target=0.)
+    see(watch, 1, source=0.1, target=0.0)
     assert len(said) == 1
     assert 'no character of the target' in said[0] and 'threshold=0.9' in said[0]
-    see(watch, PATIENCE, source=0.1, target=0.)
+    see(watch, PATIENCE, source=0.1, target=0.0)
     assert len(said) == 2
 
 

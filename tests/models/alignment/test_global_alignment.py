@@ -37,15 +37,23 @@ def oracle(module, source, target):
     return (halves[0] + halves[1]) / 2
 
 
-@pytest.mark.parametrize('pooling, ratio', [('mean', None), ('mean', [0.4, 1, 0.7]),
-                                            ('position', None), ('position', [0.4, 1, 0.7]),
-                                            ('flatten', None)])
+@pytest.mark.parametrize(
+    'pooling, ratio',
+    [
+        ('mean', None),
+        ('mean', [0.4, 1, 0.7]),
+        ('position', None),
+        ('position', [0.4, 1, 0.7]),
+        ('flatten', None),
+    ],
+)
 def test_loss_is_the_mean_of_the_two_domain_losses(pooling, ratio):
     module = make(40 if pooling == 'flatten' else 4, pooling=pooling)
     source, target = domain(ratio=ratio), domain(shift=0.5, ratio=ratio)
     out = module(source, target)
-    torch.testing.assert_close(out['loss_global'].double(), oracle(module, source, target),
-                               rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(
+        out['loss_global'].double(), oracle(module, source, target), rtol=1e-5, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize('weight', [0.0, 0.25, 2.0])
@@ -95,7 +103,7 @@ def test_accuracy_counts_each_domain():
         x = torch.tensor(values).double().view(-1, 1, 1, 1)
         return DomainFeatures(x, None, torch.ones(len(values)).double())
 
-    out = module(constant(-1., -1., -1., 5.), constant(5., 5., -1., -1.))
+    out = module(constant(-1.0, -1.0, -1.0, 5.0), constant(5.0, 5.0, -1.0, -1.0))
     assert (out['global_acc_source'], out['global_acc_target']) == (0.75, 0.5)
 
 
@@ -104,22 +112,27 @@ def test_accuracy_counts_each_domain():
 def test_a_missing_domain_is_no_loss_of_its_own_and_no_nan(missing, published, progress):
     progress(5, 10)
     module = make(40, pooling='flatten', published=published)
-    sizes = dict(source=0 if missing in ('source', 'both') else 3,
-                 target=0 if missing in ('target', 'both') else 3)
+    sizes = dict(
+        source=0 if missing in ('source', 'both') else 3,
+        target=0 if missing in ('target', 'both') else 3,
+    )
     halves = [domain(sizes['source']), domain(sizes['target'])]
     out = module(*halves)
     assert out['loss_global'].isfinite()
     assert (out['loss_global'] == 0) == (missing == 'both')
     out['loss_global'].backward()  # connected to the graph
-    assert all(p.grad is not None and p.grad.isfinite().all()
-               for p in module.discriminator.parameters() if p.requires_grad)
+    assert all(
+        p.grad is not None and p.grad.isfinite().all()
+        for p in module.discriminator.parameters()
+        if p.requires_grad
+    )
 
 
 def test_lambda_follows_its_schedule(progress):
     module = make(weight=0.1, schedule='rising')
     source, target = domain(), domain()
     progress(0, 100)
-    grad, = torch.autograd.grad(module(source, target)['loss_global'], source.feature_map)
+    (grad,) = torch.autograd.grad(module(source, target)['loss_global'], source.feature_map)
     assert grad.abs().sum() == 0
     progress(50, 100)
     assert float(module(source, target)['global_lambda']) == pytest.approx(0.09866, abs=1e-4)
@@ -140,18 +153,23 @@ def test_published_is_the_released_loss(progress):
     assert float(out['global_lambda']) == pytest.approx(2 / (1 + math.exp(-2)) - 1)
 
 
-@pytest.mark.parametrize('cfg, message', [
-    (dict(pooling='max'), "'mean', 'position' or 'flatten', got 'max'"),
-    (dict(weight=-1), 'weight must be a number of at least 0, got -1: a negative lambda'),
-    (dict(weight='abc'), "weight must be a number of at least 0, got 'abc'"),
-    (dict(weight=math.nan), 'weight must be a number of at least 0, got nan'),
-    (dict(discriminator=dict(hidden_channels=0)), 'hidden_channels must be an integer'),
-    (dict(published=True, pooling='mean'),
-     "released code with its own pooling, got pooling='mean'.*leave out one"),
-    (dict(published=True, weight=0.3), 'its own weight, got weight=0.3'),
-    (dict(published=True, schedule='constant'), "its own schedule, got schedule='constant'"),
-    (dict(published=True, discriminator=dict(hidden_channels=8)), 'its own discriminator, got'),
-])
+@pytest.mark.parametrize(
+    'cfg, message',
+    [
+        (dict(pooling='max'), "'mean', 'position' or 'flatten', got 'max'"),
+        (dict(weight=-1), 'weight must be a number of at least 0, got -1: a negative lambda'),
+        (dict(weight='abc'), "weight must be a number of at least 0, got 'abc'"),
+        (dict(weight=math.nan), 'weight must be a number of at least 0, got nan'),
+        (dict(discriminator=dict(hidden_channels=0)), 'hidden_channels must be an integer'),
+        (
+            dict(published=True, pooling='mean'),
+            "released code with its own pooling, got pooling='mean'.*leave out one",
+        ),
+        (dict(published=True, weight=0.3), 'its own weight, got weight=0.3'),
+        (dict(published=True, schedule='constant'), "its own schedule, got schedule='constant'"),
+        (dict(published=True, discriminator=dict(hidden_channels=8)), 'its own discriminator, got'),
+    ],
+)
 def test_wrong_settings_are_refused(cfg, message):
     with pytest.raises(ValueError, match=message):
         make(**cfg)

@@ -10,8 +10,9 @@ def domain(logits=None, valid=None, n=3, t=4, d=5, k=6, shift=0.0):
     logits = torch.randn(n, t, k, dtype=torch.double) * 3 if logits is None else logits
     valid = torch.ones(n, t, dtype=torch.bool) if valid is None else valid
     empty = torch.zeros(n, 1, 1, 1, dtype=torch.double)
-    return DomainFeatures(empty, None, torch.ones(n).double(),
-                          CharacterFeatures(features, logits, valid))
+    return DomainFeatures(
+        empty, None, torch.ones(n).double(), CharacterFeatures(features, logits, valid)
+    )
 
 
 def make(**kwargs):
@@ -24,8 +25,9 @@ def oracle(module, source, target):
     halves = []
     for label, half in enumerate((source, target)):
         images, everything = [], []
-        for c, z, valid in zip(half.characters.features, half.characters.logits,
-                               half.characters.valid):
+        for c, z, valid in zip(
+            half.characters.features, half.characters.logits, half.characters.valid
+        ):
             terms = []
             for k in range(len(c)):
                 probability = torch.softmax(z[k], 0).max()
@@ -56,7 +58,7 @@ def test_loss_and_gradients_follow_the_equations(average, threshold):
 
 def test_the_gate_reads_probabilities_and_not_logits():
     """Logits (8, 8): the largest is far above any p_c, the probability is 1/2."""
-    logits = torch.tensor([[[8., 8.], [8., 5.]]])
+    logits = torch.tensor([[[8.0, 8.0], [8.0, 5.0]]])
     module = make(threshold=0.6)
     characters = CharacterFeatures(logits, logits, torch.ones(1, 2).bool())
     assert module.gate(characters).tolist() == [[False, True]]
@@ -70,8 +72,9 @@ def test_a_step_that_is_no_character_never_passes():
 
 def test_threshold_0_lets_every_character_pass_and_the_pass_rate_falls_with_it():
     source, target = domain(), domain()
-    rates = [float(make(threshold=p)(source, target)['local_gate_source'])
-             for p in (0.0, 0.4, 0.8, 0.99)]
+    rates = [
+        float(make(threshold=p)(source, target)['local_gate_source']) for p in (0.0, 0.4, 0.8, 0.99)
+    ]
     assert rates[0] == 1 and rates == sorted(rates, reverse=True) and rates[-1] < 1
 
 
@@ -83,8 +86,9 @@ def test_nothing_gated_is_a_zero_that_is_connected():
     assert out['loss_local'] == 0 and out['local_acc_source'] == 0.5
     out['loss_local'].backward()
     assert source.characters.features.grad.abs().sum() == 0
-    assert all(p.grad is not None and p.grad.abs().sum() == 0
-               for p in module.discriminator.parameters())
+    assert all(
+        p.grad is not None and p.grad.abs().sum() == 0 for p in module.discriminator.parameters()
+    )
 
 
 def test_one_image_and_one_character():
@@ -113,14 +117,17 @@ def test_published_gates_by_the_logit_and_masks_nothing(progress):
     assert out['loss_local'] == 0 and out['loss_local'].isfinite()
 
 
-@pytest.mark.parametrize('cfg, message', [
-    (dict(threshold=1.0), 'of at least 0 and below 1, got 1.0: .*let nothing pass'),
-    (dict(threshold='high'), "threshold must be a number.*got 'high'"),
-    (dict(published=True, average='image'), "its own average, got average='image'"),
-    (dict(threshold=-0.1), 'got -0.1'),
-    (dict(average='batch'), "'image' or 'character'"),
-    (dict(schedule='cosine'), "got 'cosine'"),
-])
+@pytest.mark.parametrize(
+    'cfg, message',
+    [
+        (dict(threshold=1.0), 'of at least 0 and below 1, got 1.0: .*let nothing pass'),
+        (dict(threshold='high'), "threshold must be a number.*got 'high'"),
+        (dict(published=True, average='image'), "its own average, got average='image'"),
+        (dict(threshold=-0.1), 'got -0.1'),
+        (dict(average='batch'), "'image' or 'character'"),
+        (dict(schedule='cosine'), "got 'cosine'"),
+    ],
+)
 def test_wrong_settings_are_refused(cfg, message):
     with pytest.raises(ValueError, match=message):
         make(**cfg)

@@ -1,4 +1,5 @@
 """An objective of one's own, as a user would write it."""
+
 import pytest
 import torch
 
@@ -42,7 +43,7 @@ def test_it_is_attached_once(adaptive):
 
 @pytest.mark.parametrize('needs', ['characters', 'reading'])
 def test_it_gets_what_it_needs_and_no_more(adaptive, batch, needs):
-    for wanted in ((), (needs, )):
+    for wanted in ((), (needs,)):
         model = adaptive(toy(needs=wanted))
         model(**batch(), mode='loss')
         source, target = model.objectives['toy'].seen
@@ -59,18 +60,20 @@ def test_domains_are_asked_for_where_the_target_is(adaptive, batch):
         del sample.domain
     assert adaptive(toy())(**data, mode='loss')
     with pytest.raises(ValueError, match="needs domain='source' or 'target', got None"):
-        adaptive(toy(needs=('target', )))(**data, mode='loss')
+        adaptive(toy(needs=('target',)))(**data, mode='loss')
 
 
 def test_one_that_holds_is_alone_and_the_recognizer_stands_still(adaptive, batch):
-    model = adaptive(toy(holds=True), dict(
-        type='mmocr_da.GlobalAlignment', in_channels=16, schedule='constant'))
+    model = adaptive(
+        toy(holds=True), dict(type='mmocr_da.GlobalAlignment', in_channels=16, schedule='constant')
+    )
     before = {k: v.clone() for k, v in model.state_dict().items()}
     losses = model(**batch(), mode='loss')
     assert set(losses) == {'loss_toy'}
     losses['loss_toy'].backward()
-    assert {k for k, p in model.named_parameters()
-            if p.grad is not None} == {'objectives.toy.weight'}
+    assert {k for k, p in model.named_parameters() if p.grad is not None} == {
+        'objectives.toy.weight'
+    }
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
     model.objectives['toy'].holds = False
     losses = model(**batch(), mode='loss')

@@ -1,4 +1,5 @@
 """SymNet against its equations, loop by loop, and against gradients that are taken one by one."""
+
 import math
 from pathlib import Path
 
@@ -22,9 +23,15 @@ from mmocr_da.registry import MODELS
 
 DIGITS = Path(__file__).parents[3] / 'configs/_base_/dicts/digits.txt'
 H, K = 6, 5
-SWITCHES = [dict(), dict(task_target=False, predict_with='source'), dict(entropy=False),
-            dict(confusion='domain'), dict(confusion='none'), dict(confusion='reversal'),
-            dict(threshold=0.3)]
+SWITCHES = [
+    dict(),
+    dict(task_target=False, predict_with='source'),
+    dict(entropy=False),
+    dict(confusion='domain'),
+    dict(confusion='none'),
+    dict(confusion='reversal'),
+    dict(threshold=0.3),
+]
 
 
 def classifier():
@@ -37,8 +44,9 @@ def half(n=3, t=4, source=True, dtype=torch.double, shared=None, blank=None):
     valid = torch.tensor([[1, 1, 1, 0], [1, 0, 0, 0], [0, 0, 0, 0]]).bool()
     answered = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0], [1, 0, 0, 0]]).bool()
     targets = torch.randint(K, (n, t))
-    characters = CharacterFeatures(hidden, shared(hidden), valid, answered,
-                                   targets if source else None, hidden, shared, blank)
+    characters = CharacterFeatures(
+        hidden, shared(hidden), valid, answered, targets if source else None, hidden, shared, blank
+    )
     return DomainFeatures(hidden, None, torch.ones(n), characters)
 
 
@@ -61,9 +69,12 @@ def equations(source, target, c_s, c_t, threshold=0.0):
 
     def probabilities(h):
         v_s, v_t = c_s(h), c_t(h)
-        return (torch.softmax(v_s, 0), torch.softmax(v_t, 0),
-                torch.softmax(torch.cat([v_s, v_t]), 0),
-                torch.softmax(torch.cat([v_s[kept], v_t[kept]]), 0))
+        return (
+            torch.softmax(v_s, 0),
+            torch.softmax(v_t, 0),
+            torch.softmax(torch.cat([v_s, v_t]), 0),
+            torch.softmax(torch.cat([v_s[kept], v_t[kept]]), 0),
+        )
 
     for i in range(s.hidden.size(0)):
         for k in range(s.hidden.size(1)):
@@ -123,8 +134,10 @@ def test_one_backward_equals_the_gradients_of_eq_11_taken_one_by_one(options, bl
     parameters = [*c_s.parameters(), *head.classifier.parameters()]
     hidden = [source.characters.hidden, target.characters.hidden]
     got = torch.autograd.grad(loss, parameters + hidden)
-    want = [*torch.autograd.grad(for_classifiers, parameters, retain_graph=True),
-            *torch.autograd.grad(for_features, hidden)]
+    want = [
+        *torch.autograd.grad(for_classifiers, parameters, retain_graph=True),
+        *torch.autograd.grad(for_features, hidden),
+    ]
     for g, w in zip(got, want):
         torch.testing.assert_close(g, w)
 
@@ -172,51 +185,68 @@ def test_the_log_counts_right_guesses_of_the_domain_and_equal_readings():
 def test_isolated_characters_are_the_papers_classification():
     """T = 1: batches of images, plain cross-entropies over 2K logits of one linear layer."""
     both, x_s, x_t = nn.Linear(H, 2 * K).double(), *torch.randn(2, 7, H).double()
-    y = torch.randint(K, (7, ))
+    y = torch.randint(K, (7,))
     c_s, head = classifier(), make()
     for own, part in ((c_s, slice(0, K)), (head.classifier, slice(K, 2 * K))):
         own.load_state_dict(dict(weight=both.weight[part], bias=both.bias[part]))
     every = torch.ones(7, 1).bool()
-    halves = [DomainFeatures(x, None, torch.ones(7), CharacterFeatures(
-        x[:, None], None, every, every, y[:, None], x[:, None], c_s)) for x in (x_s, x_t)]
+    halves = [
+        DomainFeatures(
+            x,
+            None,
+            torch.ones(7),
+            CharacterFeatures(x[:, None], None, every, every, y[:, None], x[:, None], c_s),
+        )
+        for x in (x_s, x_t)
+    ]
     out = head(*halves)
     z_s, z_t = both(x_s), both(x_t)
     q = torch.softmax(z_t, 1).view(7, 2, K).sum(1)
     want = dict(
-        task_source=F.cross_entropy(z_s[:, :K], y), task_target=F.cross_entropy(z_s[:, K:], y),
+        task_source=F.cross_entropy(z_s[:, :K], y),
+        task_target=F.cross_entropy(z_s[:, K:], y),
         category=0.5 * F.cross_entropy(z_s, y) + 0.5 * F.cross_entropy(z_s, y + K),
         entropy=0.4 * -(q * q.log()).sum(1).mean(),
-        domain=-(torch.softmax(z_s, 1)[:, :K].sum(1).log().mean()
-                 + torch.softmax(z_t, 1)[:, K:].sum(1).log().mean()),
-        confusion=0.4 * -0.5 * torch.softmax(z_t, 1).view(7, 2, K).sum(2).log().sum(1).mean())
+        domain=-(
+            torch.softmax(z_s, 1)[:, :K].sum(1).log().mean()
+            + torch.softmax(z_t, 1)[:, K:].sum(1).log().mean()
+        ),
+        confusion=0.4 * -0.5 * torch.softmax(z_t, 1).view(7, 2, K).sum(2).log().sum(1).mean(),
+    )
     for name, value in want.items():
         torch.testing.assert_close(out[f'loss_symnet_{name}'], value)
 
 
 def test_numbers_by_hand():
     """v^s = (ln 4, 0), v^t = (ln 2, 0): p^st = (4, 1, 2, 1) / 8, q = (6, 2) / 8."""
-    v_s, v_t = (torch.tensor([[math.log(x), 0.]]).double() for x in (4, 2))
+    v_s, v_t = (torch.tensor([[math.log(x), 0.0]]).double() for x in (4, 2))
     log_source, log_target = log_domains(v_s, v_t)
     assert log_source.exp().item() == pytest.approx(5 / 8)
     assert log_target.exp().item() == pytest.approx(3 / 8)
     assert category_confusion(v_s, v_t, torch.tensor([0])).item() == pytest.approx(
-        -0.5 * math.log(1 / 2) - 0.5 * math.log(1 / 4))
+        -0.5 * math.log(1 / 2) - 0.5 * math.log(1 / 4)
+    )
     assert confusion_of_domains(v_s, v_t).item() == pytest.approx(-0.5 * math.log(15 / 64))
     assert symmetric_entropy(v_s, v_t).item() == pytest.approx(
-        -0.75 * math.log(0.75) - 0.25 * math.log(0.25))
+        -0.75 * math.log(0.75) - 0.25 * math.log(0.25)
+    )
 
 
 def test_confusion_is_least_where_the_domains_are_even():
     """ln 2 per domain; of a class that is certain, too."""
     v = torch.randn(9, K).double()
-    torch.testing.assert_close(confusion_of_domains(v, v), torch.full((9, ), math.log(2)).double())
+    torch.testing.assert_close(confusion_of_domains(v, v), torch.full((9,), math.log(2)).double())
     certain = 60 * F.one_hot(torch.arange(K), K).double()
-    torch.testing.assert_close(category_confusion(certain, certain, torch.arange(K)),
-                               torch.full((K, ), math.log(2)).double())
-    for shift in (-1., 0.5, 3.):
+    torch.testing.assert_close(
+        category_confusion(certain, certain, torch.arange(K)),
+        torch.full((K,), math.log(2)).double(),
+    )
+    for shift in (-1.0, 0.5, 3.0):
         assert (confusion_of_domains(v + shift, v) > math.log(2)).all()
-        assert (category_confusion(v + shift, v, torch.zeros(9).long())
-                > category_confusion(v, v, torch.zeros(9).long())).all()
+        assert (
+            category_confusion(v + shift, v, torch.zeros(9).long())
+            > category_confusion(v, v, torch.zeros(9).long())
+        ).all()
 
 
 def test_swapping_the_domains_swaps_their_probabilities():
@@ -228,21 +258,25 @@ def test_swapping_the_domains_swaps_their_probabilities():
 
 
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize('size', [1., 30., 300., 1e4])
+@pytest.mark.parametrize('size', [1.0, 30.0, 300.0, 1e4])
 def test_losses_and_gradients_of_extreme_logits_are_finite_and_right(dtype, size):
     """Probabilities underflow from about 100 on: log(p + eps) would stop at log(eps)."""
     torch.manual_seed(1)
     features = (size * torch.randn(8, H)).to(dtype)
-    c_s, c_t, y = nn.Linear(H, K), nn.Linear(H, K), torch.randint(K, (8, ))
+    c_s, c_t, y = nn.Linear(H, K), nn.Linear(H, K), torch.randint(K, (8,))
     x = features.clone().requires_grad_()
     exact = features.double().requires_grad_()
-    for loss in (lambda a, b: -sum(log_domains(a, b)), confusion_of_domains, symmetric_entropy,
-                 lambda a, b: category_confusion(a, b, y)):
+    for loss in (
+        lambda a, b: -sum(log_domains(a, b)),
+        confusion_of_domains,
+        symmetric_entropy,
+        lambda a, b: category_confusion(a, b, y),
+    ):
         got = loss(*symmetric_logits(x, c_s, c_t)).mean()
         want = loss(*symmetric_logits(exact, c_s, c_t)).mean()
         torch.testing.assert_close(got.double(), want, rtol=1e-4, atol=1e-5)
-        g, = torch.autograd.grad(got, x)
-        w, = torch.autograd.grad(want, exact)
+        (g,) = torch.autograd.grad(got, x)
+        (w,) = torch.autograd.grad(want, exact)
         assert g.isfinite().all()
         torch.testing.assert_close(g.double(), w, rtol=2e-2, atol=1e-3)
 
@@ -276,7 +310,8 @@ def test_lambda_follows_the_iteration(progress):
         out = head(source, target)
         assert out['symnet_lambda'] == pytest.approx(want)
         assert out['loss_symnet_entropy'].item() == pytest.approx(
-            want * out['symnet_target_entropy'].item())
+            want * out['symnet_target_entropy'].item()
+        )
 
 
 def test_what_does_not_count_changes_nothing():
@@ -312,8 +347,12 @@ def test_nothing_to_compare_is_a_zero_that_is_connected(options, empty):
         assert out['loss_symnet_category'] == out['loss_symnet_task_source'] == 0
     if empty == 'both':
         assert total(out) == 0
-    reached = [*c_s.parameters(), *head.parameters(), source.characters.hidden,
-               target.characters.hidden]
+    reached = [
+        *c_s.parameters(),
+        *head.parameters(),
+        source.characters.hidden,
+        target.characters.hidden,
+    ]
     assert all(g.isfinite().all() for g in torch.autograd.grad(total(out), reached))
 
 
@@ -334,15 +373,38 @@ def test_supervised_training_of_c_s_is_not_counted_twice():
 def test_a_recognizer_of_isolated_characters_is_the_papers_network():
     """Losses of the whole model are those of a network with one linear layer of 2K outputs."""
     words = dict(type='Dictionary', dict_file=str(DIGITS))
-    model = MODELS.build(dict(
-        type='mmocr_da.AdaptiveRecognizer', supervised_weight=0,
-        objectives=[dict(type='mmocr_da.SymNetHead', schedule='constant')],
-        backbone=dict(type='ResNet', in_channels=1, stem_channels=[4], arch_layers=[1],
-                      block_cfgs=dict(type='BasicBlock', use_conv1x1=False), arch_channels=[8],
-                      strides=[2]),
-        decoder=dict(type='mmocr_da.CharacterDecoder', in_channels=8, dictionary=words,
-                     module_loss=dict(type='CEModuleLoss', pad_with='none', ignore_char=-1,
-                                      flatten=True, reduction='mean')))).double().train()
+    model = (
+        MODELS.build(
+            dict(
+                type='mmocr_da.AdaptiveRecognizer',
+                supervised_weight=0,
+                objectives=[dict(type='mmocr_da.SymNetHead', schedule='constant')],
+                backbone=dict(
+                    type='ResNet',
+                    in_channels=1,
+                    stem_channels=[4],
+                    arch_layers=[1],
+                    block_cfgs=dict(type='BasicBlock', use_conv1x1=False),
+                    arch_channels=[8],
+                    strides=[2],
+                ),
+                decoder=dict(
+                    type='mmocr_da.CharacterDecoder',
+                    in_channels=8,
+                    dictionary=words,
+                    module_loss=dict(
+                        type='CEModuleLoss',
+                        pad_with='none',
+                        ignore_char=-1,
+                        flatten=True,
+                        reduction='mean',
+                    ),
+                ),
+            )
+        )
+        .double()
+        .train()
+    )
     torch.nn.init.normal_(model.symnet.classifier.weight)
     samples = []
     for text, domain in (('3', 'source'), ('7', 'source'), ('', 'target')):
@@ -372,15 +434,18 @@ def test_classifiers_of_different_classes_are_refused():
         head(half(shared=c_s), half(source=False, shared=c_s))
 
 
-@pytest.mark.parametrize('options, message', [
-    (dict(weight=-1), 'weight must be a number of at least 0, got -1'),
-    (dict(confusion='class'), "'category'.*'domain'.*'none'.*got 'class'"),
-    (dict(predict_with='C^t'), "'source'.*'target'.*got 'C\\^t'"),
-    (dict(task_target=False), "predict_with='source'"),
-    (dict(threshold=1), 'got 1'),
-    (dict(weight='abc'), "weight must be a number of at least 0, got 'abc'"),
-    (dict(schedule='linear'), "got 'linear'"),
-])
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (dict(weight=-1), 'weight must be a number of at least 0, got -1'),
+        (dict(confusion='class'), "'category'.*'domain'.*'none'.*got 'class'"),
+        (dict(predict_with='C^t'), "'source'.*'target'.*got 'C\\^t'"),
+        (dict(task_target=False), "predict_with='source'"),
+        (dict(threshold=1), 'got 1'),
+        (dict(weight='abc'), "weight must be a number of at least 0, got 'abc'"),
+        (dict(schedule='linear'), "got 'linear'"),
+    ],
+)
 def test_bad_options_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         MODELS.build(dict(type='mmocr_da.SymNetHead', **options))

@@ -24,7 +24,7 @@ def test_windows_are_those_of_adaptive_pooling_without_padding(num_windows):
 
 def test_by_hand():
     # T = 26, T' = 5: frames 0 to 5, 5 to 10, 10 to 15, 15 to 20, 20 to 25 (both ends included).
-    frames = torch.arange(26.)[None, :, None]
+    frames = torch.arange(26.0)[None, :, None]
     instances, _ = WindowToInstance(5)(frames, torch.tensor([26]))
     assert instances.flatten().tolist() == [2.5, 7.5, 12.5, 17.5, 22.5]
 

@@ -24,8 +24,10 @@ def oracle(za, zb, temperature, reduction='mean'):
     everything = [u for u, _ in pairs]
     total = za.double().sum() * 0
     for i, (u, v) in enumerate(pairs):
+
         def similarity(w):
             return (u @ w) / (u.norm() * w.norm()) / temperature
+
         others = torch.stack([similarity(w) for j, w in enumerate(everything) if j != i])
         total = total + torch.logsumexp(others, 0) - similarity(v)
     return total / len(pairs) if reduction == 'mean' else total
@@ -33,8 +35,10 @@ def oracle(za, zb, temperature, reduction='mean'):
 
 def instances(count=7, width=5, dtype=torch.float64):
     generator = torch.Generator().manual_seed(count)
-    return [torch.randn(count, width, generator=generator, dtype=dtype).requires_grad_()
-            for _ in range(2)]
+    return [
+        torch.randn(count, width, generator=generator, dtype=dtype).requires_grad_()
+        for _ in range(2)
+    ]
 
 
 def value_and_gradients(function, za, zb, *args, **kwargs):
@@ -78,9 +82,10 @@ def test_by_hand():
     z = torch.eye(2)
     assert nt_xent(z, z, 1.0).item() == pytest.approx(math.log(math.e + 2) - 1)
     # The positive is opposite, and so is one of the two others: log(2 / e + e) + 1.
-    flipped = torch.tensor([[1., 0.], [-1., 0.]])
+    flipped = torch.tensor([[1.0, 0.0], [-1.0, 0.0]])
     assert nt_xent(flipped, -flipped, 1.0, 'sum').item() == pytest.approx(
-        4 * (math.log(2 / math.e + math.e) + 1))
+        4 * (math.log(2 / math.e + math.e) + 1)
+    )
 
 
 def test_laws():
@@ -150,7 +155,7 @@ def test_no_matrix_of_all_similarities():
     assert sizes == {200: 20 * 400, 400: 20 * 800}
 
 
-@pytest.mark.parametrize('length', [0., 1e-12, 1e-6, 1e-4])
+@pytest.mark.parametrize('length', [0.0, 1e-12, 1e-6, 1e-4])
 def test_an_instance_without_a_direction_has_a_bounded_gradient(length):
     """An image of one colour can give features of zeros; its gradient must not drown the others."""
     torch.manual_seed(0)
@@ -170,18 +175,24 @@ def test_the_bound_changes_no_bit_of_other_instances(dtype, monkeypatch):
     for eps in (nt_xent_module.MIN_LENGTH, 1e-12):
         monkeypatch.setattr(nt_xent_module, 'MIN_LENGTH', eps)
         torch.manual_seed(0)
-        za, zb = (torch.randn(16, 8, dtype=dtype).mul_(0.002**i).requires_grad_()
-                  for i in range(2))  # also short ones
+        za, zb = (
+            torch.randn(16, 8, dtype=dtype).mul_(0.002**i).requires_grad_() for i in range(2)
+        )  # also short ones
         loss = nt_xent(za, zb)
         loss.backward()
         results.append((loss.detach(), za.grad, zb.grad))
     assert results[0][0] > 0 and all(torch.equal(a, b) for a, b in zip(*results))
 
 
-@pytest.mark.parametrize('options, message', [
-    (dict(temperature=0), 'temperature'), (dict(temperature='abc'), "got 'abc'"),
-    (dict(reduction='max'), 'reduction'),
-    (dict(block_size=0), 'block_size')])
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (dict(temperature=0), 'temperature'),
+        (dict(temperature='abc'), "got 'abc'"),
+        (dict(reduction='max'), 'reduction'),
+        (dict(block_size=0), 'block_size'),
+    ],
+)
 def test_wrong_options(options, message):
     with pytest.raises(ValueError, match=message):
         NTXentLoss(**options)
@@ -196,7 +207,6 @@ def test_wrong_shapes():
 
 
 class Net(torch.nn.Module):
-
     def __init__(self):
         super().__init__()
         self.layer = torch.nn.Linear(6, 4)
@@ -249,6 +259,8 @@ def test_two_ranks_of_four_are_one_of_eight(tmp_path):
         for a, b in zip(two[name][1], grads):
             torch.testing.assert_close(a, b, msg=lambda m: f'{name}: {m}')
     # The comparison can tell: with negatives of one's own rank alone, it is another loss.
-    alone = [nt_xent(*(torch.nn.functional.normalize(x[rows]) for x in data)) for rows in (
-        slice(0, 4), slice(4, 8))]
+    alone = [
+        nt_xent(*(torch.nn.functional.normalize(x[rows]) for x in data))
+        for rows in (slice(0, 4), slice(4, 8))
+    ]
     assert abs(sum(alone) / 2 - two['2 x 4'][0]) > 0.01

@@ -42,6 +42,7 @@ def test_the_bilstm_sees_both_neighbours_and_is_that_of_mmocr():
     x = torch.randn(2, 5, 4, requires_grad=True)
     lengths = torch.tensor([5, 5])
     torch.testing.assert_close(
-        head(x, lengths), super(BiLSTMProjection, head).forward(x.transpose(0, 1)).transpose(0, 1))
+        head(x, lengths), super(BiLSTMProjection, head).forward(x.transpose(0, 1)).transpose(0, 1)
+    )
     head(x, lengths)[0, 2].sum().backward()
     assert (x.grad[0] != 0).all() and (x.grad[1] == 0).all()

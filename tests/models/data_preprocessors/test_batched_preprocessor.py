@@ -5,8 +5,10 @@ from mmocr_da.registry import MODELS
 
 
 def both(**cfg):
-    return [MODELS.build(dict(type=t, **cfg)) for t in ('TextRecogDataPreprocessor',
-                                                        'mmocr_da.BatchedTextRecogDataPreprocessor')]
+    return [
+        MODELS.build(dict(type=t, **cfg))
+        for t in ('TextRecogDataPreprocessor', 'mmocr_da.BatchedTextRecogDataPreprocessor')
+    ]
 
 
 def images(sizes, channels):
@@ -14,12 +16,15 @@ def images(sizes, channels):
 
 
 @pytest.mark.parametrize('sizes', [[(16, 32)] * 3, [(16, 20), (16, 32), (12, 9)]])
-@pytest.mark.parametrize('channels, cfg', [
-    (1, dict(mean=[127.5], std=[127.5])),
-    (3, dict(mean=[100, 110, 120], std=[50, 60, 70], bgr_to_rgb=True)),
-    (3, dict(mean=[100, 110, 120], std=[50, 60, 70], pad_size_divisor=32, pad_value=0.5)),
-    (3, dict()),
-])
+@pytest.mark.parametrize(
+    'channels, cfg',
+    [
+        (1, dict(mean=[127.5], std=[127.5])),
+        (3, dict(mean=[100, 110, 120], std=[50, 60, 70], bgr_to_rgb=True)),
+        (3, dict(mean=[100, 110, 120], std=[50, 60, 70], pad_size_divisor=32, pad_value=0.5)),
+        (3, dict()),
+    ],
+)
 def test_same_numbers_bit_for_bit_as_image_by_image(sizes, channels, cfg, sample):
     slow, fast = both(**cfg)
     inputs = images(sizes, channels)

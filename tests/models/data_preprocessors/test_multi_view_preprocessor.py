@@ -11,12 +11,22 @@ CFG = dict(mean=[127.5], std=[127.5])
 
 
 def batch(num_views, widths=(5, 8, 3)):
-    return pseudo_collate([
-        dict(inputs=[torch.full((1, 4, w), 10 * i + v, dtype=torch.uint8)
-                     for v in range(num_views)],
-             data_samples=[TextRecogDataSample(metainfo=dict(
-                 img_shape=(4, w), valid_ratio=1., image=i, view=v)) for v in range(num_views)])
-        for i, w in enumerate(widths)])
+    return pseudo_collate(
+        [
+            dict(
+                inputs=[
+                    torch.full((1, 4, w), 10 * i + v, dtype=torch.uint8) for v in range(num_views)
+                ],
+                data_samples=[
+                    TextRecogDataSample(
+                        metainfo=dict(img_shape=(4, w), valid_ratio=1.0, image=i, view=v)
+                    )
+                    for v in range(num_views)
+                ],
+            )
+            for i, w in enumerate(widths)
+        ]
+    )
 
 
 def build(kind):

@@ -11,10 +11,16 @@ def decoder(digits_dictionary):
 
     def make(**kwargs):
         cfg = dict(
-            type='mmocr_da.AttentionDecoder', in_channels=6, emb_dims=5, attn_dims=4, hidden_size=3,
-            max_seq_len=7, dictionary=digits_dictionary,
+            type='mmocr_da.AttentionDecoder',
+            in_channels=6,
+            emb_dims=5,
+            attn_dims=4,
+            hidden_size=3,
+            max_seq_len=7,
+            dictionary=digits_dictionary,
             module_loss=dict(type='CEModuleLoss', flatten=True, ignore_first_char=True),
-            postprocessor=dict(type='AttentionPostprocessor'))
+            postprocessor=dict(type='AttentionPostprocessor'),
+        )
         return MODELS.build({**cfg, **kwargs}).double()
 
     return make
@@ -31,18 +37,26 @@ def oracle(decoder, memory, tokens):
         hidden = torch.zeros(decoder.hidden_size, dtype=memory.dtype)
         cell = torch.zeros_like(hidden)
         for y in row:
-            scores = torch.stack([
-                decoder.proj_sum.weight[0] @ torch.tanh(
-                    decoder.proj_hidden.weight @ hidden + decoder.proj_hidden.bias
-                    + decoder.proj_feat.weight @ f + decoder.proj_feat.bias)
-                + decoder.proj_sum.bias[0] for f in image])                     # eq. 4
-            alpha = scores.exp() / scores.exp().sum()                           # eq. 3
-            context = sum(a * f for a, f in zip(alpha, image))                  # eq. 2
+            scores = torch.stack(
+                [
+                    decoder.proj_sum.weight[0]
+                    @ torch.tanh(
+                        decoder.proj_hidden.weight @ hidden
+                        + decoder.proj_hidden.bias
+                        + decoder.proj_feat.weight @ f
+                        + decoder.proj_feat.bias
+                    )
+                    + decoder.proj_sum.bias[0]
+                    for f in image
+                ]
+            )  # eq. 4
+            alpha = scores.exp() / scores.exp().sum()  # eq. 3
+            context = sum(a * f for a, f in zip(alpha, image))  # eq. 2
             embedded = decoder.embedding.weight[y]
             r = decoder.recurrent
             x = torch.cat([embedded, context])
             gates_x, gates_h = r.weight_ih @ x + r.bias_ih, r.weight_hh @ hidden + r.bias_hh
-            if decoder.cell == 'gru':                                           # eq. 5
+            if decoder.cell == 'gru':  # eq. 5
                 rx, zx, nx = gates_x.chunk(3)
                 rh, zh, nh = gates_h.chunk(3)
                 z = torch.sigmoid(zx + zh)
@@ -52,9 +66,12 @@ def oracle(decoder, memory, tokens):
                 cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
                 hidden = torch.sigmoid(o) * torch.tanh(cell)
             readout = hidden
-            if decoder.readout == 'deep':                                       # eq. 6
-                readout = torch.tanh(embedded + decoder.readout_hidden.weight @ hidden
-                                     + decoder.readout_context.weight @ context)
+            if decoder.readout == 'deep':  # eq. 6
+                readout = torch.tanh(
+                    embedded
+                    + decoder.readout_hidden.weight @ hidden
+                    + decoder.readout_context.weight @ context
+                )
             out.append(decoder.fc.weight @ readout + decoder.fc.bias)
     return torch.stack(out).view(*tokens.shape, -1)
 

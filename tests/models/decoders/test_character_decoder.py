@@ -18,18 +18,31 @@ def dictionary(tmp_path):
 def decoder(dictionary):
 
     def make(**loss):
-        return MODELS.build(dict(
-            type='mmocr_da.CharacterDecoder', in_channels=5, dictionary=dictionary,
-            module_loss=dict(type='CEModuleLoss', pad_with='none', ignore_char=-1, flatten=True,
-                             reduction='mean', **loss),
-            postprocessor=dict(type='AttentionPostprocessor', ignore_chars=[]))).double()
+        return MODELS.build(
+            dict(
+                type='mmocr_da.CharacterDecoder',
+                in_channels=5,
+                dictionary=dictionary,
+                module_loss=dict(
+                    type='CEModuleLoss',
+                    pad_with='none',
+                    ignore_char=-1,
+                    flatten=True,
+                    reduction='mean',
+                    **loss,
+                ),
+                postprocessor=dict(type='AttentionPostprocessor', ignore_chars=[]),
+            )
+        ).double()
 
     return make
 
 
 def labelled(*texts):
-    return [TextRecogDataSample(gt_text=LabelData(item=text), metainfo=dict(img_path=f'{text}.png'))
-            for text in texts]
+    return [
+        TextRecogDataSample(gt_text=LabelData(item=text), metainfo=dict(img_path=f'{text}.png'))
+        for text in texts
+    ]
 
 
 def maps(count):
@@ -88,8 +101,11 @@ def test_a_text_that_is_no_character(decoder, text, length):
 
 @pytest.mark.parametrize('token', ['with_end', 'with_padding'])
 def test_other_dictionaries(dictionary, token):
-    cfg = dict(type='mmocr_da.CharacterDecoder', in_channels=5,
-               module_loss=dict(type='CEModuleLoss', flatten=True, ignore_char='none'))
+    cfg = dict(
+        type='mmocr_da.CharacterDecoder',
+        in_channels=5,
+        module_loss=dict(type='CEModuleLoss', flatten=True, ignore_char='none'),
+    )
     model = MODELS.build(dict(cfg, dictionary=dict(dictionary, **{token: True}))).double().train()
     assert model.loss(maps(1), None, labelled('b'))['loss_ce'].isfinite()
     # The loss alone would cut it to its first character.

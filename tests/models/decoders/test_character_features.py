@@ -38,8 +38,9 @@ def test_labelled_rows_equal_the_decoders_training_path(adaptive, batch, decoder
     data = batch(('12', '3456', '7'), targets=0)
     feature_map, sequence = encode(model, data)
     expected = model.decoder(feature_map, sequence, data['data_samples'])
-    tapped = CharacterTap(model.decoder)(model.decoder, feature_map, sequence,
-                                         with_targets(model, data['data_samples']))
+    tapped = CharacterTap(model.decoder)(
+        model.decoder, feature_map, sequence, with_targets(model, data['data_samples'])
+    )
     steps = tapped.logits.size(1)
     assert steps == 5  # four characters and the end token
     torch.testing.assert_close(tapped.logits, expected[:, :steps])
@@ -48,13 +49,14 @@ def test_labelled_rows_equal_the_decoders_training_path(adaptive, batch, decoder
 @pytest.mark.parametrize('decoder', DECODERS)
 def test_unlabelled_rows_equal_the_decoders_test_path(adaptive, batch, decoder):
     model = adaptive(decoder=decoder)
-    data = batch(('123456', ), targets=3)
+    data = batch(('123456',), targets=3)
     feature_map, sequence = encode(model, data)
-    tapped = CharacterTap(model.decoder)(model.decoder, feature_map, sequence,
-                                         with_targets(model, data['data_samples']))
+    tapped = CharacterTap(model.decoder)(
+        model.decoder, feature_map, sequence, with_targets(model, data['data_samples'])
+    )
     free = model.decoder.eval()(feature_map[1:], sequence[1:], None)
     logits = torch.softmax(tapped.logits[1:], -1)
-    torch.testing.assert_close(logits, free[:, :logits.size(1)])
+    torch.testing.assert_close(logits, free[:, : logits.size(1)])
 
 
 @pytest.mark.parametrize('decoder', DECODERS)
@@ -75,7 +77,7 @@ def test_a_row_does_not_depend_on_its_neighbours(adaptive, batch, decoder):
 
 def test_features_are_the_contexts_or_the_classifier_input(adaptive, batch):
     model = adaptive(decoder='mmocr_da.AttentionDecoder')
-    data = batch(('12', ), targets=1)
+    data = batch(('12',), targets=1)
     feature_map, sequence = encode(model, data)
     samples = with_targets(model, data['data_samples'])
     context = CharacterTap(model.decoder)(model.decoder, feature_map, sequence, samples)
@@ -91,18 +93,20 @@ def test_features_are_the_contexts_or_the_classifier_input(adaptive, batch):
 def test_valid_steps_of_a_label_are_its_characters(adaptive, batch):
     model = adaptive()
     data = batch(('12', '345', ''), targets=0)
-    tapped = CharacterTap(model.decoder)(model.decoder, *encode(model, data),
-                                         with_targets(model, data['data_samples']))
+    tapped = CharacterTap(model.decoder)(
+        model.decoder, *encode(model, data), with_targets(model, data['data_samples'])
+    )
     assert tapped.valid.sum(1).tolist() == [2, 3, 0]
     for row, text in enumerate(('12', '345')):
-        assert tapped.targets[row, :len(text)].tolist() == [int(c) for c in text]
+        assert tapped.targets[row, : len(text)].tolist() == [int(c) for c in text]
 
 
 def test_a_text_that_fills_the_decoder_loses_its_last_character_only(adaptive, batch):
     model = adaptive()
-    data = batch(('1234567890', ), targets=0)  # max_seq_len 8: start token and 7 characters
-    tapped = CharacterTap(model.decoder)(model.decoder, *encode(model, data),
-                                         with_targets(model, data['data_samples']))
+    data = batch(('1234567890',), targets=0)  # max_seq_len 8: start token and 7 characters
+    tapped = CharacterTap(model.decoder)(
+        model.decoder, *encode(model, data), with_targets(model, data['data_samples'])
+    )
     assert tapped.valid.sum() == 7
 
 
@@ -111,8 +115,11 @@ def test_valid_steps_of_a_reading_end_with_the_end_token(adaptive):
     end, padding = decoder.dictionary.end_idx, decoder.dictionary.padding_idx
     reading = torch.tensor([[1, 2, end, 3], [end, 4, 5, 6], [7, padding, 8, 9]])
     logits = torch.nn.functional.one_hot(reading, decoder.num_classes).float()
-    assert read_characters(decoder, logits)[0].int().tolist() == [[1, 1, 0, 0], [0, 0, 0, 0],
-                                                               [1, 0, 1, 1]]
+    assert read_characters(decoder, logits)[0].int().tolist() == [
+        [1, 1, 0, 0],
+        [0, 0, 0, 0],
+        [1, 0, 1, 1],
+    ]
 
 
 def test_gradient_reaches_the_features_of_a_free_reading(adaptive, batch):
@@ -120,7 +127,7 @@ def test_gradient_reaches_the_features_of_a_free_reading(adaptive, batch):
     data = batch((), targets=2)
     feature_map, sequence = encode(model, data)
     tapped = CharacterTap(model.decoder)(model.decoder, feature_map, sequence, data['data_samples'])
-    grad, = torch.autograd.grad(tapped.features.square().sum(), feature_map)
+    (grad,) = torch.autograd.grad(tapped.features.square().sum(), feature_map)
     assert (grad.abs().sum((1, 2, 3)) > 0).all()
 
 
@@ -132,9 +139,20 @@ def test_padded_steps_are_zero():
 
 
 def test_an_unknown_decoder_gets_the_list_of_the_known_ones(digits_dictionary):
-    transformer = MODELS.build(dict(
-        type='NRTRDecoder', n_layers=1, d_embedding=8, n_head=1, d_model=8, d_inner=8, d_k=8, d_v=8,
-        dictionary=digits_dictionary, module_loss=dict(type='CEModuleLoss')))
+    transformer = MODELS.build(
+        dict(
+            type='NRTRDecoder',
+            n_layers=1,
+            d_embedding=8,
+            n_head=1,
+            d_model=8,
+            d_inner=8,
+            d_k=8,
+            d_v=8,
+            dictionary=digits_dictionary,
+            module_loss=dict(type='CEModuleLoss'),
+        )
+    )
     with pytest.raises(ValueError, match='NRTRDecoder.*' + ', '.join(supported_decoders())):
         CharacterTap(transformer)
 
@@ -154,10 +172,11 @@ def test_a_loss_that_keeps_the_start_token_is_refused(adaptive):
 def test_all_steps_are_run_when_the_loss_reads_the_padding(adaptive, batch):
     model = adaptive()
     model.decoder.module_loss.ignore_index = -1
-    data = batch(('1', ), targets=0)
+    data = batch(('1',), targets=0)
     data['data_samples'][0].gt_text = LabelData(item='1')
-    tapped = CharacterTap(model.decoder)(model.decoder, *encode(model, data),
-                                         with_targets(model, data['data_samples']))
+    tapped = CharacterTap(model.decoder)(
+        model.decoder, *encode(model, data), with_targets(model, data['data_samples'])
+    )
     assert tapped.logits.size(1) == model.decoder.max_seq_len
 
 
@@ -171,14 +190,21 @@ def decoder_cfg(recognizer_cfg, digits_dictionary):
             cfg = recognizer_cfg(kind)['decoder']
             cfg['dictionary'] = dict(digits_dictionary)
         elif kind == ISOLATED:
-            cfg = dict(type=kind, in_channels=16, dictionary=without_start,
-                       module_loss=dict(type='CEModuleLoss', flatten=True, reduction='mean'),
-                       postprocessor=dict(type='AttentionPostprocessor'))
+            cfg = dict(
+                type=kind,
+                in_channels=16,
+                dictionary=without_start,
+                module_loss=dict(type='CEModuleLoss', flatten=True, reduction='mean'),
+                postprocessor=dict(type='AttentionPostprocessor'),
+            )
         else:
-            cfg = dict(type=kind.split('(')[0], in_channels=16,
-                       dictionary=dict(without_start, with_end=False),
-                       module_loss=dict(type='CTCModuleLoss', zero_infinity=True),
-                       postprocessor=dict(type='CTCPostProcessor'))
+            cfg = dict(
+                type=kind.split('(')[0],
+                in_channels=16,
+                dictionary=dict(without_start, with_end=False),
+                module_loss=dict(type='CTCModuleLoss', zero_infinity=True),
+                postprocessor=dict(type='CTCPostProcessor'),
+            )
             if 'rnn_flag' in kind:
                 cfg['rnn_flag'] = True
         for part, options in changes.items():
@@ -229,7 +255,7 @@ def test_logits_are_those_of_the_decoders_training(decoder, sample, kind, width)
     inputs, samples = inputs_of(model, 3, width), [sample(text) for text in texts_for(kind)]
     out = tap(model, inputs, samples)
     wanted = model(*inputs, samples)
-    torch.testing.assert_close(out.logits, wanted[:, :out.logits.size(1)])
+    torch.testing.assert_close(out.logits, wanted[:, : out.logits.size(1)])
     assert CharacterTap(model).stops_early == (kind in DECODERS)
     if kind not in DECODERS:
         assert out.logits.shape == wanted.shape
@@ -240,7 +266,7 @@ def test_logits_are_those_of_the_decoders_training(decoder, sample, kind, width)
 def test_the_classifier_makes_the_logits_of_the_hidden_vectors(decoder, sample, kind, width):
     model = decoder(kind)
     # Attention: one step, two, or several.
-    texts = ('1' * (width - 1), ) * 2 if kind in DECODERS else texts_for(kind)[:2]
+    texts = ('1' * (width - 1),) * 2 if kind in DECODERS else texts_for(kind)[:2]
     out = tap(model, inputs_of(model, 2, width), [sample(text) for text in texts])
     assert out.classifier is model.get_submodule(classifier_path(model))
     assert out.hidden.shape[:2] == out.logits.shape[:2]
@@ -293,8 +319,10 @@ def test_classify_computes_in_single_precision_at_least(dtype):
     torch.testing.assert_close(logits.double(), exact, rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize('padding', [dict(), dict(module_loss=dict(pad_with='end')),
-                                     dict(dictionary=dict(with_padding=False))])
+@pytest.mark.parametrize(
+    'padding',
+    [dict(), dict(module_loss=dict(pad_with='end')), dict(dictionary=dict(with_padding=False))],
+)
 @pytest.mark.parametrize('kind', DECODERS)
 @pytest.mark.filterwarnings('ignore:padding does not exist')
 def test_an_attention_label_is_its_characters_and_its_end(decoder, sample, kind, padding):
@@ -307,9 +335,10 @@ def test_an_attention_label_is_its_characters_and_its_end(decoder, sample, kind,
         characters = min(len(text), 7)
         behind = out.logits.size(1) - len(tokens)
         assert out.valid[row].tolist() == [True] * characters + [False] * (
-            out.logits.size(1) - characters)
+            out.logits.size(1) - characters
+        )
         assert out.answered[row].tolist() == [True] * len(tokens) + [False] * behind
-        assert out.targets[row, :len(tokens)].tolist() == tokens
+        assert out.targets[row, : len(tokens)].tolist() == tokens
 
 
 @pytest.mark.parametrize('kind', DECODERS)
@@ -320,13 +349,16 @@ def test_a_free_reading_ends_with_the_first_end_token(decoder, sample, kind):
     out = tap(model, inputs_of(model, 32), [sample(domain='target') for _ in range(32)])
     found = set()
     for row, reading in enumerate(out.logits.argmax(-1).tolist()):
-        characters = next((k for k, c in enumerate(reading) if c == model.dictionary.end_idx),
-                          len(reading))
+        characters = next(
+            (k for k, c in enumerate(reading) if c == model.dictionary.end_idx), len(reading)
+        )
         ended = characters < len(reading)
-        assert out.valid[row].tolist() == [k < characters and c != model.dictionary.padding_idx
-                                           for k, c in enumerate(reading)]
+        assert out.valid[row].tolist() == [
+            k < characters and c != model.dictionary.padding_idx for k, c in enumerate(reading)
+        ]
         assert out.answered[row].tolist() == [
-            v or (ended and k == characters) for k, v in enumerate(out.valid[row].tolist())]
+            v or (ended and k == characters) for k, v in enumerate(out.valid[row].tolist())
+        ]
         found.add(ended)
     assert out.blank is None and torch.equal(out.compared, out.answered)
     assert found == {True, False}
@@ -352,8 +384,15 @@ def test_a_ctc_label_is_a_path_that_reads_it(decoder, sample, kind):
     """Blank frames of the path are answered, its characters also valid; padding is neither."""
     model = decoder(kind)
     blank = model.dictionary.padding_idx
-    cases = [('12', 1.0, 8), ('1122', 1.0, 8), ('', 1.0, 8), ('345', 0.5, 4), ('7', 0.3, 3),
-             ('12345678', 1.0, 8), ('7', 0.01, 1)]
+    cases = [
+        ('12', 1.0, 8),
+        ('1122', 1.0, 8),
+        ('', 1.0, 8),
+        ('345', 0.5, 4),
+        ('7', 0.3, 3),
+        ('12345678', 1.0, 8),
+        ('7', 0.01, 1),
+    ]
     samples = [sample(text, valid_ratio=ratio) for text, ratio, _ in cases]
     out = tap(model, inputs_of(model, len(cases)), samples)
     for row, (text, _, frames) in enumerate(cases):
@@ -364,8 +403,9 @@ def test_a_ctc_label_is_a_path_that_reads_it(decoder, sample, kind):
         assert out.valid[row].tolist() == [c != blank for c in path] + [False] * (8 - frames)
 
 
-@pytest.mark.parametrize('text, ratio', [('11111', 1.0), ('123456789', 1.0), ('12', 0.1),
-                                         ('11', 0.25)])
+@pytest.mark.parametrize(
+    'text, ratio', [('11111', 1.0), ('123456789', 1.0), ('12', 0.1), ('11', 0.25)]
+)
 @pytest.mark.parametrize('kind', CTC)
 def test_a_label_that_does_not_fit_its_frames_teaches_nothing(decoder, sample, kind, text, ratio):
     model = decoder(kind)
@@ -393,8 +433,9 @@ def test_characters_of_an_unlabelled_row_are_what_mmocr_reads(decoder, sample, k
     reading = out.logits.argmax(-1).tolist()
     for row, ratio in enumerate(ratios):
         frames = math.ceil(ratio * 8)
-        assert out.valid[row].tolist() == [k < frames and c != blank
-                                           for k, c in enumerate(reading[row])]
+        assert out.valid[row].tolist() == [
+            k < frames and c != blank for k, c in enumerate(reading[row])
+        ]
         assert out.answered[row].tolist() == [k < frames for k in range(8)]
     assert out.blank == blank and torch.equal(out.compared, out.valid)
     assert 0 < out.valid.float().mean() < 1
@@ -415,8 +456,12 @@ def test_a_frame_is_not_added_by_rounding(decoder, sample):
 def test_a_row_of_a_ctc_decoder_does_not_depend_on_its_neighbours(decoder, sample, kind):
     model = decoder(kind)
     texts = ('1', '2') if kind == ISOLATED else ('12', '3')
-    samples = [sample(texts[0], valid_ratio=0.5), sample(domain='target', valid_ratio=0.7),
-               sample(texts[1]), sample(domain='target')]
+    samples = [
+        sample(texts[0], valid_ratio=0.5),
+        sample(domain='target', valid_ratio=0.7),
+        sample(texts[1]),
+        sample(domain='target'),
+    ]
     inputs = inputs_of(model, 4)
     together = tap(model, inputs, samples)
     for row in range(4):
@@ -460,8 +505,9 @@ def test_the_tap_works_in_half_precision(decoder, sample, kind):
     with torch.autocast('cpu', torch.bfloat16):
         half = tap(model, inputs, samples)
     for name in ('features', 'hidden', 'logits'):
-        torch.testing.assert_close(getattr(half, name).float(), getattr(full, name), rtol=0.05,
-                                   atol=0.05)
+        torch.testing.assert_close(
+            getattr(half, name).float(), getattr(full, name), rtol=0.05, atol=0.05
+        )
     for name in ('valid', 'answered'):
         assert getattr(half, name).dtype == torch.bool
     logits = classify(half.hidden.flatten(0, 1), half.classifier)
@@ -470,23 +516,39 @@ def test_the_tap_works_in_half_precision(decoder, sample, kind):
 
 
 SVTR_ENCODER = dict(
-    type='SVTREncoder', img_size=[16, 32], in_channels=1, embed_dims=[8, 8, 8], depth=[1, 1, 1],
-    num_heads=[2, 2, 2], mixer_types=['Local', 'Global', 'Global'], out_channels=16, max_seq_len=8,
-    prenorm=False)  # True leaves out a layer that is there
+    type='SVTREncoder',
+    img_size=[16, 32],
+    in_channels=1,
+    embed_dims=[8, 8, 8],
+    depth=[1, 1, 1],
+    num_heads=[2, 2, 2],
+    mixer_types=['Local', 'Global', 'Global'],
+    out_channels=16,
+    max_seq_len=8,
+    prenorm=False,
+)  # True leaves out a layer that is there
 
 
 @pytest.mark.parametrize('texts, targets', [(('1', '2'), 2), ((), 2), (('1', '2'), 0)])
 @pytest.mark.parametrize('kind', [*CTC, ISOLATED])
-def test_objectives_of_characters_train_decoders_without_attention(adaptive, batch, decoder_cfg,
-                                                                   kind, texts, targets):
+def test_objectives_of_characters_train_decoders_without_attention(
+    adaptive, batch, decoder_cfg, kind, texts, targets
+):
     objectives = [
-        dict(type='mmocr_da.LocalAlignment', in_channels=512 if kind == CTC[1] else 16,
-             threshold=0.0, schedule='constant'),
-        dict(type='mmocr_da.SymNetHead', schedule='constant')]
-    parts = dict(backbone=None, encoder=SVTR_ENCODER) if kind == 'SVTRDecoder' else {
-        'encoder': None}
-    model = adaptive(*objectives, decoder=decoder_cfg(kind), supervised_weight=0.5,
-                     **copy.deepcopy(parts))
+        dict(
+            type='mmocr_da.LocalAlignment',
+            in_channels=512 if kind == CTC[1] else 16,
+            threshold=0.0,
+            schedule='constant',
+        ),
+        dict(type='mmocr_da.SymNetHead', schedule='constant'),
+    ]
+    parts = (
+        dict(backbone=None, encoder=SVTR_ENCODER) if kind == 'SVTRDecoder' else {'encoder': None}
+    )
+    model = adaptive(
+        *objectives, decoder=decoder_cfg(kind), supervised_weight=0.5, **copy.deepcopy(parts)
+    )
     losses = model.loss(**batch(texts, targets))
     total, _ = model.parse_losses(losses)
     total.backward()
@@ -504,12 +566,15 @@ def test_a_text_that_is_no_character_is_refused_by_name(adaptive, batch, decoder
         model.loss(**batch(('1', text), 2))
 
 
-@pytest.mark.parametrize('kind, loss', [
-    ('CRNNDecoder', dict(type='CEModuleLoss')),
-    ('SVTRDecoder', dict(type='CEModuleLoss')),
-    ('ASTERDecoder', dict(type='CEModuleLoss')),
-    (ISOLATED, None),
-])
+@pytest.mark.parametrize(
+    'kind, loss',
+    [
+        ('CRNNDecoder', dict(type='CEModuleLoss')),
+        ('SVTRDecoder', dict(type='CEModuleLoss')),
+        ('ASTERDecoder', dict(type='CEModuleLoss')),
+        (ISOLATED, None),
+    ],
+)
 def test_a_decoder_with_another_loss_is_refused(decoder_cfg, kind, loss):
     model = MODELS.build(dict(decoder_cfg(kind), module_loss=loss))
     assert not CharacterTap.fits(model)
@@ -518,5 +583,10 @@ def test_a_decoder_with_another_loss_is_refused(decoder_cfg, kind, loss):
 
 
 def test_the_table_knows_these_decoders():
-    assert supported_decoders() == ['ASTERDecoder', 'AttentionDecoder', 'CRNNDecoder',
-                                    'SVTRDecoder', 'CharacterDecoder']
+    assert supported_decoders() == [
+        'ASTERDecoder',
+        'AttentionDecoder',
+        'CRNNDecoder',
+        'SVTRDecoder',
+        'CharacterDecoder',
+    ]

@@ -1,4 +1,5 @@
 """The path is the best one (brute force, slow Viterbi, ctc_loss) and reads the label."""
+
 import itertools
 import math
 
@@ -28,7 +29,7 @@ def slow_viterbi(log_probs, label, blank):
     for row in rows[1:]:
         new = []
         for s, k in enumerate(states):
-            into = score[max(s - 1, 0):s + 1]
+            into = score[max(s - 1, 0) : s + 1]
             if s > 1 and k not in (blank, states[s - 2]):
                 into.append(score[s - 2])
             new.append(max(into) + row[k])
@@ -40,20 +41,22 @@ def align_one(log_probs, label, blank, frames=None):
     """One image and a list of classes; returns a list."""
     targets = torch.tensor([label], dtype=torch.long).reshape(1, len(label))
     frames = torch.tensor([len(log_probs) if frames is None else frames])
-    return best_alignment(log_probs[None], targets, frames, torch.tensor([len(label)]),
-                          blank)[0].tolist()
+    return best_alignment(log_probs[None], targets, frames, torch.tensor([len(label)]), blank)[
+        0
+    ].tolist()
 
 
-def random_batch(seed=0, count=32, steps=25, classes=6, longest=12, blank=2, dtype=torch.float64,
-                 sharpness=2.):
+def random_batch(
+    seed=0, count=32, steps=25, classes=6, longest=12, blank=2, dtype=torch.float64, sharpness=2.0
+):
     """Images of any width with labels of any length: with few classes many neighbours are equal,
     and some labels have no path."""
     g = torch.Generator().manual_seed(seed)
     logits = torch.randn(count, steps, classes, generator=g, dtype=torch.float64) * sharpness
     targets = torch.randint(classes - 1, (count, longest), generator=g)
     targets += targets >= blank
-    frames = torch.randint(1, steps + 1, (count, ), generator=g)
-    lengths = torch.randint(0, longest + 1, (count, ), generator=g)
+    frames = torch.randint(1, steps + 1, (count,), generator=g)
+    lengths = torch.randint(0, longest + 1, (count,), generator=g)
     return logits.log_softmax(-1).to(dtype), targets, frames, lengths, blank
 
 
@@ -87,8 +90,15 @@ def test_no_path_is_better(blank):
                 assert path_score(log_probs, found) == pytest.approx(best, abs=1e-12)
 
 
-@pytest.mark.parametrize('case', [dict(seed=1), dict(seed=2, classes=3), dict(seed=3, blank=5),
-                                  dict(seed=4, steps=60, classes=38, longest=25, blank=0)])
+@pytest.mark.parametrize(
+    'case',
+    [
+        dict(seed=1),
+        dict(seed=2, classes=3),
+        dict(seed=3, blank=5),
+        dict(seed=4, steps=60, classes=38, longest=25, blank=0),
+    ],
+)
 def test_path_reads_the_label_and_scores_as_in_a_slow_search(case):
     batch = random_batch(**case)
     found = best_alignment(*batch)
@@ -129,7 +139,7 @@ def test_the_most_probable_classes_are_the_path_if_they_read_the_label():
 
 
 def test_equal_neighbours_need_a_blank():
-    one = torch.tensor([0., 9., 0.]).expand(4, 3)
+    one = torch.tensor([0.0, 9.0, 0.0]).expand(4, 3)
     assert align_one(one[:3], [1, 1], 0) == [1, 0, 1]
     assert align_one(one[:2], [1, 1], 0) == [-1, -1]
     assert align_one(one[:2], [1, 2], 0) == [1, 2]
@@ -140,22 +150,26 @@ def test_equal_neighbours_need_a_blank():
 
 def test_of_equal_paths_it_always_takes_the_same():
     flat = torch.zeros(3, 5, 4)
-    found = best_alignment(flat, torch.tensor([[1, 2]] * 3), torch.tensor([5, 5, 4]),
-                           torch.tensor([2, 1, 0]), 0)
+    found = best_alignment(
+        flat, torch.tensor([[1, 2]] * 3), torch.tensor([5, 5, 4]), torch.tensor([2, 1, 0]), 0
+    )
     assert found.tolist() == [[1, 2, 0, 0, 0], [1, 0, 0, 0, 0], [0, 0, 0, 0, -1]]
     # From 1 to 2 by way of the blank or straight on.
-    assert align_one(torch.tensor([[-9., 0, -9], [0, 0, -9], [-9, -9, 0]]), [1, 2], 0) == [1, 0, 2]
+    assert align_one(torch.tensor([[-9.0, 0, -9], [0, 0, -9], [-9, -9, 0]]), [1, 2], 0) == [1, 0, 2]
 
 
 def test_sizes_of_nothing_and_one():
     log_probs = torch.randn(2, 4, 3)
     none, two = torch.zeros(2, 0, dtype=torch.long), torch.tensor([0, 0])
-    assert best_alignment(log_probs, none, torch.tensor([4, 2]), two, 1).tolist() == \
-        [[1, 1, 1, 1], [1, 1, -1, -1]]
+    assert best_alignment(log_probs, none, torch.tensor([4, 2]), two, 1).tolist() == [
+        [1, 1, 1, 1],
+        [1, 1, -1, -1],
+    ]
     empty = torch.zeros(0, dtype=torch.long)
     assert best_alignment(log_probs[:0], none[:0], empty, empty, 1).shape == (0, 4)
-    assert best_alignment(log_probs[:0], torch.zeros(0, 5, dtype=torch.long), empty, empty,
-                          1).shape == (0, 4)
+    assert best_alignment(
+        log_probs[:0], torch.zeros(0, 5, dtype=torch.long), empty, empty, 1
+    ).shape == (0, 4)
     assert align_one(log_probs[0, :1], [2], 1) == [2]
     assert align_one(log_probs[0, :1], [], 1) == [1]
     assert align_one(log_probs[0, :1], [2, 0], 1) == [-1]
@@ -174,7 +188,7 @@ def test_what_is_not_a_frame_or_a_label_does_not_matter():
     for fill in (-1, blank, 1000):
         other = targets.masked_fill(behind, fill)
         assert best_alignment(log_probs, other, frames, lengths, blank).equal(expected)
-    longer = F.pad(targets, (0, 4), value=255), F.pad(log_probs, (0, 0, 0, 3), value=7.)
+    longer = F.pad(targets, (0, 4), value=255), F.pad(log_probs, (0, 0, 0, 3), value=7.0)
     found = best_alignment(longer[1], longer[0], frames, lengths, blank)
     assert found.equal(F.pad(expected, (0, 3), value=-1))
 
@@ -190,14 +204,14 @@ def test_a_batch_is_its_images():
     log_probs, targets, frames, lengths, blank = random_batch(seed=9, dtype=torch.float32)
     together = best_alignment(log_probs, targets, frames, lengths, blank)
     for i in range(len(together)):
-        label = targets[i, :lengths[i]].tolist()
+        label = targets[i, : lengths[i]].tolist()
         assert align_one(log_probs[i], label, blank, int(frames[i])) == together[i].tolist()
 
 
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
 def test_half_precision_adds_up_in_single(dtype):
     # Sums over 80 frames, whose differences half precision would round off.
-    log_probs, *others = random_batch(seed=10, steps=80, classes=38, sharpness=1., dtype=dtype)
+    log_probs, *others = random_batch(seed=10, steps=80, classes=38, sharpness=1.0, dtype=dtype)
     found = best_alignment(log_probs, *others)
     assert found.dtype == torch.long
     assert found.equal(best_alignment(log_probs.double(), *others))
@@ -220,8 +234,9 @@ def test_no_step_waits_for_values():
 def test_frames_that_are_not_a_number_have_no_path():
     log_probs = torch.zeros(2, 3, 3)
     log_probs[0, 1] = math.nan
-    found = best_alignment(log_probs, torch.tensor([[1], [1]]), torch.tensor([3, 3]),
-                           torch.tensor([1, 1]), 0)
+    found = best_alignment(
+        log_probs, torch.tensor([[1], [1]]), torch.tensor([3, 3]), torch.tensor([1, 1]), 0
+    )
     assert (found[0] == -1).all() and (found[1] >= 0).all()
 
 
@@ -231,13 +246,15 @@ def test_sharp_ctc_loss_pulls_at_the_path():
     log_probs, targets, frames, lengths, blank = random_batch(seed=12, steps=40)
     logits = (2000 * log_probs).requires_grad_()
     found = best_alignment(logits, targets, frames, lengths, blank)
-    loss = F.ctc_loss(logits.log_softmax(-1).transpose(0, 1), targets, frames, lengths, blank,
-                      reduction='none')
-    grad, = torch.autograd.grad(loss.sum(), logits)
+    loss = F.ctc_loss(
+        logits.log_softmax(-1).transpose(0, 1), targets, frames, lengths, blank, reduction='none'
+    )
+    (grad,) = torch.autograd.grad(loss.sum(), logits)
     occupancy = logits.detach().softmax(-1) - grad
     feasible = (found >= 0).any(1)
     assert feasible.equal(loss.isfinite())
     assert 4 < feasible.sum() < len(found)
     shown = found >= 0
-    torch.testing.assert_close(occupancy[shown], F.one_hot(found[shown], 6).double(), atol=1e-3,
-                               rtol=0)
+    torch.testing.assert_close(
+        occupancy[shown], F.one_hot(found[shown], 6).double(), atol=1e-3, rtol=0
+    )

@@ -1,4 +1,5 @@
 """A free reading is the reading of testing, and gradients reach what it was read from."""
+
 import copy
 
 import pytest
@@ -34,7 +35,7 @@ def test_it_is_the_reading_of_testing(name, tmp_path):
     decoder = model.decoder
     assert type(decoder).__name__ == MMOCR[name]
     check_readable(decoder, 'a test')
-    samples = [TextRecogDataSample(metainfo=dict(valid_ratio=r)) for r in (1., 0.6)]
+    samples = [TextRecogDataSample(metainfo=dict(valid_ratio=r)) for r in (1.0, 0.6)]
     images = torch.randn(2, 3, 32, 128)
     with torch.no_grad():
         feature_map = model.extract_feat(images)
@@ -44,13 +45,13 @@ def test_it_is_the_reading_of_testing(name, tmp_path):
                 parameter.mul_(1.5)
         wanted = decoder.forward_test(feature_map, sequence, samples)
         without_gradient = read_freely(decoder, feature_map, sequence, samples).softmax(-1)
-    torch.testing.assert_close(without_gradient, wanted[:, :without_gradient.size(1)])
+    torch.testing.assert_close(without_gradient, wanted[:, : without_gradient.size(1)])
     decoder.train('robust' in name)  # its parts ask for the mode, and have no dropout
     feature_map = feature_map.requires_grad_()
     sequence = None if sequence is None else sequence.requires_grad_()
     logits = read_freely(decoder, feature_map, sequence, samples)
     found = FreeReading(logits, []).probabilities
-    torch.testing.assert_close(found, wanted[:, :found.size(1)], rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(found, wanted[:, : found.size(1)], rtol=1e-3, atol=1e-5)
     # MMOCR's own samples are as they were.
     assert not any('gt_text' in s for s in samples)
     found.square().sum().backward()
@@ -78,14 +79,14 @@ def test_recurrent_decoders_stop_when_all_have_ended(adaptive, batch, kind):
     sequence = model.encoder(feature_map, data['data_samples'])
     classifier = decoder.fc
     torch.nn.init.zeros_(classifier.weight)
-    classifier.bias.data[decoder.dictionary.end_idx] = 9.
+    classifier.bias.data[decoder.dictionary.end_idx] = 9.0
     assert read_freely(decoder, feature_map, sequence, data['data_samples']).size(1) == 1
-    classifier.bias.data[0] = 99.
+    classifier.bias.data[0] = 99.0
     assert read_freely(decoder, feature_map, sequence, data['data_samples']).size(1) == 8
 
 
 @pytest.mark.parametrize('kind', ['ASTERDecoder', 'mmocr_da.AttentionDecoder'])
-@pytest.mark.parametrize('wrong, steps', [(0., 4), (99., 8)])
+@pytest.mark.parametrize('wrong, steps', [(0.0, 4), (99.0, 8)])
 def test_on_a_gpu_it_asks_once_whether_all_have_ended(adaptive, batch, kind, wrong, steps):
     """Behind the longest label, of 3 characters and the end token; or else it reads to the end."""
     model = adaptive(decoder=kind).eval()
@@ -94,11 +95,15 @@ def test_on_a_gpu_it_asks_once_whether_all_have_ended(adaptive, batch, kind, wro
     feature_map = model.extract_feat(data['inputs'])
     sequence = model.encoder(feature_map, samples)
     torch.nn.init.zeros_(model.decoder.fc.weight)
-    model.decoder.fc.bias.data[model.decoder.dictionary.end_idx] = 9.
+    model.decoder.fc.bias.data[model.decoder.dictionary.end_idx] = 9.0
     model.decoder.fc.bias.data[0] = wrong
     with emulated_cuda() as record:
-        logits = read_freely(on_cuda(model.decoder), on_cuda(feature_map.detach()),
-                             on_cuda(sequence.detach()), samples)
+        logits = read_freely(
+            on_cuda(model.decoder),
+            on_cuda(feature_map.detach()),
+            on_cuda(sequence.detach()),
+            samples,
+        )
         assert logits.size(1) == steps
         assert sum(record.waits().values()) == 1
 
@@ -130,8 +135,11 @@ def test_probabilities_are_float32_with_amp():
 @pytest.mark.parametrize('name', ['crnn/crnn_mini-vgg_5e_mj', 'svtr/svtr-tiny_20e_st_mj'])
 def test_ctc_is_refused(name, tmp_path):
     decoder = MODELS.build(model_cfg(name, tmp_path)).decoder
-    with pytest.raises(ValueError, match='LSEDLoss needs one step per character, got (CRNN|SVTR)'
-                                         'Decoder with CTCModuleLoss.*use a recognizer with att'):
+    with pytest.raises(
+        ValueError,
+        match='LSEDLoss needs one step per character, got (CRNN|SVTR)'
+        'Decoder with CTCModuleLoss.*use a recognizer with att',
+    ):
         check_readable(decoder, 'LSEDLoss')
 
 

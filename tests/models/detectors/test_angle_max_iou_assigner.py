@@ -1,4 +1,5 @@
 """Which anchors are text: MMDetection's assigner without the condition, RRPN's by hand."""
+
 import math
 
 import numpy as np
@@ -25,8 +26,9 @@ def assign(assigner, priors, gts, labels=None, ignore=None, kind=RotatedBoxes):
     gt_instances.labels = torch.zeros(len(gt_instances), dtype=torch.long)
     if labels is not None:
         gt_instances.labels = torch.tensor(labels)
-    return assigner.assign(instances(priors, 'priors'), gt_instances,
-                           None if ignore is None else instances(ignore))
+    return assigner.assign(
+        instances(priors, 'priors'), gt_instances, None if ignore is None else instances(ignore)
+    )
 
 
 def inds(*args, **kwargs):
@@ -40,24 +42,37 @@ def turned(box, degrees):
 def random_scene(seed):
     """Labels, and anchors around them at all angles."""
     rng = np.random.default_rng(seed)
-    gts = np.stack([*rng.uniform(0, 300, (2, 6)), rng.uniform(40, 120, 6),
-                    rng.uniform(15, 35, 6), rng.uniform(-1.5, 1.5, 6)], 1)
+    gts = np.stack(
+        [
+            *rng.uniform(0, 300, (2, 6)),
+            rng.uniform(40, 120, 6),
+            rng.uniform(15, 35, 6),
+            rng.uniform(-1.5, 1.5, 6),
+        ],
+        1,
+    )
     noise = rng.normal(0, [6, 4, 8, 4, 0.3], (200, 5)) * rng.uniform(0, 1, (200, 1))
     return gts[rng.integers(6, size=200)] + noise, gts
 
 
 OPTIONS = [
-    dict(), dict(match_low_quality=False), dict(gt_max_assign_all=False),
-    dict(min_pos_iou=0.3), dict(gpu_assign_thr=2),
-    dict(ignore_iof_thr=0.5), dict(ignore_iof_thr=0.5, ignore_wrt_candidates=False)]
+    dict(),
+    dict(match_low_quality=False),
+    dict(gt_max_assign_all=False),
+    dict(min_pos_iou=0.3),
+    dict(gpu_assign_thr=2),
+    dict(ignore_iof_thr=0.5),
+    dict(ignore_iof_thr=0.5, ignore_wrt_candidates=False),
+]
 
 
 @pytest.mark.parametrize('options', OPTIONS)
 @pytest.mark.parametrize('kind', [RotatedBoxes, torch.Tensor.clone])
 def test_without_the_condition_it_is_the_assigner_of_mmdetection(options, kind):
     ours = AngleMaxIoUAssigner(0.6, 0.3, max_angle=180, **options)
-    theirs = MaxIoUAssigner(0.6, 0.3, iou_calculator=dict(type='mmocr_da.RotatedOverlaps'),
-                            **options)
+    theirs = MaxIoUAssigner(
+        0.6, 0.3, iou_calculator=dict(type='mmocr_da.RotatedOverlaps'), **options
+    )
     priors, gts = random_scene(0)
     # Not the whole of the ignored region is text.
     scene = priors, gts, [3, 1, 4, 1, 5, 9], gts[:2] + [10, 5, 0, 0, 0]
@@ -89,13 +104,14 @@ def test_against_an_oracle(max_angle):
     assert inds(assigner, priors, gts) == wanted
 
 
-LINE = [100., 100, 60, 20, 0.3]
-SQUARE = [100., 100, 40, 40, 0.3]
+LINE = [100.0, 100, 60, 20, 0.3]
+SQUARE = [100.0, 100, 40, 40, 0.3]
 
 
 def test_an_anchor_at_the_right_angle_is_text():
-    result = assign(AngleMaxIoUAssigner(**RRPN), [LINE, turned(LINE, 5), [500, 500, 60, 20, 0.3]],
-                    [LINE], [7])
+    result = assign(
+        AngleMaxIoUAssigner(**RRPN), [LINE, turned(LINE, 5), [500, 500, 60, 20, 0.3]], [LINE], [7]
+    )
     assert result.gt_inds.tolist() == [1, 1, 0]
     assert result.labels.tolist() == [7, 7, -1]
     assert result.max_overlaps[0] == pytest.approx(1, abs=1e-3) and result.max_overlaps[2] == 0
@@ -110,11 +126,11 @@ def test_much_overlap_at_a_wrong_angle_is_background():
 
 def test_some_overlap_at_a_wrong_angle_is_neither():
     """40 x 20 overlap with themselves by a third at 90 degrees, 60 x 20 by a fifth."""
-    box = [100., 100, 40, 20, 0.3]
+    box = [100.0, 100, 40, 20, 0.3]
     assert inds(AngleMaxIoUAssigner(**RRPN), [box, turned(box, 90)], [box]) == [1, -1]
     assert inds(AngleMaxIoUAssigner(**RRPN), [LINE, turned(LINE, 90)], [LINE]) == [1, 0]
     # Some overlap at the right angle is neither, too, as with MMDetection.
-    longer = [100., 100, 120, 20, 0.3]
+    longer = [100.0, 100, 120, 20, 0.3]
     assert inds(AngleMaxIoUAssigner(**RRPN), [LINE, longer], [LINE]) == [1, -1]
 
 
@@ -127,14 +143,14 @@ def test_the_limit_of_the_angle():
 
 
 def test_angles_on_both_sides_of_a_quarter_turn_fit():
-    upright = [100., 100, 60, 20, math.pi / 2 - 0.02]
-    other = [100., 100, 60, 20, -math.pi / 2 + 0.02]
+    upright = [100.0, 100, 60, 20, math.pi / 2 - 0.02]
+    other = [100.0, 100, 60, 20, -math.pi / 2 + 0.02]
     assert inds(AngleMaxIoUAssigner(**RRPN), [other], [upright]) == [1]
 
 
 def test_the_best_anchor_at_a_wrong_angle_is_not_taken():
-    box = [100., 100, 40, 20, 0.3]
-    shifted = [100., 119, 110, 20, 0.3]
+    box = [100.0, 100, 40, 20, 0.3]
+    shifted = [100.0, 119, 110, 20, 0.3]
     overlaps = rotated_overlaps(torch.tensor([box]), torch.tensor([turned(box, 90), shifted]))[0]
     assert overlaps[0] > 0.3 > overlaps[1] > 0.01
     assigner = AngleMaxIoUAssigner(0.7, 0.3, min_pos_iou=0.01)
@@ -148,12 +164,12 @@ def test_the_best_anchor_at_a_wrong_angle_is_not_taken():
 
 def test_each_label_is_judged_by_its_own_angle():
     """A box between two crossing lines: the one at its angle counts, whichever it overlaps more."""
-    square = [100., 100, 40, 38, 0.3]
-    other = [100., 100, 44, 40, 0.3 - math.pi / 2]
+    square = [100.0, 100, 40, 38, 0.3]
+    other = [100.0, 100, 44, 40, 0.3 - math.pi / 2]
     assert inds(AngleMaxIoUAssigner(**RRPN), [square], [other, square]) == [2]
     assert inds(AngleMaxIoUAssigner(**RRPN), [other], [other, square]) == [1]
     # A label that is missed by some does not take back what another has.
-    missed = [100., 100, 40, 80, 0.3 - math.pi / 2 + 0.6]
+    missed = [100.0, 100, 40, 80, 0.3 - math.pi / 2 + 0.6]
     assert 0.3 < rotated_overlaps(torch.tensor([missed]), torch.tensor([square])).item() < 0.7
     assert inds(AngleMaxIoUAssigner(**RRPN), [square], [missed, square]) == [2]
     assert inds(AngleMaxIoUAssigner(**RRPN), [square], [missed]) == [-1]
@@ -167,22 +183,27 @@ def test_without_labels_all_is_background():
 
 def test_without_anchors():
     result = assign(AngleMaxIoUAssigner(**RRPN), [], [LINE])
-    assert result.gt_inds.shape == (0, ) and result.num_gts == 1
+    assert result.gt_inds.shape == (0,) and result.num_gts == 1
 
 
 def test_ignored_labels():
     """An anchor of which more than half is in one is neither, at any angle."""
-    region = [100., 100, 100, 40, 0.]
-    priors = [[100., 100, 40, 20, 0], [100, 100, 40, 20, 1.], [145, 100, 40, 20, 0],
-              [155, 100, 40, 20, 0], [400, 100, 40, 20, 0]]
-    gts = [[300., 300, 40, 20, 0]]
+    region = [100.0, 100, 100, 40, 0.0]
+    priors = [
+        [100.0, 100, 40, 20, 0],
+        [100, 100, 40, 20, 1.0],
+        [145, 100, 40, 20, 0],
+        [155, 100, 40, 20, 0],
+        [400, 100, 40, 20, 0],
+    ]
+    gts = [[300.0, 300, 40, 20, 0]]
     assigner = AngleMaxIoUAssigner(**RRPN, ignore_iof_thr=0.5)
     assert inds(assigner, priors, gts, ignore=[region]) == [-1, -1, -1, 0, 0]
     assert inds(AngleMaxIoUAssigner(**RRPN), priors, gts, ignore=[region]) == [0] * 5
     # Also one that would be text, or background for its angle.
     found = inds(assigner, [priors[0], turned(SQUARE, 90)], [priors[0], SQUARE], ignore=[region])
     assert found[0] == -1
-    whole = [100., 100, 200, 200, 0.]
+    whole = [100.0, 100, 200, 200, 0.0]
     assert inds(assigner, [turned(SQUARE, 90)], [SQUARE], ignore=[whole]) == [-1]
 
 
@@ -192,8 +213,9 @@ def test_nothing_is_left_for_the_next_image():
     before = inds(assigner, priors, gts)
     assign(assigner, priors[:7], gts[:1])
     with pytest.raises(Exception):
-        assigner.assign(InstanceData(priors=torch.zeros(2, 5)), InstanceData(
-            bboxes=torch.zeros(1, 5)))  # no labels
+        assigner.assign(
+            InstanceData(priors=torch.zeros(2, 5)), InstanceData(bboxes=torch.zeros(1, 5))
+        )  # no labels
     assert '_fits' not in vars(assigner)
     assert inds(assigner, priors, gts) == before
 

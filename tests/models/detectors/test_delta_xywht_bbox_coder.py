@@ -1,4 +1,5 @@
 """The coder of rotated boxes: inverse, invariance, and RRPN's equations by hand."""
+
 import math
 
 import numpy as np
@@ -9,15 +10,19 @@ from mmdet.registry import TASK_UTILS as MMDET_TASK_UTILS
 from mmocr_da.models.detectors import DeltaXYWHTBBoxCoder
 from mmocr_da.structures import RotatedBoxes, corners_of
 
-MEANS, STDS = (0.1, -0.2, 0.3, 0., 0.05), (0.1, 0.2, 0.3, 0.4, 0.5)
+MEANS, STDS = (0.1, -0.2, 0.3, 0.0, 0.05), (0.1, 0.2, 0.3, 0.4, 0.5)
 BOTH = pytest.mark.parametrize('proj_xy', [True, False])
 
 
 def random_boxes(count, seed=0, dtype=torch.float64):
     rng = np.random.default_rng(seed)
     h = rng.uniform(4, 30, count)
-    boxes = [*rng.uniform(0, 200, (2, count)), h * rng.uniform(1.1, 6, count), h,
-             rng.uniform(-math.pi / 2, math.pi / 2, count)]
+    boxes = [
+        *rng.uniform(0, 200, (2, count)),
+        h * rng.uniform(1.1, 6, count),
+        h,
+        rng.uniform(-math.pi / 2, math.pi / 2, count),
+    ]
     return torch.from_numpy(np.stack(boxes, 1)).to(dtype)
 
 
@@ -76,7 +81,7 @@ def test_turning_both_boxes_leaves_the_deltas(degrees):
         each.rotate_((40, 60), degrees)
     after = coder.encode(boxes, gts)
     # A box whose angle leaves the range comes back the other way round, with its sides' directions.
-    sign = torch.where(torch.cos(boxes.tensor[:, 4] - wrapped) < 0, -1., 1.)[:, None]
+    sign = torch.where(torch.cos(boxes.tensor[:, 4] - wrapped) < 0, -1.0, 1.0)[:, None]
     torch.testing.assert_close(after[:, :2], sign * before[:, :2])
     torch.testing.assert_close(after[:, 2:], before[:, 2:], atol=1e-9, rtol=1e-6)
     assert (along_image.encode(boxes, gts) - other)[:, :2].abs().max() > 0.1
@@ -105,7 +110,7 @@ def test_against_an_oracle(proj_xy):
 
 def test_angles_on_both_sides_of_a_quarter_turn_are_close():
     near = math.pi / 2 - 0.05
-    box, gt = torch.tensor([[0., 0, 8, 4, near]]), torch.tensor([[0., 0, 8, 4, -near]])
+    box, gt = torch.tensor([[0.0, 0, 8, 4, near]]), torch.tensor([[0.0, 0, 8, 4, -near]])
     coder = DeltaXYWHTBBoxCoder()
     assert coder.encode(box, gt)[0, 4].item() == pytest.approx(0.1, abs=1e-5)
     assert coder.encode(gt, box)[0, 4].item() == pytest.approx(-0.1, abs=1e-5)
@@ -121,15 +126,15 @@ def test_angles_on_both_sides_of_a_quarter_turn_are_close():
 @pytest.mark.parametrize('proj_xy,shift', [(True, (0.5, -1)), (False, (0.25, 2))])
 def test_by_hand(proj_xy, shift):
     """A box of 40 x 10 that stands, and one 20 px below and 10 px to the right of it."""
-    box = torch.tensor([[100., 50, 40, 10, math.pi / 2]])
-    gt = torch.tensor([[110., 70, 80, 5, math.pi / 4]])
+    box = torch.tensor([[100.0, 50, 40, 10, math.pi / 2]])
+    gt = torch.tensor([[110.0, 70, 80, 5, math.pi / 4]])
     deltas = DeltaXYWHTBBoxCoder(proj_xy=proj_xy).encode(box, gt)[0].tolist()
     assert deltas == pytest.approx([*shift, math.log(2), -math.log(2), -math.pi / 4], abs=1e-5)
 
 
 @pytest.mark.parametrize('proj_xy,centre', [(True, (90, 70)), (False, (120, 60))])
 def test_decoding_by_hand(proj_xy, centre):
-    box = torch.tensor([[100., 50, 40, 10, math.pi / 2]])
+    box = torch.tensor([[100.0, 50, 40, 10, math.pi / 2]])
     deltas = torch.tensor([[0.25, 0.5, math.log(0.5), math.log(3), -math.pi / 2]])
     coder = DeltaXYWHTBBoxCoder(target_stds=(2, 2, 1, 1, 1), proj_xy=proj_xy)
     found = coder.decode(box, deltas).tensor[0].tolist()
@@ -138,9 +143,9 @@ def test_decoding_by_hand(proj_xy, centre):
 
 
 def test_means_are_of_the_coded_and_stds_its_unit():
-    box = torch.tensor([[0., 0, 10, 10, 0]])
+    box = torch.tensor([[0.0, 0, 10, 10, 0]])
     coder = DeltaXYWHTBBoxCoder((0.1, 0, 0, 0, 0), (0.5, 1, 1, 1, 0.1))
-    found = coder.encode(box, torch.tensor([[6., 0, 10, 10, 0.2]]))[0].tolist()
+    found = coder.encode(box, torch.tensor([[6.0, 0, 10, 10, 0.2]]))[0].tolist()
     assert found == pytest.approx([1, 0, 0, 0, 2], abs=1e-5)
     still = coder.decode(box, torch.zeros(1, 5)).tensor[0].tolist()
     assert still == pytest.approx([1, 0, 10, 10, 0], abs=1e-5)
@@ -148,17 +153,21 @@ def test_means_are_of_the_coded_and_stds_its_unit():
 
 @pytest.mark.parametrize('clip,factor', [(16 / 1000, 62.5), (0.5, 2)])
 def test_sizes_change_by_a_factor_at_most(clip, factor):
-    box = torch.tensor([[0., 0, 20, 10, 0]])
-    found = DeltaXYWHTBBoxCoder().decode(box, torch.tensor([[0., 0, 50, -50, 0]]),
-                                         wh_ratio_clip=clip).tensor
+    box = torch.tensor([[0.0, 0, 20, 10, 0]])
+    found = (
+        DeltaXYWHTBBoxCoder()
+        .decode(box, torch.tensor([[0.0, 0, 50, -50, 0]]), wh_ratio_clip=clip)
+        .tensor
+    )
     assert found[0].tolist() == pytest.approx([0, 0, 20 * factor, 10 / factor, 0], rel=1e-4)
 
 
 def test_the_image_does_not_clip():
     coder, boxes = DeltaXYWHTBBoxCoder(), random_boxes(20)
     deltas = torch.rand(20, 5)
-    assert torch.equal(coder.decode(boxes, deltas, max_shape=(10, 10)).tensor,
-                       coder.decode(boxes, deltas).tensor)
+    assert torch.equal(
+        coder.decode(boxes, deltas, max_shape=(10, 10)).tensor, coder.decode(boxes, deltas).tensor
+    )
 
 
 # --------------------------------------------------------------------------- classes and types
@@ -170,8 +179,8 @@ def test_each_class_is_decoded_by_itself():
     found = coder.decode(RotatedBoxes(boxes), deltas)
     assert type(found) is torch.Tensor and found.shape == (30, 15)
     for i in range(0, 15, 5):
-        alone = coder.decode(boxes, deltas[:, i:i + 5]).tensor
-        torch.testing.assert_close(found[:, i:i + 5], alone)
+        alone = coder.decode(boxes, deltas[:, i : i + 5]).tensor
+        torch.testing.assert_close(found[:, i : i + 5], alone)
 
 
 def test_plain_tensors():
@@ -212,12 +221,14 @@ def test_no_boxes(classes):
 
 
 def test_a_box_without_an_area_has_finite_deltas():
-    flat, box = torch.tensor([[5., 5, 10, 0, 0.2]]), torch.tensor([[5., 5, 10, 4, 0.2]])
+    flat, box = torch.tensor([[5.0, 5, 10, 0, 0.2]]), torch.tensor([[5.0, 5, 10, 4, 0.2]])
     coder = DeltaXYWHTBBoxCoder()
     assert coder.encode(flat, box)[0].tolist() == pytest.approx(
-        [0, 0, 0, math.log(4000), 0], abs=1e-3)
+        [0, 0, 0, math.log(4000), 0], abs=1e-3
+    )
     assert coder.encode(box, flat)[0].tolist() == pytest.approx(
-        [0, 0, 0, -math.log(4000), 0], abs=1e-3)
+        [0, 0, 0, -math.log(4000), 0], abs=1e-3
+    )
 
 
 @pytest.mark.parametrize('name', ['target_means', 'target_stds'])

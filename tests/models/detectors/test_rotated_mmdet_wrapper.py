@@ -1,4 +1,5 @@
 """The small RRPN of the configs, from its pipeline to MMOCR's metric and inferencer."""
+
 import copy
 from collections import Counter
 from pathlib import Path
@@ -21,7 +22,7 @@ from mmocr_da.registry import MODELS
 from mmocr_da.structures import RotatedBoxes, corners_of
 
 CONFIGS = Path(__file__).parents[3] / 'configs/learned_surrogate'
-BOXES = torch.tensor([[45., 40, 60, 18, 0.3], [85, 90, 50, 16, -0.6]])
+BOXES = torch.tensor([[45.0, 40, 60, 18, 0.3], [85, 90, 50, 16, -0.6]])
 
 
 @pytest.fixture(scope='module')
@@ -58,12 +59,15 @@ def batch(*boxes):
     """Images of 128 x 128 with these boxes, as the pipeline packs them."""
     samples = []
     for b in boxes:
-        sample = DetDataSample(metainfo=dict(img_shape=(128, 128), ori_shape=(128, 128),
-                                             scale_factor=(1., 1.)))
-        sample.gt_instances = InstanceData(bboxes=RotatedBoxes(b),
-                                           labels=torch.zeros(len(b), dtype=torch.long))
-        sample.ignored_instances = InstanceData(bboxes=RotatedBoxes(torch.zeros(0, 5)),
-                                                labels=torch.zeros(0, dtype=torch.long))
+        sample = DetDataSample(
+            metainfo=dict(img_shape=(128, 128), ori_shape=(128, 128), scale_factor=(1.0, 1.0))
+        )
+        sample.gt_instances = InstanceData(
+            bboxes=RotatedBoxes(b), labels=torch.zeros(len(b), dtype=torch.long)
+        )
+        sample.ignored_instances = InstanceData(
+            bboxes=RotatedBoxes(torch.zeros(0, 5)), labels=torch.zeros(0, dtype=torch.long)
+        )
         samples.append(sample)
     pixels = torch.from_numpy(image()).permute(2, 0, 1)
     return dict(inputs=[pixels] * len(boxes), data_samples=samples)
@@ -90,8 +94,9 @@ def test_ignored_text_is_neither_text_nor_background(make):
     data = batch(BOXES[:1])
     ignoring = copy.deepcopy(data)
     ignoring['data_samples'][0].ignored_instances = InstanceData(
-        bboxes=RotatedBoxes(torch.tensor([[64., 64, 128, 128, 0]])),
-        labels=torch.zeros(1, dtype=torch.long))
+        bboxes=RotatedBoxes(torch.tensor([[64.0, 64, 128, 128, 0]])),
+        labels=torch.zeros(1, dtype=torch.long),
+    )
     assigned = []
     assigner = model.wrapped_model.rpn_head.assigner
     assign = assigner.assign
@@ -109,22 +114,26 @@ def test_ignored_text_is_neither_text_nor_background(make):
 def test_predictions_are_polygons_in_the_original_image(make):
     model = make().eval()
     found = DetDataSample()
-    found.pred_instances = InstanceData(bboxes=BOXES.clone(), scores=torch.tensor([0.9, 0.4]),
-                                        labels=torch.zeros(2, dtype=torch.long))
-    sample, = model.adapt_predictions([found], [TextDetDataSample()])
+    found.pred_instances = InstanceData(
+        bboxes=BOXES.clone(),
+        scores=torch.tensor([0.9, 0.4]),
+        labels=torch.zeros(2, dtype=torch.long),
+    )
+    (sample,) = model.adapt_predictions([found], [TextDetDataSample()])
     np.testing.assert_allclose(sample.pred_instances.polygons, corners_of(BOXES).flatten(1))
     assert sample.pred_instances.scores.tolist() == pytest.approx([0.9, 0.4])
     nothing = DetDataSample()
     nothing.pred_instances = InstanceData(bboxes=torch.zeros(0, 5), scores=torch.zeros(0))
-    sample, = model.adapt_predictions([nothing], [TextDetDataSample()])
+    (sample,) = model.adapt_predictions([nothing], [TextDetDataSample()])
     assert len(sample.pred_instances.polygons) == len(sample.pred_instances.scores) == 0
 
 
 def test_boxes_of_four_numbers_are_left_to_the_host(make):
     found = DetDataSample()
-    found.pred_instances = InstanceData(bboxes=torch.tensor([[1., 2, 5, 9]]),
-                                        scores=torch.tensor([0.5]))
-    sample, = make().adapt_predictions([found], [TextDetDataSample()])
+    found.pred_instances = InstanceData(
+        bboxes=torch.tensor([[1.0, 2, 5, 9]]), scores=torch.tensor([0.5])
+    )
+    (sample,) = make().adapt_predictions([found], [TextDetDataSample()])
     assert sample.pred_instances.polygons[0].tolist() == [1, 2, 5, 2, 5, 9, 1, 9]
 
 
@@ -152,8 +161,11 @@ def test_a_step_of_the_surrogate_leaves_every_bit_of_the_detector(make, progress
     assert first and first <= surrogate
     second = changed(1, batch(BOXES))
     assert not second & surrogate
-    assert {'wrapped_model.backbone.bn1.running_mean', 'wrapped_model.rpn_head.rpn_reg.weight',
-            'wrapped_model.roi_head.bbox_head.fc_reg.weight'} <= second
+    assert {
+        'wrapped_model.backbone.bn1.running_mean',
+        'wrapped_model.rpn_head.rpn_reg.weight',
+        'wrapped_model.roi_head.bbox_head.fc_reg.weight',
+    } <= second
     # Nothing to learn from; momentum must not move the detector either.
     assert changed(2, batch(BOXES[:0])) <= surrogate
 
@@ -212,10 +224,12 @@ def trained(cfg):
 
 
 def test_it_finds_what_it_was_shown_and_mmocr_scores_it(trained):
-    sample = TextDetDataSample(metainfo=dict(img_shape=(128, 128), ori_shape=(64, 64),
-                                             scale_factor=(2., 2.)))
-    sample.gt_instances = InstanceData(polygons=list(corners_of(BOXES).flatten(1).numpy() / 2),
-                                       ignored=np.zeros(2, bool))
+    sample = TextDetDataSample(
+        metainfo=dict(img_shape=(128, 128), ori_shape=(64, 64), scale_factor=(2.0, 2.0))
+    )
+    sample.gt_instances = InstanceData(
+        polygons=list(corners_of(BOXES).flatten(1).numpy() / 2), ignored=np.zeros(2, bool)
+    )
     data = dict(inputs=[torch.from_numpy(image()).permute(2, 0, 1)], data_samples=[sample])
     data = trained.data_preprocessor(data, False)
     with torch.no_grad():
@@ -232,8 +246,13 @@ def test_mmocrs_inferencer_takes_it(trained, cfg, tmp_path):
     cfg.dump(str(config))
     inferencer = TextDetInferencer(str(config), str(weights), device='cpu')
     cv2.imwrite(str(tmp_path / 'image.png'), image()[..., ::-1])
-    out = inferencer(str(tmp_path / 'image.png'), out_dir=str(tmp_path / 'out'), save_vis=True,
-                     pred_score_thr=0.5, progress_bar=False)
+    out = inferencer(
+        str(tmp_path / 'image.png'),
+        out_dir=str(tmp_path / 'out'),
+        save_vis=True,
+        pred_score_thr=0.5,
+        progress_bar=False,
+    )
     polygons = np.array(out['predictions'][0]['polygons']).reshape(-1, 4, 2)
     assert list((tmp_path / 'out').rglob('*.jpg')) or list((tmp_path / 'out').rglob('*.png'))
     centres = polygons.mean(1)
@@ -248,9 +267,13 @@ def test_the_wrapper_is_what_the_config_builds(make):
 LSIOU = dict(type='mmocr_da.LSIoULoss', surrogate=dict(source='local'))
 
 
-@pytest.mark.parametrize('loss_bbox, waits', [
-    (None, {'rotated_nms.py': 2}),  # of each image, MMDetection has its own
-    (LSIOU, {'rotated_nms.py': 2, 'rotated_box_loss.py': 1, 'rotated_iou.py': 1})])
+@pytest.mark.parametrize(
+    'loss_bbox, waits',
+    [
+        (None, {'rotated_nms.py': 2}),  # of each image, MMDetection has its own
+        (LSIOU, {'rotated_nms.py': 2, 'rotated_box_loss.py': 1, 'rotated_iou.py': 1}),
+    ],
+)
 def test_on_cuda_the_losses_are_the_same_and_few_lines_wait(loss_bbox, waits, make, progress):
     progress(1, 10)
     model = make(loss_bbox).train()
@@ -279,8 +302,10 @@ def test_on_cuda_predictions_are_the_same_and_few_lines_wait(make):
     with emulated_cuda() as record, torch.no_grad():
         on_cuda(model)
         found = model(**model.data_preprocessor(copy.deepcopy(data), False), mode='predict')
-        assert by_file(record.waits('mmocr_da')) == {'rotated_nms.py': 4,
-                                                     'rotated_mmdet_wrapper.py': 1}
+        assert by_file(record.waits('mmocr_da')) == {
+            'rotated_nms.py': 4,
+            'rotated_mmdet_wrapper.py': 1,
+        }
     for a, b in zip(found, wanted):
         assert len(a.pred_instances) == len(b.pred_instances) > 0
         np.testing.assert_allclose(a.pred_instances.scores, b.pred_instances.scores, atol=1e-5)

@@ -1,4 +1,5 @@
 """The calculator that assigners ask: it takes box types and tensors, and says what shapely says."""
+
 import math
 
 import numpy as np
@@ -15,8 +16,12 @@ from mmocr_da.structures import RotatedBoxes, corners_of
 def random_boxes(count, seed=0):
     rng = np.random.default_rng(seed)
     h = rng.uniform(3, 30, count)
-    boxes = [*rng.uniform(0, 80, (2, count)), h * rng.uniform(1, 6, count), h,
-             rng.uniform(-math.pi / 2, math.pi / 2, count)]
+    boxes = [
+        *rng.uniform(0, 80, (2, count)),
+        h * rng.uniform(1, 6, count),
+        h,
+        rng.uniform(-math.pi / 2, math.pi / 2, count),
+    ]
     return torch.from_numpy(np.stack(boxes, 1)).float()
 
 
@@ -37,7 +42,7 @@ def test_against_shapely(mode, kind):
 
 def test_by_hand():
     """A quarter of the first box is in the second, which is half as large."""
-    box, other = torch.tensor([[0., 0, 8, 4, 0]]), torch.tensor([[4., 0, 4, 4, 0]])
+    box, other = torch.tensor([[0.0, 0, 8, 4, 0]]), torch.tensor([[4.0, 0, 4, 4, 0]])
     ask = RotatedOverlaps()
     assert ask(box, other).item() == pytest.approx(8 / (32 + 16 - 8), abs=1e-4)
     assert ask(box, other, 'iof').item() == pytest.approx(1 / 4, abs=1e-4)

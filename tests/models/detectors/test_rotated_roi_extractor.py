@@ -1,4 +1,5 @@
 """Pooling from rotated boxes: against a plane, against MMDetection's at no angle, turned maps."""
+
 import math
 
 import numpy as np
@@ -14,14 +15,19 @@ STRIDES = [4, 8]
 
 
 def extractor(strides=STRIDES, size=(3, 7), channels=4, **kwargs):
-    return RotatedRoIExtractor(dict(output_size=size, sampling_ratio=2), out_channels=channels,
-                               featmap_strides=strides, **kwargs)
+    return RotatedRoIExtractor(
+        dict(output_size=size, sampling_ratio=2),
+        out_channels=channels,
+        featmap_strides=strides,
+        **kwargs,
+    )
 
 
 def pyramid(channels=4, images=2, size=256, strides=STRIDES, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    return [torch.randn(images, channels, size // s, size // s, generator=generator)
-            for s in strides]
+    return [
+        torch.randn(images, channels, size // s, size // s, generator=generator) for s in strides
+    ]
 
 
 def random_rois(count, images=2, size=256, seed=0):
@@ -30,8 +36,13 @@ def random_rois(count, images=2, size=256, seed=0):
     w = rng.uniform(20, 120, count)
     h = w * rng.uniform(0.2, 1, count)
     h[::2] = w[::2] = rng.uniform(112, 130, len(w[::2]))  # of the second level
-    rois = [rng.integers(images, size=count), *rng.uniform(0.45 * size, 0.55 * size, (2, count)),
-            w, h, rng.uniform(-math.pi / 2, 0, count)]
+    rois = [
+        rng.integers(images, size=count),
+        *rng.uniform(0.45 * size, 0.55 * size, (2, count)),
+        w,
+        h,
+        rng.uniform(-math.pi / 2, 0, count),
+    ]
     return torch.from_numpy(np.stack(rois, 1)).float()
 
 
@@ -40,7 +51,7 @@ def random_rois(count, images=2, size=256, seed=0):
 
 def test_a_plane_is_sampled_at_the_cells():
     """Interpolation is exact on it, so this is an oracle for places, sides, angle and order."""
-    slopes = np.array([[1., 0], [0, 1], [0.3, -0.7]])
+    slopes = np.array([[1.0, 0], [0, 1], [0.3, -0.7]])
     feats = []
     for stride in STRIDES:
         centres = (torch.arange(256 // stride) + 0.5) * stride  # of the pixels of a map
@@ -53,8 +64,10 @@ def test_a_plane_is_sampled_at_the_cells():
         for i in range(3):
             for j in range(7):
                 along, across = ((j + 0.5) / 7 - 0.5) * w, ((i + 0.5) / 3 - 0.5) * h
-                at = [x + along * math.cos(angle) - across * math.sin(angle),
-                      y + along * math.sin(angle) + across * math.cos(angle)]
+                at = [
+                    x + along * math.cos(angle) - across * math.sin(angle),
+                    y + along * math.sin(angle) + across * math.cos(angle),
+                ]
                 np.testing.assert_allclose(cells[:, i, j], slopes @ at + 5, atol=1e-2)
 
 
@@ -67,15 +80,20 @@ def test_at_no_angle_it_is_the_extractor_of_mmdetection(finest_scale):
     flat[:4, 1:3] -= 60  # over the border
     rois[:4, 3:5] += 60
     rois[:4, 1:3] -= 30
-    theirs = SingleRoIExtractor(dict(type='RoIAlign', output_size=(3, 7), sampling_ratio=2), 4,
-                                STRIDES, finest_scale=finest_scale)
+    theirs = SingleRoIExtractor(
+        dict(type='RoIAlign', output_size=(3, 7), sampling_ratio=2),
+        4,
+        STRIDES,
+        finest_scale=finest_scale,
+    )
     ours = extractor(finest_scale=finest_scale)
     levels = ours.map_roi_levels(rois, 2)
     assert levels.unique().tolist() == [0, 1]
     assert torch.equal(levels, theirs.map_roi_levels(flat, 2))
     torch.testing.assert_close(ours(feats, rois), theirs(feats, flat), atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(ours(feats, rois, 1.3), theirs(feats, flat, 1.3), atol=1e-4,
-                               rtol=1e-4)
+    torch.testing.assert_close(
+        ours(feats, rois, 1.3), theirs(feats, flat, 1.3), atol=1e-4, rtol=1e-4
+    )
     assert (ours(feats, rois, 1.3) - ours(feats, rois)).abs().max() > 0.1
 
 
@@ -95,8 +113,9 @@ def test_turning_the_maps_and_the_boxes_changes_nothing():
 def test_a_turn_by_180_degrees_reverses_the_cells():
     feats, rois = pyramid(), random_rois(10)
     turned = rois + torch.tensor([0, 0, 0, 0, 0, math.pi])
-    torch.testing.assert_close(extractor()(feats, turned), extractor()(feats, rois).flip(2, 3),
-                               atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(
+        extractor()(feats, turned), extractor()(feats, rois).flip(2, 3), atol=1e-3, rtol=1e-3
+    )
 
 
 def test_the_memory_format_does_not_matter():
@@ -111,7 +130,7 @@ def test_a_roi_is_of_its_own_image_and_others_do_not_matter():
     for roi, pooled in zip(rois, wanted):
         image = int(roi[0])
         alone = torch.cat([torch.zeros(1), roi[1:]])[None]
-        found = extractor()([feat[image:image + 1] for feat in feats], alone)
+        found = extractor()([feat[image : image + 1] for feat in feats], alone)
         torch.testing.assert_close(found[0], pooled)
 
 
@@ -119,8 +138,20 @@ def test_a_roi_is_of_its_own_image_and_others_do_not_matter():
 
 
 def test_levels_by_hand():
-    sides = [(56, 56), (111, 112), (112, 112), (224, 56), (448, 28), (220, 224), (224, 224),
-             (2000, 1000), (5, 3), (10, 0), (-3, 4), (111.99999, 111.99999)]
+    sides = [
+        (56, 56),
+        (111, 112),
+        (112, 112),
+        (224, 56),
+        (448, 28),
+        (220, 224),
+        (224, 224),
+        (2000, 1000),
+        (5, 3),
+        (10, 0),
+        (-3, 4),
+        (111.99999, 111.99999),
+    ]
     rois = torch.tensor([[0, 0, 0, w, h, 0.7] for w, h in sides]).float()
     wanted = [0, 0, 1, 1, 1, 1, 2, 4, 0, 0, 0, 1]
     assert extractor().map_roi_levels(rois, 5).tolist() == wanted
@@ -133,7 +164,7 @@ def test_rescaled_boxes_keep_their_level_and_centre():
     found = extractor().roi_rescale(rois, 1.5)
     assert torch.equal(found, rois * torch.tensor([1, 1, 1, 1.5, 1.5, 1]))
     feats = pyramid()
-    small = rois[rois[:, 3] * rois[:, 4] < 112 ** 2]
+    small = rois[rois[:, 3] * rois[:, 4] < 112**2]
     alone = extractor([4])([feats[0]], small * torch.tensor([1, 1, 1, 1.5, 1.5, 1]))
     torch.testing.assert_close(extractor()(feats, small, 1.5), alone)
 
@@ -173,12 +204,13 @@ def test_the_gradient_reaches_the_features(dtype):
     for level, feat in enumerate(feats):
         assert feat.grad.dtype == dtype and feat.grad.isfinite().all()
         assert feat.grad.float().sum().item() == pytest.approx(
-            (levels == level).sum().item() * 4 * 3 * 7, rel=1e-2)
+            (levels == level).sum().item() * 4 * 3 * 7, rel=1e-2
+        )
 
 
 def test_a_level_without_boxes_has_a_gradient_of_zero():
     feats = [feat.requires_grad_() for feat in pyramid()]
-    small = torch.tensor([[0., 100, 100, 40, 10, 0.3]])
+    small = torch.tensor([[0.0, 100, 100, 40, 10, 0.3]])
     extractor()(feats, small).sum().backward()
     assert feats[0].grad.any() and feats[1].grad is not None and not feats[1].grad.any()
 
@@ -188,14 +220,20 @@ def test_a_level_without_boxes_has_a_gradient_of_zero():
 
 def test_another_direction_of_angles():
     with pytest.raises(ValueError, match='clockwise=True.*got clockwise=False'):
-        RotatedRoIExtractor(dict(output_size=7, clockwise=False), out_channels=4,
-                            featmap_strides=[4])
+        RotatedRoIExtractor(
+            dict(output_size=7, clockwise=False), out_channels=4, featmap_strides=[4]
+        )
 
 
 def test_it_is_found_by_its_name():
-    built = MMDET_MODELS.build(dict(
-        type='mmocr_da.RotatedRoIExtractor', out_channels=4, featmap_strides=[4, 8, 16],
-        roi_layer=dict(type='RoIAlignRotated', output_size=5, sampling_ratio=1, clockwise=True)))
+    built = MMDET_MODELS.build(
+        dict(
+            type='mmocr_da.RotatedRoIExtractor',
+            out_channels=4,
+            featmap_strides=[4, 8, 16],
+            roi_layer=dict(type='RoIAlignRotated', output_size=5, sampling_ratio=1, clockwise=True),
+        )
+    )
     assert type(built) is RotatedRoIExtractor and built.num_inputs == 3
     for layer, stride in zip(built.roi_layers, (4, 8, 16)):
         assert layer.clockwise and layer.spatial_scale == 1 / stride

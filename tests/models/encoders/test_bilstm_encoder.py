@@ -21,7 +21,7 @@ def test_images_do_not_see_each_other():
 def test_each_position_sees_the_whole_image():
     encoder = BiLSTMEncoder(3, 4, 5)
     feat = torch.randn(1, 3, 1, 6, requires_grad=True)
-    grad, = torch.autograd.grad(encoder(feat)[0, 2].sum(), feat)
+    (grad,) = torch.autograd.grad(encoder(feat)[0, 2].sum(), feat)
     assert (grad.abs().sum((0, 1, 2)) > 0).all()
 
 

@@ -1,4 +1,5 @@
 """A map, told from the sequences that encoders make of it."""
+
 import pytest
 import torch
 from torch import nn
@@ -29,7 +30,7 @@ def test_a_step_per_column_is_a_map_of_height_1():
     assert torch.equal(as_feature_map(sequence, MAP, RowByRow()), MAP.mean(2, keepdim=True))
 
 
-@pytest.mark.parametrize('encoded', [torch.zeros(2, 6), torch.zeros(2, 4, 6), (MAP, ), None])
+@pytest.mark.parametrize('encoded', [torch.zeros(2, 6), torch.zeros(2, 4, 6), (MAP,), None])
 def test_anything_else_is_no_map(encoded):
     """A vector per image (SAR), steps of unknown places, several outputs."""
     assert as_feature_map(encoded, MAP, RowByRow()) is None

@@ -1,4 +1,5 @@
 """The layer: statistics, the gate's bounds, checkpoints, synchronization."""
+
 import copy
 import itertools
 import pickle
@@ -114,8 +115,10 @@ def test_a_compiled_layer_has_bounds_and_gradients_beyond_them():
     x = torch.randn(4, 3, 5, 5)
     found = torch.compile(layer, backend='eager')(x)
     torch.testing.assert_close(found, expected(x))
-    grads = [torch.autograd.grad(y.square().sum() + y.sin().sum(), m.rho)[0]
-             for y, m in ((found, layer), (expected(x), expected))]
+    grads = [
+        torch.autograd.grad(y.square().sum() + y.sin().sum(), m.rho)[0]
+        for y, m in ((found, layer), (expected(x), expected))
+    ]
     torch.testing.assert_close(*grads)
     assert grads[0].abs().min() > 1e-6
 
@@ -131,7 +134,7 @@ def test_a_gate_is_saved_and_loaded():
         other.load_state_dict(state)
 
 
-@pytest.mark.parametrize('shape', [(6, 4, 5), (6, 2, 4, 5), (6, )])
+@pytest.mark.parametrize('shape', [(6, 4, 5), (6, 2, 4, 5), (6,)])
 def test_an_input_of_another_shape_is_named(shape):
     with pytest.raises(ValueError, match=r'BatchInstanceNorm2d needs \(N, 3, \*\) with 4 dim'):
         BatchInstanceNorm2d(3)(torch.zeros(shape))
@@ -150,11 +153,11 @@ def push(layer, direction):
 
 
 OPTIMIZERS = {
-    'SGD': lambda p: torch.optim.SGD(p, lr=3., momentum=0.9),
-    'Adam': lambda p: torch.optim.Adam(p, lr=3.),
-    'AdamW': lambda p: torch.optim.AdamW(p, lr=3., weight_decay=0.1),
+    'SGD': lambda p: torch.optim.SGD(p, lr=3.0, momentum=0.9),
+    'Adam': lambda p: torch.optim.Adam(p, lr=3.0),
+    'AdamW': lambda p: torch.optim.AdamW(p, lr=3.0, weight_decay=0.1),
     'Adadelta': lambda p: torch.optim.Adadelta(p, lr=1e4),
-    'foreach': lambda p: torch.optim.SGD(p, lr=3., foreach=True),
+    'foreach': lambda p: torch.optim.SGD(p, lr=3.0, foreach=True),
 }
 
 
@@ -184,8 +187,9 @@ def check_bounds(seen):
 def test_bounds_hold_under_mmengines_wrapper(accumulative_counts):
     layer, seen = BatchInstanceNorm2d(3), []
     nn.init.constant_(layer.rho, 0.5)
-    wrapper = OptimWrapper(torch.optim.SGD(layer.parameters(), lr=100.),
-                           accumulative_counts=accumulative_counts)
+    wrapper = OptimWrapper(
+        torch.optim.SGD(layer.parameters(), lr=100.0), accumulative_counts=accumulative_counts
+    )
     for _ in range(4):
         with wrapper.optim_context(layer):
             loss = loss_of(layer)
@@ -197,7 +201,7 @@ def test_bounds_hold_under_mmengines_wrapper(accumulative_counts):
 def test_bounds_hold_under_a_gradient_scaler():
     layer, seen = BatchInstanceNorm2d(3), []
     nn.init.constant_(layer.rho, 0.5)
-    optimizer, scaler = torch.optim.SGD(layer.parameters(), lr=100.), torch.amp.GradScaler('cpu')
+    optimizer, scaler = torch.optim.SGD(layer.parameters(), lr=100.0), torch.amp.GradScaler('cpu')
     for _ in range(4):
         optimizer.zero_grad()
         with torch.autocast('cpu', torch.bfloat16):
@@ -212,22 +216,25 @@ def test_bounds_hold_under_a_gradient_scaler():
 def test_bounds_hold_in_a_moving_average():
     layer = BatchInstanceNorm2d(3)
     average = ExponentialMovingAverage(layer, momentum=0.3)
-    optimizer = torch.optim.SGD(layer.parameters(), lr=7.)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=7.0)
     for step in range(20):
-        push(layer, (-1)**step)
+        push(layer, (-1) ** step)
         optimizer.step()
         average.update_parameters(layer)
         assert 0 <= average.module.rho.min() and average.module.rho.max() <= 1
     assert 0 < average.module.rho.min() < 1
 
 
-@pytest.mark.parametrize('start, sign, bound', [(1., 1, 1), (0., -1, 0), (1.7, 1, 1), (-3., -1, 0)])
+@pytest.mark.parametrize(
+    'start, sign, bound', [(1.0, 1, 1), (0.0, -1, 0), (1.7, 1, 1), (-3.0, -1, 0)]
+)
 def test_a_gate_at_or_beyond_its_bound_gets_its_gradient_and_comes_back(start, sign, bound):
     layer = BatchInstanceNorm2d(1).double()
     layer.rho.data.fill_(start)
     x = torch.randn(4, 1, 5, 5, dtype=torch.float64)
-    difference = nn.functional.batch_norm(x, None, None, training=True) \
-        - nn.functional.instance_norm(x)
+    difference = nn.functional.batch_norm(
+        x, None, None, training=True
+    ) - nn.functional.instance_norm(x)
     weight = sign * difference  # a loss that descends as the gate leaves its bound
     (layer(x) * weight).sum().backward()
     assert layer.rho.item() == bound
@@ -252,7 +259,7 @@ def test_two_passes_in_one_iteration_add_their_gradients():
 def test_a_copy_has_bounds_too(copied):
     layer = copied(nn.Sequential(BatchInstanceNorm2d(3)))
     push(layer[0], 1)
-    torch.optim.SGD(layer.parameters(), lr=3.).step()
+    torch.optim.SGD(layer.parameters(), lr=3.0).step()
     assert layer[0].rho.tolist() == [1, 1, 1]
 
 
@@ -261,7 +268,7 @@ def test_an_optimizer_leaves_the_gates_of_other_models_alone():
     other.rho.data.fill_(2)
     version = other.rho._version
     push(layer, 1)
-    torch.optim.SGD(layer.parameters(), lr=3.).step()
+    torch.optim.SGD(layer.parameters(), lr=3.0).step()
     assert other.rho.tolist() == [2, 2, 2] and other.rho._version == version
 
 
@@ -284,9 +291,13 @@ def test_mmcv_does_not_fuse_it_into_a_convolution():
 
 def test_it_is_a_norm_for_mmengines_weight_decay():
     model = nn.Sequential(nn.Conv2d(3, 4, 3), BatchInstanceNorm2d(4))
-    wrapper = build_optim_wrapper(model, dict(
-        optimizer=dict(type='SGD', lr=0.1, weight_decay=0.1),
-        paramwise_cfg=dict(norm_decay_mult=0)))
+    wrapper = build_optim_wrapper(
+        model,
+        dict(
+            optimizer=dict(type='SGD', lr=0.1, weight_decay=0.1),
+            paramwise_cfg=dict(norm_decay_mult=0),
+        ),
+    )
     decays = {id(p): g['weight_decay'] for g in wrapper.param_groups for p in g['params']}
     assert all(decays[id(p)] == 0 for p in model[1].parameters())
     assert decays[id(model[0].weight)] == 0.1
@@ -306,11 +317,14 @@ SHARES = dict(uneven=([0, 1, 2, 3, 4], [5]), empty=([0, 1, 2, 3, 4, 5], []))
 def model_and_batch():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(2, 3, 1), BatchInstanceNorm2d(3)).double()
-    model[1].rho.data.copy_(torch.tensor([0., 0.4, 1.]))
+    model[1].rho.data.copy_(torch.tensor([0.0, 0.4, 1.0]))
     nn.init.normal_(model[1].weight)
     x, grad = torch.randn(2, 6, 2, 4, 4, dtype=torch.float64)[:, :, :2]
-    return model, x * torch.arange(1., 7.).view(-1, 1, 1, 1).double(), torch.randn(
-        6, 3, 4, 4, dtype=torch.float64)
+    return (
+        model,
+        x * torch.arange(1.0, 7.0).view(-1, 1, 1, 1).double(),
+        torch.randn(6, 3, 4, 4, dtype=torch.float64),
+    )
 
 
 def results(model, x, grad):

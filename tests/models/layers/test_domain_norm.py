@@ -1,4 +1,5 @@
 """Statistics per domain: whose images count, which are used, what is kept."""
+
 import copy
 
 import pytest
@@ -74,8 +75,10 @@ def test_an_absent_domain_keeps_its_statistics():
 
 def test_a_domain_with_one_value_per_channel_is_an_error():
     layer = per_domain()
-    with domains_of_images(layer, [True, False, False]), pytest.raises(
-            ValueError, match='more than 1 value per channel.*with 1 image'):
+    with (
+        domains_of_images(layer, [True, False, False]),
+        pytest.raises(ValueError, match='more than 1 value per channel.*with 1 image'),
+    ):
         layer(torch.zeros(3, 3, 1, 1))
 
 
@@ -133,9 +136,13 @@ def test_rows_that_are_not_the_batchs_are_refused():
 
 
 def test_the_norms_of_a_model_are_switched_in_place():
-    model = nn.ModuleDict(dict(a=nn.Sequential(nn.Conv2d(2, 3, 1), nn.BatchNorm2d(3)),
-                               b=nn.Sequential(BatchInstanceNorm2d(3)),
-                               c=nn.Sequential(nn.BatchNorm2d(3))))
+    model = nn.ModuleDict(
+        dict(
+            a=nn.Sequential(nn.Conv2d(2, 3, 1), nn.BatchNorm2d(3)),
+            b=nn.Sequential(BatchInstanceNorm2d(3)),
+            c=nn.Sequential(nn.BatchNorm2d(3)),
+        )
+    )
     before, names = copy.deepcopy(model), list(model.state_dict())
     parameters = list(model.parameters())
     assert keep_statistics_per_domain(model, without=['c']) is model

@@ -18,4 +18,3 @@ def test_reversing_twice_gives_the_plain_gradient_back():
     x = torch.randn(5, requires_grad=True)
     reverse_gradient(reverse_gradient(x, 2.0), 0.5).sum().backward()
     torch.testing.assert_close(x.grad, torch.ones(5))
-

@@ -1,4 +1,5 @@
 """Batch norm, instance norm and their blend: equations, limits, layouts, gradients."""
+
 import itertools
 
 import pytest
@@ -20,10 +21,10 @@ def equations(x, rho, weight, bias, mean=None, var=None, eps=1e-5, index=None):
         for n, domain in enumerate(domains):
             fellows = x[[i for i, d in enumerate(domains) if d == domain], c]
             mu = fellows.mean() if mean is None else mean[domain, c]
-            square = ((fellows - mu)**2).mean() if var is None else var[domain, c]
-            of_batch = (x[n, c] - mu) / (square + eps)**0.5
+            square = ((fellows - mu) ** 2).mean() if var is None else var[domain, c]
+            of_batch = (x[n, c] - mu) / (square + eps) ** 0.5
             own = x[n, c] - x[n, c].mean()
-            of_image = own / ((own**2).mean() + eps)**0.5
+            of_image = own / ((own**2).mean() + eps) ** 0.5
             gate = 1 if x[n, c].numel() == 1 else rho[c]
             y[n, c] = (gate * of_batch + (1 - gate) * of_image) * weight[c] + bias[c]
     return y
@@ -35,8 +36,11 @@ def inputs(shape, layout='contiguous', dtype=torch.float64):
     x = torch.randn(shape, generator=generator, dtype=torch.float64) * 2 + 3
     x = x * torch.linspace(0.5, 2, shape[0]).view(-1, *[1] * (len(shape) - 1))  # images differ
     if layout == 'last':
-        x = x.contiguous(memory_format=LAYOUTS[len(shape)]) if len(shape) in LAYOUTS \
+        x = (
+            x.contiguous(memory_format=LAYOUTS[len(shape)])
+            if len(shape) in LAYOUTS
             else x.transpose(1, -1).contiguous().transpose(1, -1)
+        )
     elif layout == 'strided':
         x = torch.stack([x, x], -1).flatten(-2)[..., ::2]
     rho = torch.tensor([0.0, 0.3, 1.0], dtype=torch.float64)[:channels]
@@ -120,10 +124,12 @@ def test_limits_are_torchs_batch_norm_and_instance_norm(shape):
 
 def test_at_zero_style_does_not_matter_and_at_one_it_does():
     x, _, weight, bias = inputs((4, 3, 5, 6))
-    styled = x * torch.tensor([1., 5, 2, 9]).double().view(-1, 1, 1, 1) + 7
+    styled = x * torch.tensor([1.0, 5, 2, 9]).double().view(-1, 1, 1, 1) + 7
     closed, opened = torch.zeros(3).double(), torch.ones(3).double()
-    results = [normalize(t, gate, weight, bias, eps=1e-12)[0]
-               for t, gate in itertools.product((x, styled), (closed, opened))]
+    results = [
+        normalize(t, gate, weight, bias, eps=1e-12)[0]
+        for t, gate in itertools.product((x, styled), (closed, opened))
+    ]
     torch.testing.assert_close(results[0], results[2], rtol=1e-9, atol=1e-9)
     assert (results[1] - results[3]).abs().max() > 0.1
 
@@ -133,7 +139,8 @@ def test_a_single_value_per_image_is_batch_norm_with_a_gradient_of_zero_for_the_
     x, rho, weight, bias = inputs(shape)
     y = normalize(x, rho, weight, bias)[0]
     torch.testing.assert_close(
-        y, nn.functional.batch_norm(x, None, None, weight, bias, training=True))
+        y, nn.functional.batch_norm(x, None, None, weight, bias, training=True)
+    )
     assert torch.autograd.grad(y.square().sum(), rho)[0].tolist() == [0, 0, 0]
 
 
@@ -143,7 +150,7 @@ def test_half_precision_keeps_statistics_in_float32(dtype, layout):
     # At 300 +- 1 half precision has steps of 0.25 to 2: its own mean and variance would be noise.
     x = (torch.randn(8, 3, 16, 16) + 300).to(dtype)
     x = x.contiguous(memory_format=LAYOUTS[4]) if layout == 'last' else x
-    y, mean, var, _ = normalize(x, torch.tensor([0., .5, 1.]), None, None)
+    y, mean, var, _ = normalize(x, torch.tensor([0.0, 0.5, 1.0]), None, None)
     assert y.dtype == dtype and mean.dtype == var.dtype == torch.float32
     exact = x.double().transpose(0, 1).flatten(1)
     torch.testing.assert_close(mean[0].double(), exact.mean(1), rtol=1e-6, atol=0)
@@ -155,8 +162,8 @@ def planes(kind, layout):
     generator = torch.Generator().manual_seed(2)
     x = torch.randn(4, 3, *((1, 1) if kind == 'one value' else (5, 6)), generator=generator)
     if kind == 'constant':
-        x[:2, 0] = 3.  # of two images, and of one channel in all of them
-        x[:, 1] = -300.
+        x[:2, 0] = 3.0  # of two images, and of one channel in all of them
+        x[:, 1] = -300.0
     elif kind == 'tiny':  # a variance of 1e-12, which half precision does not have
         x *= 1e-6
     elif kind == 'far':  # steps of half precision are as large as the deviation, or larger
@@ -171,12 +178,14 @@ def planes(kind, layout):
 def test_half_precision_rounds_only_what_goes_out(dtype, layout, kind, mode):
     """Against float64, on the same input: the result is off by its rounding and no more."""
     x = planes(kind, layout).to(dtype).requires_grad_()
-    parameters = [torch.tensor(t).requires_grad_() for t in (
-        [0., .4, 1.], [1., -2., .5], [.1, .2, .3])]
+    parameters = [
+        torch.tensor(t).requires_grad_()
+        for t in ([0.0, 0.4, 1.0], [1.0, -2.0, 0.5], [0.1, 0.2, 0.3])
+    ]
     kwargs, exact_kwargs = {}, {}
     if mode == 'running':
         mean = x.detach().float().mean((0, 2, 3))[None]
-        kwargs = exact_kwargs = dict(mean=mean, var=torch.full_like(mean, 2.))
+        kwargs = exact_kwargs = dict(mean=mean, var=torch.full_like(mean, 2.0))
     if mode == 'domains':
         kwargs = dict(domains=Domains(torch.tensor([0, 1, 1, 0]), (2, 2)))
         exact_kwargs = dict(index=torch.tensor([0, 1, 1, 0]))
@@ -187,13 +196,25 @@ def test_half_precision_rounds_only_what_goes_out(dtype, layout, kind, mode):
     expected = equations(*exact, **exact_kwargs)
     # Where values are equal the result is a difference of two large numbers, in float32.
     rounding = torch.finfo(torch.float32).eps * x.detach().double().abs().amax() / 1e-5**0.5
-    torch.testing.assert_close(y.double(), expected, rtol=2 * torch.finfo(dtype).eps,
-                               atol=rounding + torch.finfo(dtype).tiny)
-    for name, got, wanted in zip(('x', 'rho', 'weight', 'bias'), gradients(y, tensors),
-                                 gradients(expected, exact, rounded_to=dtype)):
+    torch.testing.assert_close(
+        y.double(),
+        expected,
+        rtol=2 * torch.finfo(dtype).eps,
+        atol=rounding + torch.finfo(dtype).tiny,
+    )
+    for name, got, wanted in zip(
+        ('x', 'rho', 'weight', 'bias'),
+        gradients(y, tensors),
+        gradients(expected, exact, rounded_to=dtype),
+    ):
         scale = wanted.abs().max().item()
-        torch.testing.assert_close(got.double(), wanted, rtol=0, msg=lambda m: f'{name}: {m}',
-                                   atol=4 * torch.finfo(dtype).eps * scale + 1e-2 * scale + 1e-5)
+        torch.testing.assert_close(
+            got.double(),
+            wanted,
+            rtol=0,
+            msg=lambda m: f'{name}: {m}',
+            atol=4 * torch.finfo(dtype).eps * scale + 1e-2 * scale + 1e-5,
+        )
 
 
 @pytest.mark.parametrize('layout', ['contiguous', 'last'])
@@ -201,7 +222,7 @@ def test_float32_is_exact_far_from_zero(layout):
     x = torch.randn(4, 3, 16, 16) + 1000
     x[0, 0] = 1000.1  # a constant plane, whose variance must not become negative or large
     x = x.contiguous(memory_format=LAYOUTS[4]) if layout == 'last' else x
-    rho = torch.tensor([0., .5, 1.])
+    rho = torch.tensor([0.0, 0.5, 1.0])
     y = normalize(x, rho, None, None)[0]
     ones, zeros = torch.ones(3).double(), torch.zeros(3).double()
     expected = equations(x.double(), rho.double(), ones, zeros)
@@ -220,7 +241,7 @@ def test_gradients_of_gradients(mode):
         kwargs['mean'], kwargs['var'] = torch.rand(2, 1, 3, dtype=torch.float64) + 0.5
     if mode == 'domains':
         kwargs['domains'] = Domains(torch.tensor([0, 1, 1]), (1, 2))
-    rho = torch.tensor([.2, .5, .9]).double().requires_grad_()
+    rho = torch.tensor([0.2, 0.5, 0.9]).double().requires_grad_()
 
     def f(*tensors):
         return normalize(*tensors, **kwargs)[0]
@@ -233,8 +254,10 @@ def test_parameters_are_optional():
     x = inputs((4, 3, 5, 6))[0]
     y = normalize(x, None, None, None)[0]
     torch.testing.assert_close(y, nn.functional.batch_norm(x, None, None, training=True))
-    grads = gradients(y, [x]), gradients(equations(x, *torch.ones(2, 3).double(),
-                                                   torch.zeros(3).double()), [x])
+    grads = (
+        gradients(y, [x]),
+        gradients(equations(x, *torch.ones(2, 3).double(), torch.zeros(3).double()), [x]),
+    )
     torch.testing.assert_close(*grads)
 
 
@@ -253,8 +276,9 @@ def test_a_weight_that_is_computed_from_the_input_has_its_own_path():
     results = []
     for create_graph in (False, True):
         y = normalize(x, rho, own, bias)[0]
-        results += torch.autograd.grad(y.square().sum(), x, create_graph=create_graph,
-                                       retain_graph=True)
+        results += torch.autograd.grad(
+            y.square().sum(), x, create_graph=create_graph, retain_graph=True
+        )
     torch.testing.assert_close(*results)
 
 

@@ -1,4 +1,5 @@
 """The kernels for CUDA, on an emulated device: as those for a CPU, and few."""
+
 import copy
 
 import pytest
@@ -22,18 +23,36 @@ from mmocr_da.models.layers.planes import (
     planes_of,
 )
 
-BIN = {2: BatchInstanceNorm1d, 3: BatchInstanceNorm1d, 4: BatchInstanceNorm2d,
-       5: BatchInstanceNorm3d}
+BIN = {
+    2: BatchInstanceNorm1d,
+    3: BatchInstanceNorm1d,
+    4: BatchInstanceNorm2d,
+    5: BatchInstanceNorm3d,
+}
 PLAIN = {2: DomainBatchNorm1d, 3: DomainBatchNorm1d, 4: DomainBatchNorm2d, 5: DomainBatchNorm3d}
 SHAPE = (4, 3, 5, 6)
 MODES = [(gated, mode) for gated in (True, False) for mode in ('batch', 'evaluation', 'domains')]
 CASES = [(SHAPE, torch.float32, True, *mode) for mode in MODES]
-CASES += [(shape, dtype, last, True, 'domains') for shape, dtype, last in (
-    (SHAPE, torch.half, True), (SHAPE, torch.bfloat16, True), ((5, 3, 7), torch.float32, True),
-    ((4, 1, 5, 6), torch.float32, False), ((3, 3, 2, 4, 5), torch.half, True))]
-CASES += [(shape, dtype, last, True, 'batch') for shape, dtype, last in (
-    (SHAPE, torch.float32, False), (SHAPE, torch.half, False), ((6, 3), torch.half, False),
-    ((5, 3, 7), torch.bfloat16, True), ((3, 3, 2, 4, 5), torch.float32, True))]
+CASES += [
+    (shape, dtype, last, True, 'domains')
+    for shape, dtype, last in (
+        (SHAPE, torch.half, True),
+        (SHAPE, torch.bfloat16, True),
+        ((5, 3, 7), torch.float32, True),
+        ((4, 1, 5, 6), torch.float32, False),
+        ((3, 3, 2, 4, 5), torch.half, True),
+    )
+]
+CASES += [
+    (shape, dtype, last, True, 'batch')
+    for shape, dtype, last in (
+        (SHAPE, torch.float32, False),
+        (SHAPE, torch.half, False),
+        ((6, 3), torch.half, False),
+        ((5, 3, 7), torch.bfloat16, True),
+        ((3, 3, 2, 4, 5), torch.float32, True),
+    )
+]
 CASES += [(SHAPE, torch.half, True, True, 'evaluation'), (SHAPE, torch.half, True, False, 'batch')]
 IS_SOURCE = [True, False, False, True, False, False]
 
@@ -49,7 +68,7 @@ def inputs(shape, last, dtype=torch.float32):
 def layer_of(shape, gated, mode):
     layer = (BIN if gated else PLAIN)[len(shape)](shape[1])
     if gated:
-        layer.rho.data.copy_(torch.linspace(0., 1., shape[1]))
+        layer.rho.data.copy_(torch.linspace(0.0, 1.0, shape[1]))
     layer.weight.data.uniform_(0.5, 2)
     layer.bias.data.uniform_(-1, 1)
     layer.running_var.uniform_(0.5, 2)
@@ -61,7 +80,7 @@ def layer_of(shape, gated, mode):
 def results(layer, x, mode):
     """Outputs of a layer that is used at two places, all gradients and all statistics."""
     x.requires_grad_()
-    with domains_of_images(layer, IS_SOURCE[:len(x)], x.device):
+    with domains_of_images(layer, IS_SOURCE[: len(x)], x.device):
         y = layer(layer(x) * 2)
     grad = torch.linspace(-1, 1, y.numel()).to(y.dtype).view(y.shape).to(y.device)
     tensors = [x, *layer.parameters()]
@@ -69,8 +88,7 @@ def results(layer, x, mode):
     found = [y, *first]
     if y.dtype == torch.float32:
         again = torch.autograd.grad(y, tensors, grad, create_graph=True)
-        found += [*again, *torch.autograd.grad(again[0].square().sum(), tensors,
-                                               allow_unused=True)]
+        found += [*again, *torch.autograd.grad(again[0].square().sum(), tensors, allow_unused=True)]
     found += layer.buffers()
     return [t if t is None else t.detach().cpu() for t in found]
 
@@ -90,7 +108,7 @@ def test_cuda_computes_what_a_cpu_does(shape, dtype, last, gated, mode):
             assert got is None
             continue
         assert got.dtype == wanted.dtype and got.stride() == wanted.stride()
-        atol = tolerance * max(1., wanted.float().abs().max().item())
+        atol = tolerance * max(1.0, wanted.float().abs().max().item())
         torch.testing.assert_close(got.float(), wanted.float(), rtol=tolerance, atol=atol)
 
 
@@ -101,10 +119,12 @@ def test_sums_of_half_precision_are_those_of_float32(last):
     grad = (inputs(SHAPE, last) * 1000).half()
     gates = torch.tensor([0.2, 0.5, 0.8])
     exact, rho = x.double(), gates.double().requires_grad_()
-    wanted, = torch.autograd.grad(normalize(exact, rho, None, None)[0], rho, grad.double())
+    (wanted,) = torch.autograd.grad(normalize(exact, rho, None, None)[0], rho, grad.double())
     with emulated_cuda():
         rho = on_cuda(gates.clone().requires_grad_())
-        found, = torch.autograd.grad(normalize(on_cuda(x), rho, None, None)[0], rho, on_cuda(grad))
+        (found,) = torch.autograd.grad(
+            normalize(on_cuda(x), rho, None, None)[0], rho, on_cuda(grad)
+        )
         torch.testing.assert_close(found.cpu().double(), wanted, rtol=1e-4, atol=1e-2)
 
 
@@ -129,8 +149,9 @@ def launches(layer, images, last, dtype):
 
 
 @pytest.mark.parametrize('gated, mode', MODES)
-@pytest.mark.parametrize('last, dtype', [(True, torch.float32), (True, torch.half),
-                                         (False, torch.half)])
+@pytest.mark.parametrize(
+    'last, dtype', [(True, torch.float32), (True, torch.half), (False, torch.half)]
+)
 def test_launches_do_not_grow_with_the_batch(last, dtype, gated, mode):
     layer = layer_of(SHAPE, gated, mode)
     few, many = (launches(layer, images, last, dtype) for images in (4, 32))

@@ -38,8 +38,11 @@ def images(rank=2, channels=6, seed=0):
 
 def network():
     return nn.Sequential(
-        nn.Conv2d(6, 6, 3, padding=1), trained(nn.BatchNorm2d(6)), nn.ReLU(),
-        nn.Sequential(nn.Conv2d(6, 6, 3, padding=1), trained(nn.BatchNorm2d(6)), nn.ReLU()))
+        nn.Conv2d(6, 6, 3, padding=1),
+        trained(nn.BatchNorm2d(6)),
+        nn.ReLU(),
+        nn.Sequential(nn.Conv2d(6, 6, 3, padding=1), trained(nn.BatchNorm2d(6)), nn.ReLU()),
+    )
 
 
 def gates(module):
@@ -49,8 +52,9 @@ def gates(module):
 def batch_norms(module):
     """Names of the batch norms, without those that are the ``mode`` of a layer of ours."""
     modes = {m.mode for m in module.modules() if isinstance(m, DomainNorm)}
-    return {name for name, m in module.named_modules()
-            if isinstance(m, _BatchNorm) and m not in modes}
+    return {
+        name for name, m in module.named_modules() if isinstance(m, _BatchNorm) and m not in modes
+    }
 
 
 @pytest.fixture
@@ -67,8 +71,7 @@ def one_process(tmp_path):
 @pytest.mark.parametrize('track', [True, False])
 @pytest.mark.parametrize('rank', NORMS)
 def test_the_function_stays(rank, track, affine):
-    norm = trained(NORMS[rank](6, eps=1e-3, momentum=0.3, affine=affine,
-                               track_running_stats=track))
+    norm = trained(NORMS[rank](6, eps=1e-3, momentum=0.3, affine=affine, track_running_stats=track))
     converted = convert_batch_norm(copy.deepcopy(norm))
     for step in range(2):
         x = images(rank, seed=step)
@@ -96,7 +99,7 @@ def test_gradients_stay():
 def test_whoever_held_a_layer_holds_the_converted_one():
     model = network()
     layer, tensors = model[1], {**dict(model.named_parameters()), **dict(model.named_buffers())}
-    optimizer = torch.optim.SGD(model.parameters(), lr=1.)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
     assert convert_batch_norm(model) is model
     assert model[1] is layer and isinstance(layer, BatchInstanceNorm)
     after = {**dict(model.named_parameters()), **dict(model.named_buffers())}
@@ -126,12 +129,13 @@ def test_settings_stay():
 
 
 def test_a_gate_lies_where_the_layer_does():
-    for norm in (nn.BatchNorm2d(6, device='meta'),
-                 nn.BatchNorm2d(6, affine=False, device='meta')):
+    for norm in (nn.BatchNorm2d(6, device='meta'), nn.BatchNorm2d(6, affine=False, device='meta')):
         assert convert_batch_norm(nn.Sequential(nn.Linear(2, 2), norm))[1].rho.is_meta
     # A layer without any tensor: where the rest of the module is.
-    model = nn.Sequential(nn.Conv2d(3, 6, 3, device='meta', dtype=torch.float16),
-                          nn.BatchNorm2d(6, affine=False, track_running_stats=False))
+    model = nn.Sequential(
+        nn.Conv2d(3, 6, 3, device='meta', dtype=torch.float16),
+        nn.BatchNorm2d(6, affine=False, track_running_stats=False),
+    )
     rho = convert_batch_norm(model)[1].rho
     assert rho.is_meta and rho.dtype == torch.float16 and rho.requires_grad
 
@@ -149,10 +153,11 @@ def test_a_frozen_layer_in_a_model_that_trains_stays_frozen():
 
 def test_hooks_stay_and_can_still_be_removed():
     model, seen = network(), []
-    handles = [model[1].register_forward_pre_hook(lambda *_: seen.append('before')),
-               model[1].register_forward_hook(lambda *_, **__: seen.append('after'),
-                                              with_kwargs=True),
-               model[1].register_full_backward_hook(lambda *_: seen.append('back'))]
+    handles = [
+        model[1].register_forward_pre_hook(lambda *_: seen.append('before')),
+        model[1].register_forward_hook(lambda *_, **__: seen.append('after'), with_kwargs=True),
+        model[1].register_full_backward_hook(lambda *_: seen.append('back')),
+    ]
     convert_batch_norm(model)(images()).sum().backward()
     assert seen == ['before', 'after', 'back']
     for handle in handles:
@@ -195,21 +200,25 @@ def test_converting_twice_changes_nothing():
 # Which layers
 
 
-@pytest.mark.parametrize('include, exclude, converted', [
-    (None, None, {'1', '3.1'}),
-    ('3.*', None, {'3.1'}),
-    (['1', '3.*'], None, {'1', '3.1'}),
-    (None, '3.?', {'1'}),
-    ('*', ['1'], {'3.1'}),
-])
+@pytest.mark.parametrize(
+    'include, exclude, converted',
+    [
+        (None, None, {'1', '3.1'}),
+        ('3.*', None, {'3.1'}),
+        (['1', '3.*'], None, {'1', '3.1'}),
+        (None, '3.?', {'1'}),
+        ('*', ['1'], {'3.1'}),
+    ],
+)
 def test_globs_choose_the_layers(include, exclude, converted):
     model = convert_batch_norm(network(), include, exclude)
     assert gates(model) == converted
     assert batch_norms(model) == {'1', '3.1'} - converted
 
 
-@pytest.mark.parametrize('globs', [dict(include='backbone.*'), dict(exclude=['1', '0']),
-                                   dict(include='')])
+@pytest.mark.parametrize(
+    'globs', [dict(include='backbone.*'), dict(exclude=['1', '0']), dict(include='')]
+)
 def test_a_glob_that_fits_no_norm_layer_is_an_error(globs):
     with pytest.raises(ValueError, match=r"fits none of '1', '3\.1'"):
         convert_batch_norm(network(), **globs)
@@ -232,7 +241,6 @@ def test_a_layer_that_does_not_know_its_channels_is_an_error_before_anything_cha
 
 
 class Frozen(nn.BatchNorm2d):
-
     def forward(self, x):
         return x * self.weight[:, None, None] + self.bias[:, None, None]
 
@@ -281,7 +289,7 @@ def test_a_layer_without_rank_takes_every_rank():
         plain = cls(6)
         plain.load_state_dict(weights)
         assert torch.equal(norm.eval()(images(rank)), plain.eval()(images(rank)))
-    for shape in [(6, ), (2, 5, 3), (2, 6, 1, 1, 1, 1)]:
+    for shape in [(6,), (2, 5, 3), (2, 6, 1, 1, 1, 1)]:
         with pytest.raises(ValueError, match=r'needs \(N, 6, \*\) with 2 or 3 or 4 or 5 dim'):
             norm(torch.zeros(shape))
 
@@ -292,7 +300,7 @@ def test_a_layer_without_rank_takes_every_rank():
 def test_statistics_per_domain_stay():
     norm = trained(DomainBatchNorm2d(6))
     norm.keep_statistics_per_domain()
-    nn.init.constant_(norm.source_mean, 3.)
+    nn.init.constant_(norm.source_mean, 3.0)
     norm.mode.eval()  # frozen by a host
     converted = convert_batch_norm(copy.deepcopy(norm))
     assert isinstance(converted, BatchInstanceNorm) and converted.per_domain
@@ -318,8 +326,15 @@ BACKBONES = {
 ARGS = dict(
     ResNetABI=dict(arch_settings=[1] * 5),
     ResNet31OCR=dict(layers=[1, 1, 1, 1], channels=[8, 8, 8, 8, 8, 8, 8]),
-    ResNet=dict(in_channels=3, stem_channels=[4], arch_layers=[2, 1], arch_channels=[8, 8],
-                strides=[2, 2], block_cfgs=dict(type='BasicBlock', use_conv1x1=False)))
+    ResNet=dict(
+        in_channels=3,
+        stem_channels=[4],
+        arch_layers=[2, 1],
+        arch_channels=[8, 8],
+        strides=[2, 2],
+        block_cfgs=dict(type='BasicBlock', use_conv1x1=False),
+    ),
+)
 
 
 @pytest.mark.parametrize('name', BACKBONES)
@@ -362,18 +377,34 @@ def test_layers_with_statistics_per_domain_are_initialized_as_before():
 
 
 def test_only_initializers_of_batch_norms_change():
-    model = MODELS.build(dict(
-        type='mmocr_da.WithBIN', of='MiniVGG', exclude='cnn.batchnorm6', init_cfg=[
-            dict(type='Constant', val=3., layer=['Conv2d', '_BatchNorm']),
-            dict(type='Constant', val=5., layer='Linear')]))
-    alone = MODELS.build(dict(type='mmocr_da.WithBIN', of='MiniVGG',
-                              init_cfg=dict(type='Constant', val=3., layer='BatchNorm2d')))
+    model = MODELS.build(
+        dict(
+            type='mmocr_da.WithBIN',
+            of='MiniVGG',
+            exclude='cnn.batchnorm6',
+            init_cfg=[
+                dict(type='Constant', val=3.0, layer=['Conv2d', '_BatchNorm']),
+                dict(type='Constant', val=5.0, layer='Linear'),
+            ],
+        )
+    )
+    alone = MODELS.build(
+        dict(
+            type='mmocr_da.WithBIN',
+            of='MiniVGG',
+            init_cfg=dict(type='Constant', val=3.0, layer='BatchNorm2d'),
+        )
+    )
     assert alone.init_cfg['layer'] == ['BatchNorm2d', 'BatchInstanceNorm2d']
     assert [cfg['layer'] for cfg in model.init_cfg] == [
-        ['Conv2d', '_BatchNorm', 'BatchInstanceNorm2d'], 'Linear']
+        ['Conv2d', '_BatchNorm', 'BatchInstanceNorm2d'],
+        'Linear',
+    ]
     model.init_weights()
-    assert all((layer.weight == 3).all() for layer in
-               (model.cnn.batchnorm2, model.cnn.batchnorm6, model.cnn.conv0))
+    assert all(
+        (layer.weight == 3).all()
+        for layer in (model.cnn.batchnorm2, model.cnn.batchnorm6, model.cnn.conv0)
+    )
 
 
 # In a config
@@ -389,9 +420,12 @@ def test_any_part_of_a_model_can_have_it(recognizer_cfg):
 
 def test_an_adaptive_recognizer_can_have_it(recognizer_cfg, batch):
     cfg = ConfigDict(recognizer_cfg())
-    cfg.update(type='mmocr_da.WithBIN', of='mmocr_da.AdaptiveRecognizer', include='backbone.*',
-               objectives=[dict(type='mmocr_da.GlobalAlignment', in_channels=16,
-                                schedule='constant')])
+    cfg.update(
+        type='mmocr_da.WithBIN',
+        of='mmocr_da.AdaptiveRecognizer',
+        include='backbone.*',
+        objectives=[dict(type='mmocr_da.GlobalAlignment', in_channels=16, schedule='constant')],
+    )
     model = MODELS.build(cfg).train()
     assert type(model).__name__ == 'AdaptiveRecognizer'
     assert gates(model) and not batch_norms(model.backbone)
@@ -433,8 +467,12 @@ def test_a_pretrained_part_starts_with_the_weights_of_the_batch_norms(tmp_path):
         if isinstance(m, nn.BatchNorm2d):
             trained(m)
     torch.save(plain.state_dict(), tmp_path / 'resnet.pth')
-    cfg = dict(type='mmocr_da.WithBIN', of='mmdet.ResNet', depth=18,
-               init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'resnet.pth')))
+    cfg = dict(
+        type='mmocr_da.WithBIN',
+        of='mmdet.ResNet',
+        depth=18,
+        init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'resnet.pth')),
+    )
     model = MODELS.build(cfg)
     model.init_weights()
     assert gates(model) == batch_norms(plain)
@@ -450,7 +488,8 @@ def test_an_inferencer_of_mmocr_reads_with_it_as_before(toy, tmp_path):
     torch.save(stock.state_dict(), tmp_path / 'stock.pth')
     (tmp_path / 'bin.py').write_text(
         f'_base_ = {str(toy)!r}\n'
-        "model = dict(type='mmocr_da.WithBIN', of='mmocr_da.AdaptiveRecognizer')\n")
+        "model = dict(type='mmocr_da.WithBIN', of='mmocr_da.AdaptiveRecognizer')\n"
+    )
     results = []
     for config in (toy, tmp_path / 'bin.py'):
         reader = TextRecInferencer(str(config), str(tmp_path / 'stock.pth'), device='cpu')

@@ -10,8 +10,9 @@ from mmocr_da.models.data_preprocessors import BatchedTextRecogDataPreprocessor
 from mmocr_da.models.layers import convert_batch_norm
 
 GLOBAL = dict(type='mmocr_da.GlobalAlignment', in_channels=16, schedule='constant', weight=0.1)
-LOCAL = dict(type='mmocr_da.LocalAlignment', in_channels=16, schedule='constant', weight=0.1,
-             threshold=0.0)
+LOCAL = dict(
+    type='mmocr_da.LocalAlignment', in_channels=16, schedule='constant', weight=0.1, threshold=0.0
+)
 COMBINATIONS = [[], [GLOBAL], [LOCAL], [GLOBAL, LOCAL]]
 SYMNET = dict(type='mmocr_da.SymNetHead', schedule='constant', weight=0.4)
 
@@ -23,8 +24,9 @@ def test_supervised_loss_is_the_stock_recognizers(adaptive, recognizer_cfg, batc
     data = batch(('12', '3456'), targets=2)
     source = dict(inputs=data['inputs'][:2], data_samples=copy.deepcopy(data['data_samples'][:2]))
     stock = MMOCR_MODELS.build(recognizer_cfg())
-    stock.load_state_dict({k: v for k, v in model.state_dict().items()
-                           if not k.startswith('objectives')}, strict=True)
+    stock.load_state_dict(
+        {k: v for k, v in model.state_dict().items() if not k.startswith('objectives')}, strict=True
+    )
     for net in (model, stock.train()):
         for m in net.modules():
             if isinstance(m, torch.nn.BatchNorm2d):
@@ -33,8 +35,9 @@ def test_supervised_loss_is_the_stock_recognizers(adaptive, recognizer_cfg, batc
 
 
 @pytest.mark.parametrize('reduction', ['none', 'mean', 'sum'])
-def test_every_reduction_of_the_stock_loss_survives_the_early_stop(adaptive, recognizer_cfg, batch,
-                                                                   reduction):
+def test_every_reduction_of_the_stock_loss_survives_the_early_stop(
+    adaptive, recognizer_cfg, batch, reduction
+):
     decoder = recognizer_cfg()['decoder']
     decoder['module_loss']['reduction'] = reduction
     data = batch(('12', '3456'), targets=0)
@@ -49,8 +52,10 @@ def test_order_of_the_images_does_not_matter(adaptive, batch):
     model = adaptive(GLOBAL, LOCAL)
     data = batch(('12', '345'), targets=2)
     mixed = [2, 0, 3, 1]
-    shuffled = dict(inputs=data['inputs'][mixed],
-                    data_samples=[copy.deepcopy(data['data_samples'][i]) for i in mixed])
+    shuffled = dict(
+        inputs=data['inputs'][mixed],
+        data_samples=[copy.deepcopy(data['data_samples'][i]) for i in mixed],
+    )
     a, b = model.loss(**data), model.loss(**shuffled)
     for key in ('loss_ce', 'loss_global', 'loss_local'):
         torch.testing.assert_close(a[key], b[key])
@@ -62,16 +67,19 @@ def test_everything_is_logged_and_only_losses_are_summed(adaptive, batch):
     total, log = model.parse_losses(losses)
     summed = sum(losses[k] for k in ('loss_ce', 'loss_global', 'loss_local'))
     torch.testing.assert_close(total, summed)
-    extra = {f'{name}_{what}' for name in ('global', 'local')
-             for what in ('lambda', 'acc_source', 'acc_target')}
+    extra = {
+        f'{name}_{what}'
+        for name in ('global', 'local')
+        for what in ('lambda', 'acc_source', 'acc_target')
+    }
     assert extra | {'local_gate_source', 'local_gate_target'} <= set(log)
 
 
 @pytest.mark.parametrize('objectives', COMBINATIONS[1:])
-@pytest.mark.parametrize('texts, targets', [(('12', '3'), 0), ((), 2), (('1', ), 1)])
-def test_a_missing_domain_is_zero_loss_and_every_parameter_has_a_gradient(adaptive, batch,
-                                                                          objectives, texts,
-                                                                          targets):
+@pytest.mark.parametrize('texts, targets', [(('12', '3'), 0), ((), 2), (('1',), 1)])
+def test_a_missing_domain_is_zero_loss_and_every_parameter_has_a_gradient(
+    adaptive, batch, objectives, texts, targets
+):
     model = adaptive(*objectives)
     losses = model.loss(**batch(texts, targets))
     total, _ = model.parse_losses(losses)
@@ -137,12 +145,14 @@ def test_two_objectives_of_one_kind_are_refused(adaptive):
 def test_prediction_is_the_stock_recognizers(adaptive, recognizer_cfg, batch):
     model = adaptive(GLOBAL, LOCAL).eval()
     stock = MMOCR_MODELS.build(recognizer_cfg()).eval()
-    result = stock.load_state_dict({k: v for k, v in model.state_dict().items()
-                                    if not k.startswith('objectives')}, strict=True)
+    result = stock.load_state_dict(
+        {k: v for k, v in model.state_dict().items() if not k.startswith('objectives')}, strict=True
+    )
     assert not result.missing_keys
     data = batch(('12', '345'), targets=2)
-    readings = (m.predict(data['inputs'], copy.deepcopy(data['data_samples']))
-                for m in (model, stock))
+    readings = (
+        m.predict(data['inputs'], copy.deepcopy(data['data_samples'])) for m in (model, stock)
+    )
     texts = [[s.pred_text.item for s in samples] for samples in readings]
     assert texts[0] == texts[1]
 
@@ -178,12 +188,17 @@ def test_channels_last_changes_the_layout_and_not_the_numbers(adaptive, batch):
 
 
 @pytest.mark.parametrize('texts, targets', [(('12', '3'), 2), ((), 2), (('12', '3'), 0)])
-def test_a_ctc_decoder_trains_with_global_alignment(adaptive, batch, digits_dictionary,
-                                                              texts, targets):
+def test_a_ctc_decoder_trains_with_global_alignment(
+    adaptive, batch, digits_dictionary, texts, targets
+):
     ctc = dict(
-        type='CRNNDecoder', in_channels=16, rnn_flag=True, module_loss=dict(type='CTCModuleLoss'),
+        type='CRNNDecoder',
+        in_channels=16,
+        rnn_flag=True,
+        module_loss=dict(type='CTCModuleLoss'),
         postprocessor=dict(type='CTCPostProcessor'),
-        dictionary=dict(digits_dictionary, with_start=False, with_end=False, same_start_end=False))
+        dictionary=dict(digits_dictionary, with_start=False, with_end=False, same_start_end=False),
+    )
     model = adaptive(GLOBAL, decoder=ctc, encoder=None)
     assert model.tap is None
     total, _ = model.parse_losses(model.loss(**batch(texts, targets)))
@@ -196,16 +211,30 @@ def svtr(adaptive, digits_dictionary):
     """A tiny SVTR: no backbone, an encoder of images whose map has 6 channels and 4 columns."""
 
     def make(*objectives, **options):
-        encoder = dict(type='SVTREncoder', img_size=[16, 32], in_channels=1, out_channels=6,
-                       embed_dims=[8] * 3, depth=[1] * 3, num_heads=[2] * 3, max_seq_len=4,
-                       mixer_types=['Local', 'Local', 'Global'], window_size=[[3, 3]] * 3)
+        encoder = dict(
+            type='SVTREncoder',
+            img_size=[16, 32],
+            in_channels=1,
+            out_channels=6,
+            embed_dims=[8] * 3,
+            depth=[1] * 3,
+            num_heads=[2] * 3,
+            max_seq_len=4,
+            mixer_types=['Local', 'Local', 'Global'],
+            window_size=[[3, 3]] * 3,
+        )
         decoder = dict(
-            type='SVTRDecoder', in_channels=6, module_loss=dict(type='CTCModuleLoss'),
+            type='SVTRDecoder',
+            in_channels=6,
+            module_loss=dict(type='CTCModuleLoss'),
             postprocessor=dict(type='CTCPostProcessor'),
-            dictionary=dict(digits_dictionary, with_start=False, with_end=False,
-                            same_start_end=False))
-        return adaptive(*objectives, backbone=None, **{
-            'encoder': encoder, 'decoder': decoder, **options})
+            dictionary=dict(
+                digits_dictionary, with_start=False, with_end=False, same_start_end=False
+            ),
+        )
+        return adaptive(
+            *objectives, backbone=None, **{'encoder': encoder, 'decoder': decoder, **options}
+        )
 
     return make
 
@@ -217,7 +246,9 @@ def test_without_a_backbone_the_map_of_the_encoder_is_aligned(svtr, batch, pooli
     losses = model.loss(**batch(('12', '34')))
     losses['loss_global'].backward()
     assert {k for k, p in model.encoder.named_parameters() if p.grad is None} == {
-        'layer_norm.weight', 'layer_norm.bias'}  # SVTR does without them
+        'layer_norm.weight',
+        'layer_norm.bias',
+    }  # SVTR does without them
     assert model.encoder.patch_embed.net[0].conv.weight.grad.abs().sum() > 0
     with pytest.raises(ValueError, match='set in_channels=6'):
         svtr(dict(GLOBAL, in_channels=1)).loss(**batch(('12', '34')))
@@ -240,7 +271,6 @@ def test_padding_of_the_images_is_padding_of_the_encoders_map(svtr, batch):
 def test_an_encoder_without_a_map_is_refused_where_there_is_no_backbone(svtr, batch):
 
     class Vectors(torch.nn.Module):
-
         def forward(self, images, samples):
             return images.mean((2, 3))
 
@@ -253,9 +283,13 @@ def test_an_encoder_without_a_map_is_refused_where_there_is_no_backbone(svtr, ba
         svtr(GLOBAL, encoder=None)
 
 
-@pytest.mark.parametrize('objective, width', [
-    (dict(LOCAL, in_channels=12), 16),
-    (dict(type='mmocr_da.DomainConfusion', in_channels=16), 12)])
+@pytest.mark.parametrize(
+    'objective, width',
+    [
+        (dict(LOCAL, in_channels=12), 16),
+        (dict(type='mmocr_da.DomainConfusion', in_channels=16), 12),
+    ],
+)
 def test_a_wrong_width_of_characters_is_found_when_the_model_is_built(adaptive, objective, width):
     with pytest.raises(ValueError, match=f'set in_channels={width}'):
         adaptive(objective)
@@ -316,8 +350,9 @@ def test_only_objectives_of_characters_have_the_target_read(adaptive, batch):
 
 def test_published_gates_every_step_of_the_decoder(adaptive, batch, progress):
     progress(1, 10)
-    model = adaptive(dict(type='mmocr_da.LocalAlignment', in_channels=16, published=True,
-                          threshold=0.1))
+    model = adaptive(
+        dict(type='mmocr_da.LocalAlignment', in_channels=16, published=True, threshold=0.1)
+    )
     steps = []
     model.decoder.fc.register_forward_hook(lambda m, x, y: steps.append(1))
     losses = model.loss(**batch(('1', '2'), targets=2))
@@ -348,8 +383,10 @@ def test_statistics_are_shared_by_the_batch_or_kept_per_domain(adaptive, batch, 
             assert (norm.source_mean - norm.running_mean).abs().max() > 1e-3
             assert not any(hasattr(m, 'source_mean') for m in model.objectives.modules())
             model.eval()
-            tagged = [model.predict(data['inputs'][:1], data['data_samples'][i:i + 1])[0]
-                      for i in (0, 2)]  # the same image, as one of the source and of the target
+            tagged = [
+                model.predict(data['inputs'][:1], data['data_samples'][i : i + 1])[0]
+                for i in (0, 2)
+            ]  # the same image, as one of the source and of the target
             assert tagged[0].pred_text.score != tagged[1].pred_text.score
     assert seen == dict(joint=False, per_domain=True)
 
@@ -379,12 +416,23 @@ def parts(recognizer_cfg, digits_dictionary):
             cfg = recognizer_cfg()
             cfg['decoder']['dictionary'] = dict(digits_dictionary, **dictionary)
             return dict(encoder=cfg['encoder'], decoder=cfg['decoder'])
-        return dict(encoder=None, decoder=dict(
-            type='CRNNDecoder', in_channels=16, rnn_flag=kind == 'ctc_rnn',
-            module_loss=dict(type='CTCModuleLoss', zero_infinity=True),
-            postprocessor=dict(type='CTCPostProcessor'),
-            dictionary=dict(digits_dictionary, with_start=False, with_end=False,
-                            same_start_end=False, **dictionary)))
+        return dict(
+            encoder=None,
+            decoder=dict(
+                type='CRNNDecoder',
+                in_channels=16,
+                rnn_flag=kind == 'ctc_rnn',
+                module_loss=dict(type='CTCModuleLoss', zero_infinity=True),
+                postprocessor=dict(type='CTCPostProcessor'),
+                dictionary=dict(
+                    digits_dictionary,
+                    with_start=False,
+                    with_end=False,
+                    same_start_end=False,
+                    **dictionary,
+                ),
+            ),
+        )
 
     return make
 
@@ -393,18 +441,30 @@ def parts(recognizer_cfg, digits_dictionary):
 def plain(recognizer_cfg, parts):
     """The stock recognizer of a kind."""
     return lambda kind, **dictionary: MMOCR_MODELS.build(
-        {**recognizer_cfg(), **parts(kind, **dictionary)})
+        {**recognizer_cfg(), **parts(kind, **dictionary)}
+    )
 
 
 @pytest.fixture
 def symnet(adaptive, parts):
     """A recognizer with two classifiers that differ."""
 
-    def make(kind='attention', *more, same=False, supervised_weight=1.0, norm_statistics='joint',
-             **options):
+    def make(
+        kind='attention',
+        *more,
+        same=False,
+        supervised_weight=1.0,
+        norm_statistics='joint',
+        **options,
+    ):
         torch.manual_seed(0)
-        model = adaptive(dict(SYMNET, **options), *more, supervised_weight=supervised_weight,
-                         norm_statistics=norm_statistics, **parts(kind))
+        model = adaptive(
+            dict(SYMNET, **options),
+            *more,
+            supervised_weight=supervised_weight,
+            norm_statistics=norm_statistics,
+            **parts(kind),
+        )
         if not same:
             with torch.no_grad():
                 for weight in (*own(model).parameters(), *twin(model).parameters()):
@@ -420,8 +480,13 @@ KINDS = ['attention', 'ctc', 'ctc_rnn']
 def own(model):
     """C^s."""
     decoder = model.decoder
-    return decoder.fc if hasattr(decoder, 'fc') else \
-        decoder.decoder[1].embedding if decoder.rnn_flag else decoder.decoder
+    return (
+        decoder.fc
+        if hasattr(decoder, 'fc')
+        else decoder.decoder[1].embedding
+        if decoder.rnn_flag
+        else decoder.decoder
+    )
 
 
 def twin(model):
@@ -482,23 +547,30 @@ def test_a_checkpoint_of_another_dictionary_is_refused(symnet, plain, tmp_path, 
     model = symnet(kind)
     weights = plain(kind, with_unknown=False).state_dict()
     classes = len(twin(model).bias)
-    with pytest.raises(ValueError, match=r'same dictionary, got decoder\.\S*weight of shape '
-                                         rf'\({classes - 1}, .*instead of \({classes}.*dict_file'):
+    with pytest.raises(
+        ValueError,
+        match=r'same dictionary, got decoder\.\S*weight of shape '
+        rf'\({classes - 1}, .*instead of \({classes}.*dict_file',
+    ):
         model.load_state_dict(weights, strict=True)
     torch.save(dict(state_dict=weights), tmp_path / 'other.pth')
     with pytest.raises(ValueError, match='same dictionary'):
         load_checkpoint(model, str(tmp_path / 'other.pth'))
     weights = model.state_dict()
     weights['objectives.symnet.classifier.bias'] = torch.zeros(7)
-    with pytest.raises(ValueError, match=r'objectives\.symnet\.classifier\.bias of shape \(7,\) '
-                                         rf'instead of \({classes},\)'):
+    with pytest.raises(
+        ValueError,
+        match=r'objectives\.symnet\.classifier\.bias of shape \(7,\) '
+        rf'instead of \({classes},\)',
+    ):
         model.load_state_dict(weights)
 
 
 @pytest.mark.parametrize('predict_with', ['source', 'target'])
 @pytest.mark.parametrize('kind', KINDS)
-def test_the_two_readings_are_those_of_two_plain_recognizers(symnet, plain, batch, kind,
-                                                             predict_with):
+def test_the_two_readings_are_those_of_two_plain_recognizers(
+    symnet, plain, batch, kind, predict_with
+):
     model = symnet(kind, predict_with=predict_with).eval()
     data = batch(('12', '345'), targets=6)
     read = model.predict(data['inputs'], copy.deepcopy(data['data_samples']))
@@ -560,8 +632,9 @@ def test_e_task_of_both_classifiers_is_the_supervised_loss_of_an_attention_decod
 
 
 @pytest.mark.parametrize('weight, own_weight', [(0, 1), (0.25, 0.75), (1, None), (2, None)])
-def test_supervised_weight_says_what_is_left_to_e_task_of_the_source(symnet, batch, weight,
-                                                                     own_weight):
+def test_supervised_weight_says_what_is_left_to_e_task_of_the_source(
+    symnet, batch, weight, own_weight
+):
     full = symnet(supervised_weight=0).loss(**batch())['loss_symnet_task_source']
     losses = symnet(supervised_weight=weight).loss(**batch())
     assert ('loss_symnet_task_source' in losses) == (own_weight is not None)
@@ -626,8 +699,11 @@ def test_a_copy_has_a_twin_of_its_own(symnet, plain, batch, tmp_path, kind, copi
     assert all(p.grad is None for p in model.parameters())
     other.load_state_dict(plain(kind).state_dict(), strict=False)
     assert same_weights(own(other), twin(other)) and not same_weights(own(model), twin(model))
-    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items()
-               if 'running' not in k and 'num_batches' not in k)
+    assert all(
+        torch.equal(v, before[k])
+        for k, v in model.state_dict().items()
+        if 'running' not in k and 'num_batches' not in k
+    )
     assert other.eval().predict(**batch())[0].pred_text_target is not None
 
 
@@ -646,8 +722,13 @@ def test_moving_averages_average_both_classifiers(symnet, plain, batch):
     assert twin(average.module) is not twin(model)
     read = average.module.eval().predict(**batch())
     assert texts(read) == texts(read, 'pred_text_target')
-    average.load_state_dict({'steps': average.steps, **{
-        f'module.{k}': v for k, v in plain('attention').state_dict().items()}}, strict=True)
+    average.load_state_dict(
+        {
+            'steps': average.steps,
+            **{f'module.{k}': v for k, v in plain('attention').state_dict().items()},
+        },
+        strict=True,
+    )
     assert same_weights(own(average.module), twin(average.module))
     assert not same_weights(own(model), twin(model))
 
@@ -659,10 +740,15 @@ def test_objectives_do_not_change_each_others_losses(symnet, adaptive, batch, st
     losses = mixed.loss(**batch())
     for objective in (SYMNET, LOCAL, GLOBAL):
         alone = adaptive(objective, norm_statistics=statistics)
-        name, = alone.objectives
-        alone.load_state_dict({k: v for k, v in weights.items()
-                               if not k.startswith('objectives.')
-                               or k.startswith(f'objectives.{name}.')}, strict=True)
+        (name,) = alone.objectives
+        alone.load_state_dict(
+            {
+                k: v
+                for k, v in weights.items()
+                if not k.startswith('objectives.') or k.startswith(f'objectives.{name}.')
+            },
+            strict=True,
+        )
         for key, value in alone.loss(**batch()).items():
             torch.testing.assert_close(losses[key], value)
     mixed.parse_losses(losses)[0].backward()

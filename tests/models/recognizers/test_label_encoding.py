@@ -1,4 +1,5 @@
 """Labels are encoded as by MMOCR, and reach a device at once."""
+
 import copy
 
 import torch
@@ -11,8 +12,10 @@ def test_the_labels_of_a_batch_are_copied_together(adaptive, sample):
     decoder = adaptive().decoder
     here, there = [sample('12'), sample('345')], [sample('12'), sample('345')]
     encode_texts(decoder, here, torch.device('cpu'))
-    wanted = [s.gt_text.padded_indexes for s in decoder.module_loss.get_targets(
-        [sample('12'), sample('345')])]
+    wanted = [
+        s.gt_text.padded_indexes
+        for s in decoder.module_loss.get_targets([sample('12'), sample('345')])
+    ]
     with emulated_cuda() as record:
         for _ in range(2):  # the second time they are there
             encode_texts(decoder, there, CUDA)

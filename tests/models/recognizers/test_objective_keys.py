@@ -15,8 +15,9 @@ def numbered(model, *names, prefix=''):
     """Weights as they were saved when objectives had a place and no name."""
     weights = model.state_dict()
     for place, name in enumerate(names):
-        weights = {k.replace(f'objectives.{name}.', f'objectives.{place}.'): v
-                   for k, v in weights.items()}
+        weights = {
+            k.replace(f'objectives.{name}.', f'objectives.{place}.'): v for k, v in weights.items()
+        }
     return {f'{prefix}{k}': v for k, v in weights.items()}
 
 
@@ -31,14 +32,17 @@ def test_keys_and_order_of_the_parameters_do_not_depend_on_the_order_in_the_conf
     assert [k for k, _ in first.named_parameters()] == [k for k, _ in second.named_parameters()]
     second.load_state_dict(first.state_dict())
     assert same(first, second)
-    assert torch.equal(second.objectives['local'].discriminator.layers[0].weight,
-                       first.objectives['local'].discriminator.layers[0].weight)
+    assert torch.equal(
+        second.objectives['local'].discriminator.layers[0].weight,
+        first.objectives['local'].discriminator.layers[0].weight,
+    )
 
 
 @pytest.mark.parametrize('how', ['torch', 'mmengine', 'average'])
 @pytest.mark.parametrize('order', [(GLOBAL, LOCAL), (LOCAL, GLOBAL), (ENTROPY, LOCAL)])
-def test_a_checkpoint_with_numbers_is_taken_in_the_order_of_the_config(adaptive, tmp_path,
-                                                                       order, how):
+def test_a_checkpoint_with_numbers_is_taken_in_the_order_of_the_config(
+    adaptive, tmp_path, order, how
+):
     saved, model = adaptive(*order), adaptive(*order)
     names = saved._listed
     if how == 'torch':
@@ -48,16 +52,18 @@ def test_a_checkpoint_with_numbers_is_taken_in_the_order_of_the_config(adaptive,
         load_checkpoint(model, str(tmp_path / 'old.pth'), strict=True)
     else:
         average = ExponentialMovingAverage(model)
-        average.load_state_dict({'steps': average.steps,
-                                 **numbered(saved, *names, prefix='module.')})
+        average.load_state_dict(
+            {'steps': average.steps, **numbered(saved, *names, prefix='module.')}
+        )
         model = average.module
     assert same(saved, model)
 
 
 def test_the_notice_says_what_was_taken_for_what(adaptive, monkeypatch):
     said = []
-    monkeypatch.setattr('mmocr_da.models.recognizers.objective_keys.print_log',
-                        lambda text, **_: said.append(text))
+    monkeypatch.setattr(
+        'mmocr_da.models.recognizers.objective_keys.print_log', lambda text, **_: said.append(text)
+    )
     model = adaptive(LOCAL, GLOBAL)
     model.load_state_dict(model.state_dict())
     assert said == []
@@ -65,13 +71,20 @@ def test_the_notice_says_what_was_taken_for_what(adaptive, monkeypatch):
     assert len(said) == 1 and '0: local, 1: global' in said[0]
 
 
-@pytest.mark.parametrize('ours', [
-    (LOCAL, ), (LOCAL, SYMNET), (GLOBAL, dict(LOCAL, discriminator=dict(hidden_channels=8))),
-    (LOCAL, GLOBAL, ENTROPY, SYMNET)])
+@pytest.mark.parametrize(
+    'ours',
+    [
+        (LOCAL,),
+        (LOCAL, SYMNET),
+        (GLOBAL, dict(LOCAL, discriminator=dict(hidden_channels=8))),
+        (LOCAL, GLOBAL, ENTROPY, SYMNET),
+    ],
+)
 def test_weights_of_another_list_of_objectives_are_not_used(adaptive, monkeypatch, ours):
     said = []
-    monkeypatch.setattr('mmocr_da.models.recognizers.objective_keys.print_log',
-                        lambda text, **_: said.append(text))
+    monkeypatch.setattr(
+        'mmocr_da.models.recognizers.objective_keys.print_log', lambda text, **_: said.append(text)
+    )
     model = adaptive(*ours)
     before = copy.deepcopy(model.objectives)
     weights = numbered(adaptive(GLOBAL, LOCAL), 'global', 'local')
@@ -98,12 +111,14 @@ def test_a_run_is_resumed_from_a_checkpoint_with_numbers(toy, trained, run_tool,
     for place, name in enumerate(('global', 'local')):
         checkpoint['state_dict'] = {
             k.replace(f'objectives.{name}.', f'objectives.{place}.'): v
-            for k, v in checkpoint['state_dict'].items()}
+            for k, v in checkpoint['state_dict'].items()
+        }
     assert any(k.startswith('objectives.1.') for k in checkpoint['state_dict'])
     torch.save(checkpoint, tmp_path / 'old.pth')
     run_tool('train', toy, '--work-dir', tmp_path, '--resume', tmp_path / 'old.pth')
-    ours, theirs = (torch.load(folder / 'iter_2.pth', weights_only=False)
-                    for folder in (tmp_path, trained))
+    ours, theirs = (
+        torch.load(folder / 'iter_2.pth', weights_only=False) for folder in (tmp_path, trained)
+    )
     for key, value in theirs['state_dict'].items():
         assert torch.equal(ours['state_dict'][key], value), key
 

@@ -31,10 +31,14 @@ def views(count=3, ratios=(1, 1, 1), width=32, num_views=2):
     generator = torch.Generator().manual_seed(0)
     items = []
     for ratio in ratios[:count]:
-        images = [torch.randint(0, 256, (1, 16, width), generator=generator, dtype=torch.uint8)
-                  for _ in range(num_views)]
-        samples = [TextRecogDataSample(metainfo=dict(valid_ratio=ratio, img_shape=(16, width)))
-                   for _ in images]
+        images = [
+            torch.randint(0, 256, (1, 16, width), generator=generator, dtype=torch.uint8)
+            for _ in range(num_views)
+        ]
+        samples = [
+            TextRecogDataSample(metainfo=dict(valid_ratio=ratio, img_shape=(16, width)))
+            for _ in images
+        ]
         items.append(dict(inputs=images, data_samples=samples))
     return pseudo_collate(items)
 
@@ -55,24 +59,32 @@ def test_both_views_pass_together_and_positives_are_the_same_windows(seqclr):
     # 8 frames: windows of two.
     frames = model.encoder(model.backbone(data['inputs']))
     windows = frames.unflatten(1, (4, 2)).mean(2)
-    torch.testing.assert_close(loss_of(model, batch), nt_xent(
-        windows[:3].flatten(0, 1), windows[3:].flatten(0, 1)))
+    torch.testing.assert_close(
+        loss_of(model, batch), nt_xent(windows[:3].flatten(0, 1), windows[3:].flatten(0, 1))
+    )
 
 
 def test_every_part_learns(seqclr):
-    model = seqclr(representation='HV', projection=dict(
-        type='mmocr_da.BiLSTMProjection', in_channels=32, hidden_channels=5, out_channels=7))
+    model = seqclr(
+        representation='HV',
+        projection=dict(
+            type='mmocr_da.BiLSTMProjection', in_channels=32, hidden_channels=5, out_channels=7
+        ),
+    )
     loss_of(model, views()).backward()
     for name, p in model.named_parameters():
         assert p.grad is not None and p.grad.isfinite().all(), name
     assert {n.split('.')[0] for n, _ in model.named_parameters()} == {
-        'backbone', 'encoder', 'projection'}
+        'backbone',
+        'encoder',
+        'projection',
+    }
 
 
 def test_representations(seqclr):
     batch = views()
     v, h, hv = (seqclr(representation=r) for r in ('V', 'H', 'HV'))
-    assert v.encoder_modules == ('backbone', ) and not v.with_encoder  # DDP would wait for it
+    assert v.encoder_modules == ('backbone',) and not v.with_encoder  # DDP would wait for it
     for model in (h, hv):
         model.load_state_dict(v.state_dict(), strict=False)
         model.encoder.load_state_dict(h.encoder.state_dict())
@@ -98,7 +110,7 @@ def test_padded_columns_make_no_instance(seqclr):
         assert lengths.tolist() == [8, 4, 2] * 2
         changed = projected.clone()
         for i, n in enumerate(lengths):
-            changed[i, n:] = 1000.
+            changed[i, n:] = 1000.0
         instances, exists = model.mapping(changed, lengths)
         kept = [x[e] for x, e in ((instances[:3], exists[:3]), (instances[3:], exists[3:]))]
         torch.testing.assert_close(nt_xent(*kept), loss)
@@ -132,16 +144,21 @@ def test_one_image_and_one_instance_is_a_connected_zero(seqclr):
     assert abs(loss) < 1e-6
 
 
-@pytest.mark.parametrize('mapping', [
-    dict(type='mmocr_da.AllToInstance'), dict(type='mmocr_da.WindowToInstance', num_windows=1)])
+@pytest.mark.parametrize(
+    'mapping',
+    [dict(type='mmocr_da.AllToInstance'), dict(type='mmocr_da.WindowToInstance', num_windows=1)],
+)
 def test_batches_that_never_have_negatives_are_refused(seqclr, mapping):
     model = seqclr(mapping=mapping)
     for _ in range(3):  # the last batch of an epoch may be small
         assert loss_of(model, views(1)) < 1e-5
         assert loss_of(model, views(2)) > 0
     assert loss_of(model, views(1)) < 1e-5
-    with pytest.raises(ValueError, match=rf'got 1 in 1 images by {mapping["type"][9:]}, twice in a '
-                                         r'row.*train_dataloader\.batch_size'):
+    with pytest.raises(
+        ValueError,
+        match=rf'got 1 in 1 images by {mapping["type"][9:]}, twice in a '
+        r'row.*train_dataloader\.batch_size',
+    ):
         loss_of(model, views(1))
 
 
@@ -161,8 +178,9 @@ def test_instances_are_kept_when_asked_for(seqclr):
     loss = loss_of(model, views())
     assert model.latest_instances is None
     model.keep_instances = True
-    torch.testing.assert_close(loss_of(model.eval(), views()),
-                               nt_xent(*model.latest_instances).detach())
+    torch.testing.assert_close(
+        loss_of(model.eval(), views()), nt_xent(*model.latest_instances).detach()
+    )
     assert not model.latest_instances[0].requires_grad
     assert loss.requires_grad
 
@@ -176,8 +194,10 @@ def test_a_recognizer_takes_over_the_encoder_and_back(seqclr, recognizer_cfg, tm
     recognizer = MODELS.build(recognizer_cfg())
     load_checkpoint(recognizer, str(tmp_path / 'pre.pth'), logger=MMLogger.get_current_instance())
     for part in model.encoder_modules:
-        for (name, a), b in zip(recognizer.get_submodule(part).state_dict().items(),
-                                model.get_submodule(part).state_dict().values()):
+        for (name, a), b in zip(
+            recognizer.get_submodule(part).state_dict().items(),
+            model.get_submodule(part).state_dict().values(),
+        ):
             assert torch.equal(a, b), name
     assert model.encoder_modules == ('backbone', 'encoder')
     fresh = seqclr()
@@ -208,10 +228,14 @@ def test_any_recognizer_of_mmocr_by_its_type(name, tmp_path):
     cfg.update(type='mmocr_da.SeqCLR', representation=representation)
     model = MODELS.build(cfg)
     channels = 1 if 'crnn' in name else 3
-    images = [[torch.randint(0, 256, (channels, 32, 128), dtype=torch.uint8) for _ in range(2)]
-              for _ in range(2)]
-    samples = [[TextRecogDataSample(metainfo=dict(valid_ratio=1., img_shape=(32, 128)))
-                for _ in range(2)] for _ in range(2)]
+    images = [
+        [torch.randint(0, 256, (channels, 32, 128), dtype=torch.uint8) for _ in range(2)]
+        for _ in range(2)
+    ]
+    samples = [
+        [TextRecogDataSample(metainfo=dict(valid_ratio=1.0, img_shape=(32, 128))) for _ in range(2)]
+        for _ in range(2)
+    ]
     data = model.data_preprocessor(dict(inputs=images, data_samples=samples), True)
     model.keep_instances = True
     loss = model(**data, mode='loss')['loss_contrastive']
@@ -241,10 +265,14 @@ def test_rows_and_columns_of_a_high_map(seqclr):
 # --------------------------------------------------------------------------- bad input
 
 
-@pytest.mark.parametrize('options, message', [
-    (dict(representation='X'), "one of V, H, HV, got 'X'"),
-    (dict(encoder=None), "needs an encoder, or a CRNNDecoder.*set representation='V'"),
-    (dict(backbone=None, representation='V'), "needs a backbone.*set representation='H'")])
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (dict(representation='X'), "one of V, H, HV, got 'X'"),
+        (dict(encoder=None), "needs an encoder, or a CRNNDecoder.*set representation='V'"),
+        (dict(backbone=None, representation='V'), "needs a backbone.*set representation='H'"),
+    ],
+)
 def test_wrong_options(seqclr, options, message):
     with pytest.raises(ValueError, match=message):
         seqclr(**options)

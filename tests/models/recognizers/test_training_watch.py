@@ -8,21 +8,30 @@ from mmocr_da.registry import MODELS
 
 GLOBAL = dict(type='mmocr_da.GlobalAlignment', in_channels=16, schedule='constant')
 LOCAL = dict(type='mmocr_da.LocalAlignment', in_channels=16, schedule='constant', threshold=0)
-EVERY = [GLOBAL, LOCAL, dict(LOCAL, average='character'),
-         dict(type='mmocr_da.SymNetHead', schedule='constant'),
-         dict(type='mmocr_da.SymNetHead', schedule='constant', entropy=False, confusion='none'),
-         dict(type='mmocr_da.DomainConfusion', in_channels=12, schedule='constant'),
-         dict(type='mmocr_da.EntropyMinimization', schedule='constant'),
-         dict(type='mmocr_da.LSEDLoss', surrogate=dict(
-             channels=[4] * 5, hidden_channels=8, out_channels=4, surrogate_steps=0, warmup=1))]
+EVERY = [
+    GLOBAL,
+    LOCAL,
+    dict(LOCAL, average='character'),
+    dict(type='mmocr_da.SymNetHead', schedule='constant'),
+    dict(type='mmocr_da.SymNetHead', schedule='constant', entropy=False, confusion='none'),
+    dict(type='mmocr_da.DomainConfusion', in_channels=12, schedule='constant'),
+    dict(type='mmocr_da.EntropyMinimization', schedule='constant'),
+    dict(
+        type='mmocr_da.LSEDLoss',
+        surrogate=dict(
+            channels=[4] * 5, hidden_channels=8, out_channels=4, surrogate_steps=0, warmup=1
+        ),
+    ),
+]
 
 
 @pytest.fixture
 def said(monkeypatch):
     texts = []
     for module in ('recognizers.training_watch', 'alignment.gate_watch'):
-        monkeypatch.setattr(f'mmocr_da.models.{module}.print_log',
-                            lambda text, **_: texts.append(text))
+        monkeypatch.setattr(
+            f'mmocr_da.models.{module}.print_log', lambda text, **_: texts.append(text)
+        )
     return texts
 
 
@@ -30,17 +39,21 @@ def said(monkeypatch):
 
 
 @pytest.mark.parametrize('objective', EVERY, ids=lambda o: o['type'][9:])
-def test_of_every_objective_it_is_known_whether_it_trains_the_recognizer(adaptive, batch, progress,
-                                                                         said, objective):
+def test_of_every_objective_it_is_known_whether_it_trains_the_recognizer(
+    adaptive, batch, progress, said, objective
+):
     progress(5, 10)
     model = adaptive(objective, supervised_weight=0)
-    name, = model.objectives
+    (name,) = model.objectives
     losses = model.loss(**batch())
     assert said == []
     # It is so: something of the recognizer got a gradient.
     model.parse_losses(losses)[0].backward()
-    assert any(p.grad is not None and p.grad.any() for k, p in model.named_parameters()
-               if not k.startswith('objectives.'))
+    assert any(
+        p.grad is not None and p.grad.any()
+        for k, p in model.named_parameters()
+        if not k.startswith('objectives.')
+    )
 
     model = adaptive(objective, supervised_weight=0)
     for key, parameter in model.named_parameters():
@@ -86,8 +99,11 @@ def test_a_domain_that_never_comes_is_an_error(domain):
     watch = DomainWatch(['source', 'target'])
     for _ in range(PATIENCE - 1):
         watch.see([domain != 'source'] * 4)
-    with pytest.raises(ValueError, match=f'none of the first 50 batches has one of the {domain}'
-                                         ': .*TwoDomainDataset.*TwoDomainSampler'):
+    with pytest.raises(
+        ValueError,
+        match=f'none of the first 50 batches has one of the {domain}'
+        ': .*TwoDomainDataset.*TwoDomainSampler',
+    ):
         watch.see([domain != 'source'] * 4)
 
 
@@ -99,10 +115,13 @@ def test_once_it_came_batches_may_be_without_it():
         watch.see([])
 
 
-@pytest.mark.parametrize('objectives, texts, targets, supervised_weight', [
-    ([GLOBAL], ('1', '2'), 0, 1), ([GLOBAL], (), 2, 1), ([], (), 2, 1)])
-def test_a_training_without_a_domain_stops(adaptive, batch, objectives, texts, targets,
-                                           supervised_weight, monkeypatch):
+@pytest.mark.parametrize(
+    'objectives, texts, targets, supervised_weight',
+    [([GLOBAL], ('1', '2'), 0, 1), ([GLOBAL], (), 2, 1), ([], (), 2, 1)],
+)
+def test_a_training_without_a_domain_stops(
+    adaptive, batch, objectives, texts, targets, supervised_weight, monkeypatch
+):
     monkeypatch.setattr('mmocr_da.models.recognizers.training_watch.PATIENCE', 2)
     model = adaptive(*objectives, supervised_weight=supervised_weight)
     model.loss(**batch(texts, targets))
@@ -119,11 +138,17 @@ class SourceOnly(Objective):
         return dict(loss_source_only=source.feature_map.mean())
 
 
-@pytest.mark.parametrize('objectives, texts, targets, supervised_weight', [
-    ([], ('1', '2'), 0, 1), ([dict(type='mmocr_da.SourceOnly')], ('1', '2'), 0, 1),
-    ([dict(type='mmocr_da.EntropyMinimization', schedule='constant')], (), 2, 0)])
-def test_a_training_that_needs_one_domain_goes_on(adaptive, batch, objectives, texts, targets,
-                                                  supervised_weight, monkeypatch):
+@pytest.mark.parametrize(
+    'objectives, texts, targets, supervised_weight',
+    [
+        ([], ('1', '2'), 0, 1),
+        ([dict(type='mmocr_da.SourceOnly')], ('1', '2'), 0, 1),
+        ([dict(type='mmocr_da.EntropyMinimization', schedule='constant')], (), 2, 0),
+    ],
+)
+def test_a_training_that_needs_one_domain_goes_on(
+    adaptive, batch, objectives, texts, targets, supervised_weight, monkeypatch
+):
     monkeypatch.setattr('mmocr_da.models.recognizers.training_watch.PATIENCE', 2)
     model = adaptive(*objectives, supervised_weight=supervised_weight)
     for _ in range(3):
@@ -133,8 +158,9 @@ def test_a_training_that_needs_one_domain_goes_on(adaptive, batch, objectives, t
 # --------------------------------------------------------------------------- gates
 
 
-@pytest.mark.parametrize('objective', [LOCAL, dict(type='mmocr_da.SymNetHead',
-                                                   schedule='constant')])
+@pytest.mark.parametrize(
+    'objective', [LOCAL, dict(type='mmocr_da.SymNetHead', schedule='constant')]
+)
 def test_a_gate_that_lets_nothing_pass_is_named(adaptive, batch, said, monkeypatch, objective):
     monkeypatch.setattr('mmocr_da.models.alignment.gate_watch.PATIENCE', 2)
     model = adaptive(dict(objective, threshold=0.01))
@@ -145,5 +171,7 @@ def test_a_gate_that_lets_nothing_pass_is_named(adaptive, batch, said, monkeypat
     model.loss(**batch())
     assert said == []
     model.loss(**batch())
-    assert any('no character of the target in the last 2 batches' in text
-               and 'threshold=0.999' in text for text in said)
+    assert any(
+        'no character of the target in the last 2 batches' in text and 'threshold=0.999' in text
+        for text in said
+    )

@@ -1,4 +1,5 @@
 """Stored pairs of boxes: bounds, the IoU, uniform drawing, the file."""
+
 import json
 import math
 
@@ -13,31 +14,40 @@ from mmocr_da.structures import corners_of
 
 
 def write(file, *polygons, ignore=()):
-    instances = [dict(polygon=list(map(float, p)), ignore=i in ignore)
-                 for i, p in enumerate(polygons)]
+    instances = [
+        dict(polygon=list(map(float, p)), ignore=i in ignore) for i, p in enumerate(polygons)
+    ]
     file.write_text(json.dumps(dict(data_list=[dict(img_path='a.jpg', instances=instances)])))
     return str(file)
 
 
 @pytest.fixture
 def labels(tmp_path):
-    return write(tmp_path / 'labels.json', [0, 0, 80, 0, 80, 20, 0, 20],
-                 [300, 300, 360, 340, 350, 355, 290, 315], [5, 5, 15, 5, 15, 15, 5, 15])
+    return write(
+        tmp_path / 'labels.json',
+        [0, 0, 80, 0, 80, 20, 0, 20],
+        [300, 300, 360, 340, 350, 355, 290, 315],
+        [5, 5, 15, 5, 15, 15, 5, 15],
+    )
 
 
 @pytest.fixture
 def make(labels, tmp_path):
 
     def build(num_pairs=20000, **kwargs):
-        return BoxPairs(kwargs.pop('ann_files', labels), num_pairs=num_pairs,
-                        cache_dir=str(tmp_path / 'cache'), **kwargs)
+        return BoxPairs(
+            kwargs.pop('ann_files', labels),
+            num_pairs=num_pairs,
+            cache_dir=str(tmp_path / 'cache'),
+            **kwargs,
+        )
 
     return build
 
 
 def test_the_stored_iou_is_that_of_the_polygons(make):
     pairs = make(500).pairs
-    boxes, labels = (corners_of(torch.tensor(pairs[:, i:i + 5]).double()) for i in (0, 5))
+    boxes, labels = (corners_of(torch.tensor(pairs[:, i : i + 5]).double()) for i in (0, 5))
     for a, b, iou in zip(boxes.numpy(), labels.numpy(), pairs[:, 10]):
         a, b = Polygon(a), Polygon(b)
         inside = a.intersection(b).area
@@ -48,9 +58,9 @@ def test_drawn_pairs_are_uniform_over_the_iou(make):
     iou = make().draw(20000, np.random.default_rng(0))[2].numpy()
     counts = np.histogram(iou, np.linspace(0, 1, 11))[0]
     # 9 degrees of freedom; 35 is passed by 1 of 20,000 uniform draws.
-    assert ((counts - 2000)**2 / 2000).sum() < 35
+    assert ((counts - 2000) ** 2 / 2000).sum() < 35
     stored = np.histogram(make().pairs[:, 10], np.linspace(0, 1, 11))[0]
-    assert ((stored - 2000)**2 / 2000).sum() > 1000
+    assert ((stored - 2000) ** 2 / 2000).sum() > 1000
 
 
 def test_a_draw_is_a_row_of_the_collection(make):
@@ -62,9 +72,9 @@ def test_a_draw_is_a_row_of_the_collection(make):
 
 
 def test_variants_are_within_their_bounds():
-    label = torch.tensor([[100., 100, 60, 20, 0.5]]).repeat(4000, 1)
+    label = torch.tensor([[100.0, 100, 60, 20, 0.5]]).repeat(4000, 1)
     out = distort(label, np.random.default_rng(0), 0.5, 1.5, 20).double()
-    size = out[:, 2:4] / torch.tensor([60., 20])
+    size = out[:, 2:4] / torch.tensor([60.0, 20])
     assert 1 / 1.5 - 1e-6 <= size.min() < 0.75 and 1.4 < size.max() <= 1.5 + 1e-6
     turn = (out[:, 4] - 0.5).abs()
     assert 0.3 < turn.max() <= math.radians(20) + 1e-6
@@ -87,8 +97,10 @@ def test_pairs_are_stored_once(make, monkeypatch):
     assert isinstance(make(200).pairs, np.memmap)
 
 
-@pytest.mark.parametrize('change', [
-    dict(num_pairs=201), dict(max_shift=0.9), dict(max_scale=1.9), dict(max_angle=44.), 'labels'])
+@pytest.mark.parametrize(
+    'change',
+    [dict(num_pairs=201), dict(max_shift=0.9), dict(max_scale=1.9), dict(max_angle=44.0), 'labels'],
+)
 def test_other_options_and_labels_have_other_files(make, change, tmp_path):
     if change == 'labels':
         change = dict(ann_files=write(tmp_path / 'b.json', [0, 0, 81, 0, 81, 20, 0, 20]))
@@ -109,7 +121,7 @@ def test_a_killed_store_leaves_no_file(make, monkeypatch):
 
 def test_a_part_of_the_range_without_pairs_is_stood_in_for(make):
     """Never moved by much, all pairs have a high IoU."""
-    pairs = make(200, max_shift=0.01, max_scale=1.01, max_angle=1.)
+    pairs = make(200, max_shift=0.01, max_scale=1.01, max_angle=1.0)
     iou = pairs.draw(1000, np.random.default_rng(0))[2]
     assert len(iou) == 1000 and iou.min() > 0.7
 
@@ -119,14 +131,26 @@ def test_three_million_are_below_200_mb():
 
 
 def test_ignored_and_flat_labels_are_left_out(tmp_path):
-    file = write(tmp_path / 'l.json', [0, 0, 9, 0, 9, 3, 0, 3], [0, 0, 5, 0, 5, 5, 0, 5],
-                 [0, 0, 9, 0, 5, 0], [0, 0, 9, 9], ignore=[1])
+    file = write(
+        tmp_path / 'l.json',
+        [0, 0, 9, 0, 9, 3, 0, 3],
+        [0, 0, 5, 0, 5, 5, 0, 5],
+        [0, 0, 9, 0, 5, 0],
+        [0, 0, 9, 9],
+        ignore=[1],
+    )
     assert read_labels([file]).round(4).tolist() == [[4.5, 1.5, 9, 3, 0]]
 
 
-@pytest.mark.parametrize('kwargs, message', [
-    (dict(num_pairs=0), 'num_pairs must be'), (dict(max_scale=0.5), 'max_scale must be'),
-    (dict(max_shift=-1), 'max_shift must be'), (dict(max_angle=91), 'max_angle must be')])
+@pytest.mark.parametrize(
+    'kwargs, message',
+    [
+        (dict(num_pairs=0), 'num_pairs must be'),
+        (dict(max_scale=0.5), 'max_scale must be'),
+        (dict(max_shift=-1), 'max_shift must be'),
+        (dict(max_angle=91), 'max_angle must be'),
+    ],
+)
 def test_bad_options_are_named(make, kwargs, message):
     with pytest.raises(ValueError, match=message):
         make(**kwargs)

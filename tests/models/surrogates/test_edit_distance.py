@@ -1,4 +1,5 @@
 """LS-ED on texts, and as an objective of a recognizer."""
+
 import copy
 import socket
 
@@ -18,7 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 from mmocr_da.models.surrogates import CharCNN, EditDistanceSurrogate
 from mmocr_da.registry import MODELS
 
-SMALL = dict(channels=(8, ) * 5, hidden_channels=16, out_channels=8, max_distance=4)
+SMALL = dict(channels=(8,) * 5, hidden_channels=16, out_channels=8, max_distance=4)
 
 
 @pytest.fixture
@@ -31,18 +32,18 @@ def surrogate(dictionary):
     return EditDistanceSurrogate(dictionary, 8, **SMALL)
 
 
-def lsed(weight=1., **surrogate):
+def lsed(weight=1.0, **surrogate):
     return dict(type='mmocr_da.LSEDLoss', weight=weight, surrogate={**SMALL, **surrogate})
 
 
-def soft(texts, surrogate, sharpness=4.):
+def soft(texts, surrogate, sharpness=4.0):
     """Probabilities of a reading whose best classes are the texts', and go on behind the end."""
     rng = torch.Generator().manual_seed(0)
     logits = torch.rand(len(texts), 8, surrogate.num_classes, generator=rng)
     for row, text in enumerate(texts):
         for step, index in enumerate([*text, surrogate.dictionary.end_idx]):
             logits[row, step, index] = sharpness
-        logits[row, len(text) + 1:, 3] = sharpness
+        logits[row, len(text) + 1 :, 3] = sharpness
     return logits.softmax(-1)
 
 
@@ -60,7 +61,7 @@ def test_the_embedding_has_the_papers_layers():
 
 
 def test_the_embedding_sees_order_and_every_step():
-    net = CharCNN(5, 6, (8, ) * 5, 16, 8)
+    net = CharCNN(5, 6, (8,) * 5, 16, 8)
     x = torch.rand(1, 6, 5, requires_grad=True)
     assert not torch.allclose(net(x), net(x.flip(1)))
     net(x).sum().backward()
@@ -68,13 +69,13 @@ def test_the_embedding_sees_order_and_every_step():
 
 
 def test_what_is_encoded_is_decoded(surrogate):
-    texts = [(), (1, ), (1, 2, 3), (9, ) * 7]
+    texts = [(), (1,), (1, 2, 3), (9,) * 7]
     steps = surrogate.encode(texts)
     assert steps.shape == (4, 8, surrogate.num_classes) and surrogate.decode(steps) == texts
     # One row per letter and one for the end token; nothing behind.
     assert steps.sum((1, 2)).tolist() == [1, 2, 4, 8]
     assert steps[2, 3, surrogate.dictionary.end_idx] == 1
-    assert surrogate.decode(surrogate.encode([(1, ) * 12])) == [(1, ) * 8]
+    assert surrogate.decode(surrogate.encode([(1,) * 12])) == [(1,) * 8]
 
 
 def test_nothing_behind_the_first_end_token_counts(surrogate):
@@ -100,8 +101,9 @@ def test_the_metric_is_the_edit_distance_of_the_strings(surrogate, recognizer_cf
     """Of what MMOCR's postprocessor makes of the same probabilities."""
     decoder = MODELS.build(recognizer_cfg()).decoder
     rng = np.random.default_rng(0)
-    readings, texts = ([tuple(rng.integers(0, 10, rng.integers(0, 7))) for _ in range(20)]
-                       for _ in range(2))
+    readings, texts = (
+        [tuple(rng.integers(0, 10, rng.integers(0, 7))) for _ in range(20)] for _ in range(2)
+    )
     probabilities = soft(readings, surrogate)
     samples = decoder.postprocessor(probabilities, [TextRecogDataSample() for _ in readings])
     strings = [s.pred_text.item for s in samples]
@@ -135,20 +137,25 @@ def test_the_largest_distance_fits_the_longest_text(dictionary, length, largest)
 
 def test_a_lexicon_takes_the_place_of_the_labels(dictionary, tmp_path, monkeypatch):
     said = []
-    monkeypatch.setattr('mmocr_da.models.surrogates.edit_distance.print_log',
-                        lambda message, **_: said.append(message))
+    monkeypatch.setattr(
+        'mmocr_da.models.surrogates.edit_distance.print_log',
+        lambda message, **_: said.append(message),
+    )
     path = tmp_path / 'words.txt'
     path.write_text('12\n\n345\n1a\n12345678\n')
     surrogate = EditDistanceSurrogate(dictionary, 8, lexicon=str(path), **SMALL)
-    _, y, _ = surrogate.generate(surrogate.encode([(9, )] * 30), np.random.default_rng(0))
+    _, y, _ = surrogate.generate(surrogate.encode([(9,)] * 30), np.random.default_rng(0))
     assert set(surrogate.decode(y)) == {(1, 2), (3, 4, 5)}
     assert len(said) == 1 and said[0].startswith('2 of 4 words in')
 
 
 def test_a_lexicon_of_other_letters_is_refused(dictionary, tmp_path):
     (tmp_path / 'words.txt').write_text('abc\nde\n')
-    with pytest.raises(ValueError, match='lexicon must have words of the dictionary, of fewer than '
-                                         '8 letters.*2 were passed over'):
+    with pytest.raises(
+        ValueError,
+        match='lexicon must have words of the dictionary, of fewer than '
+        '8 letters.*2 were passed over',
+    ):
         EditDistanceSurrogate(dictionary, 8, lexicon=str(tmp_path / 'words.txt'), **SMALL)
 
 
@@ -156,9 +163,16 @@ def test_a_lexicon_is_read_in_the_case_of_the_recognizer(tmp_path):
     (tmp_path / 'dict.txt').write_text('a\nb\n')
     (tmp_path / 'words.txt').write_text('AB\nba\n')
     dictionary = Dictionary(str(tmp_path / 'dict.txt'), with_end=True)
-    words = [EditDistanceSurrogate(dictionary, 4, lexicon=str(tmp_path / 'words.txt'),
-                                   letter_case=case, **{**SMALL, 'max_distance': 3}).words
-             for case in ('lower', 'unchanged')]
+    words = [
+        EditDistanceSurrogate(
+            dictionary,
+            4,
+            lexicon=str(tmp_path / 'words.txt'),
+            letter_case=case,
+            **{**SMALL, 'max_distance': 3},
+        ).words
+        for case in ('lower', 'unchanged')
+    ]
     assert words == [[(0, 1), (1, 0)], [(1, 0)]]
 
 
@@ -167,8 +181,14 @@ def test_another_dictionary_is_another_surrogate(surrogate, dictionary, tmp_path
     torch.save(dict(meta=dict(surrogate=surrogate.spec), state_dict=surrogate.state_dict()), path)
     EditDistanceSurrogate(dictionary, 8, checkpoint=str(path), **SMALL).init_weights()
     (tmp_path / 'dict.txt').write_text('\n'.join('1023456789'))
-    other = Dictionary(str(tmp_path / 'dict.txt'), with_start=True, with_end=True,
-                       same_start_end=True, with_padding=True, with_unknown=True)
+    other = Dictionary(
+        str(tmp_path / 'dict.txt'),
+        with_start=True,
+        with_end=True,
+        same_start_end=True,
+        with_padding=True,
+        with_unknown=True,
+    )
     with pytest.raises(ValueError, match="classes=.*'0', '1'.*instead of.*'1', '0'"):
         EditDistanceSurrogate(other, 8, checkpoint=str(path), **SMALL).init_weights()
     with pytest.raises(ValueError, match='max_length=8 instead of 9'):
@@ -178,8 +198,15 @@ def test_another_dictionary_is_another_surrogate(surrogate, dictionary, tmp_path
 def test_it_learns_the_edit_distance(dictionary, progress):
     """Of short words, in half a minute: order and value."""
     torch.manual_seed(0)
-    surrogate = EditDistanceSurrogate(dictionary, 6, max_distance=3, channels=(32, ) * 5,
-                                      hidden_channels=64, out_channels=64, gradient_weight=0.1)
+    surrogate = EditDistanceSurrogate(
+        dictionary,
+        6,
+        max_distance=3,
+        channels=(32,) * 5,
+        hidden_channels=64,
+        out_channels=64,
+        gradient_weight=0.1,
+    )
     optimizer = torch.optim.Adam(surrogate.parameters(), 2e-3)
     rng = np.random.default_rng(0)
     words = [tuple(rng.integers(0, 10, rng.integers(2, 5))) for _ in range(50)]
@@ -237,8 +264,9 @@ def test_each_iteration_trains_one_of_both(adaptive, batch, progress, decoder, s
         assert equal(before[0], after[0]) == of_surrogate  # running statistics, too
         assert equal(before[1], after[1]) != of_surrogate
         shown = {k for k in log if 'loss_' in k}
-        assert shown == ({'loss_lsed_fit', 'loss_lsed_gradient'} if of_surrogate
-                         else {'loss_ce', 'loss_lsed'})
+        assert shown == (
+            {'loss_lsed_fit', 'loss_lsed_gradient'} if of_surrogate else {'loss_ce', 'loss_lsed'}
+        )
         assert (log.get('loss_ce', 0) > 0) == (supervised_weight > 0 and not of_surrogate)
 
 
@@ -262,7 +290,7 @@ def test_the_log_tells_what_the_surrogate_is_worth(adaptive, batch, progress):
 def test_the_weight_is_a_factor(adaptive, batch, progress):
     progress(1, 10)
     losses = []
-    for weight in (1., 3.):
+    for weight in (1.0, 3.0):
         torch.manual_seed(0)
         model = adaptive(lsed(weight), supervised_weight=0)
         losses.append(model(**batch(targets=0), mode='loss')['loss_lsed'].item())
@@ -280,7 +308,7 @@ def test_images_need_no_domain(adaptive, batch, progress):
 
 
 def test_it_mixes_with_alignment(adaptive, batch, progress):
-    align = dict(type='mmocr_da.LocalAlignment', in_channels=16, threshold=0.)
+    align = dict(type='mmocr_da.LocalAlignment', in_channels=16, threshold=0.0)
     model = adaptive(lsed(), align)
     progress(0, 10)
     assert 'loss_local' not in model(**batch(), mode='loss')
@@ -314,8 +342,15 @@ def test_descending_it_makes_fewer_edits(dictionary, progress):
     """Algorithm 1 on readings that are free parameters: gradients are worth something."""
     torch.manual_seed(0)
     surrogate = EditDistanceSurrogate(
-        dictionary, 8, max_distance=4, channels=(32, ) * 5, hidden_channels=64, out_channels=64,
-        gradient_weight=1., warmup=60)
+        dictionary,
+        8,
+        max_distance=4,
+        channels=(32,) * 5,
+        hidden_channels=64,
+        out_channels=64,
+        gradient_weight=1.0,
+        warmup=60,
+    )
     rng = np.random.default_rng(0)
     texts = [tuple(rng.integers(0, 10, rng.integers(2, 6))) for _ in range(32)]
     y = surrogate.encode(texts)
@@ -353,10 +388,13 @@ def test_amp(adaptive, batch, progress, iteration):
 
 
 def test_ctc_is_refused(adaptive, digits_dictionary):
-    ctc = dict(type='CRNNDecoder', in_channels=16, module_loss=dict(type='CTCModuleLoss'),
-               postprocessor=dict(type='CTCPostProcessor'),
-               dictionary=dict(digits_dictionary, with_start=False, with_end=False,
-                               same_start_end=False))
+    ctc = dict(
+        type='CRNNDecoder',
+        in_channels=16,
+        module_loss=dict(type='CTCModuleLoss'),
+        postprocessor=dict(type='CTCPostProcessor'),
+        dictionary=dict(digits_dictionary, with_start=False, with_end=False, same_start_end=False),
+    )
     with pytest.raises(ValueError, match='LSEDLoss needs one step per character, got CRNNDecoder'):
         adaptive(lsed(), decoder=ctc)
 
@@ -370,8 +408,9 @@ def test_a_weight_is_above_zero(weight):
 def test_it_falls_away_at_export(adaptive, recognizer_cfg):
     model = adaptive(lsed())
     stock = MODELS.build(recognizer_cfg())
-    assert {k for k in model.state_dict() if not k.startswith('objectives.lsed.surrogate.')} \
-        == set(stock.state_dict())
+    assert {k for k in model.state_dict() if not k.startswith('objectives.lsed.surrogate.')} == set(
+        stock.state_dict()
+    )
 
 
 # --------------------------------------------------------------------------- several processes
@@ -379,6 +418,7 @@ def test_it_falls_away_at_export(adaptive, recognizer_cfg):
 
 def gradients(cfg, data, iteration, wrap):
     from mmengine.logging import MessageHub
+
     MessageHub.get_current_instance().update_info('iter', iteration)
     MessageHub.get_current_instance().update_info('max_iters', 10)
     torch.manual_seed(0)
@@ -406,12 +446,15 @@ def worker(rank, port, cfg, shares, out):
 def test_two_ranks_equal_one(recognizer_cfg, batch, tmp_path):
     """Of unequal shares; generated pairs differ by rank, so the surrogate learns locally here."""
     cfg = recognizer_cfg()
-    cfg.update(type='mmocr_da.AdaptiveRecognizer', objectives=[lsed(source='local')],
-               supervised_weight=0)
+    cfg.update(
+        type='mmocr_da.AdaptiveRecognizer', objectives=[lsed(source='local')], supervised_weight=0
+    )
     data = batch(('1', '23', '456789', '01234'), targets=0)
     rows = [[0], [1, 2, 3]]
-    shares = [dict(inputs=data['inputs'][r], data_samples=[data['data_samples'][i] for i in r])
-              for r in rows]
+    shares = [
+        dict(inputs=data['inputs'][r], data_samples=[data['data_samples'][i] for i in r])
+        for r in rows
+    ]
     with socket.socket() as s:
         s.bind(('127.0.0.1', 0))
         port = s.getsockname()[1]
@@ -425,24 +468,34 @@ def test_two_ranks_equal_one(recognizer_cfg, batch, tmp_path):
             if of_surrogate != (iteration == 0):
                 assert grad is None and two[name] is None, name
             else:
-                torch.testing.assert_close(two[name], grad, rtol=1e-4, msg=name,
-                                           atol=1e-5 + 1e-4 * grad.abs().max().item())
+                torch.testing.assert_close(
+                    two[name], grad, rtol=1e-4, msg=name, atol=1e-5 + 1e-4 * grad.abs().max().item()
+                )
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize('name', [
-    'aster/aster_resnet45_6e_st_mj', 'nrtr/nrtr_modality-transform_6e_st_mj',
-    'master/master_resnet31_12e_st_mj_sa', 'abinet/abinet-vision_20e_st-an_mj',
-    'abinet/abinet_20e_st-an_mj', 'robust_scanner/robustscanner_resnet31_5e_st-sub_mj-sub_sa_real',
-    'sar/sar_resnet31_parallel-decoder_5e_st-sub_mj-sub_sa_real',
-    'sar/sar_resnet31_sequential-decoder_5e_st-sub_mj-sub_sa_real'])
+@pytest.mark.parametrize(
+    'name',
+    [
+        'aster/aster_resnet45_6e_st_mj',
+        'nrtr/nrtr_modality-transform_6e_st_mj',
+        'master/master_resnet31_12e_st_mj_sa',
+        'abinet/abinet-vision_20e_st-an_mj',
+        'abinet/abinet_20e_st-an_mj',
+        'robust_scanner/robustscanner_resnet31_5e_st-sub_mj-sub_sa_real',
+        'sar/sar_resnet31_parallel-decoder_5e_st-sub_mj-sub_sa_real',
+        'sar/sar_resnet31_sequential-decoder_5e_st-sub_mj-sub_sa_real',
+    ],
+)
 def test_it_tunes_every_recognizer_of_mmocr_with_a_step_per_character(name, tmp_path, progress):
     (tmp_path / 'config.py').write_text(f"_base_ = 'mmocr::textrecog/{name}.py'\n")
     cfg = Config.fromfile(tmp_path / 'config.py').model
     cfg.update(type='mmocr_da.AdaptiveRecognizer', objectives=[lsed()])
     model = MODELS.build(cfg).train()
-    samples = [TextRecogDataSample(gt_text=LabelData(item=text), metainfo=dict(valid_ratio=1.0))
-               for text in ('word', '7')]
+    samples = [
+        TextRecogDataSample(gt_text=LabelData(item=text), metainfo=dict(valid_ratio=1.0))
+        for text in ('word', '7')
+    ]
     height, width = (32, 100) if 'nrtr' in name else (48, 64) if 'sar' in name else (32, 128)
     data = dict(inputs=torch.randn(2, 3, height, width), data_samples=samples)
     for iteration in (0, 1):

@@ -1,4 +1,5 @@
 """The general part, on a third metric: half the number of differing entries of two vectors."""
+
 import copy
 
 import numpy as np
@@ -56,26 +57,30 @@ def linear(matrix, **kwargs):
 def test_it_is_a_distance(surrogate):
     z, y = pairs()
     torch.testing.assert_close(surrogate.distance(z, y), surrogate.distance(y, z))
-    assert (surrogate.distance(y, y) == EPS ** 0.5).all()
+    assert (surrogate.distance(y, y) == EPS**0.5).all()
     other = z.flip(0)
-    assert (surrogate.distance(z, y) <= surrogate.distance(z, other)
-            + surrogate.distance(other, y) + 1e-4).all()
+    assert (
+        surrogate.distance(z, y)
+        <= surrogate.distance(z, other) + surrogate.distance(other, y) + 1e-4
+    ).all()
 
 
 def test_rows_do_not_matter_to_each_other(surrogate):
     z, y = pairs()
     whole = surrogate.terms(z, y, surrogate.metric(z, y))
     for row in range(len(z)):
-        alone = surrogate.terms(z[row:row + 1], y[row:row + 1], surrogate.metric(z, y)[row:row + 1])
+        alone = surrogate.terms(
+            z[row : row + 1], y[row : row + 1], surrogate.metric(z, y)[row : row + 1]
+        )
         for a, b in zip(whole, alone):
             torch.testing.assert_close(a[row], b[0])
 
 
 def test_equation_6_by_hand():
     """h(x) = 2 x on a line: e_hat = 2 |z - y|, and its gradient is 2 long."""
-    surrogate = linear([[2.]])
-    z, y = torch.tensor([[0.5], [3.]]).double(), torch.tensor([[0.], [1.]]).double()
-    estimate, square, penalty = surrogate.terms(z, y, torch.tensor([3., 3.]).double())
+    surrogate = linear([[2.0]])
+    z, y = torch.tensor([[0.5], [3.0]]).double(), torch.tensor([[0.0], [1.0]]).double()
+    estimate, square, penalty = surrogate.terms(z, y, torch.tensor([3.0, 3.0]).double())
     for found, wanted in ((estimate, [1, 4]), (square, [4, 1]), (penalty, [1, 1])):
         assert found.tolist() == pytest.approx(wanted, abs=1e-6)
 
@@ -121,10 +126,9 @@ def test_gradients_through_the_gradient_term(surrogate):
 
 
 class _Functional(nn.Module):
-
     def __init__(self, module, weights):
         super().__init__()
-        self.call = lambda x: torch.func.functional_call(module, weights, (x, ))
+        self.call = lambda x: torch.func.functional_call(module, weights, (x,))
 
     def forward(self, x):
         return self.call(x)
@@ -139,8 +143,13 @@ def test_gradients_of_the_prediction(surrogate):
 def test_finite_where_the_prediction_is_the_label(surrogate, rows):
     surrogate = surrogate.float()
     z, y = pairs(dtype=torch.float32)
-    z = dict([('equal', y.clone()), ('nearly equal', y + 1e-6),
-              ('some equal', torch.cat([y[:2], z[2:]]))])[rows].requires_grad_()
+    z = dict(
+        [
+            ('equal', y.clone()),
+            ('nearly equal', y + 1e-6),
+            ('some equal', torch.cat([y[:2], z[2:]])),
+        ]
+    )[rows].requires_grad_()
     losses = surrogate.fit(z, y)
     (losses['loss_fit'] + losses['loss_gradient']).backward()
     assert all(p.grad.isfinite().all() for p in surrogate.parameters())
@@ -150,14 +159,15 @@ def test_finite_where_the_prediction_is_the_label(surrogate, rows):
 
 def test_equal_rows_are_not_asked_for_a_gradient():
     """There it is 0 for every embedding, and 10 times 1 in the mean would only hide the others."""
-    surrogate = linear([[1., 0.], [0., 1.]], source='local')
+    surrogate = linear([[1.0, 0.0], [0.0, 1.0]], source='local')
     z, y = pairs(4, 2)
     z[:2] = y[:2]
     assert surrogate.fit(z, y)['loss_gradient'].item() == pytest.approx(0, abs=1e-6)
-    surrogate = linear([[3., 0.], [0., 3.]], source='local')
+    surrogate = linear([[3.0, 0.0], [0.0, 3.0]], source='local')
     assert surrogate.fit(z, y)['loss_gradient'].item() == pytest.approx(10 * 4, abs=1e-4)
     assert surrogate.terms(z, y, surrogate.metric(z, y))[2].tolist() == pytest.approx(
-        [0, 0, 4, 4], abs=1e-5)
+        [0, 0, 4, 4], abs=1e-5
+    )
 
 
 def test_half_precision_does_not_reach_it(surrogate):
@@ -218,9 +228,14 @@ def test_it_learns_a_metric_by_its_values_alone(progress):
     assert out['rank_correlation'] > 0.9
 
 
-@pytest.mark.parametrize('source, shown', [
-    ('global', {'error_model', 'error_generated'}), ('local', {'error_model'}),
-    ('local-global', {'error_model', 'error_generated'})])
+@pytest.mark.parametrize(
+    'source, shown',
+    [
+        ('global', {'error_model', 'error_generated'}),
+        ('local', {'error_model'}),
+        ('local-global', {'error_model', 'error_generated'}),
+    ],
+)
 def test_what_it_learns_from(progress, source, shown):
     progress(0, 10)
     surrogate = HalfHamming(source=source).double()
@@ -252,7 +267,7 @@ def test_without_a_label_the_loss_is_a_connected_zero(progress, source):
 def test_pairs_are_a_function_of_seed_and_iteration(progress):
     def drawn(seed, iteration):
         progress(iteration, 10)
-        return HalfHamming(seed=seed)._rng().integers(0, 2 ** 30)
+        return HalfHamming(seed=seed)._rng().integers(0, 2**30)
 
     assert drawn(0, 3) == drawn(0, 3)
     assert len({drawn(0, 3), drawn(1, 3), drawn(0, 4)}) == 3
@@ -261,12 +276,16 @@ def test_pairs_are_a_function_of_seed_and_iteration(progress):
 # --------------------------------------------------------------------------- alternation
 
 
-@pytest.mark.parametrize('options, turns', [
-    (dict(), 'SMSMSMSM'),
-    (dict(surrogate_steps=2, model_steps=3), 'SSMMMSSM'),
-    (dict(surrogate_steps=1, model_steps=2, warmup=3), 'SSSSMMSM'),
-    (dict(surrogate_steps=0, model_steps=1, warmup=3), 'SSSMMMMM'),
-    (dict(surrogate_steps=1, model_steps=0), 'SSSSSSSS')])
+@pytest.mark.parametrize(
+    'options, turns',
+    [
+        (dict(), 'SMSMSMSM'),
+        (dict(surrogate_steps=2, model_steps=3), 'SSMMMSSM'),
+        (dict(surrogate_steps=1, model_steps=2, warmup=3), 'SSSSMMSM'),
+        (dict(surrogate_steps=0, model_steps=1, warmup=3), 'SSSMMMMM'),
+        (dict(surrogate_steps=1, model_steps=0), 'SSSSSSSS'),
+    ],
+)
 def test_turns(progress, options, turns):
     surrogate = HalfHamming(**options)
     assert ''.join('MS'[surrogate.learns_at(i)] for i in range(8)) == turns
@@ -307,16 +326,25 @@ def test_a_surrogate_of_other_inputs_is_refused(surrogate, tmp_path):
         surrogate.load(str(tmp_path / 'm.pth'))
 
 
-@pytest.mark.parametrize('options, message', [
-    (dict(source='both'), "one of global, local, local-global, got 'both'"),
-    (dict(gradient_weight=-1), 'gradient_weight must be a number of at least 0, got -1'),
-    (dict(gradient_weight=float('nan')), 'gradient_weight must be a number of at least 0, got nan'),
-    (dict(surrogate_steps=1.5),
-     r'surrogate_steps must be an integer of at least 0 \(iterations\), got 1.5'),
-    (dict(model_steps=-1), 'model_steps must be an integer of at least 0.*got -1'),
-    (dict(warmup='no'), "warmup must be an integer of at least 0.*got 'no'"),
-    (dict(surrogate_steps=0, model_steps=0), 'must not both be 0'),
-    (dict(surrogate_steps=0), 'need the checkpoint of a surrogate, got None')])
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (dict(source='both'), "one of global, local, local-global, got 'both'"),
+        (dict(gradient_weight=-1), 'gradient_weight must be a number of at least 0, got -1'),
+        (
+            dict(gradient_weight=float('nan')),
+            'gradient_weight must be a number of at least 0, got nan',
+        ),
+        (
+            dict(surrogate_steps=1.5),
+            r'surrogate_steps must be an integer of at least 0 \(iterations\), got 1.5',
+        ),
+        (dict(model_steps=-1), 'model_steps must be an integer of at least 0.*got -1'),
+        (dict(warmup='no'), "warmup must be an integer of at least 0.*got 'no'"),
+        (dict(surrogate_steps=0, model_steps=0), 'must not both be 0'),
+        (dict(surrogate_steps=0), 'need the checkpoint of a surrogate, got None'),
+    ],
+)
 def test_wrong_options(options, message):
     with pytest.raises(ValueError, match=message):
         HalfHamming(**options)

@@ -1,4 +1,5 @@
 """Every distance equally often, and exactly."""
+
 import editdistance
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from mmocr_da.models.surrogates.word_pairs import WordPairGenerator, distort
 LETTERS = range(10)
 
 
-@pytest.mark.parametrize('word', [(), (3, ), (1, 2, 3), (5, ) * 8])
+@pytest.mark.parametrize('word', [(), (3,), (1, 2, 3), (5,) * 8])
 @pytest.mark.parametrize('distance', [0, 1, 4, 8])
 def test_the_distance_is_exact(word, distance):
     rng = np.random.default_rng(0)
@@ -30,7 +31,7 @@ def test_two_letters_are_enough_and_one_is_not():
     with pytest.raises(ValueError, match='distance of 9 from a word of 2 letters needs'):
         distort((0, 0), 9, LETTERS, 8, np.random.default_rng(0))
     with pytest.raises(ValueError, match='from a word of 9 letters needs a max_length'):
-        distort((0, ) * 9, 1, LETTERS, 8, np.random.default_rng(0))
+        distort((0,) * 9, 1, LETTERS, 8, np.random.default_rng(0))
 
 
 def test_all_three_edits_happen():
@@ -54,12 +55,11 @@ def test_every_place_can_be_edited():
 
 def test_pairs_are_uniform_over_the_distance():
     generator = WordPairGenerator(LETTERS, 12, 5)
-    words = [(1, 2, 3), (4, 5, 6, 7), (8, )]
+    words = [(1, 2, 3), (4, 5, 6, 7), (8,)]
     pairs = generator(words, 3000, np.random.default_rng(0))
     assert all(editdistance.eval(z, y) == e and y in words for z, y, e in pairs)
     assert chisquare(np.bincount([e for *_, e in pairs], minlength=6)).pvalue > 0.01
-    assert chisquare(np.unique([y[0] for _, y, _ in pairs],
-                               return_counts=True)[1]).pvalue > 0.01
+    assert chisquare(np.unique([y[0] for _, y, _ in pairs], return_counts=True)[1]).pvalue > 0.01
 
 
 def test_same_seed_same_pairs():
@@ -69,7 +69,7 @@ def test_same_seed_same_pairs():
 
 
 def test_a_long_word_is_cut_off():
-    (_, word, _), = WordPairGenerator(LETTERS, 3, 1)([(1, 2, 3, 4)], 1, np.random.default_rng(0))
+    ((_, word, _),) = WordPairGenerator(LETTERS, 3, 1)([(1, 2, 3, 4)], 1, np.random.default_rng(0))
     assert word == (1, 2, 3)
 
 
