@@ -20,6 +20,7 @@ from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import VISUALIZERS as MMENGINE_VISUALIZERS
 from mmengine.registry import Registry
 
+from mmocr_da.renamed import current_name
 from mmocr_da.startup import register_configs
 
 register_configs(mmengine.config.utils)
@@ -35,6 +36,7 @@ class _Registry(Registry):
 
     def get(self, key):
         self.import_from_location()
+        key = current_name(key)
         if '.' in key or key in self._module_dict:
             return super().get(key)
         return super().get(f'mmocr.{key}')

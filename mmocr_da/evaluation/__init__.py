@@ -11,7 +11,6 @@ from .functional import (
 )
 from .metrics import DumpPredictions, TextErrorMetric
 from .representation import agreement, alignment, effective_rank, spread, uniformity
-from .surrogate import approximation_error, error_by_value, rank_correlation
 
 __all__ = [
     'DumpPredictions',
@@ -19,13 +18,10 @@ __all__ = [
     'accuracy_within_one_edit',
     'agreement',
     'alignment',
-    'approximation_error',
     'character_error_rate',
     'effective_rank',
-    'error_by_value',
     'normalize',
     'normalized_edit_distance',
-    'rank_correlation',
     'spread',
     'total_edit_distance',
     'uniformity',

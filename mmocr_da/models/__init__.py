@@ -1,6 +1,5 @@
 """Models: everything that is trained, and the losses it is trained by."""
 
-from .alignment import *  # noqa: F401,F403
 from .backbones import *  # noqa: F401,F403
 from .contrastive import *  # noqa: F401,F403
 from .data_preprocessors import *  # noqa: F401,F403
@@ -9,5 +8,6 @@ from .detectors import *  # noqa: F401,F403
 from .encoders import *  # noqa: F401,F403
 from .layers import *  # noqa: F401,F403
 from .losses import *  # noqa: F401,F403
+from .objectives import *  # noqa: F401,F403
 from .recognizers import *  # noqa: F401,F403
 from .surrogates import *  # noqa: F401,F403

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from mmocr_da.evaluation.surrogate import approximation_error, rank_correlation
+from mmocr_da.models.surrogates.quality import approximation_error, rank_correlation
 
 from .pictures import save_picture
 

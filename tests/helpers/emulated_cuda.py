@@ -4,7 +4,7 @@
 
     with emulated_cuda() as record:
         losses = on_cuda(model).loss(on_cuda(inputs), data_samples)
-    assert record.waits() == {'mmocr_da/models/alignment/objective.py:12 nonzero': 1}
+    assert record.waits() == {'mmocr_da/models/objectives/objective.py:12 nonzero': 1}
 
 Inside, a tensor of the device says ``cuda:0`` and holds its numbers on the CPU. What CUDA refuses
 (tensors of two devices, ``numpy()``) is an error. Every time the host waits for the device is

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mmocr_da.evaluation.surrogate import approximation_error, rank_correlation
+from mmocr_da.models.surrogates.quality import approximation_error, rank_correlation
 from mmocr_da.visualization import plot_quality
 
 

@@ -28,9 +28,9 @@ from mmocr_da.datasets.loading import load_as_shown
 from mmocr_da.engine.export import select_weights
 from mmocr_da.engine.launch import check_checkpoint, check_finite, load_config
 from mmocr_da.engine.surrogate_hooks import find_surrogate
-from mmocr_da.evaluation.surrogate import error_by_value
 from mmocr_da.models.decoders import FreeReading, read_freely
 from mmocr_da.models.surrogates import EditDistanceSurrogate, RotatedIoUSurrogate
+from mmocr_da.models.surrogates.quality import error_by_value
 from mmocr_da.structures import polygons_to_rotated, rotated_overlaps
 from mmocr_da.visualization import add_picture_arguments, check_picture, plot_quality
 

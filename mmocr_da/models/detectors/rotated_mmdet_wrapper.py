@@ -16,7 +16,8 @@ from torch import Tensor
 from mmocr_da.registry import MODELS
 from mmocr_da.structures import corners_of
 
-from ..surrogates import LearnedSurrogate, held
+from ..freezing import frozen
+from ..surrogates import LearnedSurrogate
 from .check_heads import check_heads
 from .rotated_nms import nms_rotated
 
@@ -65,7 +66,7 @@ class RotatedMMDetWrapper(MMDetWrapper):
     def _surrogate_losses(
         self, learning: list[LearnedSurrogate], inputs: Tensor, data_samples: list | None, **kwargs
     ) -> dict[str, Tensor]:
-        with held(self, but=learning):
+        with frozen(self, but=learning):
             losses = super().forward(inputs, data_samples, 'loss', **kwargs)
         # Without a box to learn from, the head does not ask the loss.
         losses['loss_nothing'] = sum(p.sum() for m in learning for p in m.parameters()) * 0

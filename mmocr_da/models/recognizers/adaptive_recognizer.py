@@ -17,9 +17,6 @@ from mmocr_da.arguments import check_number, warn_unused
 from mmocr_da.device import on_device
 from mmocr_da.registry import MODELS
 
-from ..alignment.domain_adversary import sum_per_rank
-from ..alignment.domain_features import DomainFeatures
-from ..alignment.symnet_head import SymNetHead
 from ..decoders.character_features import (
     CharacterFeatures,
     CharacterTap,
@@ -28,9 +25,12 @@ from ..decoders.character_features import (
     pad_steps,
 )
 from ..decoders.free_reading import FreeReading, read_freely
+from ..distributed import sum_per_rank
 from ..encoders import as_feature_map
+from ..freezing import frozen
 from ..layers import domains_of_images, keep_statistics_per_domain
-from ..surrogates import held
+from ..objectives.domain_features import DomainFeatures
+from ..objectives.symnet_head import SymNetHead
 from .label_encoding import encode_texts
 from .objective_keys import name_objectives
 from .training_watch import DomainWatch, GradientWatch
@@ -51,8 +51,8 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
     will do.
 
     Args:
-        objectives: Configs of :class:`~mmocr_da.models.alignment.Objective` modules, called with
-            ``(source, target)``, two :class:`~mmocr_da.models.alignment.DomainFeatures`. An empty
+        objectives: Configs of :class:`~mmocr_da.models.objectives.Objective` modules, called with
+            ``(source, target)``, two :class:`~mmocr_da.models.objectives.DomainFeatures`. An empty
             list trains on the source alone.
         supervised_weight: Weight of the source's supervised loss.
         hook_point: Which vector is a character's feature, see
@@ -170,7 +170,7 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
         rows = torch.tensor(is_source, dtype=torch.bool)
         halves = [on_device(half.nonzero().flatten(), inputs.device) for half in (rows, ~rows)]
         losses, characters, reading = {}, None, None
-        with held(self, but=self.objectives.values()) if holding else nullcontext():
+        with frozen(self, but=self.objectives.values()) if holding else nullcontext():
             with self._norms_told(data_samples, inputs.device):
                 feature_map = self.extract_feat(inputs)
                 sequence = self.encoder(feature_map, data_samples) if self.with_encoder else None

@@ -4,8 +4,7 @@ What a metric has to say is its embedding ``h``, its value ``e`` and a generator
 rest is here: eq. 3 and 6, the three sources of training data, the alternation of Algorithm 1.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,12 +16,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from mmocr_da.arguments import check_count, check_number
-from mmocr_da.compat import no_grad
 from mmocr_da.device import on_device
-from mmocr_da.engine.schedules import current_iteration
-from mmocr_da.evaluation.surrogate import rank_correlation
 
-from ..alignment.domain_adversary import mean_over_ranks
+from ..distributed import mean_over_ranks
+from ..schedules import current_iteration
+from .quality import rank_correlation
 
 SOURCES = ('global', 'local', 'local-global')
 #: Under a root, so that it has a derivative at 0, and that one has a derivative, too.
@@ -202,7 +200,7 @@ class LearnedSurrogate(BaseModule):
             y: Their labels. They may be on the CPU, where :meth:`metric` and :meth:`generate` get
                 them without waiting for a GPU.
             mean: Of the terms of all rows. The default one needs all processes: where some may
-                not call this, give :func:`own_mean`.
+                not call this, give :func:`~mmocr_da.models.distributed.mean_of_rank`.
         """
         z, y = z.detach(), y.detach()
         samples = dict(model=(z, y, self.metric(z, y)))
@@ -235,25 +233,6 @@ class LearnedSurrogate(BaseModule):
 
     def _rng(self) -> np.random.Generator:
         return np.random.default_rng([self.seed, current_iteration()[0], get_rank()])
-
-
-@contextmanager
-def held(model: nn.Module, but: Iterable[nn.Module]) -> Iterator[None]:
-    """Within it a model learns nothing, also no running statistics, except the parts named."""
-    learning = {id(buffer) for part in but for buffer in part.buffers()}
-    kept = [(b, b.clone()) for b in model.buffers() if id(b) not in learning]
-    try:
-        with no_grad():
-            yield
-    finally:
-        for buffer, value in kept:
-            buffer.copy_(value)
-
-
-def own_mean(values: Tensor, counted: Tensor | None = None) -> Tensor:
-    """As :func:`mean_over_ranks`, of the values of this process alone."""
-    count = max(len(values), 1) if counted is None else counted.sum().clamp(min=1)
-    return values.sum() / count
 
 
 def rows_differ(z: Tensor, y: Tensor) -> Tensor:

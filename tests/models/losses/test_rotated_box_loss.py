@@ -7,8 +7,7 @@ import pytest
 import torch
 from mmengine.structures import InstanceData
 
-from mmocr_da.models.losses import GWDLoss, KFIoULoss, RotatedBoxLoss, RotatedIoULoss
-from mmocr_da.models.surrogates import LSIoULoss
+from mmocr_da.models.losses import GWDLoss, KFIoULoss, LSIoULoss, RotatedBoxLoss, RotatedIoULoss
 from mmocr_da.registry import MODELS
 
 LOSSES = [

@@ -125,6 +125,6 @@ def test_a_run_is_resumed_from_a_checkpoint_with_numbers(toy, trained, run_tool,
 
 @pytest.mark.parametrize('name', ['', 'a.b'])
 def test_an_objective_without_a_usable_name_is_refused(adaptive, monkeypatch, name):
-    monkeypatch.setattr('mmocr_da.models.alignment.LocalAlignment.name', name)
+    monkeypatch.setattr('mmocr_da.models.objectives.LocalAlignment.name', name)
     with pytest.raises(ValueError, match='needs a name without a dot'):
         adaptive(LOCAL)

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from mmocr_da.models.alignment import Objective
+from mmocr_da.models.objectives import Objective
 from mmocr_da.models.recognizers.training_watch import PATIENCE, DomainWatch, reaches
 from mmocr_da.registry import MODELS
 
@@ -162,7 +162,7 @@ def test_a_training_that_needs_one_domain_goes_on(
     'objective', [LOCAL, dict(type='mmocr_da.SymNetHead', schedule='constant')]
 )
 def test_a_gate_that_lets_nothing_pass_is_named(adaptive, batch, said, monkeypatch, objective):
-    monkeypatch.setattr('mmocr_da.models.alignment.gate_watch.PATIENCE', 2)
+    monkeypatch.setattr('mmocr_da.models.objectives.gate_watch.PATIENCE', 2)
     model = adaptive(dict(objective, threshold=0.01))
     for _ in range(4):
         model.loss(**batch())

@@ -12,7 +12,8 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from mmengine.logging import MessageHub
 
-from mmocr_da.models.surrogates import LSIoULoss, RotatedIoUSurrogate
+from mmocr_da.models.losses import LSIoULoss
+from mmocr_da.models.surrogates import RotatedIoUSurrogate
 from mmocr_da.registry import MODELS
 from mmocr_da.structures import rotated_iou
 

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from mmocr_da.models.alignment import gate_watch
-from mmocr_da.models.alignment.gate_watch import PATIENCE, GateWatch
+from mmocr_da.models.objectives import gate_watch
+from mmocr_da.models.objectives.gate_watch import PATIENCE, GateWatch
 
 
 @pytest.fixture

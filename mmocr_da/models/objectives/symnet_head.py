@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 from mmocr_da.arguments import check_number, warn_unused
 from mmocr_da.device import marked, on_host
-from mmocr_da.engine.schedules import Schedule
 from mmocr_da.registry import MODELS
 
 from ..decoders.character_features import classifier_path, classify, without_class
+from ..distributed import mean_over_ranks
 from ..layers import reverse_gradient
-from .domain_adversary import mean_over_ranks
+from ..schedules import Schedule
 from .domain_features import DomainFeatures
 from .gate_watch import GateWatch
 from .objective import Objective
@@ -51,7 +51,7 @@ class SymNetHead(Objective):
     Args:
         weight: lambda, or the height of its schedule.
         schedule: How lambda follows the progress of training. ``'rising'`` is the paper's
-            ``2 / (1 + exp(-10 p)) - 1``; see :class:`~mmocr_da.engine.schedules.Schedule`.
+            ``2 / (1 + exp(-10 p)) - 1``; see :class:`~mmocr_da.models.schedules.Schedule`.
         task_target: False leaves out E_task^t (eq. 6), "w/o E_task^t" in table 4. C^t then has no
             labels, so ``predict_with='source'``.
         entropy: False leaves out M (eq. 10), "w/o M".

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from mmocr_da.engine.schedules import SHAPES, Schedule
+from mmocr_da.models.schedules import SHAPES, Schedule
 
 
 def test_limits_of_every_shape():

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mmocr_da.models.alignment import Objective
+from mmocr_da.models.objectives import Objective
 from mmocr_da.registry import MODELS
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mmocr_da.evaluation.surrogate import approximation_error, error_by_value, rank_correlation
+from mmocr_da.models.surrogates.quality import approximation_error, error_by_value, rank_correlation
 
 
 def test_order_is_all_that_rank_correlation_sees():

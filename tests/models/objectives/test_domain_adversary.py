@@ -9,9 +9,10 @@ import torch.multiprocessing as mp
 from mmengine.registry import init_default_scope
 from torch.nn.parallel import DistributedDataParallel
 
-from mmocr_da.models.alignment import DomainFeatures, LocalAlignment
-from mmocr_da.models.alignment.domain_adversary import mean_per_image, sum_per_rank
 from mmocr_da.models.decoders import CharacterFeatures
+from mmocr_da.models.distributed import sum_per_rank
+from mmocr_da.models.objectives import DomainFeatures, LocalAlignment
+from mmocr_da.models.objectives.domain_adversary import mean_per_image
 from mmocr_da.registry import MODELS
 
 

@@ -3,7 +3,7 @@ import math
 import torch
 import torch.nn.functional as F
 
-from mmocr_da.models.alignment import DomainDiscriminator, PublishedDomainDiscriminator
+from mmocr_da.models.objectives import DomainDiscriminator, PublishedDomainDiscriminator
 
 
 def test_two_fully_connected_layers():

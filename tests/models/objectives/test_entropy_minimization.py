@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from mmocr_da.models.alignment import DomainFeatures, EntropyMinimization
 from mmocr_da.models.decoders import CharacterFeatures
+from mmocr_da.models.objectives import DomainFeatures, EntropyMinimization
 
 
 def half(classifier, valid=((1, 1, 0), (1, 0, 0))):

@@ -10,15 +10,15 @@ from mmengine.structures import LabelData
 from mmocr.structures import TextRecogDataSample
 from torch import nn
 
-from mmocr_da.models.alignment import DomainFeatures, SymNetHead
-from mmocr_da.models.alignment.symnet_head import (
+from mmocr_da.models.decoders import CharacterFeatures
+from mmocr_da.models.objectives import DomainFeatures, SymNetHead
+from mmocr_da.models.objectives.symnet_head import (
     category_confusion,
     confusion_of_domains,
     log_domains,
     symmetric_entropy,
     symmetric_logits,
 )
-from mmocr_da.models.decoders import CharacterFeatures
 from mmocr_da.registry import MODELS
 
 DIGITS = Path(__file__).parents[3] / 'configs/_base_/dicts/digits.txt'

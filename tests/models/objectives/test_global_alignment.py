@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmocr_da.models.alignment import DomainFeatures, GlobalAlignment
+from mmocr_da.models.objectives import DomainFeatures, GlobalAlignment
 
 
 def domain(n=3, c=4, h=2, w=5, ratio=None, shift=0.0):

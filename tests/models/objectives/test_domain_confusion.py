@@ -3,8 +3,8 @@ import math
 import pytest
 import torch
 
-from mmocr_da.models.alignment import DomainConfusion, DomainFeatures
 from mmocr_da.models.decoders import CharacterFeatures
+from mmocr_da.models.objectives import DomainConfusion, DomainFeatures
 
 
 def half(valid=((1, 1, 0), (1, 0, 0)), shift=0.0):

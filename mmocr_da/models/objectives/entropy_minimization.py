@@ -4,11 +4,11 @@ from torch import Tensor
 
 from mmocr_da.arguments import check_number, warn_unused
 from mmocr_da.device import marked, on_host
-from mmocr_da.engine.schedules import Schedule
 from mmocr_da.registry import MODELS
 
 from ..decoders.character_features import classify, without_class
-from .domain_adversary import mean_over_ranks
+from ..distributed import mean_over_ranks
+from ..schedules import Schedule
 from .domain_features import DomainFeatures
 from .objective import Objective
 
@@ -23,7 +23,7 @@ class EntropyMinimization(Objective):
 
     Args:
         weight: lambda, or the height of its schedule.
-        schedule: see :class:`~mmocr_da.engine.schedules.Schedule`.
+        schedule: see :class:`~mmocr_da.models.schedules.Schedule`.
     """
 
     name = 'entropy'

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from mmocr_da.models.alignment import DomainFeatures, LocalAlignment
 from mmocr_da.models.decoders import CharacterFeatures
+from mmocr_da.models.objectives import DomainFeatures, LocalAlignment
 
 
 def domain(logits=None, valid=None, n=3, t=4, d=5, k=6, shift=0.0):

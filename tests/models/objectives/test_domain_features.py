@@ -1,6 +1,6 @@
 import torch
 
-from mmocr_da.models.alignment import DomainFeatures
+from mmocr_da.models.objectives import DomainFeatures
 
 
 def test_padding_columns_are_marked_and_one_column_always_remains():

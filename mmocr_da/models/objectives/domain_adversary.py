@@ -4,14 +4,14 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from mmengine.dist import all_reduce, get_world_size
 from torch import Tensor
 
 from mmocr_da.arguments import check_count, check_number, warn_unused
-from mmocr_da.engine.schedules import Schedule
 from mmocr_da.registry import MODELS
 
+from ..distributed import sum_per_rank
 from ..layers import reverse_gradient
+from ..schedules import Schedule
 from .domain_features import DomainFeatures
 from .objective import Objective
 
@@ -26,7 +26,7 @@ class DomainAdversary(Objective):
         in_channels: Width of the rows that the discriminator sees.
         weight: lambda, or the height of its schedule.
         schedule: How lambda follows the progress of training: ``'constant'``, ``'rising'``,
-            ``'falling'`` or ``'product'``; see :class:`~mmocr_da.engine.schedules.Schedule`.
+            ``'falling'`` or ``'product'``; see :class:`~mmocr_da.models.schedules.Schedule`.
         discriminator: Config of the discriminator; ``in_channels`` is filled in.
         published: Behave as the paper's released code does: its discriminator with one pass per
             domain, no factor 1/2, reversal by a rising coefficient and both losses weighted by a
@@ -151,29 +151,6 @@ def mean_per_image(mask: Tensor) -> Tensor:
     """
     mask = mask.float()
     return mask / mask.sum(1, keepdim=True).clamp(min=1)
-
-
-def sum_per_rank(weight: Tensor) -> Tensor:
-    """Sum of the weights of all ranks, divided by the number of ranks.
-
-    DDP averages gradients. A rank that divides by this number instead of its own sum gives the
-    gradients of one process with the whole batch, however unevenly the gate fell.
-    """
-    total = weight.detach().sum()
-    all_reduce(total)
-    return total / get_world_size()
-
-
-def mean_over_ranks(values: Tensor, counted: Tensor | None = None) -> Tensor:
-    """Mean of the ``(M,)`` values of all ranks, as :func:`sum_per_rank` has it; 0 of none.
-
-    ``counted (M,)`` bool says which values there are; the others must be 0.
-
-    >>> mean_over_ranks(torch.tensor([1., 0., 3.]), torch.tensor([True, False, True]))
-    tensor(2.)
-    """
-    count = values.new_full((), len(values)) if counted is None else counted.sum().to(values)
-    return values.sum() / sum_per_rank(count).clamp(min=1e-12)
 
 
 def _mean_or_chance(right: Tensor, weight: Tensor) -> Tensor:

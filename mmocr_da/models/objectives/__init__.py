@@ -1,4 +1,4 @@
-"""Alignment: the two halves of a batch in, named losses out."""
+"""Objectives: the two domains of a batch go in, losses by name come out."""
 
 from .discriminators import DomainDiscriminator, PublishedDomainDiscriminator
 from .domain_confusion import DomainConfusion
@@ -6,6 +6,7 @@ from .domain_features import DomainFeatures
 from .entropy_minimization import EntropyMinimization
 from .global_alignment import GlobalAlignment
 from .local_alignment import LocalAlignment
+from .ls_ed import LSEDLoss
 from .objective import Objective
 from .symnet_head import SymNetHead
 
@@ -15,6 +16,7 @@ __all__ = [
     'DomainFeatures',
     'EntropyMinimization',
     'GlobalAlignment',
+    'LSEDLoss',
     'LocalAlignment',
     'Objective',
     'PublishedDomainDiscriminator',

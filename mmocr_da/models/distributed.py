@@ -1,0 +1,36 @@
+"""Sums and means over all processes whose gradients DDP's average turns into those of one."""
+
+from mmengine.dist import all_reduce, get_world_size
+from torch import Tensor
+
+
+def sum_per_rank(weight: Tensor) -> Tensor:
+    """Sum of the weights of all ranks, divided by the number of ranks.
+
+    DDP averages gradients. A rank that divides by this number instead of its own sum gives the
+    gradients of one process with the whole batch, however unevenly the weights are spread.
+    """
+    total = weight.detach().sum()
+    all_reduce(total)
+    return total / get_world_size()
+
+
+def mean_over_ranks(values: Tensor, counted: Tensor | None = None) -> Tensor:
+    """Mean of the ``(M,)`` values of all ranks, as :func:`sum_per_rank` has it; 0 of none.
+
+    Args:
+        values: Those of this rank. All ranks must call this, also without a value.
+        counted: ``(M,)`` bool, which values exist; the others must be 0. By default all do.
+
+    >>> import torch
+    >>> mean_over_ranks(torch.tensor([1., 0., 3.]), torch.tensor([True, False, True]))
+    tensor(2.)
+    """
+    count = values.new_full((), len(values)) if counted is None else counted.sum().to(values)
+    return values.sum() / sum_per_rank(count).clamp(min=1e-12)
+
+
+def mean_of_rank(values: Tensor, counted: Tensor | None = None) -> Tensor:
+    """As :func:`mean_over_ranks`, of the values of this process alone."""
+    count = max(len(values), 1) if counted is None else counted.sum().clamp(min=1)
+    return values.sum() / count

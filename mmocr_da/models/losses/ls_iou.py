@@ -1,0 +1,82 @@
+"""LS-IoU: the IoU of rotated boxes as a loss (Patel et al., ECCV 2020, section 4.3)."""
+
+import torch
+from mmengine.logging import MessageHub
+from torch import Tensor
+
+from mmocr_da.registry import MODELS
+
+from ..distributed import mean_of_rank
+from ..surrogates import RotatedIoUSurrogate
+from .rotated_box_loss import RotatedBoxLoss
+
+
+@MODELS.register_module()
+class LSIoULoss(RotatedBoxLoss):
+    """Tunes a detector to higher IoU: the learned ``1 - IoU`` of its boxes and their labels.
+
+    For post-tuning, in the place of the regression loss of any head with ``reg_decoded_bbox=True``;
+    boxes of four numbers are taken, too. Iterations train the surrogate and the detector in turns:
+    in one that trains the surrogate, this is the surrogate's loss, and
+    :class:`~mmocr_da.models.detectors.RotatedMMDetWrapper` sees to it that nothing else learns. In
+    another wrapper the detector's other losses go on. In several processes DDP needs
+    ``find_unused_parameters=True`` in the config.
+
+    The log shows ``lsiou_error_model`` and ``lsiou_error_generated``, the mean of ``|e_hat - e|``
+    on predictions and on generated pairs; ``lsiou_loss_fit`` and ``lsiou_loss_gradient``, the terms
+    of eq. 6; ``lsiou_rank_correlation`` of ``e_hat`` and ``e`` on both together; ``lsiou_iou``, the
+    true mean IoU of the predictions.
+
+    Args:
+        surrogate: Config of a :class:`RotatedIoUSurrogate`.
+        kwargs: See :class:`~mmocr_da.models.losses.RotatedBoxLoss`.
+    """
+
+    def __init__(self, surrogate: dict, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.surrogate: RotatedIoUSurrogate = MODELS.build(
+            dict(type='mmocr_da.RotatedIoUSurrogate', **surrogate)
+        )
+
+    def forward(
+        self,
+        pred: Tensor,
+        target: Tensor,
+        weight: Tensor | None = None,
+        avg_factor: float | None = None,
+        reduction_override: str | None = None,
+    ) -> Tensor:
+        """See :class:`~mmocr_da.models.losses.RotatedBoxLoss`.
+
+        Where the surrogate learns, the loss is its own, one number, whatever the reduction.
+        """
+        if not (self.training and self.surrogate.learns):
+            return super().forward(pred, target, weight, avg_factor, reduction_override)
+        _, boxes, labels = self.pairs(pred.detach(), target, weight)
+        # Also where the detector is held.
+        with torch.enable_grad(), torch.autocast(pred.device.type, enabled=False):
+            # The head of a process without a positive box does not come here, so none may wait for
+            # another: a mean of each, as MMDetection's own losses have.
+            out = self.surrogate.fit(*self._encode(boxes, labels), mean=mean_of_rank)
+            self._log(out)
+            return out['loss_fit'] + out['loss_gradient']
+
+    def rows(self, pred: Tensor, target: Tensor) -> Tensor:
+        z, y = self._encode(pred, target)
+        estimate = self.surrogate.frozen_distance(z, y)
+        if self.training and len(estimate):
+            e, seen = self.surrogate.metric(z.detach(), y), estimate.detach()
+            self.surrogate.latest = seen.mean(), e.mean()
+            self._log(dict(error_model=(seen - e).abs().mean(), iou=1 - e.mean()))
+        return estimate
+
+    def _encode(self, boxes: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        dtype = next(self.surrogate.parameters()).dtype
+        return tuple(self.surrogate.encode(b, labels).to(dtype) for b in (boxes, labels))
+
+    def _log(self, values: dict[str, Tensor]) -> None:
+        hub = MessageHub.get_current_instance()
+        # Fetched from the device at once.
+        fetched = torch.stack([value.detach() for value in values.values()]).tolist()
+        for name, value in zip(values, fetched):
+            hub.update_scalar(f'train/lsiou_{name}', value)

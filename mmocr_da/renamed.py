@@ -1,0 +1,70 @@
+"""Old names: they work for one minor version, with a warning that says the new one."""
+
+import functools
+import inspect
+import logging
+from collections.abc import Callable
+
+from mmengine.logging import print_log
+
+#: Registered classes, old name to new name.
+CLASSES: dict[str, str] = {}
+#: Options and classes that are gone, with what to do instead.
+REMOVED: dict[str, str] = {}
+
+
+def current_name(name: str) -> str:
+    """The name under which a class is registered now.
+
+    Args:
+        name: As a config has it, without a scope.
+
+    Raises:
+        ValueError: If the class was removed.
+    """
+    if name in REMOVED:
+        raise ValueError(f'mmocr_da.{name} was removed; {REMOVED[name]}')
+    if name not in CLASSES:
+        return name
+    _warn(f'type mmocr_da.{name}', f'mmocr_da.{CLASSES[name]}')
+    return CLASSES[name]
+
+
+def renamed_arguments(**names: str) -> Callable:
+    """Decorate a constructor so that it accepts old keywords, given as ``old='new'``.
+
+    >>> class Gate:
+    ...     @renamed_arguments(source='approximation')
+    ...     def __init__(self, approximation='local'):
+    ...         self.approximation = approximation
+    >>> Gate(source='global').approximation
+    'global'
+    """
+
+    def decorate(init: Callable) -> Callable:
+        @functools.wraps(init)
+        def accept(self, *args, **kwargs) -> None:
+            for old, new in names.items():
+                if old not in kwargs:
+                    continue
+                if new in kwargs:
+                    raise ValueError(
+                        f'{old} is now {new}, got both in a {type(self).__name__}; give {new} alone'
+                    )
+                _warn(f'{old}= of {type(self).__name__}', f'{new}=')
+                kwargs[new] = kwargs.pop(old)
+            init(self, *args, **kwargs)
+
+        accept.__signature__ = inspect.signature(init)  # type: ignore[attr-defined]
+        return accept
+
+    return decorate
+
+
+@functools.cache
+def _warn(old: str, new: str) -> None:
+    print_log(
+        f'{old} is now {new}; the old name works until the next minor version',
+        logger='current',
+        level=logging.WARNING,
+    )
