@@ -123,7 +123,7 @@ def main() -> None:
     for name, writer in (
         (report_file.name, 'quickstart'),
         ('curves.png', 'plot_curves'),
-        ('readings.png', 'reading_sheet'),
+        ('predictions.png', 'prediction_sheet'),
     ):
         check_outputs([args.work_dir / name], writer)
     run('tools/dataset_converters/printed_to_handwritten.py', '--out-dir', DATA)
@@ -152,7 +152,8 @@ def main() -> None:
         f'\nTest sets, in percent (seed {args.seed}, last checkpoints; the handwritten training '
         f'images have no labels):\n\n{report}\n'
     )
-    print(f'Curves:   {args.work_dir / "curves.png"}\nReadings: {args.work_dir / "readings.png"}')
+    print(f'Curves:      {args.work_dir / "curves.png"}')
+    print(f'Predictions: {args.work_dir / "predictions.png"}')
     print(f'TensorBoard: tensorboard --logdir {args.work_dir}')
     print(f'Time of this run: {(time.time() - start) / 60:.1f} minutes')
 
@@ -173,12 +174,12 @@ def draw(args, work_dirs: list[tuple], checkpoints: dict[str, tuple]) -> None:
         config, checkpoint = checkpoints[name]
         models += ['--model', name, CONFIGS / f'{config}.py', checkpoint]
     run(
-        'tools/analysis_tools/reading_sheet.py',
+        'tools/analysis_tools/prediction_sheet.py',
         *models,
         '--num',
         args.num_images,
         '--out',
-        args.work_dir / 'readings.png',
+        args.work_dir / 'predictions.png',
     )
 
 

@@ -8,7 +8,7 @@ from mmengine.dataset import BaseDataset, Compose
 
 from mmocr_da.registry import DATASETS
 
-from .plain_datasets import build_dataset
+from .building import build_dataset
 from .unlabelled_dataset import UnlabelledDataset
 
 

@@ -1,16 +1,13 @@
 """Several augmented views of one image, whose columns correspond (SeqCLR, section 4, Fig. 2)."""
 
-import contextlib
 import copy
-import sys
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from mmcv.transforms import BaseTransform, Compose
 
 from mmocr_da.registry import TRANSFORMS
-
-from .seeded_dataset import seeded
+from mmocr_da.rng import imgaug_restored, seeded
 
 # A transform that acts on every second image goes unnoticed once in 10 ** 12 checks.
 NUM_DRAWS = 40
@@ -103,7 +100,7 @@ def check_column_order(transforms: Callable | Sequence, max_shift: float = 0.1) 
         raise ValueError(
             f'max_shift must be a part of the width, above 0 and below 1, got {max_shift!r}'
         )
-    with _imgaug_unchanged():
+    with imgaug_restored():
         for transform in _leaves(Compose(transforms)):
             fault = _fault_of(transform, max_shift)
             if fault:
@@ -232,20 +229,3 @@ def _valid_width(results: dict, width: int) -> float:
         return results['valid_ratio'] * width
     # Pad does not tell how much it appended, but it does not resize either.
     return PROBE_SIZE[1] if 'pad_shape' in results else width
-
-
-@contextlib.contextmanager
-def _imgaug_unchanged() -> Iterator[None]:
-    """Restore imgaug's random state behind it, which :func:`seeded` does not."""
-    imgaug = sys.modules.get('imgaug')
-    if imgaug is None:
-        yield
-        return
-    numpy_state = np.random.get_state()
-    generator = imgaug.random.get_global_rng()  # draws from NumPy when it makes its generator
-    np.random.set_state(numpy_state)
-    state = generator.state
-    try:
-        yield
-    finally:
-        generator.state = state

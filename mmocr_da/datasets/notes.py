@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from mmengine.dataset import Compose
-from mmengine.structures import BaseDataElement
+
+from .data_samples import data_samples_of
 
 Note = tuple[str, str]
 
@@ -72,19 +73,3 @@ def _place_of(data: Any) -> str:
     return f'This is in the pipeline of the image {path}' + (
         f', annotated with {labels}' if labels else ''
     )
-
-
-def data_samples_of(data: Any) -> Iterator[BaseDataElement]:
-    """All data samples of an item or a batch, also those of several views."""
-    if isinstance(data, dict):
-        data = data.get('data_samples', data.values())
-        yield from data_samples_of(list(data.values()) if isinstance(data, dict) else data)
-    elif isinstance(data, BaseDataElement):
-        yield data
-    elif (
-        not isinstance(data, (str, bytes))
-        and not hasattr(data, '__array__')
-        and hasattr(data, '__iter__')
-    ):
-        for element in data:
-            yield from data_samples_of(element)

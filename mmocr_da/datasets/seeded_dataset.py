@@ -1,10 +1,8 @@
 """Images that can be drawn again: broken ones replaced, random transforms by the draw's seed."""
 
-import contextlib
 import copy
 import logging
 import random
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
@@ -15,10 +13,13 @@ from mmengine.logging import print_log
 from mmengine.structures import BaseDataElement
 
 from mmocr_da.registry import DATASETS
+from mmocr_da.rng import seeded
 
-from .loading import LoadImageFromFile, load_as_shown
-from .notes import data_samples_of, printable
-from .plain_datasets import NormalizeText, build_datasets, set_pipeline, unique
+from .building import build_datasets, set_pipeline, unique
+from .data_samples import data_samples_of
+from .image_loading import LoadImageFromFile, load_as_shown
+from .normalize_text import NormalizeText
+from .notes import printable
 
 #: After so many broken images in a row, it is not the images that are wrong.
 MAX_SKIPS = 1000
@@ -36,8 +37,8 @@ class SeededDataset(ConcatDataset):
     What is random in a pipeline (``random``, NumPy, PyTorch, imgaug) depends only on the seed of
     the draw, which :class:`SeededSampler` gives, not on the workers or on what ran before.
 
-    Images are loaded by :func:`mmocr_da.datasets.loading.decode`, from files or LMDBs, whatever of
-    ``LoadImageFromFile`` and ``LoadImageFromNDArray`` the pipeline names.
+    Images are loaded by :func:`mmocr_da.datasets.image_loading.decode`, from files or LMDBs,
+    whatever of ``LoadImageFromFile`` and ``LoadImageFromNDArray`` the pipeline names.
 
     Args:
         datasets: Config(s) of datasets, labelled or not; several are concatenated.
@@ -208,36 +209,6 @@ class SeededDataset(ConcatDataset):
         dataset, i = self._locate(idx)
         data = dataset.get_data_info(i)
         return printable(data.get('img_path') or data.get('img_key') or f'number {i}')
-
-
-@contextlib.contextmanager
-def seeded(seed: int | None) -> Iterator[None]:
-    """Random numbers within depend on ``seed`` alone, and those behind do not notice.
-
-    >>> with seeded(1):
-    ...     first = random.random()
-    >>> with seeded(1):
-    ...     print(random.random() == first)
-    True
-    """
-    if seed is None:
-        yield
-        return
-    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    # First, since imgaug draws from NumPy when it makes its own generator. That one need not be
-    # restored: only augmentation uses it.
-    if 'imgaug' in sys.modules:
-        sys.modules['imgaug'].random.seed(seed)
-    random.seed(seed)
-    np.random.seed(seed)
-    # Not torch.manual_seed: it would seed the GPU of a model that runs in this process.
-    torch.default_generator.manual_seed(seed)
-    try:
-        yield
-    finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])
-        torch.set_rng_state(states[2])
 
 
 def _why_broken(dataset: BaseDataset, idx: int) -> Exception | None:

@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader
 
 from mmocr_da.registry import DATASETS
 
-from .plain_datasets import build_datasets, of_type, set_pipeline, unique
+from .building import build_datasets, of_type, set_pipeline, unique
 from .seeded_dataset import SeededDataset
 from .seeded_sampler import Draw
 from .unlabelled_dataset import UnlabelledDataset

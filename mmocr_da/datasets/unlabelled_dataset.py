@@ -10,10 +10,10 @@ from mmengine.logging import print_log
 
 from mmocr_da.registry import DATASETS
 
+from .building import build_datasets, unique
 from .image_files import IMAGE_SUFFIXES, describe, find_images, read_text
+from .image_loading import load_as_shown
 from .lmdb_files import database_of, open_lmdb
-from .loading import load_as_shown
-from .plain_datasets import build_datasets, unique
 
 #: What may pass from a labelled dataset. Named one by one: a key that is not known to be no
 #: label does not pass.

@@ -10,10 +10,11 @@ from mmengine.logging import MMLogger
 from mmocr.models.textrecog.module_losses import CTCModuleLoss
 from torch import nn
 
-from mmocr_da.datasets.labels import labels_of
-from mmocr_da.datasets.seeded_dataset import SeededDataset, seeded
+from mmocr_da.datasets.label_texts import labels_of
+from mmocr_da.datasets.seeded_dataset import SeededDataset
 from mmocr_da.datasets.two_domain_dataset import TwoDomainDataset
 from mmocr_da.registry import HOOKS
+from mmocr_da.rng import seeded
 
 from .encoder_hooks import unwrapped
 from .label_check import HOW_TO_SKIP, Label, examples, load_anew, pipeline_makes_labels

@@ -7,7 +7,8 @@ from mmengine.hooks import Hook
 from mmengine.optim import AmpOptimWrapper
 
 from mmocr_da.arguments import some
-from mmocr_da.datasets.notes import data_samples_of, printable
+from mmocr_da.datasets.data_samples import data_samples_of
+from mmocr_da.datasets.notes import printable
 from mmocr_da.registry import HOOKS
 
 from .encoder_hooks import unwrapped

@@ -10,10 +10,13 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner.loops import _InfiniteDataloaderIterator
 from mmocr.models.textrecog.module_losses.base import BaseTextRecogModuleLoss
 
-from mmocr_da.datasets.labels import labels_of, path_of
-from mmocr_da.datasets.notes import data_samples_of, printable
-from mmocr_da.datasets.seeded_dataset import SeededDataset, seeded
+from mmocr_da.datasets.data_samples import data_samples_of
+from mmocr_da.datasets.label_texts import labels_of, path_of
+from mmocr_da.datasets.notes import printable
+from mmocr_da.datasets.seeded_dataset import SeededDataset
 from mmocr_da.registry import HOOKS
+from mmocr_da.rng import seeded
+from mmocr_da.unicode import to_unicode_form
 
 Label = tuple[int, str]
 
@@ -143,7 +146,7 @@ def pipeline_makes_labels(dataset, suspects: list[Label]) -> bool:
 
 def _in_form(dataset, text: str) -> str:
     form = getattr(dataset, 'unicode_form', None)
-    return unicodedata.normalize(form, text) if form else text
+    return to_unicode_form(text, form)
 
 
 def _report_missing(dataset, missing: list[Label], total: int) -> str:
@@ -175,7 +178,7 @@ def _report_unknown(dataset, unknown: list[Label], total: int, module_loss) -> s
         f'{chars}{more}{examples(dataset, unknown)}'
     )
     for form in ('NFC', 'NFD', 'NFKC'):
-        cured = sum(known.issuperset(case(unicodedata.normalize(form, t))) for _, t in unknown)
+        cured = sum(known.issuperset(case(to_unicode_form(t, form))) for _, t in unknown)
         if cured:
             return (
                 f'{message}. In the Unicode form {form}, {cured} of them fit: set unicode_form='

@@ -5,8 +5,8 @@ import os.path as osp
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 
+from mmocr_da.datasets.building import of_type
 from mmocr_da.datasets.label_fraction import LabelFraction
-from mmocr_da.datasets.plain_datasets import of_type
 from mmocr_da.outputs import output_file
 from mmocr_da.registry import HOOKS
 

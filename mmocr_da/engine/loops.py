@@ -15,7 +15,7 @@ from mmengine.runner.loops import _InfiniteDataloaderIterator
 from torch.utils.data import DataLoader
 
 from mmocr_da.arguments import some
-from mmocr_da.datasets.notes import data_samples_of
+from mmocr_da.datasets.data_samples import data_samples_of
 from mmocr_da.registry import LOOPS
 
 from .buffers_hook import SavedBuffersHook

@@ -7,15 +7,15 @@ from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop
 
 from mmocr_da.arguments import some
-from mmocr_da.datasets.loading import load_as_shown
-from mmocr_da.datasets.notes import data_samples_of
+from mmocr_da.datasets.data_samples import data_samples_of
+from mmocr_da.datasets.image_loading import load_as_shown
 from mmocr_da.datasets.seeded_dataset import SeededDataset
 from mmocr_da.registry import HOOKS
 
 
 @HOOKS.register_module()
 class NotesHook(Hook):
-    """Load images as :mod:`mmocr_da.datasets.loading` does, and report the notes on them.
+    """Load images as :mod:`mmocr_da.datasets.image_loading` does, and report the notes on them.
 
     Images that show nothing, have transparency or a low range of 16 bits, and labels that were
     left out are counted over all processes and named after each validation and at the end.

@@ -7,8 +7,8 @@ import mmcv
 from mmengine.structures import BaseDataElement
 from mmocr.engine.hooks import VisualizationHook
 
+from mmocr_da.datasets.image_loading import LoadImageFromFile
 from mmocr_da.datasets.lmdb_files import content_in_lmdb
-from mmocr_da.datasets.loading import LoadImageFromFile
 from mmocr_da.registry import HOOKS
 
 

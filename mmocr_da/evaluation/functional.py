@@ -11,7 +11,8 @@ from functools import cache
 
 import editdistance
 
-UNICODE_FORMS = ('NFC', 'NFD', 'NFKC', 'NFKD')
+from mmocr_da.unicode import to_unicode_form
+
 #: What is no symbol: letters, marks and numbers, by the first letter of their Unicode category.
 KEPT_CATEGORIES = 'LMN'
 
@@ -33,7 +34,7 @@ def normalize(
     >>> normalize("Don't!", ignore_case=True, ignore_symbols=True)
     'dont'
     """
-    text = unicodedata.normalize(unicode_form, text) if unicode_form else text
+    text = to_unicode_form(text, unicode_form)
     text = text.lower() if ignore_case else text
     return ''.join(filter(_is_kept, text)) if ignore_symbols else text
 

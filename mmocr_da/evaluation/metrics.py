@@ -9,9 +9,9 @@ from mmengine.logging import print_log
 
 from mmocr_da.outputs import check_outputs, output_file
 from mmocr_da.registry import METRICS
+from mmocr_da.unicode import check_unicode_form
 
 from .functional import (
-    UNICODE_FORMS,
     accuracy_within_one_edit,
     character_error_rate,
     normalize,
@@ -65,11 +65,7 @@ class TextErrorMetric(BaseMetric):
         super().__init__(collect_device, prefix)
         self.ignore_case = ignore_case
         self.ignore_symbols = ignore_symbols
-        if unicode_form not in (None, *UNICODE_FORMS):
-            raise ValueError(
-                f'unicode_form must be one of {", ".join(UNICODE_FORMS)} or None, got '
-                f'{unicode_form!r}'
-            )
+        check_unicode_form(unicode_form)
         self.unicode_form = unicode_form
         self._warned = set()
         self.prediction = prediction

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 import mmocr_da.datasets  # noqa: F401
 from mmocr_da.datasets import lmdb_files
-from mmocr_da.datasets.labels import labels_of, path_of
+from mmocr_da.datasets.label_texts import labels_of, path_of
 
 LOAD = dict(type='mmocr.LoadImageFromFile', color_type='grayscale')
 LOAD_ARRAY = dict(type='mmocr.LoadImageFromNDArray')

@@ -3,7 +3,8 @@
 import pytest
 from mmengine.structures import BaseDataElement
 
-from mmocr_da.datasets.notes import NotingCompose, collect_notes, data_samples_of, note
+from mmocr_da.datasets.data_samples import data_samples_of
+from mmocr_da.datasets.notes import NotingCompose, collect_notes, note
 
 
 def test_notes_are_collected_within_and_nowhere_else():

@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 from mmocr.registry import MODELS, TASK_UTILS
 
 from mmocr_da.datasets import TwoDomainDataset
-from mmocr_da.datasets.labels import labels_of
+from mmocr_da.datasets.label_texts import labels_of
 from mmocr_da.engine import ctc_fit_hook
 from mmocr_da.engine.ctc_fit_hook import CTCFitHook, check_frames, frames_needed
 

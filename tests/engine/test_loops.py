@@ -12,7 +12,7 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 from torch import nn
 
 from mmocr_da.datasets import TwoDomainDataset
-from mmocr_da.datasets.seeded_dataset import data_samples_of
+from mmocr_da.datasets.data_samples import data_samples_of
 from mmocr_da.engine.buffers_hook import SavedBuffersHook
 from mmocr_da.engine.loops import ResumableIterBasedTrainLoop
 

@@ -9,7 +9,7 @@ from mmengine.registry import DATASETS, init_default_scope
 from mmengine.runner import IterBasedTrainLoop
 
 from mmocr_da.datasets import SeededDataset
-from mmocr_da.datasets.loading import BLANK, CONVERTED
+from mmocr_da.datasets.image_loading import BLANK, CONVERTED
 from mmocr_da.engine.notes_hook import NotesHook
 
 

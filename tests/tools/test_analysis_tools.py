@@ -21,7 +21,7 @@ def curves(load_tool):
 
 @pytest.fixture(scope='module')
 def sheet(load_tool):
-    return load_tool('analysis_tools/reading_sheet')
+    return load_tool('analysis_tools/prediction_sheet')
 
 
 @pytest.fixture
@@ -151,13 +151,15 @@ def images():
 
 
 def test_the_sheet_counts_what_is_right(sheet, images, tmp_path):
-    readings = {'old': ['ab', 'X', ''], 'new': ['ab', 'c$', '$x$']}
-    truths = ['ab', 'x', '$x$']
+    predictions = {'old': ['ab', 'X', ''], 'new': ['ab', 'c$', '$x$']}
+    ground_truths = ['ab', 'x', '$x$']
     out_file = str(tmp_path / 'sheet.png')
-    assert sheet.reading_sheet(images, truths, readings, out_file) == dict(old=1, new=2)
-    assert sheet.reading_sheet(images, truths, readings, out_file, ignore_case=True) == dict(
-        old=2, new=2
+    assert sheet.prediction_sheet(images, ground_truths, predictions, out_file) == dict(
+        old=1, new=2
     )
+    assert sheet.prediction_sheet(
+        images, ground_truths, predictions, out_file, ignore_case=True
+    ) == dict(old=2, new=2)
     assert is_picture(out_file)
 
 
@@ -168,16 +170,20 @@ def pixels(path, colour):
     return int((green - red > 60).sum() if colour == 'green' else (red - green > 60).sum())
 
 
-@pytest.mark.parametrize('reading, colour, other', [('ab', 'green', 'red'), ('ax', 'red', 'green')])
-def test_right_is_green_and_wrong_is_red(sheet, images, tmp_path, reading, colour, other):
-    sheet.reading_sheet(images, ['ab'] * 3, dict(model=[reading] * 3), str(tmp_path / 's.png'))
+@pytest.mark.parametrize(
+    'prediction, colour, other', [('ab', 'green', 'red'), ('ax', 'red', 'green')]
+)
+def test_right_is_green_and_wrong_is_red(sheet, images, tmp_path, prediction, colour, other):
+    sheet.prediction_sheet(
+        images, ['ab'] * 3, dict(model=[prediction] * 3), str(tmp_path / 's.png')
+    )
     assert pixels(tmp_path / 's.png', colour) > 50
     assert pixels(tmp_path / 's.png', other) == 0
 
 
-def test_a_missing_reading_is_an_error(sheet, images):
+def test_a_missing_prediction_is_an_error(sheet, images):
     with pytest.raises(ValueError, match='new needs one text per image, got 1 texts for 3 images'):
-        sheet.reading_sheet(images, ['a'] * 3, dict(new=['a']), 'sheet.png')
+        sheet.prediction_sheet(images, ['a'] * 3, dict(new=['a']), 'sheet.png')
 
 
 def test_samples_are_of_the_last_dataset_and_the_same_for_a_seed(sheet, toy):
@@ -219,7 +225,9 @@ def test_the_command_line_draws_a_sheet(toy, trained, run_tool, tmp_path, capsys
     models = [
         part for name in ('old', 'new') for part in ('--model', name, toy, trained / 'iter_2.pth')
     ]
-    run_tool('analysis_tools/reading_sheet', *models, '--out', tmp_path / 'sheet.png', '--num', 2)
+    run_tool(
+        'analysis_tools/prediction_sheet', *models, '--out', tmp_path / 'sheet.png', '--num', 2
+    )
     assert is_picture(tmp_path / 'sheet.png')
     assert 'new: 0/2 right' in capsys.readouterr().out
 
@@ -246,13 +254,13 @@ def in_lmdb(toy, toy_lmdb):
 def test_an_lmdb_is_read_as_its_files_are(sheet, toy, trained, in_lmdb, nested):
     files = Config.fromfile(str(toy))
     checkpoint = str(trained / 'iter_2.pth')
-    expected, truths = sheet.draw_samples(files, 4)
+    expected, ground_truths = sheet.draw_samples(files, 4)
     cfg = in_lmdb()
     if nested:
         data = cfg.test_dataloader
         data.dataset = dict(type='RepeatDataset', times=1, dataset=data.dataset)
     items, texts = sheet.draw_samples(cfg, 4)
-    assert texts == truths and all('/target/image-0' in item['img_path'] for item in items)
+    assert texts == ground_truths and all('/target/image-0' in item['img_path'] for item in items)
     assert sheet.read_images(cfg, checkpoint, items) == sheet.read_images(
         files, checkpoint, expected
     )
@@ -291,7 +299,7 @@ def test_samples_that_do_not_exist_are_an_error(sheet, toy):
 def test_two_models_of_one_name_are_an_error(run_tool, toy, tmp_path, capsys):
     model = ['--model', 'new', toy, tmp_path / 'toy.pth']
     with pytest.raises(SystemExit):
-        run_tool('analysis_tools/reading_sheet', *model, *model, '--out', tmp_path / 'sheet.png')
+        run_tool('analysis_tools/prediction_sheet', *model, *model, '--out', tmp_path / 'sheet.png')
     assert 'each --model needs a name of its own, got new, new' in capsys.readouterr().err
 
 
@@ -338,7 +346,7 @@ def test_a_picture_of_korean_takes_the_font_it_is_given(sheet, images, tmp_path,
         'mmocr_da.visualization.pictures.font_families',
         lambda text, font: given.append((text, font)) or ['DejaVu Sans'],
     )
-    sheet.reading_sheet(
+    sheet.prediction_sheet(
         images, ['\ud55c'] * 3, dict(m=['\uae00'] * 3), str(tmp_path / 's.png'), font='some.ttf'
     )
     ((texts, font),) = given
@@ -348,7 +356,7 @@ def test_a_picture_of_korean_takes_the_font_it_is_given(sheet, images, tmp_path,
 @pytest.mark.parametrize(
     'tool, arguments',
     [
-        ('reading_sheet', ['--model', 'm', 'toy.py', 'toy.pth']),
+        ('prediction_sheet', ['--model', 'm', 'toy.py', 'toy.pth']),
         ('plot_gates', ['toy.pth']),
         ('browse_views', ['toy.py']),
         ('surrogate_quality', ['toy.py', 'toy.pth']),

@@ -78,7 +78,7 @@ def test_every_config_it_names_exists(quickstart):
 
 def test_pictures_of_the_user_stay_and_stop_it_at_the_start(quickstart, tmp_path, monkeypatch):
     monkeypatch.setattr(quickstart.os, 'chdir', lambda path: None)
-    for name in ('quickstart.md', 'curves.png', 'readings.png'):
+    for name in ('quickstart.md', 'curves.png', 'predictions.png'):
         (tmp_path / name).write_text('mine')
         monkeypatch.setattr('sys.argv', ['quickstart.py', '--work-dir', str(tmp_path)])
         with pytest.raises(ValueError, match=f'{name} exists and was not written by'):

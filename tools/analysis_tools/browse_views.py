@@ -24,10 +24,10 @@ from mmocr.utils import register_all_modules
 from torch import Tensor
 
 from mmocr_da.datasets import MultiView
-from mmocr_da.datasets.loading import load_as_shown
-from mmocr_da.datasets.seeded_dataset import seeded
+from mmocr_da.datasets.image_loading import load_as_shown
 from mmocr_da.datasets.seeded_sampler import Draw
 from mmocr_da.engine.launch import load_config
+from mmocr_da.rng import seeded
 from mmocr_da.visualization import add_picture_arguments, check_picture, save_picture
 
 matplotlib.use('Agg')

@@ -24,7 +24,7 @@ from mmengine.utils import ProgressBar
 from mmocr.registry import MODELS
 from mmocr.utils import register_all_modules
 
-from mmocr_da.datasets.loading import load_as_shown
+from mmocr_da.datasets.image_loading import load_as_shown
 from mmocr_da.engine.export import select_weights
 from mmocr_da.engine.launch import check_checkpoint, check_finite, load_config
 from mmocr_da.engine.surrogate_hooks import find_surrogate

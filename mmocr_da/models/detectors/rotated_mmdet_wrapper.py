@@ -14,6 +14,7 @@ from mmocr.structures import TextDetDataSample
 from torch import Tensor
 
 from mmocr_da.registry import MODELS
+from mmocr_da.rng import torch_seeded
 from mmocr_da.structures import corners_of
 
 from ..freezing import frozen
@@ -97,13 +98,9 @@ def _draws_of_iteration() -> Iterator[None]:
     if iteration is None:
         yield
         return
-    state, seed = torch.get_rng_state(), torch.initial_seed()
-    draws = np.random.SeedSequence([seed, iteration, get_rank()]).generate_state(1)
-    torch.default_generator.manual_seed(int(draws[0]))
-    try:
+    entropy = [torch.initial_seed(), iteration, get_rank()]
+    with torch_seeded(int(np.random.SeedSequence(entropy).generate_state(1)[0])):
         yield
-    finally:
-        torch.set_rng_state(state)
 
 
 def _use_our_nms(cfg: dict | None) -> None:

@@ -1,10 +1,12 @@
-"""Draw a sheet of images with what several models read, right readings green, wrong ones red.
+"""Draw a sheet of test images with the predictions of several models.
 
-    python tools/analysis_tools/reading_sheet.py --out sheet.png \\
+    python tools/analysis_tools/prediction_sheet.py --out sheet.png \\
         --model "source only" CONFIG CHECKPOINT --model adapted CONFIG CHECKPOINT
 
-The images are drawn at random from the last dataset of the first config's ``test_dataloader``
-(the target, where the datasets are source and target): nobody picked the ones that look good.
+It writes one picture, ``--out``: a row per image with its ground truth and a column per model.
+Right predictions are green, wrong ones red. The images are drawn at random, by ``--seed``, from the
+last dataset of the first config's ``test_dataloader`` (the target, where the datasets are source
+and target).
 """
 
 import argparse
@@ -26,10 +28,10 @@ from mmocr.registry import MODELS
 from mmocr.utils import register_all_modules
 
 from mmocr_da.arguments import check_count
+from mmocr_da.datasets.building import build_dataset
+from mmocr_da.datasets.image_loading import LoadImageFromFile, load_as_shown, shown_pipeline
 from mmocr_da.datasets.lmdb_files import database_of
-from mmocr_da.datasets.loading import LoadImageFromFile, load_as_shown, shown_pipeline
 from mmocr_da.datasets.notes import collect_notes
-from mmocr_da.datasets.plain_datasets import build_dataset
 from mmocr_da.engine.export import select_weights
 from mmocr_da.engine.export_check import test_pipeline
 from mmocr_da.engine.launch import check_checkpoint, check_finite, load_config
@@ -39,7 +41,7 @@ from mmocr_da.visualization import add_picture_arguments, check_picture, save_pi
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt  # noqa: E402  the backend comes first
 
-#: What a dataset lists: 'img_path', 'instances', and of an LMDB 'content' and 'color_type'.
+#: An item of a dataset: 'img_path', 'instances', and with an LMDB 'content' and 'color_type'.
 Item = dict[str, object]
 
 RIGHT, WRONG = '#1a7f37', '#cf222e'
@@ -48,9 +50,13 @@ RIGHT, WRONG = '#1a7f37', '#cf222e'
 def draw_samples(
     cfg: Config, num: int, seed: int = 0, dataset: int = -1
 ) -> tuple[list[Item], list[str]]:
-    """Return ``num`` random items of one dataset of ``test_dataloader``, and their texts.
+    """Draw ``num`` random items of one dataset of ``test_dataloader``; a seed fixes which.
 
-    The same seed draws the same items.
+    Returns:
+        The items, and the text of each (its ground truth).
+
+    Raises:
+        ValueError: If there is no dataset of this index, or if its images have no labels.
     """
     register_all_modules(init_default_scope=True)
     check_count('num', num)
@@ -84,14 +90,14 @@ def draw_samples(
 
 
 def without_pipelines(dataset: dict) -> dict:
-    """A dataset, and all that it consists of, that gives its items as they are listed."""
+    """Config of a dataset whose items, also those of its parts, pass through no pipeline."""
     dataset = copy.deepcopy(dict(dataset))
     if 'datasets' in dataset:
         dataset['datasets'] = [without_pipelines(part) for part in dataset['datasets']]
     elif isinstance(dataset.get('dataset'), dict):
         dataset['dataset'] = without_pipelines(dataset['dataset'])
     else:
-        # Not another one for an image that cannot be read.
+        # In test mode an image that cannot be read is an error; else another one would replace it.
         return dict(dataset, pipeline=[], test_mode=True)
     dataset.pop('pipeline', None)
     return dataset
@@ -101,7 +107,7 @@ def without_pipelines(dataset: dict) -> dict:
 def read_images(
     cfg: Config, checkpoint: str, items: Sequence[Item], device: str = 'cpu'
 ) -> list[str]:
-    """Return what a recognizer reads on the image of each item, one at a time as MMOCR tests."""
+    """Return a recognizer's prediction for each item, one at a time as MMOCR tests."""
     register_all_modules(init_default_scope=True)
     check_checkpoint(checkpoint, 'checkpoint')
     weights = select_weights(CheckpointLoader.load_checkpoint(checkpoint, 'cpu'))
@@ -109,7 +115,7 @@ def read_images(
     check_finite(weights, model, checkpoint)
     model.load_state_dict(weights, strict=True)
     model.to(device).eval()
-    # Where the pipeline expects an image from its dataset, one is loaded as that dataset would.
+    # If the pipeline expects its dataset to load the image, load it as that dataset would.
     color_type = items[0].get('color_type', 'color') if items else None
     pipeline = shown_pipeline(Compose(test_pipeline(cfg)), color_type)
     return [
@@ -119,7 +125,7 @@ def read_images(
 
 
 def load_pictures(items: Sequence[Item]) -> list[np.ndarray]:
-    """Return the RGB images of items; print which of them show nothing, or not all they have."""
+    """Return the RGB images of items; print which of them are blank or had to be converted."""
     loader = LoadImageFromFile()
     with collect_notes() as notes:
         pictures = [loader(dict(item))['img'][..., ::-1] for item in items]
@@ -131,54 +137,61 @@ def load_pictures(items: Sequence[Item]) -> list[np.ndarray]:
     return pictures
 
 
-def reading_sheet(
+def prediction_sheet(
     images: Sequence[np.ndarray],
-    truths: Sequence[str],
-    readings: dict[str, Sequence[str]],
+    ground_truths: Sequence[str],
+    predictions: dict[str, Sequence[str]],
     out_file: str,
     ignore_case: bool = False,
     ignore_symbols: bool = False,
     font: str | None = None,
 ) -> dict[str, int]:
-    """Draw one row per image: the image, the truth, every model's reading.
+    """Draw one row per image: the image, its ground truth, each model's prediction.
 
     Args:
         images: N images, RGB.
-        truths: Their N texts.
-        readings: N readings by name of the model; the columns, in this order.
+        ground_truths: Their N texts.
+        predictions: N predictions by the model's name; the columns, in this order.
+        out_file: PNG, or another format that matplotlib writes.
+        ignore_case: Whether a prediction is right if only letter case differs.
+        ignore_symbols: Whether a prediction is right if only symbols differ.
+        font: For the texts, see :func:`~mmocr_da.visualization.pictures.save_picture`.
 
     Returns:
-        Number of right readings by name of the model.
+        Number of right predictions by the model's name.
     """
-    for name, texts in {'truths': truths, **readings}.items():
+    for name, texts in {'ground_truths': ground_truths, **predictions}.items():
         if len(texts) != len(images):
             raise ValueError(
                 f'{name} needs one text per image, got {len(texts)} texts for {len(images)} images'
             )
 
-    def same(reading: str, truth: str) -> bool:
-        return len({normalize(t, ignore_case, ignore_symbols) for t in (reading, truth)}) == 1
+    def same(*texts: str) -> bool:
+        return len({normalize(text, ignore_case, ignore_symbols) for text in texts}) == 1
 
-    right = {name: [same(r, t) for r, t in zip(texts, truths)] for name, texts in readings.items()}
+    right = {
+        name: [same(p, t) for p, t in zip(texts, ground_truths)]
+        for name, texts in predictions.items()
+    }
     counts = {name: sum(marks) for name, marks in right.items()}
-    columns = 2 + len(readings)
+    columns = 2 + len(predictions)
     fig, axes = plt.subplots(
         len(images) + 1, columns, squeeze=False, figsize=(2.6 * columns, 0.55 * (len(images) + 1))
     )
     for ax in axes.flat:
         ax.axis('off')
-    heads = ['', 'truth', *(f'{name}\n{n}/{len(images)}' for name, n in counts.items())]
+    heads = ['', 'ground truth', *(f'{name}\n{n}/{len(images)}' for name, n in counts.items())]
     for ax, head in zip(axes[0], heads):
         _write(ax, head, weight='bold')
     for i, (row, image) in enumerate(zip(axes[1:], images)):
         row[0].imshow(image, vmin=0, vmax=255)
-        _write(row[1], truths[i])
-        for ax, (name, texts) in zip(row[2:], readings.items()):
+        _write(row[1], ground_truths[i])
+        for ax, (name, texts) in zip(row[2:], predictions.items()):
             # A mark beside the colour, for eyes that do not tell red from green.
             mark = '\u2713' if right[name][i] else '\u2717'
             _write(ax, f'{mark} {texts[i]}', color=RIGHT if right[name][i] else WRONG)
     fig.set_layout_engine('tight', pad=0.3)
-    save_picture(fig, out_file, 'reading_sheet', font)
+    save_picture(fig, out_file, 'prediction_sheet', font)
     plt.close(fig)
     return counts
 
@@ -191,7 +204,7 @@ def _write(ax, text: str, **kwargs) -> None:
 
 
 def main():
-    parser = argparse.ArgumentParser(description='Draw a sheet of readings of several models')
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         '--model',
         nargs=3,
@@ -212,16 +225,24 @@ def main():
     if len({*names}) < len(names):
         parser.error(f'each --model needs a name of its own, got {", ".join(names)}')
     given = [path for _, *paths in args.model for path in paths]
-    check_picture(args.out, 'reading_sheet', given, args.font)
+    check_picture(args.out, 'prediction_sheet', given, args.font)
     configs = {name: load_config(config) for name, config, _ in args.model}
-    items, truths = draw_samples(configs[args.model[0][0]], args.num, args.seed, args.dataset)
+    items, ground_truths = draw_samples(
+        configs[args.model[0][0]], args.num, args.seed, args.dataset
+    )
     images = load_pictures(items)
-    readings = {
+    predictions = {
         name: read_images(configs[name], checkpoint, items, args.device)
         for name, _, checkpoint in args.model
     }
-    counts = reading_sheet(
-        images, truths, readings, args.out, args.ignore_case, args.ignore_symbols, args.font
+    counts = prediction_sheet(
+        images,
+        ground_truths,
+        predictions,
+        args.out,
+        args.ignore_case,
+        args.ignore_symbols,
+        args.font,
     )
     print(args.out, *(f'{name}: {n}/{len(images)} right' for name, n in counts.items()), sep='\n')
 

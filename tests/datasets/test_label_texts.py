@@ -6,7 +6,7 @@ import pytest
 from mmengine.registry import DATASETS
 
 import mmocr_da.datasets  # noqa: F401
-from mmocr_da.datasets.labels import labels_of, path_of
+from mmocr_da.datasets.label_texts import labels_of, path_of
 
 PIPELINE = [dict(type='mmocr.LoadImageFromFile')]
 

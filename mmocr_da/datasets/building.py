@@ -1,32 +1,9 @@
 """From the datasets of a config to plain ones, each with a pipeline."""
 
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 
 from mmengine.dataset import BaseDataset, Compose, ConcatDataset, RepeatDataset
 from mmengine.registry import DATASETS as ALL_DATASETS
-
-from mmocr_da.evaluation.functional import UNICODE_FORMS
-
-
-class NormalizeText:
-    """First step of a pipeline: the texts of the labels in one Unicode form."""
-
-    def __init__(self, form: str) -> None:
-        if form not in UNICODE_FORMS:
-            raise ValueError(
-                f'unicode_form must be one of {", ".join(UNICODE_FORMS)} or None, got {form!r}'
-            )
-        self.form = form
-
-    def __call__(self, results: dict) -> dict:
-        for instance in results.get('instances', ()):
-            if isinstance(instance.get('text'), str):
-                instance['text'] = unicodedata.normalize(self.form, instance['text'])
-        return results
-
-    def __repr__(self) -> str:
-        return f'{type(self).__name__}(form={self.form!r})'
 
 
 def build_datasets(datasets: dict | BaseDataset | Sequence) -> list[BaseDataset]:

@@ -13,7 +13,7 @@ from mmengine.registry import DATASETS
 from mmocr.datasets.transforms import InferencerLoader
 
 import mmocr_da.datasets  # noqa: F401
-from mmocr_da.datasets.loading import (
+from mmocr_da.datasets.image_loading import (
     BLANK,
     CONVERTED,
     decode,

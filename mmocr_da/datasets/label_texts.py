@@ -1,10 +1,11 @@
 """All labels of a dataset, without its images."""
 
 import pickle
-import unicodedata
 from collections.abc import Iterator
 
 from mmengine.dataset import BaseDataset, ConcatDataset
+
+from mmocr_da.unicode import to_unicode_form
 
 from .label_fraction import LabelFraction
 from .lmdb_files import LMDBImages
@@ -25,7 +26,7 @@ def labels_of(dataset) -> Iterator[tuple[int, str | None]]:
         for part in dataset.datasets:
             for i, text in labels_of(part):
                 if start + i not in left_out:
-                    yield start + i, text and unicodedata.normalize(form, text) if form else text
+                    yield start + i, text and to_unicode_form(text, form)
             start += len(part)
     elif hasattr(dataset, 'get_data_info') and not isinstance(dataset, UnlabelledDataset):
         for i, data in enumerate(_annotations(dataset)):
