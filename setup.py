@@ -38,6 +38,8 @@ REQUIREMENTS = [
     'tensorboard',
 ]
 TESTS = ['pytest>=7', 'pytest-timeout']
+# The only place that pins them: tools/lint.py, which CI and pre-commit call, reads this line.
+LINT = ['mypy==2.4.1', 'ruff==0.17.6']
 
 
 def version_file():
@@ -64,7 +66,7 @@ def add_mim():
         except OSError:  # Windows, unless in developer mode
             copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
             copy(ROOT / name, link)
-    # Walked rather than globbed: globs skip what is behind a link or a dot.
+    # Walked rather than globbed: a glob follows no link and skips names that begin with a dot.
     return [
         os.path.relpath(os.path.join(path, file), ROOT / 'mmocr_da')
         for path, _, files in os.walk(folder, followlinks=True)
@@ -106,9 +108,9 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.11,<3.13',
     packages=find_packages(include=['mmocr_da', 'mmocr_da.*']),
-    package_data={'mmocr_da': add_mim()},
+    package_data={'mmocr_da': ['py.typed', *add_mim()]},
     cmdclass={'build_py': BuildPy},
     install_requires=hosts + REQUIREMENTS,
-    extras_require={'tests': TESTS},
+    extras_require={'tests': TESTS, 'dev': TESTS + LINT + ['pre-commit']},
     zip_safe=False,
 )
