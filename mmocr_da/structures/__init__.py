@@ -1,6 +1,6 @@
 """Annotations as data: polygons go in, boxes that transforms and heads understand come out."""
 
-from .geometry import corners_of, polygons_to_rotated, regularize, turn
+from .geometry import corners_of, polygons_to_rotated, regularize, rotate
 from .overlaps import may_overlap, rotated_iou, rotated_overlaps
 from .rotated_boxes import RotatedBoxes
 
@@ -10,7 +10,7 @@ __all__ = [
     'may_overlap',
     'polygons_to_rotated',
     'regularize',
+    'rotate',
     'rotated_iou',
     'rotated_overlaps',
-    'turn',
 ]

@@ -1,16 +1,18 @@
 """Rotated boxes as numbers: the convention, corners, polygons.
 
 One convention, everywhere in this package (``le90``): a box is ``(cx, cy, w, h, angle)``, ``w``
-its long side, ``angle`` that of the long side in radians, in ``[-pi/2, pi/2)``, clockwise as one
-sees it (x to the right, y down). It is that of MMCV's rotated operators with ``clockwise=True``.
+its long side, ``angle`` the angle of the long side in radians, in ``[-pi/2, pi/2)``, clockwise on
+the screen (x to the right, y down). MMCV's rotated operators use it with ``clockwise=True``.
 """
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -27,10 +29,10 @@ def regularize(boxes: Tensor) -> Tensor:
     return torch.stack([x, y, torch.where(tall, h, w), torch.where(tall, w, h), angle], -1)
 
 
-def turn(vectors: Tensor, angle: Tensor) -> Tensor:
+def rotate(vectors: Tensor, angle: Tensor) -> Tensor:
     """Rotate vectors by angles in radians, clockwise, ``(..., 2), (...) -> (..., 2)``.
 
-    >>> turn(torch.tensor([2., 0.]), torch.tensor(math.pi / 2))
+    >>> rotate(torch.tensor([2., 0.]), torch.tensor(math.pi / 2))
     tensor([-8.7423e-08,  2.0000e+00])
     """
     cos, sin = angle.cos(), angle.sin()
@@ -67,12 +69,15 @@ def surrounding(boxes: Tensor) -> Tensor:
     return torch.cat([boxes[..., :2] - half, boxes[..., :2] + half], -1)
 
 
-def polygons_to_rotated(polygons: Sequence[np.ndarray]) -> Tensor:
+def polygons_to_rotated(polygons: Sequence[NDArray[Any]]) -> Tensor:
     """Smallest rotated box around each polygon, ``(N, 5)`` float32.
 
     Args:
         polygons: Of any number of points, 3 at least, each ``(x1, y1, x2, y2, ...)`` or ``(P, 2)``.
             Polygons without an area give boxes without one.
+
+    Raises:
+        ValueError: A polygon has fewer than 3 points.
     """
     boxes = np.zeros((len(polygons), 5), np.float32)
     for box, polygon in zip(boxes, polygons):

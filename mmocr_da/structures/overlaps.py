@@ -10,7 +10,7 @@ from .geometry import corners_of, surrounding
 #: Pairs whose areas are computed at once, by device: 9 MB on a CPU, where more is slower, and
 #: 280 MB on CUDA, where it is fewer launches.
 AREAS = {'cpu': 1 << 13, 'cuda': 1 << 18}
-#: Pairs that are asked at once whether they may overlap: 7 MB on a CPU, 420 MB on CUDA.
+#: Pairs that are compared at once in :func:`may_overlap`: 7 MB on a CPU, 420 MB on CUDA.
 PAIRS = {'cpu': 1 << 18, 'cuda': 1 << 24}
 #: Edges closer than this share of a box count as one edge, of the first box.
 SLACK = 1e-9
@@ -19,9 +19,9 @@ SLACK = 1e-9
 def rotated_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
     """IoU of pairs, ``(N, 5), (N, 5) -> (N,)``, differentiable in both; sizes under 0 count as 0.
 
-    MMCV's ``diff_iou_rotated_2d`` has a GPU only, and its ``box_iou_rotated`` no gradient; where
-    sides of the boxes lie on one line, as those of labels do, it is wrong by up to 1. Where boxes
-    share an edge the IoU has a kink, and the gradient is that of one side.
+    MMCV's ``diff_iou_rotated_2d`` needs a GPU. Its ``box_iou_rotated`` has no gradient and is wrong
+    by up to 1 where sides of the two boxes lie on one line, as is common among labels. Where boxes
+    share an edge the IoU has a kink, and the gradient is one of its one-sided derivatives.
 
     >>> rotated_iou(torch.tensor([[0., 0., 2., 2., 0.]]), torch.tensor([[1., 0., 2., 2., 0.]]))
     tensor([0.3333])
@@ -33,14 +33,14 @@ def rotated_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
 def shared_area(boxes1: Tensor, boxes2: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Areas of the intersection and of both boxes, ``(N, 5), (N, 5) -> 3 x (N,)``.
 
-    By Green's theorem the area of the intersection is an integral along its boundary, which is what
-    of the edges of either box lies inside the other one. So each of the eight edges is clipped by
-    four half planes, and no points need to be sorted. In float64, in units of the second box's long
-    side.
+    By Green's theorem the area of the intersection is an integral along its boundary. The boundary
+    is made of those parts of the edges of each box that lie inside the other box. So each of the
+    eight edges is clipped by four half planes, and no points need to be sorted. Computed in
+    float64, in units of the second box's long side.
     """
     tiny = torch.finfo(boxes1.dtype).tiny
     boxes1, boxes2 = boxes1.double(), boxes2.double()
-    # Both around the centre of the second: then there is no small number but the slack.
+    # Relative to the centre of the second box, so that coordinates and sides are of one size.
     centre = boxes2[:, :2].detach()
     unit = boxes2[:, 2:4].detach().amax(1).clamp(min=tiny)[:, None]
     boxes1, boxes2 = (
@@ -79,8 +79,8 @@ def rotated_overlaps(
     """Overlaps of rotated boxes, for assigners and metrics, without a gradient.
 
     Computed for pairs whose surrounding axis-parallel boxes touch; the others have none. Beside the
-    result it needs 30 MB on a CPU and at most 1 GB on CUDA, whatever M and N. There the host waits
-    for the number of such pairs, once for each 16 million pairs; for less than 262,144, never.
+    result it needs 30 MB on a CPU and at most 1 GB on CUDA, whatever M and N. On CUDA the host
+    waits for the number of such pairs once per 16 million pairs, and never below 262,144 pairs.
 
     Args:
         boxes1: ``(M, 5)``.
@@ -90,13 +90,16 @@ def rotated_overlaps(
 
     Returns:
         ``(M, N)``, or ``(M,)``; float32. A box without an area overlaps with nothing.
+
+    Raises:
+        ValueError: ``mode`` is another one.
     """
     boxes1, boxes2 = boxes1.detach().float(), boxes2.detach().float()
     if mode not in ('iou', 'iof'):
         raise ValueError(f"mode must be 'iou' or 'iof', got {mode!r}")
     if is_aligned:
-        rows = torch.arange(len(boxes1), device=boxes1.device)
-        return _overlaps_of(boxes1, boxes2, rows, rows, mode)
+        i = torch.arange(len(boxes1), device=boxes1.device)
+        return _overlaps_of(boxes1, boxes2, i, i, mode)
     if boxes1.is_cuda and len(boxes1) * len(boxes2) <= AREAS['cuda']:
         return _overlaps_of_all(boxes1, boxes2, mode)
     overlaps = boxes1.new_zeros(len(boxes1), len(boxes2))
@@ -108,7 +111,7 @@ def rotated_overlaps(
 
 
 def _overlaps_of_all(boxes1: Tensor, boxes2: Tensor, mode: str) -> Tensor:
-    """Also of boxes that are apart, so that the host need not know how many pairs are not."""
+    """Also for pairs that do not touch, so that the host need not wait for their number."""
     near = may_overlap(boxes1, boxes2)
     pairs = torch.arange(near.numel(), device=near.device)
     i, j = pairs // max(len(boxes2), 1), pairs % max(len(boxes2), 1)
@@ -118,9 +121,10 @@ def _overlaps_of_all(boxes1: Tensor, boxes2: Tensor, mode: str) -> Tensor:
 def may_overlap(boxes1: Tensor, boxes2: Tensor, iou: float = 0.0) -> Tensor:
     """Pairs that may have an IoU of ``iou`` or more, ``(M, 5), (N, 5) -> (M, N)`` bool.
 
-    Without an IoU being computed: none that has it is missed, some that have it not are named. The
-    intersection is inside that of the surrounding boxes, and inside the parallelogram in which the
-    two strips cross that the long sides, or the short ones, lie on.
+    It computes no IoU: no false negatives, some false positives. The intersection of two boxes is
+    inside the intersection of the axis-parallel boxes around them. It is also inside the
+    parallelogram where two strips cross, one strip per box: the strips between their long sides,
+    or those between their short sides.
     """
     near = boxes1.new_empty(len(boxes1), len(boxes2), dtype=torch.bool)
     for rows, columns in _blocks(boxes1, boxes2):

@@ -1,6 +1,7 @@
 """Rotated boxes as a box type of MMDetection, which itself has axis-parallel ones only."""
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,21 +12,23 @@ from mmdet.structures.bbox import (
     register_box_converter,
 )
 from mmdet.structures.mask import BitmapMasks, PolygonMasks, bitmap_to_polygon
+from numpy.typing import NDArray
 from torch import Tensor
 
-from .geometry import corners_of, polygons_to_rotated, regularize, surrounding, turn
+from .geometry import corners_of, polygons_to_rotated, regularize, rotate, surrounding
 from .overlaps import rotated_overlaps
 
 
 # MMRotate calls its own box type 'rbox', and a name can be taken only once.
 @register_box('rotated')
 class RotatedBoxes(BaseBoxes):
-    """Rotated boxes, ``(..., 5)``; the convention is that of :mod:`.geometry`.
+    """Rotated boxes, ``(..., 5)``; for the convention see :mod:`.geometry`.
 
     A rotated box is not clipped at the border of an image: what is cut off is no rectangle.
     """
 
     box_dim = 5
+    tensor: Tensor  # of the base class, which mypy does not see
 
     @property
     def centers(self) -> Tensor:
@@ -49,7 +52,7 @@ class RotatedBoxes(BaseBoxes):
         return corners_of(self.tensor)
 
     @property
-    def polygons(self) -> list[np.ndarray]:
+    def polygons(self) -> list[NDArray[np.float32]]:
         """Polygons of 8 numbers, as MMOCR has them."""
         return list(self.corners.flatten(-2).cpu().numpy())
 
@@ -76,12 +79,12 @@ class RotatedBoxes(BaseBoxes):
         """Rotate around ``center`` by ``angle`` degrees, clockwise."""
         x, y, w, h, own = self.tensor.unbind(-1)
         radians = self.tensor.new_full((), math.radians(angle))
-        x, y = turn(torch.stack([x - center[0], y - center[1]], -1), radians).unbind(-1)
+        x, y = rotate(torch.stack([x - center[0], y - center[1]], -1), radians).unbind(-1)
         self.tensor = regularize(
             torch.stack([x + center[0], y + center[1], w, h, own + radians], -1)
         )
 
-    def project_(self, homography_matrix: Tensor | np.ndarray) -> None:
+    def project_(self, homography_matrix: Tensor | NDArray[Any]) -> None:
         """Map the corners; a new box is the smallest around its own."""
         matrix = torch.as_tensor(homography_matrix).to(self.tensor)
         corners = self.corners
@@ -121,7 +124,8 @@ class RotatedBoxes(BaseBoxes):
         self, img_shape: tuple[int, int], all_inside: bool = False, allowed_border: int = 0
     ) -> Tensor:
         """Whether all corners are in the image, or else anything of the box around them."""
-        return self.convert_to('hbox').is_inside(img_shape, all_inside, allowed_border)
+        inside: Tensor = self.convert_to('hbox').is_inside(img_shape, all_inside, allowed_border)
+        return inside
 
     def find_inside_points(self, points: Tensor, is_aligned: bool = False) -> Tensor:
         boxes = self.tensor
@@ -129,7 +133,7 @@ class RotatedBoxes(BaseBoxes):
             raise ValueError(f'boxes must be of shape (N, 5), got {tuple(boxes.shape)}')
         if not is_aligned:
             boxes, points = boxes[None], points[:, None]
-        offset = turn(points - boxes[..., :2], -boxes[..., 4])
+        offset = rotate(points - boxes[..., :2], -boxes[..., 4])
         return (offset.abs() <= boxes[..., 2:4] / 2).all(-1)
 
     @staticmethod

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mmocr_da.device import constant
 from mmocr_da.registry import TASK_UTILS
-from mmocr_da.structures import RotatedBoxes, regularize, turn
+from mmocr_da.structures import RotatedBoxes, regularize, rotate
 
 
 @TASK_UTILS.register_module()
@@ -54,7 +54,7 @@ class DeltaXYWHTBBoxCoder(BaseBBoxCoder):
         size, gt_size = box[:, 2:4].clamp(min=1e-3), gt[:, 2:4].clamp(min=1e-3)
         shift = gt[:, :2] - box[:, :2]
         if self.proj_xy:
-            shift = turn(shift, -box[:, 4])
+            shift = rotate(shift, -box[:, 4])
         angle = (gt[:, 4:] - box[:, 4:] + math.pi / 2) % math.pi - math.pi / 2
         deltas = torch.cat([shift / size, (gt_size / size).log(), angle], 1)
         return (deltas - constant(self.means, deltas)) / constant(self.stds, deltas)
@@ -86,7 +86,7 @@ class DeltaXYWHTBBoxCoder(BaseBBoxCoder):
         size = box[:, 2:4]
         shift = deltas[:, :2] * size
         if self.proj_xy:
-            shift = turn(shift, box[:, 4])
+            shift = rotate(shift, box[:, 4])
         limit = abs(np.log(wh_ratio_clip))
         decoded = regularize(
             torch.cat(

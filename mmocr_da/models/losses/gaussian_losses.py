@@ -10,7 +10,7 @@ from torch import Tensor
 from mmocr_da.arguments import check_number
 from mmocr_da.device import constant
 from mmocr_da.registry import MODELS
-from mmocr_da.structures import turn
+from mmocr_da.structures import rotate
 
 from .rotated_box_loss import RotatedBoxLoss
 
@@ -70,7 +70,7 @@ class KFIoULoss(RotatedBoxLoss):
         # det(S1 (S1 + S2)^-1 S2), what the filter leaves of both.
         v = v1 * v2 / (4 * root_of_det(sigma1 + sigma2)).clamp(min=EPS)
         kfiou = v / (v1 + v2 - v).clamp(min=EPS)
-        offset = turn(pred[:, :2], -target[:, 4]) / target[:, 2:4].clamp(min=EPS)
+        offset = rotate(pred[:, :2], -target[:, 4]) / target[:, 2:4].clamp(min=EPS)
         centre = F.smooth_l1_loss(
             offset, torch.zeros_like(offset), beta=self.beta, reduction='none'
         ).sum(1)

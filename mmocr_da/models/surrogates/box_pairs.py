@@ -15,7 +15,7 @@ from mmengine.logging import print_log
 
 from mmocr_da.arguments import check_count, check_number
 from mmocr_da.outputs import whole_file
-from mmocr_da.structures import polygons_to_rotated, regularize, rotated_overlaps, turn
+from mmocr_da.structures import polygons_to_rotated, regularize, rotate, rotated_overlaps
 
 #: Pairs whose IoU is computed at once.
 CHUNK = 1 << 18
@@ -156,7 +156,7 @@ def distort(
     return regularize(
         torch.cat(
             [
-                labels[:, :2] + turn(max_shift * shift * labels[:, 2:4], labels[:, 4]),
+                labels[:, :2] + rotate(max_shift * shift * labels[:, 2:4], labels[:, 4]),
                 labels[:, 2:4] * max_scale**size,
                 labels[:, 4:] + np.radians(max_angle) * angle,
             ],
