@@ -42,7 +42,18 @@ def check_count(
     _check(name, value, Integral, 'integer', least, None, most, None, why, f' ({of})' if of else '')
 
 
-def _check(name, value, kind, noun, least, above, most, below, why, unit='') -> None:
+def _check(
+    name: str,
+    value: Any,
+    kind: type[Real] | type[Integral],
+    noun: str,
+    least: float | None,
+    above: float | None,
+    most: float | None,
+    below: float | None,
+    why: str,
+    unit: str = '',
+) -> None:
     # True and False are integers to Python, and never meant as such in a config.
     fits = isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value)
     if (
@@ -75,7 +86,7 @@ def warn_unused(name: str, value: Any, why: str) -> None:
     print_log(f'{name}={value!r} has no effect: {why}', logger='current', level=logging.WARNING)
 
 
-def some(items: Sequence, shown: int = 5) -> str:
+def some(items: Sequence[Any], shown: int = 5) -> str:
     """The first of a list, and how many more there are.
 
     >>> some([1, 2, 3], shown=2)

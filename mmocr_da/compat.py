@@ -1,4 +1,4 @@
-"""The hosts are of 2023, the torch is of today: every adaptation between them is in this file.
+"""The hosts were released in 2023; what adapts them to today's torch is in this file alone.
 
 ``import mmocr_da`` calls :func:`check_hosts` and :func:`apply` before anything imports MMOCR.
 Nothing here changes what a function computes; each entry says when it can be deleted.
@@ -11,23 +11,33 @@ import pickle
 import re
 import sys
 import zipfile
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from mmocr_da.version import HOSTS, __version__
 
-_applied = []
-_libraries = []  # an operator lives as long as the Library object that declared it
+_applied: list[bool] = []
+_libraries: list[Any] = []  # an operator lives as long as the Library object that declared it
 
 
-def check_hosts(hosts=HOSTS, installed=None):
-    """Raise one RuntimeError that names every host that is missing or of another version.
+def check_hosts(
+    hosts: Mapping[str, str] = HOSTS, installed: Mapping[str, str] | None = None
+) -> None:
+    """Check the versions of the hosts.
 
-    Not an ImportError: MMEngine's registries swallow those, and the user would be told that
-    "X is not in the model registry".
+    Args:
+        hosts: Version specifier by distribution.
+        installed: Version by distribution; by default, what is installed here.
+
+    Raises:
+        RuntimeError: It names every host that is missing or of another version. It is no
+            ImportError, because MMEngine's registries catch those, and the user would read that
+            "X is not in the model registry".
 
     >>> check_hosts({'mmocr': '==1.0.1'}, {'mmocr': '1.0.1'})
     """
-    # In here, so that a missing `packaging` is reported as what it is: an unfinished installation.
+    # Imported here, so that it is this check that fails if the installation lacks `packaging`.
     from packaging.specifiers import SpecifierSet
 
     problems, requirements = [], []
@@ -49,7 +59,7 @@ def check_hosts(hosts=HOSTS, installed=None):
         )
 
 
-def apply():
+def apply() -> None:
     """Apply every adaptation, once."""
     if _applied:
         return
@@ -60,7 +70,7 @@ def apply():
 
 
 @contextlib.contextmanager
-def no_grad():
+def no_grad() -> Iterator[None]:
     """``torch.no_grad()`` that leaves autocast nothing to reuse after it.
 
     Symptom: under autocast, a pass without gradients and then one with them through the same
@@ -78,37 +88,42 @@ def no_grad():
         torch.clear_autocast_cache()
 
 
-def _installed_version(name):
+def _installed_version(name: str) -> str | None:
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return None
 
 
-def _has_operators():
-    spec = importlib.util.find_spec('mmcv')
-    return spec is None or any(Path(spec.origin).parent.glob('_ext*'))
+def _has_operators() -> bool:
+    folder = _folder_of('mmcv')
+    return folder is None or any(folder.glob('_ext*'))
 
 
-def _declare_torchvision_operators():
+def _folder_of(name: str) -> Path | None:
+    """Where a package lies, without importing it; None if it is not installed."""
+    spec = importlib.util.find_spec(name)
+    return Path(spec.origin).parent if spec and spec.origin else None
+
+
+def _declare_torchvision_operators() -> None:
     """Let torchvision be imported where its compiled library does not fit the torch.
 
     Symptom: ``RuntimeError: operator torchvision::nms does not exist`` on ``import mmocr.datasets``
     or in ``Runner``, with a CPU torch and the torchvision of PyPI, which is linked to CUDA.
     Upstream: https://github.com/pytorch/vision/issues/9085.
-    MMOCR uses torchvision's transforms only, which are Python.  The declared operators still have
-    no kernel: calling one raises torchvision's own "Couldn't load custom C++ ops".
+    MMOCR uses only torchvision's transforms, which are written in Python. The declared operators
+    have no kernel: calling one raises torchvision's own "Couldn't load custom C++ ops".
     Delete when: torchvision registers these two only after its library has loaded.
     """
     import torch
 
-    spec = importlib.util.find_spec('torchvision')
-    if spec is None or 'torchvision' in sys.modules:
+    folder = _folder_of('torchvision')
+    if folder is None or 'torchvision' in sys.modules:
         return
-    folder = Path(spec.origin).parent
-    for library in [*folder.glob('_C*.so'), *folder.glob('_C*.pyd')]:
+    for path in [*folder.glob('_C*.so'), *folder.glob('_C*.pyd')]:
         try:
-            torch.ops.load_library(str(library))
+            torch.ops.load_library(str(path))
             return  # as torchvision itself will: nothing to do
         except OSError:
             pass
@@ -119,12 +134,12 @@ def _declare_torchvision_operators():
             library.define(f'{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')
 
 
-def _allow_history_buffers():
+def _allow_history_buffers() -> None:
     """Let ``torch.load`` read what MMEngine saves, with ``weights_only=True``.
 
     Symptom: ``UnpicklingError: Weights only load failed ... mmengine.logging.history_buffer`` on
-    ``--resume`` with torch>=2.6.
-    Upstream: https://github.com/open-mmlab/mmengine/issues/1655.  MMEngine's main answers with
+    ``--resume`` with torch>=2.6, the first whose default is ``weights_only=True``.
+    Upstream: https://github.com/open-mmlab/mmengine/issues/1655. MMEngine's main branch sets
     ``weights_only=False``, which runs whatever code a downloaded checkpoint contains.
     Delete when: MMEngine saves its message hub as plain numbers, or allows the class itself.
     """
@@ -133,18 +148,19 @@ def _allow_history_buffers():
     from mmengine.logging import HistoryBuffer
     from numpy.core import multiarray
 
-    allowed = [
+    allowed: list[Any] = [
         HistoryBuffer,
         np.ndarray,
         np.dtype,
         # A buffer holds references to its own methods, pickled as getattr(cls, name).
         (_statistic_of_history_buffer, 'builtins.getattr'),
     ]
-    for function in (multiarray._reconstruct, multiarray.scalar):
+    for name in ('_reconstruct', 'scalar'):
+        function = getattr(multiarray, name)
         # The second is the name in files that were written with numpy 2.
         allowed += [
-            (function, f'numpy.core.multiarray.{function.__name__}'),
-            (function, f'numpy._core.multiarray.{function.__name__}'),
+            (function, f'numpy.core.multiarray.{name}'),
+            (function, f'numpy._core.multiarray.{name}'),
         ]
     allowed += [
         type(np.dtype(name))
@@ -153,8 +169,8 @@ def _allow_history_buffers():
     torch.serialization.add_safe_globals(allowed)
 
 
-def _statistic_of_history_buffer(owner, name):
-    """``getattr`` for the unpickler: of ``HistoryBuffer`` only, and only its statistics."""
+def _statistic_of_history_buffer(owner: type, name: str) -> Any:
+    """``getattr`` for the unpickler, restricted to the statistics of ``HistoryBuffer``."""
     from mmengine.logging import HistoryBuffer
 
     if owner is not HistoryBuffer or name not in HistoryBuffer()._statistics_methods:
@@ -165,21 +181,24 @@ def _statistic_of_history_buffer(owner, name):
     return getattr(owner, name)
 
 
-def _name_broken_checkpoints():
+def _name_broken_checkpoints() -> None:
     """Say which checkpoint is cut off or holds foreign classes, and what to do.
+
+    It replaces MMEngine's loader of local files by one that calls it and explains its errors.
 
     Symptom: ``RuntimeError: PytorchStreamReader failed reading zip archive: failed finding central
     directory``, with no file name, after a run was killed while it saved; or ``UnpicklingError:
-    Weights only load failed`` with a checkpoint of another program, whose advice runs its code.
+    Weights only load failed`` with a checkpoint of another program; the advice in that message
+    runs the code of the file.
     Upstream: MMEngine writes checkpoints in place (``LocalBackend.put``), not to a temporary file,
     and passes errors of ``torch.load`` on.
-    Delete when: it does not.
+    Delete when: MMEngine writes to a temporary file and explains these errors.
     """
     from mmengine.runner.checkpoint import CheckpointLoader
     from mmengine.runner.checkpoint import load_from_local as load
 
     @CheckpointLoader.register_scheme(prefixes='', force=True)
-    def load_from_local(filename, map_location):
+    def load_from_local(filename: str, map_location: Any) -> Any:
         path = Path(filename).expanduser()
         try:
             return load(filename, map_location)
@@ -199,17 +218,23 @@ def _name_broken_checkpoints():
             ) from error
 
 
-def foreign_classes(path, error=None):
-    """What to say of a checkpoint with objects that ``weights_only`` refuses; None without such.
+def foreign_classes(path: Path, error: Exception | None = None) -> str | None:
+    """Explain a checkpoint that holds objects which ``weights_only`` refuses.
 
-    Files of today tell it by themselves, older ones by the ``error`` of loading them.
+    Args:
+        path: The checkpoint.
+        error: What loading it raised. Needed for files in the format before PyTorch 1.6; later
+            ones list their classes.
+
+    Returns:
+        The message, or None if there are no such objects.
     """
     import torch
 
     if zipfile.is_zipfile(path):
         try:
             names = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
-        except Exception:  # no checkpoint: loading it will say so
+        except Exception:  # not a checkpoint: loading it will say so
             names = []
     else:
         names = re.findall(r'(?:GLOBAL|class) (\S+) was not an allowed', str(error))
@@ -224,7 +249,7 @@ def foreign_classes(path, error=None):
     )
 
 
-def share_lmdb_environments(environment):
+def share_lmdb_environments(environment: Callable[[str], Any]) -> None:
     """Have MMOCR's ``RecogLMDBDataset`` use ``environment(path)``, which can be opened twice.
 
     Symptom: ``lmdb.Error: The environment '...' is already open in this process`` if one LMDB is
@@ -235,14 +260,14 @@ def share_lmdb_environments(environment):
     """
     from mmocr.datasets import RecogLMDBDataset
 
-    def make_environment(dataset):
+    def make_environment(dataset: Any) -> None:
         if not hasattr(dataset, 'env'):
             dataset.env = environment(dataset.ann_file)
 
     RecogLMDBDataset._make_env = make_environment
 
 
-def _is_cut_off(path, error):
+def _is_cut_off(path: Path, error: Exception) -> bool:
     with open(path, 'rb') as file:
         head = file.read(4)
     if len(head) < 4:
@@ -250,17 +275,17 @@ def _is_cut_off(path, error):
     if head == b'PK\3\4':
         # A zip's table of contents is its end.
         return not zipfile.is_zipfile(path) or 'PytorchStreamReader' in str(error)
-    # The format before PyTorch 1.6: a pickle, and the tensors behind it.
+    # The format before PyTorch 1.6: a pickle, then the tensors.
     return isinstance(error, EOFError) or any(
         sign in str(error) for sign in ('truncated', 'unexpected EOF')
     )
 
 
-def _whole_checkpoints(path):
+def _whole_checkpoints(path: Path) -> str:
     others = [
         other for other in path.parent.glob('*.pth') if other != path and zipfile.is_zipfile(other)
     ]
     if not others:
-        return f'{path.parent} has no other: start the run anew'
+        return f'{path.parent} has no other: start the run again'
     latest = max(others, key=lambda other: other.stat().st_mtime)
     return f'the latest whole one beside it is {latest} (load_from={latest} resume=True)'

@@ -4,7 +4,7 @@ import ctypes
 import os
 from pathlib import Path
 
-SPINS = 1000  # as GNU's OpenMP itself does where it knows of too few cores
+SPINS = 1000  # the number that GNU's OpenMP uses if it has more threads than cores
 #: Numbers of glibc's ``mallopt``.
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 
@@ -12,9 +12,9 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 def spin_briefly() -> None:
     """Let OpenMP's threads sleep soon while they wait for each other. Before torch is imported.
 
-    GNU's OpenMP has them spin for milliseconds. If other programs need the same cores, those who
-    are waited for do not get one, and a step takes 17 times as long. A GPU's machine stays as it
-    is.
+    GNU's OpenMP has them spin for milliseconds. If other programs need the same cores, the threads
+    that still have work get none, and a step takes 17 times as long. Nothing is changed on a
+    machine with a GPU.
     """
     given = {'OMP_WAIT_POLICY', 'GOMP_SPINCOUNT'} & set(os.environ)
     if not given and not Path('/proc/driver/nvidia/version').exists():
@@ -24,8 +24,10 @@ def spin_briefly() -> None:
 def keep_memory() -> bool:
     """Have malloc keep freed memory for the next step instead of giving it back to the system.
 
-    Getting it again costs a page fault for every 4 kB. True where it is done: with glibc, unless
-    its settings are in the environment.
+    Getting it again costs a page fault for every 4 kB.
+
+    Returns:
+        Whether it was done: only with glibc, and only if the environment does not set malloc.
     """
     if any(name.startswith(('MALLOC_', 'GLIBC_TUNABLES')) for name in os.environ):
         return False

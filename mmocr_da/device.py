@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
 
 
 def on_device(
-    values: Sequence | Tensor, device: str | torch.device | None, dtype: torch.dtype | None = None
+    values: Sequence[Any] | Tensor,
+    device: str | torch.device | None,
+    dtype: torch.dtype | None = None,
 ) -> Tensor:
     """``torch.tensor(values, device=device, dtype=dtype)``, which would wait for a CUDA device.
 

@@ -1,7 +1,7 @@
 """Files that this package writes: whole or not at all, and never over something that was given.
 
 Every folder with such files has a list of them, ``.mmocr_da.json``: who wrote each, and its hash.
-Only a file that is on the list, of the same writer and unchanged since, is replaced.
+Only a file that is on the list, from the same writer and unchanged since, is replaced.
 """
 
 import fcntl
@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-PathLike = str | os.PathLike
+PathLike = str | os.PathLike[str]
 
 LEDGER = '.mmocr_da.json'
 LOCK = '.lock'
@@ -114,7 +114,7 @@ def output_file(path: PathLike, by: str, inputs: Iterable[PathLike] = ()) -> Ite
 def output_folder(folder: PathLike, by: str, replace: bool = False) -> Iterator[Path]:
     """Yield an empty folder that becomes ``folder`` at the end.
 
-    With ``replace`` it takes the place of an earlier one, if ``by`` wrote every file there.
+    With ``replace`` it replaces an earlier one, if ``by`` wrote every file there.
     """
     folder = Path(folder).resolve()
     with staging(folder.parent, folder.name) as stage:
@@ -181,7 +181,7 @@ def staging(folder: Path, name: str) -> Iterator[Path]:
 
 @contextmanager
 def whole_file(path: PathLike) -> Iterator[Path]:
-    """Yield a path beside ``path`` that replaces it at the end: for files of a process's own."""
+    """Yield a path beside ``path`` that replaces it at the end; only this process may write it."""
     path = Path(path)
     part = path.with_name(f'.{path.name}.{os.getpid()}.partial')
     try:
@@ -192,7 +192,7 @@ def whole_file(path: PathLike) -> Iterator[Path]:
 
 
 @contextmanager
-def _lock(stage: Path, target: Path) -> Iterator[IO]:
+def _lock(stage: Path, target: Path) -> Iterator[IO[str]]:
     while True:
         try:
             stage.mkdir(parents=True, exist_ok=True)
@@ -214,7 +214,7 @@ def _lock(stage: Path, target: Path) -> Iterator[IO]:
                 return
 
 
-def _is_same(file: IO, path: Path) -> bool:
+def _is_same(file: IO[str], path: Path) -> bool:
     try:
         return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
     except FileNotFoundError:
@@ -234,7 +234,7 @@ def _remove_if_empty(folder: Path) -> None:
         pass
 
 
-def _flock(file: IO | int, how: int) -> bool:
+def _flock(file: IO[str] | int, how: int) -> bool:
     """False if another process has the lock."""
     try:
         fcntl.flock(file, how)
@@ -260,7 +260,7 @@ def _terminated_by_exception() -> Iterator[None]:
 
 
 @contextmanager
-def _ledger(folder: Path) -> Iterator[dict]:
+def _ledger(folder: Path) -> Iterator[dict[str, str]]:
     """The list of a folder, to be changed; other processes wait."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -273,15 +273,16 @@ def _ledger(folder: Path) -> Iterator[dict]:
         os.close(descriptor)
 
 
-def _read_ledger(folder: Path) -> dict:
+def _read_ledger(folder: Path) -> dict[str, str]:
     try:
-        return json.loads((folder / LEDGER).read_text(encoding='utf-8'))
+        entries: dict[str, str] = json.loads((folder / LEDGER).read_text(encoding='utf-8'))
+        return entries
     # None yet, or not whole: then nothing in the folder is known to be ours.
     except (OSError, ValueError):
         return {}
 
 
-def _dumped(entries: dict) -> str:
+def _dumped(entries: dict[str, str]) -> str:
     return json.dumps(entries, indent=1, sort_keys=True, ensure_ascii=False) + '\n'
 
 

@@ -27,22 +27,22 @@ register_configs(mmengine.config.utils)
 
 
 class _Registry(Registry):
-    """A registry that answers for MMOCR as well where it has no such name itself.
+    """A registry that looks a name up in MMOCR if it has no such name itself.
 
     MMEngine puts the scope ``mmocr_da`` on all that a config takes from ``mmocr_da::``, and then
     looks for plain names like ``CRNN`` here and in its own root only. The root comes last: it has
     a ``ConcatDataset``, too, which is not MMOCR's.
     """
 
-    def get(self, key):
+    def get(self, key: str) -> type | None:
         self.import_from_location()
         key = current_name(key)
-        if '.' in key or key in self._module_dict:
-            return super().get(key)
-        return super().get(f'mmocr.{key}')
+        known = '.' in key or key in self._module_dict
+        found: type | None = super().get(key if known else f'mmocr.{key}')
+        return found
 
 
-def _child(parent, location):
+def _child(parent: Registry, location: str) -> _Registry:
     return _Registry(
         parent.name, parent=parent, scope='mmocr_da', locations=[f'mmocr_da.{location}']
     )
@@ -58,8 +58,8 @@ LOOPS = _child(MMENGINE_LOOPS, 'engine')
 OPTIM_WRAPPER_CONSTRUCTORS = _child(MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS, 'engine')
 PARAM_SCHEDULERS = _child(MMENGINE_PARAM_SCHEDULERS, 'engine')
 TASK_UTILS = _child(MMENGINE_TASK_UTILS, 'models')
-# Nothing of ours so far; they are here to answer for MMOCR. An empty list of locations would make
-# MMEngine look for one.
+# This package registers nothing in them: they pass a name on to MMOCR. With an empty list of
+# locations MMEngine would look for one.
 EVALUATOR = _child(MMENGINE_EVALUATOR, 'registry')
 OPTIM_WRAPPERS = _child(MMENGINE_OPTIM_WRAPPERS, 'registry')
 VISUALIZERS = _child(MMENGINE_VISUALIZERS, 'registry')

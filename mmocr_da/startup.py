@@ -1,7 +1,7 @@
 """Lets the tools of MMOCR and MMEngine know this package although they do not import it.
 
 ``setup.py`` puts the text of this file into ``mmocr_da.pth``, which Python runs at every start.  So
-it imports nothing that is not there already, and only waits for MMEngine:
+it imports only what Python has imported already, and waits for MMEngine:
 
 * its config reader learns where ``mmocr_da::`` leads;
 * with its runner, or with torchvision in a program that uses MMEngine, ``mmocr_da`` is imported,
@@ -10,8 +10,15 @@ it imports nothing that is not there already, and only waits for MMEngine:
 
 import sys
 
+TYPE_CHECKING = False  # as in `typing`, which a start of Python need not import
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from importlib.abc import Loader
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
 
-def register_configs(utils):
+
+def register_configs(utils: 'ModuleType') -> None:
     """Let ``_base_ = ['mmocr_da::assda/...']`` and MMEngine's hub find our configs.
 
     MMEngine takes the value for a distribution first and for a module second, then looks for
@@ -21,11 +28,12 @@ def register_configs(utils):
     utils.MODULE2PACKAGE['mmocr_da'] = 'mmocr_da.registry'
 
 
-def import_package(_=None):
+def import_package(_: 'ModuleType | None' = None) -> None:
+    """Import ``mmocr_da``, or do nothing if that fails."""
     try:
         import mmocr_da  # noqa: F401
-    # Not installed any more, or for other hosts: a program that does not use it shall not notice,
-    # and one that does gets the error when it names `mmocr_da`.
+    # It is no longer installed, or the hosts are of other versions. A program that does not use it
+    # must not notice; one that does gets the error when it names `mmocr_da`.
     except Exception:
         pass
 
@@ -33,16 +41,21 @@ def import_package(_=None):
 class Finder:
     """Finds no module itself; adds an action to what the other finders find."""
 
-    def __init__(self):
-        self.actions = {
+    def __init__(self) -> None:
+        self.actions: dict[str, Callable[[ModuleType], None]] = {
             'mmengine.config.utils': register_configs,
             'mmengine.runner': import_package,
         }
 
-    def find_spec(self, name, path=None, target=None):
+    def find_spec(
+        self,
+        name: str,
+        path: 'Sequence[str] | None' = None,
+        target: 'ModuleType | None' = None,
+    ) -> 'ModuleSpec | None':
         if name == 'torchvision' and 'mmengine' in sys.modules:
             import_package()
-        # Taken out while the others are asked, who are asked through this finder as well.
+        # Removed during the search below, which comes back to this finder.
         action = self.actions.pop(name, None)
         if action is None:
             return None
@@ -52,20 +65,22 @@ class Finder:
             spec = find_spec(name)
         finally:
             self.actions[name] = action
-        if spec is not None:
+        if spec is not None and spec.loader is not None:
             _run_after(spec.loader, action)
         return spec
 
 
-def _run_after(loader, action):
+def _run_after(loader: 'Loader', action: 'Callable[[ModuleType], None]') -> None:
     execute = loader.exec_module
 
-    def exec_module(module):
+    def exec_module(module: 'ModuleType') -> None:
         execute(module)
         action(module)
 
-    loader.exec_module = exec_module
+    # For this one loader; its class serves other modules.
+    loader.exec_module = exec_module  # type: ignore[method-assign]
 
 
-def install():
+def install() -> None:
+    """Put a :class:`Finder` before those of Python."""
     sys.meta_path.insert(0, Finder())
