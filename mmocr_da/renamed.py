@@ -4,6 +4,7 @@ import functools
 import inspect
 import logging
 from collections.abc import Callable
+from typing import Any
 
 from mmengine.logging import print_log
 
@@ -30,7 +31,7 @@ def current_name(name: str) -> str:
     return CLASSES[name]
 
 
-def renamed_arguments(**names: str) -> Callable:
+def renamed_arguments(**names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Decorate a constructor so that it accepts old keywords, given as ``old='new'``.
 
     >>> class Gate:
@@ -41,9 +42,9 @@ def renamed_arguments(**names: str) -> Callable:
     'global'
     """
 
-    def decorate(init: Callable) -> Callable:
+    def decorate(init: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(init)
-        def accept(self, *args, **kwargs) -> None:
+        def accept(self: object, *args: Any, **kwargs: Any) -> None:
             for old, new in names.items():
                 if old not in kwargs:
                     continue

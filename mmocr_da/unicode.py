@@ -1,8 +1,10 @@
 """Unicode normalization of texts: labels and metrics accept the same forms."""
 
 import unicodedata
+from typing import Literal, get_args
 
-UNICODE_FORMS = ('NFC', 'NFD', 'NFKC', 'NFKD')
+UnicodeForm = Literal['NFC', 'NFD', 'NFKC', 'NFKD']
+UNICODE_FORMS: tuple[str, ...] = get_args(UnicodeForm)
 
 
 def check_unicode_form(form: str | None) -> None:
@@ -13,7 +15,7 @@ def check_unicode_form(form: str | None) -> None:
         )
 
 
-def to_unicode_form(text: str, form: str | None) -> str:
+def to_unicode_form(text: str, form: UnicodeForm | None) -> str:
     """``text`` in a Unicode normalization form; unchanged if ``form`` is None.
 
     >>> to_unicode_form('e\\u0301', 'NFC') == '\\u00e9'

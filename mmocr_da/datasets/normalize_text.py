@@ -1,6 +1,6 @@
 """Labels of a dataset in one Unicode form."""
 
-from mmocr_da.unicode import check_unicode_form, to_unicode_form
+from mmocr_da.unicode import UnicodeForm, check_unicode_form, to_unicode_form
 
 
 class NormalizeText:
@@ -10,7 +10,7 @@ class NormalizeText:
         form: 'NFC', 'NFD', 'NFKC' or 'NFKD'.
     """
 
-    def __init__(self, form: str) -> None:
+    def __init__(self, form: UnicodeForm) -> None:
         check_unicode_form(form)
         self.form = form
 

@@ -11,7 +11,7 @@ from functools import cache
 
 import editdistance
 
-from mmocr_da.unicode import to_unicode_form
+from mmocr_da.unicode import UnicodeForm, to_unicode_form
 
 #: What is no symbol: letters, marks and numbers, by the first letter of their Unicode category.
 KEPT_CATEGORIES = 'LMN'
@@ -21,7 +21,7 @@ def normalize(
     text: str,
     ignore_case: bool = False,
     ignore_symbols: bool = False,
-    unicode_form: str | None = None,
+    unicode_form: UnicodeForm | None = None,
 ) -> str:
     """Drop from ``text`` what a comparison should not see.
 

@@ -9,7 +9,7 @@ from mmengine.logging import print_log
 
 from mmocr_da.outputs import check_outputs, output_file
 from mmocr_da.registry import METRICS
-from mmocr_da.unicode import check_unicode_form
+from mmocr_da.unicode import UnicodeForm, check_unicode_form
 
 from .functional import (
     accuracy_within_one_edit,
@@ -57,7 +57,7 @@ class TextErrorMetric(BaseMetric):
         self,
         ignore_case: bool = False,
         ignore_symbols: bool = False,
-        unicode_form: str | None = None,
+        unicode_form: UnicodeForm | None = None,
         prediction: str = 'pred_text',
         collect_device: str = 'cpu',
         prefix: str | None = None,

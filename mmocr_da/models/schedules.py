@@ -5,19 +5,20 @@ it stopped.
 """
 
 import math
+from collections.abc import Callable
 
 from mmengine.logging import MessageHub
 
 from mmocr_da.arguments import check_count, check_number
 
 #: Each shape maps progress p in [0, 1] to a factor.
-SHAPES = {
+SHAPES: dict[str, Callable[[float], float]] = {
     'constant': lambda p: 1.0,
     # gamma(p), 0 -> 1 (Ganin & Lempitsky); the reversal of ASSDA's released code
     'rising': lambda p: 2 / (1 + math.exp(-10 * p)) - 1,
     # omega(p), 1/2 -> 0; the loss weight of ASSDA's released code
     'falling': lambda p: 1 - 1 / (1 + math.exp(-10 * p)),
-    # gamma * omega, what the recognizer feels there: 0 -> 1/8 at p = 0.11 -> 0
+    # gamma * omega, the gradient magnitude at the recognizer: 0 -> 1/8 at p = 0.11 -> 0
     'product': lambda p: SHAPES['rising'](p) * SHAPES['falling'](p),
 }
 
@@ -29,7 +30,7 @@ class Schedule:
         shape: ``'constant'`` (the paper's fixed strategy), ``'rising'``, ``'falling'``, or their
             ``'product'``.
         high: The factor in front of the shape.
-        update_interval: The progress is renewed every so many iterations.
+        update_interval: Number of iterations between two updates of the progress.
 
     >>> [round(Schedule('rising', 0.1)(p), 4) for p in (0, 0.1, 0.5, 1)]
     [0.0, 0.0462, 0.0987, 0.1]
@@ -58,8 +59,12 @@ class Schedule:
         return f'Schedule({self.shape!r}, {self.high})'
 
 
-def current_iteration():
-    """``(iteration, total iterations)`` of the training that runs, from MMEngine's message hub."""
+def current_iteration() -> tuple[int, int]:
+    """``(iteration, total iterations)`` of the training that runs, from MMEngine's message hub.
+
+    Raises:
+        RuntimeError: No runner has set them.
+    """
     hub = MessageHub.get_current_instance()
     iteration, total = hub.get_info('iter'), hub.get_info('max_iters')
     if iteration is None or not total:
