@@ -3,17 +3,14 @@
 import copy
 import os
 import re
-import socket
 from unittest.mock import MagicMock, patch
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
+from helpers.processes import run_ranks
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel, is_model_wrapper
-from mmengine.registry import init_default_scope
 from mmengine.runner import Runner, load_checkpoint
 from torch import nn
 
@@ -533,10 +530,7 @@ class Look(Hook):
         self.model = runner.model
 
 
-def worker(rank, port, folder, pretrained):
-    init_default_scope('mmocr')
-    os.environ['LOCAL_RANK'] = str(rank)
-    dist.init_process_group('gloo', f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
+def train_of_rank(rank, folder, pretrained):
     look = Look()
     runner = make_runner(
         folder / 'run',
@@ -553,16 +547,11 @@ def worker(rank, port, folder, pretrained):
     runner.train()
     assert is_model_wrapper(runner.model) and runner.model.module is inner
     assert look.model is runner.model
-    torch.save(inner.state_dict(), folder / f'result{rank}.pth')
-    dist.destroy_process_group()
+    return inner.state_dict()
 
 
 def test_two_processes_do_not_wait_for_gradients_of_what_stands_still(tmp_path, pretrained):
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        port = s.getsockname()[1]
-    mp.start_processes(worker, (port, tmp_path, pretrained), nprocs=2, start_method='spawn')
-    results = [torch.load(tmp_path / f'result{rank}.pth') for rank in range(2)]
+    results = run_ranks(train_of_rank, tmp_path, pretrained)
     for key, value in weights_of(pretrained).items():
         if key.startswith('backbone.'):
             assert torch.equal(results[0][key], value) and torch.equal(results[1][key], value)

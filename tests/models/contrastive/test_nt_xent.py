@@ -1,12 +1,10 @@
 import importlib
 import math
-import socket
 
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
-from mmengine.registry import init_default_scope
+from helpers.processes import run_ranks
 from torch.autograd import gradcheck
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -232,27 +230,19 @@ CASES = {
 }
 
 
-def worker(rank, port, data, out):
-    init_default_scope('mmocr')
-    dist.init_process_group('gloo', f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
+def gradients_of_rank(rank, data):
     results = {}
     for name, (shares, options) in CASES.items():
         rows = list(shares[rank])
         loss, grads = gradients(data[0][rows], data[1][rows], wrap=True, **options)
         dist.all_reduce(loss)
         results[name] = loss / 2, grads
-    if rank == 0:
-        torch.save(results, out)
-    dist.destroy_process_group()
+    return results
 
 
-def test_two_ranks_of_four_are_one_of_eight(tmp_path):
+def test_two_ranks_of_four_are_one_of_eight():
     data = [torch.randn(8, 6, dtype=torch.float64) for _ in range(2)]
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        port = s.getsockname()[1]
-    mp.start_processes(worker, (port, data, tmp_path / 'out.pt'), nprocs=2, start_method='spawn')
-    two = torch.load(tmp_path / 'out.pt')
+    two = run_ranks(gradients_of_rank, data)[0]
     for name, (_, options) in CASES.items():
         loss, grads = gradients(*data, wrap=False, **options)
         torch.testing.assert_close(two[name][0], loss, msg=lambda m: f'{name}: {m}')

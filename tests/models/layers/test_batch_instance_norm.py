@@ -3,12 +3,11 @@
 import copy
 import itertools
 import pickle
-import socket
 
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
+from helpers.processes import run_ranks
 from mmcv.cnn import build_norm_layer
 from mmcv.cnn.utils import fuse_conv_bn
 from mmengine.model import ExponentialMovingAverage, convert_sync_batchnorm
@@ -333,8 +332,7 @@ def results(model, x, grad):
     return y.detach(), [p.grad for p in model.parameters()], list(model.buffers())
 
 
-def worker(rank, port, folder):
-    dist.init_process_group('gloo', f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
+def results_of_rank(rank):
     out = {}
     for shares, (name, convert) in itertools.product(SHARES, CONVERTERS.items()):
         model, x, grad = model_and_batch()
@@ -348,18 +346,11 @@ def worker(rank, port, folder):
         ys = [None, None]
         dist.all_gather_object(ys, y)
         out[shares, name] = torch.cat(ys), grads, buffers
-    if rank == 0:
-        torch.save(out, f'{folder}/out.pth')
-    dist.barrier()
-    dist.destroy_process_group()
+    return out
 
 
-def test_two_synchronized_ranks_are_one_device(tmp_path):
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        port = s.getsockname()[1]
-    mp.start_processes(worker, (port, tmp_path), nprocs=2, start_method='spawn')
-    found = torch.load(tmp_path / 'out.pth')
+def test_two_synchronized_ranks_are_one_device():
+    found = run_ranks(results_of_rank)[0]
     expected = results(*model_and_batch())
     rows = SHARES['uneven'][0]
     alone = results(model_and_batch()[0], *(t[rows] for t in model_and_batch()[1:]))

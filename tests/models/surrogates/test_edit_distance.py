@@ -1,19 +1,16 @@
 """LS-ED on texts, and as an objective of a recognizer."""
 
 import copy
-import socket
 
 import editdistance
 import numpy as np
 import pytest
 import torch
-import torch.multiprocessing as mp
+from helpers.processes import run_ranks
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
 from mmengine.structures import LabelData
 from mmocr.models.common.dictionary import Dictionary
 from mmocr.structures import TextRecogDataSample
-from torch import distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
 from mmocr_da.models.surrogates import CharCNN, EditDistanceSurrogate
@@ -434,16 +431,11 @@ def gradients(cfg, data, iteration, wrap):
     return {k: p.grad for k, p in model.named_parameters()}
 
 
-def worker(rank, port, cfg, shares, out):
-    init_default_scope('mmocr')
-    dist.init_process_group('gloo', f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
-    grads = [gradients(cfg, shares[rank], iteration, wrap=True) for iteration in (0, 1)]
-    if rank == 0:
-        torch.save(grads, out)
-    dist.destroy_process_group()
+def gradients_of_rank(rank, cfg, shares):
+    return [gradients(cfg, shares[rank], iteration, wrap=True) for iteration in (0, 1)]
 
 
-def test_two_ranks_equal_one(recognizer_cfg, batch, tmp_path):
+def test_two_ranks_equal_one(recognizer_cfg, batch):
     """Of unequal shares; generated pairs differ by rank, so the surrogate learns locally here."""
     cfg = recognizer_cfg()
     cfg.update(
@@ -455,12 +447,7 @@ def test_two_ranks_equal_one(recognizer_cfg, batch, tmp_path):
         dict(inputs=data['inputs'][r], data_samples=[data['data_samples'][i] for i in r])
         for r in rows
     ]
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        port = s.getsockname()[1]
-    out = tmp_path / 'grads.pt'
-    mp.start_processes(worker, (port, cfg, shares, out), nprocs=2, start_method='spawn')
-    for iteration, two in enumerate(torch.load(out)):
+    for iteration, two in enumerate(run_ranks(gradients_of_rank, cfg, shares)[0]):
         one = gradients(cfg, data, iteration, wrap=False)
         for name, grad in one.items():
             # None, not 0: the other part must not move.
