@@ -10,7 +10,6 @@ from mmengine.registry import init_default_scope
 from torch.nn.parallel import DistributedDataParallel
 
 from mmocr_da.models.decoders import CharacterFeatures
-from mmocr_da.models.distributed import sum_per_rank
 from mmocr_da.models.objectives import DomainFeatures, LocalAlignment
 from mmocr_da.models.objectives.domain_adversary import mean_per_image
 from mmocr_da.registry import MODELS
@@ -142,10 +141,6 @@ def test_two_ranks_equal_one(
         for a, b in zip(two[case], grads):
             torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6, msg=lambda m: f'{case}: {m}')
     assert any(g.abs().sum() > 0 for g in one['one domain on each'])
-
-
-def test_without_ranks_the_sum_is_the_sum():
-    assert sum_per_rank(torch.tensor([1.0, 2.0])) == 3
 
 
 def test_weights_of_an_image_add_up_to_one_or_nothing():
