@@ -26,7 +26,7 @@ class CheckPolygons(BaseTransform):
     """
 
     def __init__(self) -> None:
-        self._named = set()
+        self._named: set[str] = set()
 
     def transform(self, results: dict) -> dict:
         """See the class."""

@@ -41,8 +41,10 @@ def find_images(folders: Sequence[str]) -> tuple[list[str], Counter]:
     Returns:
         The paths, and the numbers of files that are left out, by suffix or other reason.
     """
-    paths, left_out = [], Counter()
-    seen, links = set(), list(folders)
+    paths: list[str] = []
+    left_out: Counter[str] = Counter()
+    seen: set[str] = set()
+    links = list(folders)
     while links:
         # Links come after all that is not one: a file is found by its own path first.
         start, links = links, []

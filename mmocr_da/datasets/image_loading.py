@@ -85,8 +85,10 @@ class LoadImageFromFile(mmocr_transforms.LoadImageFromFile):
         path = results['img_path']
         try:
             content = results.pop('content') if 'content' in results else self._read(path)
-            image = content and decode(content, self.color_type, path, self.imdecode_backend)
-            if not content or image is None or min(image.shape[:2]) < self.min_size:
+            image = None
+            if content:
+                image = decode(content, self.color_type, path, self.imdecode_backend)
+            if image is None or min(image.shape[:2]) < self.min_size:
                 raise OSError(f'{path} is broken')
         except Exception as error:
             if not self.ignore_empty:
@@ -154,7 +156,7 @@ def _shown(content: bytes, grey: bool) -> np.ndarray | None:
     image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if image is None or image.dtype not in (np.uint8, np.uint16):
         return None
-    full = np.iinfo(image.dtype).max
+    full = np.iinfo(image.dtype.name).max
     alpha = image[..., 3] if image.ndim == 3 and image.shape[2] == 4 else None
     image = image if alpha is None else image[..., :3]
     converted = False
@@ -165,7 +167,7 @@ def _shown(content: bytes, grey: bool) -> np.ndarray | None:
     image = image * (255 / full)
     # A constant one says nothing; some programs leave it at 0 in images that are not transparent.
     if alpha is not None and not is_blank(alpha):
-        alpha = alpha[..., None] / np.iinfo(alpha.dtype).max
+        alpha = alpha[..., None] / np.iinfo(alpha.dtype.name).max
         on_white = image * alpha + 255 * (1 - alpha)
         image = image * alpha if np.ptp(on_white) < 1 else on_white
         converted = True

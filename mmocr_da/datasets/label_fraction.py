@@ -54,6 +54,7 @@ class LabelFraction(BaseDataset):
                 f'the {type(dataset).__name__} has a pipeline and pipeline is given '
                 'too: set one of them to None'
             )
+        self._fully_initialized: bool
         self.fraction = fraction
         self.seed = seed
         # The caller's own may be in use elsewhere. Its annotations are shared, not copied.

@@ -2,12 +2,13 @@
 
 import os
 import os.path as osp
+from typing import Any
 
 from mmocr.datasets import RecogLMDBDataset
 
 from mmocr_da.compat import share_lmdb_environments
 
-_environments: dict[str, tuple[int, object]] = {}
+_environments: dict[str, tuple[int, Any]] = {}
 
 
 def open_lmdb(path: str):

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from mmcv.transforms import BaseTransform, Compose
@@ -112,7 +113,7 @@ def check_column_order(transforms: Callable | Sequence, max_shift: float = 0.1) 
                 )
 
 
-def _leaves(transform: Callable) -> Iterator[Callable]:
+def _leaves(transform: Any) -> Iterator[Callable]:
     """What a transform consists of, and what can be tried."""
     if hasattr(transform, 'true_transforms'):  # MMOCR's ConditionApply cannot be iterated
         parts = [transform.true_transforms, transform.false_transforms]

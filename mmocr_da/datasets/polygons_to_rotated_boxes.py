@@ -39,7 +39,7 @@ class PolygonsToRotatedBoxes(BaseTransform):
         if not min_size > 0:
             raise ValueError(f'min_size must be above 0 px, got {min_size!r}')
         self.min_size = min_size
-        self._named = set()
+        self._named: set[str] = set()
 
     def transform(self, results: dict) -> dict:
         """See the class."""

@@ -13,7 +13,9 @@ import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import mmengine
@@ -90,7 +92,8 @@ class ArchiveObtainer:
 
         ValueError if an archive is missing.
         """
-        found, missing = [], []
+        found: list[tuple[dict, str, str | None]] = []
+        missing = []
         for file in self.files:
             target = osp.join(self.data_root, file['to'])
             paths = [osp.join(self.cache_path, name) for name in file['names']]
@@ -126,7 +129,7 @@ class ArchiveObtainer:
         **_,
     ) -> None:
         advice = f'get the right file from {self.homepage}'
-        others = []
+        others: list[str] = []
         try:
             for name, read in _members(path):
                 match = re.search(members, name)
@@ -169,28 +172,35 @@ def _members(path: str) -> Iterator[tuple[str, Callable[[], bytes]]]:
             for name in sorted(names):
                 full = osp.join(root, name)
                 inner = osp.relpath(full, osp.dirname(path)).replace(os.sep, '/')
-                yield inner, lambda full=full: open(full, 'rb').read()
+                yield inner, Path(full).read_bytes
     elif zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            for info in archive.infolist():
+        with zipfile.ZipFile(path) as zipped:
+            for info in zipped.infolist():
                 if not info.is_dir():
-                    yield _zip_name(info), lambda info=info: archive.read(info)
+                    yield _zip_name(info), partial(zipped.read, info)
     elif tarfile.is_tarfile(path):
         with tarfile.open(path) as archive:
-            for info in archive:
+            for member in archive:
                 # Contents only: links, owners and permissions of the archive have no effect.
-                if info.isfile():
-                    yield info.name, lambda info=info: archive.extractfile(info).read()
+                if member.isfile():
+                    yield member.name, partial(_read_member, archive, member)
             # A tar that is cut off between two files would otherwise pass; one that is
             # compressed is read to its check sum.
-            archive.fileobj.seek(archive.offset)
-            if archive.fileobj.read(512) != bytes(512):
+            stream: Any = archive.fileobj
+            stream.seek(archive.offset)
+            if stream.read(512) != bytes(512):
                 raise tarfile.ReadError('no end mark')
-            while archive.fileobj.read(1 << 20):
+            while stream.read(1 << 20):
                 pass
     else:
         _refuse(path)
         yield osp.basename(path), lambda: open(path, 'rb').read()
+
+
+def _read_member(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    content = archive.extractfile(member)
+    assert content is not None  # it is None for members that are no files only
+    return content.read()
 
 
 def _zip_name(info: zipfile.ZipInfo) -> str:
@@ -245,7 +255,9 @@ class WordParser(BaseParser):
 
     def parse_files(self, img_paths: str, ann_paths: str) -> list[tuple[str, str]]:
         """``[(image path, text), ...]`` of the words whose image can be read."""
-        self.img_dir, self.found, self.skipped = img_paths, {}, {}
+        self.img_dir = img_paths
+        self.found: dict[str, int] = {}
+        self.skipped: dict[str, list[str]] = {}
         words = list(self.words(img_paths, ann_paths))
         if words:
             faults = mmengine.track_parallel_progress(

@@ -14,6 +14,7 @@ from mmengine.structures import BaseDataElement
 
 from mmocr_da.registry import DATASETS
 from mmocr_da.rng import seeded
+from mmocr_da.unicode import UnicodeForm
 
 from .building import build_datasets, set_pipeline, unique
 from .data_samples import data_samples_of
@@ -54,7 +55,7 @@ class SeededDataset(ConcatDataset):
         self,
         datasets: dict | BaseDataset | Sequence,
         pipeline: Sequence | None = None,
-        unicode_form: str | None = None,
+        unicode_form: UnicodeForm | None = None,
         skip_unusable: bool = False,
         lazy_init: bool = False,
     ) -> None:
@@ -67,7 +68,7 @@ class SeededDataset(ConcatDataset):
     def _set_up(
         self,
         datasets: list[BaseDataset],
-        unicode_form: str | None,
+        unicode_form: UnicodeForm | None,
         skip_unusable: bool,
         lazy_init: bool,
     ) -> None:
@@ -123,7 +124,8 @@ class SeededDataset(ConcatDataset):
         start, seed = int(idx), getattr(idx, 'seed', None)
         start = start + len(self) if start < 0 else start
         first, size, kind = self._group_of(start)
-        i, broken, error = start, [], None
+        i, error = start, None
+        broken: list[tuple[int, Exception]] = []
         for i in islice(self._candidates(start, first, size), MAX_SKIPS):
             # Each attempt starts from the seed: what was skipped must not change the rest.
             with seeded(seed):

@@ -13,6 +13,8 @@ from mmocr_da.registry import DATA_SAMPLERS
 class Draw(int):
     """The index of an item, with the ``seed`` of all that is random about this draw of it."""
 
+    seed: int
+
     def __new__(cls, index: int, seed: int) -> 'Draw':
         draw = super().__new__(cls, index)
         draw.seed = seed
@@ -82,7 +84,7 @@ class SeededSampler(Sampler):
         self.shuffle = shuffle
         self.seed = sync_random_seed() if seed is None else seed
         self.epoch = self._start = 0
-        self._shuffles = {}
+        self._shuffles: dict[int, tuple[int, np.ndarray]] = {}
 
         # Per step, all ranks together.
         self.steps = [count * self.world_size for count in self.counts]

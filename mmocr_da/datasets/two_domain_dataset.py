@@ -7,6 +7,7 @@ from mmengine.structures import BaseDataElement
 from torch.utils.data import DataLoader
 
 from mmocr_da.registry import DATASETS
+from mmocr_da.unicode import UnicodeForm
 
 from .building import build_datasets, of_type, set_pipeline, unique
 from .seeded_dataset import SeededDataset
@@ -42,7 +43,7 @@ class TwoDomainDataset(SeededDataset):
         target: dict | BaseDataset | Sequence,
         pipeline: Sequence | None = None,
         target_pipeline: Sequence | None = None,
-        unicode_form: str | None = None,
+        unicode_form: UnicodeForm | None = None,
         skip_unusable: bool = False,
         lazy_init: bool = False,
     ) -> None:

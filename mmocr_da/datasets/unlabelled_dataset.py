@@ -148,7 +148,7 @@ class UnlabelledDataset(BaseDataset):
             )
         if databases:
             self.lmdb_path, self.color_type = databases[0].ann_file, databases[0].color_type
-        data_list = []
+        data_list: list[dict] = []
         for part in plain:
             part.full_init()
             for key, value in part.metainfo.items():

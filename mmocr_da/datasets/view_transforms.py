@@ -11,6 +11,7 @@ and type. They draw from NumPy's global random state.
 import math
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -19,6 +20,7 @@ from mmcv.transforms import BaseTransform, Compose
 from mmocr_da.registry import TRANSFORMS
 
 Range = tuple[float, float]
+Number = TypeVar('Number', int, float)
 
 
 class _ImageTransform(BaseTransform):
@@ -175,7 +177,7 @@ class PiecewiseAffine(_ImageTransform):
             )
         # x and y of the points, (2, rows, cols), of an image from 0 to 1.
         self._grid = np.stack(np.meshgrid(np.linspace(0, 1, cols), np.linspace(0, 1, rows)))
-        self._limit = 0.25 / np.float64([cols - 1, rows - 1]).reshape(2, 1, 1)
+        self._limit = 0.25 / np.array([cols - 1, rows - 1], np.float64).reshape(2, 1, 1)
 
     def augment(self, image: np.ndarray) -> np.ndarray:
         height, width = image.shape[:2]
@@ -206,8 +208,8 @@ class PerspectiveJitter(_ImageTransform):
     def augment(self, image: np.ndarray) -> np.ndarray:
         height, width = image.shape[:2]
         moves = np.abs(np.random.normal(0, np.random.uniform(*self.scale), (4, 2)))
-        corners = np.float32([[0, 0], [1, 0], [1, 1], [0, 1]])
-        size = np.float32([width - 1, height - 1])
+        corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32)
+        size = np.array([width - 1, height - 1], np.float32)
         origins = corners + (1 - 2 * corners) * np.minimum(moves, 0.25).astype(np.float32)
         matrix = cv2.getPerspectiveTransform(corners * size, origins * size)
         return cv2.warpPerspective(
@@ -264,7 +266,9 @@ class SomeOf(BaseTransform):
         )
 
 
-def _check_range(name: str, value: Range, highest: float = math.inf) -> Range:
+def _check_range(
+    name: str, value: tuple[Number, Number], highest: float = math.inf
+) -> tuple[Number, Number]:
     """Return a range as a tuple, or raise if it is none within ``[0, highest]``."""
     numbers = (
         isinstance(value, (list, tuple))
@@ -277,7 +281,7 @@ def _check_range(name: str, value: Range, highest: float = math.inf) -> Range:
             f'{name} must be two numbers {bounds}, the smaller first, got {value!r}; '
             'give the same number twice for one that is fixed'
         )
-    return tuple(value)
+    return value[0], value[1]
 
 
 def _cut(size: int, first: Range, last: Range) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 from mmengine.evaluator import BaseMetric, DumpResults
 from mmengine.fileio import dump
@@ -67,7 +68,7 @@ class TextErrorMetric(BaseMetric):
         self.ignore_symbols = ignore_symbols
         check_unicode_form(unicode_form)
         self.unicode_form = unicode_form
-        self._warned = set()
+        self._warned: set[str] = set()
         self.prediction = prediction
 
     def process(self, data_batch: Sequence[dict], data_samples: Sequence[dict]) -> None:
@@ -103,11 +104,11 @@ class TextErrorMetric(BaseMetric):
 
         self._warn(results)
 
-        def columns(**options) -> tuple[list[str], list[str]]:
-            return tuple(
+        def columns(**options: bool) -> list[list[str]]:
+            return [
                 [normalize(pair[i], unicode_form=self.unicode_form, **options) for pair in results]
                 for i in (0, 1)
-            )
+            ]
 
         texts = columns(ignore_case=self.ignore_case, ignore_symbols=self.ignore_symbols)
         return dict(
@@ -166,12 +167,12 @@ class DumpPredictions(DumpResults):
     replaced only if this wrote it.
     """
 
-    def __init__(self, *args, **kwargs) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         check_outputs([self.out_file_path], type(self).__name__)
-        self._dumped = []
+        self._dumped: list[Any] = []
 
-    def compute_metrics(self, results: list) -> dict:
+    def compute_metrics(self, results: list[Any]) -> dict[str, float]:
         """Dump all results so far to the pickle file."""
         self._dumped.extend(results)
         with output_file(self.out_file_path, type(self).__name__) as file:

@@ -74,7 +74,7 @@ def by_stage(gates: Mapping[str, Tensor]) -> dict[str, Tensor]:
     ...                for name in ('layer1.0', 'layer1.1', 'layer2.0')}))
     ['backbone.layer1', 'backbone.layer2']
     """
-    stages = {}
+    stages: dict[str, list[Tensor]] = {}
     for name, rho in gates.items():
         stages.setdefault('.'.join(name.split('.')[:2]), []).append(rho)
     return {stage: torch.cat(rhos) for stage, rhos in stages.items()}
@@ -109,8 +109,7 @@ def plot_gates(
     for ax, (name, rho) in zip(axes, parts.items()):
         below, above = (share.item() for share in shares(rho))
         drawn[name] = (len(rho), below, above)
-        rho = rho.float().cpu().numpy()
-        ax.hist(rho, bins=20, range=(0, 1), weights=[1 / len(rho)] * len(rho))
+        ax.hist(rho.float().cpu().numpy(), bins=20, range=(0, 1), weights=[1 / len(rho)] * len(rho))
         ax.set_title(f'{name}: {len(rho)} gates\n{below:.0%} < 0.1, {above:.0%} > 0.9', fontsize=9)
         ax.set_ylim(0, 1)
         ax.grid(alpha=0.3)

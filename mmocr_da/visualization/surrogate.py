@@ -19,7 +19,7 @@ def plot_quality(
     unit: str = 'edits',
     step: float = 0,
     font: str | None = None,
-) -> dict[str, dict[str, float]]:
+) -> dict[str, dict[str, float | None]]:
     """Draw ``e_hat`` against ``e``, one panel per kind of pairs, into a picture.
 
     A box is the middle half of the estimates at a value, its line their median; whiskers reach
@@ -42,8 +42,8 @@ def plot_quality(
     figure = Figure(figsize=(4.2 * len(kinds), 4), layout='constrained')
     axes = figure.subplots(1, len(kinds), squeeze=False)[0]
     drawn = {}
-    for ax, (name, (estimates, values)) in zip(axes, kinds.items()):
-        estimates, values = np.asarray(estimates), np.asarray(values)
+    for ax, (name, pairs) in zip(axes, kinds.items()):
+        estimates, values = map(np.asarray, pairs)
         error = approximation_error(estimates, values)
         correlation = rank_correlation(estimates.tolist(), values.tolist())
         values = np.rint(values / step) * step if step else values

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.stats import spearmanr
 
 
@@ -17,7 +18,7 @@ def rank_correlation(estimates: Sequence[float], values: Sequence[float]) -> flo
     return round(float(spearmanr(estimates, values)[0]), 12)
 
 
-def approximation_error(estimates: Sequence[float], values: Sequence[float]) -> float:
+def approximation_error(estimates: ArrayLike, values: ArrayLike) -> float:
     """Mean of ``|e_hat - e|`` (fig. 2 of Patel et al.), in the metric's unit.
 
     >>> approximation_error([0.1, 0.9], [0, 1])
@@ -34,9 +35,9 @@ def error_by_value(
     >>> error_by_value([0.1, 0.5, 0.9], [0, 1, 1])
     {0: 0.1, 1: 0.3}
     """
-    estimates, values = np.asarray(estimates), np.asarray(values)
-    at = (np.rint(values / step) * step).round(6) if step else values
+    e_hat, e = np.asarray(estimates), np.asarray(values)
+    at = (np.rint(e / step) * step).round(6) if step else e
     return {
-        value.item(): approximation_error(estimates[at == value], values[at == value])
+        value.item(): approximation_error(e_hat[at == value], e[at == value])
         for value in np.unique(at)
     }
