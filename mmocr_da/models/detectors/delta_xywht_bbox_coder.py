@@ -44,8 +44,8 @@ class DeltaXYWHTBBoxCoder(BaseBBoxCoder):
                 raise ValueError(
                     f'{name} must be 5 numbers, for x, y, w, h and the angle, got {list(value)}'
                 )
-        self.means = target_means
-        self.stds = target_stds
+        self.means = tuple(target_means)
+        self.stds = tuple(target_stds)
         self.proj_xy = proj_xy
 
     def encode(self, bboxes: Tensor | BaseBoxes, gt_bboxes: Tensor | BaseBoxes) -> Tensor:

@@ -57,8 +57,8 @@ def _rivals(
         i, j = better[places // len(worse)], worse[places % len(worse)]
         goes = rotated_overlaps(boxes[i], boxes[j], is_aligned=True) >= iou_threshold
         # A pair as one number, and all in one copy: that is what the host waits for.
-        pairs = torch.where(goes & (i < j), i * len(boxes) + j, -1)
-        fetched = torch.cat([pairs, number[None]]).cpu().numpy()
+        numbers = torch.where(goes & (i < j), i * len(boxes) + j, -1)
+        fetched = torch.cat([numbers, number[None]]).cpu().numpy()
         pairs, found = fetched[:-1], int(fetched[-1])
     pairs = pairs[pairs >= 0]
     return pairs // len(boxes), pairs % len(boxes)

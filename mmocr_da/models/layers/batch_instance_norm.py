@@ -10,7 +10,7 @@ from mmocr_da.registry import MODELS
 
 from .domain_norm import DomainNorm
 
-_layers = weakref.WeakSet()
+_layers: 'weakref.WeakSet[BatchInstanceNorm]' = weakref.WeakSet()
 
 
 class BatchInstanceNorm(DomainNorm):
@@ -92,7 +92,7 @@ def _project(optimizer, *_) -> None:
     """Eq. 4 for every gate that the optimizer owns."""
     # By identity: a tensor's == compares values.
     owned = {id(p) for group in optimizer.param_groups for p in group['params']} if _layers else ()
-    gates = [layer.rho for layer in _layers if id(layer.rho) in owned]
+    gates: list[Tensor] = [layer.rho for layer in _layers if id(layer.rho) in owned]
     if gates:
         torch._foreach_clamp_min_(gates, 0)
         torch._foreach_clamp_max_(gates, 1)

@@ -1,8 +1,9 @@
 """Batch-instance normalization in the place of batch normalization, in models that know none."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from itertools import chain
+from typing import Any
 
 from mmcv.ops import SyncBatchNorm as MMSyncBatchNorm
 from torch import Tensor, nn
@@ -22,15 +23,17 @@ from .domain_norm import DomainBatchNorm1d, DomainBatchNorm2d, DomainBatchNorm3d
 
 Globs = str | Sequence[str] | None
 Names = dict[nn.Module, list[str]]  # a layer that is used at two places has two
+# By new class: the classes, one or several, of the layers that become it.
+Classes = Mapping[type[nn.Module], type[nn.Module] | tuple[type[nn.Module], ...]]
 
 # A batch norm without a rank is a synchronized one, or one that was.
-GATED = {
+GATED: Classes = {
     BatchInstanceNorm1d: (nn.BatchNorm1d, DomainBatchNorm1d),
     BatchInstanceNorm2d: (nn.BatchNorm2d, DomainBatchNorm2d),
     BatchInstanceNorm3d: (nn.BatchNorm3d, DomainBatchNorm3d),
     BatchInstanceNorm: nn.Module,
 }
-UNGATED = {
+UNGATED: Classes = {
     DomainBatchNorm1d: nn.BatchNorm1d,
     DomainBatchNorm2d: nn.BatchNorm2d,
     DomainBatchNorm3d: nn.BatchNorm3d,
@@ -107,6 +110,7 @@ def keep_statistics_per_domain(module: nn.Module, without: Sequence[str] = ()) -
         UNGATED,
     )
     for layer in layers:
+        assert isinstance(layer, DomainNorm)  # now
         layer.keep_statistics_per_domain()
     return module
 
@@ -140,7 +144,7 @@ def with_bin(
 def _norm_layers(module: nn.Module) -> Names:
     """All layers that are, or can become, batch-instance norms."""
     modes = {layer.mode for layer in module.modules() if isinstance(layer, DomainNorm)}
-    names = {}
+    names: Names = {}
     for name, layer in module.named_modules(remove_duplicate=False):
         if type(layer).forward in FORWARDS and layer not in modes:
             names.setdefault(layer, []).append(name)
@@ -152,8 +156,8 @@ def _norm_layers(module: nn.Module) -> Names:
     return names
 
 
-def _fitting(names: Names, globs: Globs) -> set[nn.Module]:
-    found = set()
+def _fitting(names: Names, globs: str | Sequence[str]) -> set[nn.Module]:
+    found: set[nn.Module] = set()
     for glob in [globs] if isinstance(globs, str) else globs:
         fitting = {
             layer for layer, own in names.items() if any(fnmatchcase(name, glob) for name in own)
@@ -171,7 +175,7 @@ def _quoted(names: Names) -> str:
     return some([repr(name) for name, *_ in names.values()])
 
 
-def _convert(module: nn.Module, layers: Names, classes: dict[type, type]) -> None:
+def _convert(module: nn.Module, layers: Names, classes: Classes) -> None:
     for layer, (name, *_) in layers.items():
         if isinstance(layer, LazyModuleMixin):
             raise ValueError(
@@ -179,7 +183,7 @@ def _convert(module: nn.Module, layers: Names, classes: dict[type, type]) -> Non
                 f'{name!r}; run the module on a batch first'
             )
     like = next(chain(module.parameters(), module.buffers()), None)
-    also_known_as = {}
+    also_known_as: dict[str, set[str]] = {}
     for layer in layers:
         old = type(layer)
         _convert_layer(layer, like, classes)
@@ -188,7 +192,7 @@ def _convert(module: nn.Module, layers: Names, classes: dict[type, type]) -> Non
     _extend_init_cfg(module, also_known_as)
 
 
-def _convert_layer(layer: nn.Module, like: Tensor | None, classes: dict[type, type]) -> None:
+def _convert_layer(layer: Any, like: Tensor | None, classes: Classes) -> None:
     """Give a layer another class: whoever holds it then holds the converted one."""
     sync = {name: vars(layer).pop(name) for name in OF_SYNCHRONIZED if name in vars(layer)}
     old, old_class = dict(vars(layer)), type(layer)

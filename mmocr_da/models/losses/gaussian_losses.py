@@ -33,10 +33,11 @@ def as_gaussian(boxes: Tensor) -> tuple[Tensor, Tensor]:
 def in_units_of_label(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Both boxes around the label's centre, in units of the root of its area."""
     unit = (target[:, 2] * target[:, 3]).clamp(min=0).sqrt().clamp(min=EPS)[:, None]
-    return tuple(
+    pred, target = (
         torch.cat([(b[:, :2] - target[:, :2]) / unit, b[:, 2:4] / unit, b[:, 4:]], 1)
         for b in (pred, target)
     )
+    return pred, target
 
 
 def root_of_det(covariance: Tensor) -> Tensor:

@@ -72,7 +72,8 @@ class LSIoULoss(RotatedBoxLoss):
 
     def _encode(self, boxes: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         dtype = next(self.surrogate.parameters()).dtype
-        return tuple(self.surrogate.encode(b, labels).to(dtype) for b in (boxes, labels))
+        z, y = (self.surrogate.encode(b, labels).to(dtype) for b in (boxes, labels))
+        return z, y
 
     def _log(self, values: dict[str, Tensor]) -> None:
         hub = MessageHub.get_current_instance()

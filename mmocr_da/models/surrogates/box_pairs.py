@@ -101,8 +101,8 @@ class BoxPairs:
         ends = np.append(self.starts[1:], len(self.pairs))
         first = np.minimum(self.starts[parts], len(self.pairs) - 1)
         last = np.maximum(ends[parts], first + 1)
-        rows = np.asarray(self.pairs[np.sort(rng.integers(first, last))])
-        rows = torch.from_numpy(rng.permutation(rows))
+        chosen = np.asarray(self.pairs[np.sort(rng.integers(first, last))])
+        rows = torch.from_numpy(rng.permutation(chosen))
         return rows[:, :5], rows[:, 5:10], rows[:, 10]
 
 

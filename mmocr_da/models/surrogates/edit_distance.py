@@ -115,7 +115,7 @@ class EditDistanceSurrogate(LearnedSurrogate):
             warn_unused('lexicon', lexicon, "source='local' generates no pairs")
         self.generator = WordPairGenerator(letters, max_length - 1, max_distance)
         self.words = None if lexicon is None else self._read(lexicon, letter_case)
-        self.architecture = dict(
+        self.architecture: dict[str, Any] = dict(
             channels=list(channels), hidden_channels=hidden_channels, out_channels=out_channels
         )
         self.embedding = CharCNN(self.num_classes, max_length, **self.architecture)

@@ -4,7 +4,7 @@ What a metric has to say is its embedding ``h``, its value ``e`` and a generator
 rest is here: eq. 3 and 6, the three sources of training data, the alternation of Algorithm 1.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -203,7 +203,7 @@ class LearnedSurrogate(BaseModule):
                 not call this, give :func:`~mmocr_da.models.distributed.mean_of_rank`.
         """
         z, y = z.detach(), y.detach()
-        samples = dict(model=(z, y, self.metric(z, y)))
+        samples: dict[str, Sequence[Tensor]] = dict(model=(z, y, self.metric(z, y)))
         if self.source != 'local':
             samples['generated'] = self.generate(y, self._rng())
         samples = {

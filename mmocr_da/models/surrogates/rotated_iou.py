@@ -94,6 +94,7 @@ class RotatedIoUSurrogate(LearnedSurrogate):
     @cached_property
     def pairs(self) -> BoxPairs:
         """The generator. A detector that is not trained here does without the labels' files."""
+        assert self.pairs_cfg is not None  # checked where pairs are drawn
         return BoxPairs(**self.pairs_cfg)
 
     @property

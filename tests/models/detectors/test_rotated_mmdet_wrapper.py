@@ -271,7 +271,7 @@ LSIOU = dict(type='mmocr_da.LSIoULoss', surrogate=dict(source='local'))
     'loss_bbox, waits',
     [
         (None, {'rotated_nms.py': 2}),  # of each image, MMDetection has its own
-        (LSIOU, {'rotated_nms.py': 2, 'rotated_box_loss.py': 1, 'rotated_iou.py': 1}),
+        (LSIOU, {'rotated_nms.py': 2, 'rotated_box_loss.py': 1, 'ls_iou.py': 1}),
     ],
 )
 def test_on_cuda_the_losses_are_the_same_and_few_lines_wait(loss_bbox, waits, make, progress):
