@@ -85,7 +85,7 @@ def test_a_wheel_brings_configs_and_tools(tmp_path):
         for path in (ROOT / name).rglob('*'):
             if path.suffix in ('.py', '.yml', '.sh') and '__pycache__' not in path.parts:
                 assert f'mmocr_da/.mim/{path.relative_to(ROOT).as_posix()}' in names
-    assert {'mmocr_da/.mim/model-index.yml', 'mmocr_da.pth'} <= names
+    assert {'mmocr_da/.mim/model-index.yml', 'mmocr_da.pth', 'mmocr_da/py.typed'} <= names
     assert not any(name.startswith(('tests/', 'tools/', 'configs/')) for name in names)
     environ = dict(os.environ, PYTHONPATH=str(tmp_path / 'site'))
     (tmp_path / 'theirs').mkdir()
