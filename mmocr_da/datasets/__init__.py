@@ -1,4 +1,4 @@
-"""Data: image files and their annotations go in, items in batches of a fixed make-up come out."""
+"""Data. In: image files and annotations. Out: batches with a fixed mix of (un)labelled images."""
 
 from .check_polygons import CheckPolygons
 from .label_fraction import LabelFraction

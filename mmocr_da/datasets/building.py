@@ -1,4 +1,4 @@
-"""From the datasets of a config to plain ones, each with a pipeline."""
+"""Builds the datasets of a config as a flat list without wrappers, each with a pipeline."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -7,9 +7,12 @@ from mmengine.registry import DATASETS as ALL_DATASETS
 
 
 def build_datasets(datasets: dict | BaseDataset | Sequence) -> list[BaseDataset]:
-    """The plain datasets of a config, or of a list of configs and datasets.
+    """Build a config, or a list of configs and datasets, as a flat list of datasets.
 
-    The parts of a ``ConcatDataset`` stand for it, a ``RepeatDataset`` is its dataset several times.
+    A ``ConcatDataset`` is replaced by its parts, a ``RepeatDataset`` by its dataset several times.
+
+    Raises:
+        ValueError: If a dataset is empty or has another wrapper.
     """
     if not isinstance(datasets, (list, tuple)):
         datasets = [datasets]
@@ -17,21 +20,25 @@ def build_datasets(datasets: dict | BaseDataset | Sequence) -> list[BaseDataset]
 
 
 def build_dataset(dataset: dict | BaseDataset):
-    """Build the config of a dataset; ValueError if it has none of what it needs."""
+    """Build a config of a dataset; a built dataset is returned as it is.
+
+    Raises:
+        ValueError: If it has no annotations, or if an LMDB lacks a key.
+    """
     if not isinstance(dataset, dict):
         return dataset
     name = f'{dataset.get("type")} from {dataset.get("ann_file") or dataset}'
     try:
         return ALL_DATASETS.build(dataset)
     except Exception as error:
-        # MMEngine puts the annotations together without a look at their number, and MMOCR decodes
-        # what an LMDB gives for a key that is not there.
+        # MMEngine concatenates the annotations without checking that there are any, and MMOCR
+        # decodes the None that an LMDB returns for a missing key.
         if 'need at least one array' in str(error):
             raise ValueError(f'a dataset must hold annotations, got an empty {name}') from error
         if "'NoneType' object has no attribute 'decode'" in str(error):
             raise ValueError(
-                "a labelled LMDB must hold 'num-samples' and so many 'image-%09d' and "
-                f"'label-%09d', got {name} without one of them; if it has no labels, "
+                "a labelled LMDB must hold 'num-samples' and that number of 'image-%09d' "
+                f"and 'label-%09d', got {name} without one of them; if it has no labels, "
                 'use mmocr_da.UnlabelledDataset(lmdb=...)'
             ) from error
         error.add_note(f'This is in the dataset {name}')
@@ -39,21 +46,26 @@ def build_dataset(dataset: dict | BaseDataset):
 
 
 def flatten(dataset) -> list[BaseDataset]:
-    """What a dataset consists of."""
+    """The datasets in a dataset of any wrappers that :func:`build_datasets` knows."""
     if type(dataset).__getitem__ is ConcatDataset.__getitem__:  # also MMOCR's
         return [plain for part in dataset.datasets for plain in flatten(part)]
     if isinstance(dataset, RepeatDataset):
         return flatten(dataset.dataset) * dataset.times
     if not isinstance(dataset, BaseDataset):
         raise ValueError(
-            f'plain datasets are needed, got a {type(dataset).__name__}; give the '
+            f'datasets without a wrapper are needed, got a {type(dataset).__name__}; give the '
             'datasets in it, as a list'
         )
     return [dataset]
 
 
 def set_pipeline(datasets: Iterable[BaseDataset], pipeline: Sequence | None, name: str) -> None:
-    """Give each dataset the pipeline, unless it has one of its own and there is none to give."""
+    """Give the pipeline to each dataset that has none.
+
+    Raises:
+        ValueError: If a dataset has a pipeline and another is given, or if it has none and none is
+            given.
+    """
     for dataset in unique(datasets):
         own = bool(dataset.pipeline.transforms)
         if own and pipeline:
@@ -68,12 +80,12 @@ def set_pipeline(datasets: Iterable[BaseDataset], pipeline: Sequence | None, nam
 
 
 def unique(datasets: Iterable[BaseDataset]) -> list[BaseDataset]:
-    """Each dataset once, also if it is repeated."""
+    """Each dataset of a list once, in order."""
     return list({id(dataset): dataset for dataset in datasets}.values())
 
 
 def of_type(dataset, type_: type) -> Iterator[BaseDataset]:
-    """The datasets of a type in a dataset, at any depth of wrappers; none within another."""
+    """Yield the datasets of a type at any depth of wrappers, but none within another of them."""
     if isinstance(dataset, type_):
         yield dataset
         return

@@ -1,4 +1,4 @@
-"""Labels that are no polygon are left out before anything computes with them."""
+"""Drops labels that are not polygons before anything computes with them."""
 
 import logging
 
@@ -10,26 +10,26 @@ from mmocr_da.registry import TRANSFORMS
 
 from .notes import note
 
-#: What belongs to the labels of an image, one entry each.
+#: Keys with one entry per label of an image.
 OF_LABELS = ('gt_bboxes', 'gt_bboxes_labels', 'gt_ignored', 'gt_polygons', 'gt_texts')
 
 
 @TRANSFORMS.register_module()
 class CheckPolygons(BaseTransform):
-    """Leave out labels with fewer than 3 points or coordinates that are no numbers.
+    """Drop labels with fewer than 3 points or coordinates that are not finite.
 
-    It stands right after ``LoadOCRAnnotations``: on such a label MMOCR's ``Resize`` and its metrics
-    stop with an error that names no image. The first of each kind is named in the log, all are
-    counted there after each validation and at the end (:class:`NotesHook`).
+    Put it right after ``LoadOCRAnnotations``: such a label makes MMOCR's ``Resize`` and its metrics
+    stop with an error that names no image. The log names the first label of each kind;
+    :class:`NotesHook` counts all of them after each validation and at the end.
 
-    Modified Keys: gt_polygons, gt_bboxes, gt_bboxes_labels, gt_ignored, gt_texts, if there.
+    Modified Keys, if present: gt_polygons, gt_bboxes, gt_bboxes_labels, gt_ignored, gt_texts.
     """
 
     def __init__(self) -> None:
-        self._named: set[str] = set()
+        self._logged: set[str] = set()
 
     def transform(self, results: dict) -> dict:
-        """See the class."""
+        """Return ``results`` without the labels that are not polygons."""
         flaws = [polygon_flaw(polygon) for polygon in results.get('gt_polygons', ())]
         if not any(flaws):
             return results
@@ -37,7 +37,7 @@ class CheckPolygons(BaseTransform):
         for polygon, flaw in zip(results['gt_polygons'], flaws):
             if flaw is not None:
                 note(f'labels are left out: {flaw}', f'{path} {_shorten(polygon)}')
-                name_once(self._named, flaw, polygon, path, type(self).__name__)
+                log_first(self._logged, flaw, polygon, path, type(self).__name__)
         kept = [i for i, flaw in enumerate(flaws) if flaw is None]
         for key in set(OF_LABELS) & results.keys():
             value = results[key]
@@ -51,7 +51,7 @@ class CheckPolygons(BaseTransform):
 
 
 def polygon_flaw(polygon: np.ndarray) -> str | None:
-    """Why ``[x1, y1, x2, y2, ...]`` is no polygon; None if it is one."""
+    """Return why ``[x1, y1, x2, y2, ...]`` is not a polygon; None if it is one."""
     polygon = np.asarray(polygon, np.float32)
     if not np.isfinite(polygon).all():
         return 'a coordinate is not a finite number'
@@ -60,14 +60,14 @@ def polygon_flaw(polygon: np.ndarray) -> str | None:
     return None
 
 
-def name_once(named: set, reason: str, polygon: np.ndarray, img_path: str | None, by: str) -> None:
-    """Log the first label that is left out for a reason."""
-    if reason in named:
+def log_first(logged: set, reason: str, polygon: np.ndarray, img_path: str | None, by: str) -> None:
+    """Log a label that is left out, unless one was logged for the same reason."""
+    if reason in logged:
         return
-    named.add(reason)
+    logged.add(reason)
     print_log(
         f'{by} leaves out a label of {img_path or "an image"}, because {reason}: '
-        f'{_shorten(polygon)}. Further ones of this kind get no line of their own',
+        f'{_shorten(polygon)}. Further ones of this kind are not listed',
         'current',
         logging.WARNING,
     )

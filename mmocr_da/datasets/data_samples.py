@@ -1,4 +1,4 @@
-"""The data samples in whatever a pipeline or a dataloader returns."""
+"""Finds the data samples in an item of a pipeline or in a batch of a dataloader."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +7,7 @@ from mmengine.structures import BaseDataElement
 
 
 def data_samples_of(data: Any) -> Iterator[BaseDataElement]:
-    """All data samples of an item or a batch, also those of several views."""
+    """Yield all data samples of an item or a batch, also those of several views."""
     if isinstance(data, dict):
         data = data.get('data_samples', data.values())
         yield from data_samples_of(list(data.values()) if isinstance(data, dict) else data)

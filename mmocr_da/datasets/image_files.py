@@ -1,4 +1,4 @@
-"""Which images a folder or a list of paths holds, and what of it is left out."""
+"""Finds the image files of folders, and reads text files that list images."""
 
 import codecs
 import os
@@ -6,7 +6,7 @@ import os.path as osp
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-#: What OpenCV reads.
+#: File formats that OpenCV reads.
 IMAGE_SUFFIXES = (
     '.bmp',
     '.dib',
@@ -26,27 +26,27 @@ IMAGE_SUFFIXES = (
     '.tiff',
     '.webp',
 )
-#: Folders of programs that keep thumbnails and previews beside the images; '.thumbnails',
-#: '.ipynb_checkpoints', '._a.png' and the like start with a dot.
+#: Folders in which programs keep thumbnails and previews, besides those that start with a dot
+#: ('.thumbnails', '.ipynb_checkpoints').
 HIDDEN = ('@eaDir', '__MACOSX')
 
 
 def find_images(folders: Sequence[str]) -> tuple[list[str], Counter]:
-    """Paths of all images in folders and below, sorted, and what is left out.
+    """Find all images in folders and their subfolders.
 
     Symbolic links are followed, but each file is listed once: by its own path if that is below one
-    of the folders, else by the first link to it. What starts with a dot, or is a folder of
-    :data:`HIDDEN`, is not searched.
+    of the folders, else by the first link to it. Names that start with a dot and folders of
+    :data:`HIDDEN` are skipped.
 
     Returns:
-        The paths, and the numbers of files that are left out, by suffix or other reason.
+        The sorted paths, and the numbers of files that are left out, by suffix or other reason.
     """
     paths: list[str] = []
     left_out: Counter[str] = Counter()
     seen: set[str] = set()
     links = list(folders)
     while links:
-        # Links come after all that is not one: a file is found by its own path first.
+        # Links come last, so that a file is found by its own path first.
         start, links = links, []
         for path in start:
             for file in _walk(path, seen, links, left_out):
@@ -59,7 +59,7 @@ def find_images(folders: Sequence[str]) -> tuple[list[str], Counter]:
 
 
 def describe(left_out: Counter, shown: int = 8) -> str:
-    """Numbers and reasons, the most frequent first.
+    """The numbers of :func:`find_images` as text, the most frequent first.
 
     >>> describe(Counter({'.txt': 12, '.heic': 3}))
     '12 .txt, 3 .heic'
@@ -69,14 +69,14 @@ def describe(left_out: Counter, shown: int = 8) -> str:
 
 
 def _walk(path: str, seen: set, links: list[str], left_out: Counter) -> Iterator[str]:
-    """Files of a tree that were not seen yet; symbolic links in it are put off."""
+    """Yield the files of a tree that were not seen yet; collect the symbolic links in ``links``."""
     real = osp.realpath(path)
     if real in seen:
         left_out['links to what is listed already'] += 1
         return
     seen.add(real)
     if not osp.isdir(path):
-        # Also a link to nowhere, which reading it will name.
+        # Also a broken link: the error of reading it will name it.
         yield path
         return
     try:
@@ -97,7 +97,11 @@ def _walk(path: str, seen: set, links: list[str], left_out: Counter) -> Iterator
 
 
 def read_text(path: str) -> str:
-    """A text file in UTF-8, or in UTF-16 with a byte order mark; ValueError if it is neither."""
+    """Read a text file in UTF-8, or in UTF-16 with a byte order mark.
+
+    Raises:
+        ValueError: If it is in another encoding.
+    """
     with open(path, 'rb') as file:
         content = file.read()
     utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))

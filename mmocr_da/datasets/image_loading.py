@@ -1,4 +1,4 @@
-"""Pixels of an image file: transparency on white, all of its grey levels in 8 bits."""
+"""Loads images as 8-bit pixels: transparency on white, 16 bits with all grey levels."""
 
 import copy
 import warnings
@@ -14,12 +14,12 @@ from mmocr.datasets import transforms as mmocr_transforms
 from .lmdb_files import LMDBImages, database_of
 from .notes import NotingCompose, note
 
-#: Kinds of notes.
+#: Kinds of notes (see :mod:`~mmocr_da.datasets.notes`).
 BLANK = 'images have one colour only and show nothing'
 CONVERTED = (
-    'images have transparency or 16 bits of which MMOCR may show nothing; they are loaded '
-    'as on white paper and with all their grey levels, which the tools of MMOCR do not '
-    'do: convert the files to plain 8-bit images'
+    'images have transparency or 16 bits, of which MMOCR may show nothing; they are loaded on a '
+    'white background and with all their grey levels. The tools of MMOCR do not do so: convert '
+    'the files to 8-bit images without transparency'
 )
 
 PNG, JPEG = b'\x89PNG\r\n\x1a\n', b'\xff\xd8'
@@ -28,12 +28,15 @@ COLOR_FLAGS = ('color', 'color_ignore_orientation')
 
 
 def load_image(path: str, color_type: str = 'color', **kwargs) -> np.ndarray:
-    """The image as training and the test tools see it, BGR or grey; OSError if it is none.
+    """Load an image as training and the test tools do, BGR or grey.
 
     Args:
-        path: Of a file, or whatever MMEngine's file backends read.
+        path: A file, or any other address that MMEngine's file backends read.
         color_type: As in MMCV: 'color' or 'grayscale'.
-        **kwargs: Of MMOCR's ``LoadImageFromFile``.
+        **kwargs: Arguments of MMOCR's ``LoadImageFromFile``.
+
+    Raises:
+        OSError: If it is not an image.
     """
     return LoadImageFromFile(color_type=color_type, **kwargs)(dict(img_path=path))['img']
 
@@ -41,10 +44,13 @@ def load_image(path: str, color_type: str = 'color', **kwargs) -> np.ndarray:
 def decode(
     content: bytes, color_type: str = 'color', path: str = 'an image', backend: str | None = 'cv2'
 ) -> np.ndarray | None:
-    """The image as uint8, as MMCV decodes it, but for two kinds that it may show as black.
+    """Decode an image to uint8 as MMCV does, except two kinds that MMCV may show as black.
 
-    An image whose alpha varies is put on white, or on black if it is all white itself. One of 16
-    bits whose values would lie within half of the 8-bit range is stretched to all of it.
+    An image whose alpha varies is put on white, or on black if it is entirely white. An image of 16
+    bits whose values would lie within half of the 8-bit range is stretched to the whole range.
+
+    Returns:
+        BGR ``(H, W, 3)`` or grey ``(H, W)``; None if it cannot be decoded.
     """
     image = None
     if color_type in GREY_FLAGS + COLOR_FLAGS and backend == 'cv2' and _may_hold_more(content):
@@ -59,9 +65,9 @@ def decode(
 
 
 def is_blank(image: np.ndarray) -> bool:
-    """Whether all pixels are equal: there is nothing to read."""
+    """Whether all pixels are equal, so that there is nothing to read."""
     first = image[:1, :1]
-    # Nearly every image that shows something is told from a few of its pixels.
+    # A few pixels are enough to tell nearly every image that is not blank.
     return (
         bool(image.size) and bool((image[::7, ::7] == first).all()) and bool((image == first).all())
     )
@@ -70,18 +76,22 @@ def is_blank(image: np.ndarray) -> bool:
 class LoadImageFromFile(mmocr_transforms.LoadImageFromFile):
     """MMOCR's transform of this name with :func:`decode`; replaces it in training and testing.
 
-    An image of a database comes as ``results['content']``, its bytes.
+    An image of a database arrives encoded, as ``results['content']``.
     """
 
     @classmethod
     def like(cls, loader: mmocr_transforms.LoadImageFromFile) -> 'LoadImageFromFile':
-        """One with the arguments of MMOCR's."""
+        """Make one with the arguments of a transform of MMOCR."""
         ours = cls.__new__(cls)
         ours.__dict__.update(loader.__dict__)
         return ours
 
     def transform(self, results: dict) -> dict | None:
-        """Add ``img``, ``img_shape`` and ``ori_shape``."""
+        """Add ``img``, ``img_shape`` and ``ori_shape``; None if ``ignore_empty`` and it is broken.
+
+        Raises:
+            OSError: If the image is broken or too small, unless ``ignore_empty``.
+        """
         path = results['img_path']
         try:
             content = results.pop('content') if 'content' in results else self._read(path)
@@ -109,9 +119,9 @@ def shown_pipeline(pipeline: Compose, color_type: str | None = None) -> NotingCo
     """A pipeline with :class:`LoadImageFromFile` instead of MMOCR's, and notes in its samples.
 
     Args:
-        pipeline: That of a dataset, or of an inferencer.
-        color_type: As in MMCV, if images come as ``results['content']`` and the pipeline may have
-            no loader.
+        pipeline: The pipeline of a dataset or of an inferencer.
+        color_type: As in MMCV. If it is given and the pipeline has no loader, one is put first, for
+            images that arrive as ``results['content']``.
     """
     transforms = [_ours(transform) for transform in pipeline.transforms]
     if color_type and transforms and not any(isinstance(t, LoadImageFromFile) for t in transforms):
@@ -120,15 +130,15 @@ def shown_pipeline(pipeline: Compose, color_type: str | None = None) -> NotingCo
 
 
 def load_as_shown(dataset) -> None:
-    """Have a dataset, and all that it consists of, load by :class:`LoadImageFromFile`."""
+    """Make a dataset and all its parts load images with :class:`LoadImageFromFile`, in place."""
     for part in [*getattr(dataset, 'datasets', ()), getattr(dataset, 'dataset', None)]:
         if part is not None:
             load_as_shown(part)
     if type(dataset) is RecogLMDBDataset:
-        # In place: samplers and loaders hold it already.
+        # In place, as samplers and dataloaders refer to it already.
         dataset.__class__ = LMDBImages
     pipeline = getattr(dataset, 'pipeline', None)
-    # Not a subclass: one of ours is set up already, one of a tool does something of its own.
+    # No subclass: ours is set up already, and one of a tool has another purpose.
     if type(pipeline) is Compose:
         color_type = getattr(database_of(dataset), 'color_type', None)
         dataset.pipeline = shown_pipeline(pipeline, color_type)
@@ -152,7 +162,7 @@ def _may_hold_more(content: bytes) -> bool:
 
 
 def _shown(content: bytes, grey: bool) -> np.ndarray | None:
-    """All that an image shows; None if MMCV shows it, too."""
+    """An image on white and with all its grey levels; None if MMCV decodes it as well."""
     image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if image is None or image.dtype not in (np.uint8, np.uint16):
         return None
@@ -165,7 +175,7 @@ def _shown(content: bytes, grey: bool) -> np.ndarray | None:
         if 0 < 2 * (high - low) < full:
             image, full, converted = image - low, high - low, True
     image = image * (255 / full)
-    # A constant one says nothing; some programs leave it at 0 in images that are not transparent.
+    # A constant alpha means nothing: some programs set it to 0 in images without transparency.
     if alpha is not None and not is_blank(alpha):
         alpha = alpha[..., None] / np.iinfo(alpha.dtype.name).max
         on_white = image * alpha + 255 * (1 - alpha)

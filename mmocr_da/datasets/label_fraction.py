@@ -1,4 +1,4 @@
-"""A fixed part of a labelled dataset, as if the rest had never been labelled."""
+"""A fixed random subset of a labelled dataset, for semi-supervised protocols."""
 
 import copy
 from collections.abc import Sequence
@@ -14,16 +14,17 @@ from .unlabelled_dataset import UnlabelledDataset
 
 @DATASETS.register_module()
 class LabelFraction(BaseDataset):
-    """A random subset of a labelled dataset, the same in every run (semi-supervised protocols).
+    """A random subset of a labelled dataset, the same in every run.
 
-    ``round(fraction * n)`` of its ``n`` items, at least one, in their order. The subsets of one
-    ``seed`` are nested: what is in 5 % is in 10 %. The run's own seed changes nothing.
+    It has ``round(fraction * n)`` of the ``n`` items, at least one, in their order. The subsets of
+    one ``seed`` are nested: the items of 5 % are among those of 10 %. The seed of the run has no
+    influence.
 
     Args:
-        dataset: Config of any labelled dataset, or one that is built, which is left as it is.
-        fraction: From above 0 to 1.
-        seed: Of the drawing.
-        pipeline: If the dataset has none of its own.
+        dataset: Config of a labelled dataset, or a built one, which is not modified.
+        fraction: Part of the items, above 0 and at most 1.
+        seed: Chooses the subset.
+        pipeline: Needed if the dataset has none.
         lazy_init: As in MMEngine.
     """
 
@@ -46,8 +47,8 @@ class LabelFraction(BaseDataset):
             dataset, (LabelFraction, UnlabelledDataset)
         ):
             raise ValueError(
-                f'dataset must be one plain labelled dataset, got a '
-                f'{type(dataset).__name__}; of several, wrap each on its own'
+                f'dataset must be one labelled dataset without a wrapper, got a '
+                f'{type(dataset).__name__}; if there are several, wrap each by itself'
             )
         if pipeline and dataset.pipeline.transforms:
             raise ValueError(
@@ -57,7 +58,7 @@ class LabelFraction(BaseDataset):
         self._fully_initialized: bool
         self.fraction = fraction
         self.seed = seed
-        # The caller's own may be in use elsewhere. Its annotations are shared, not copied.
+        # The given one may be in use elsewhere. The annotations are shared, not copied.
         self.dataset = copy.copy(dataset)
         super().__init__(
             pipeline=pipeline,
@@ -66,7 +67,7 @@ class LabelFraction(BaseDataset):
             test_mode=dataset.test_mode,
             max_refetch=dataset.max_refetch,
         )
-        # Here, where wrappers look for it and exchange it.
+        # Wrappers look for a pipeline here and replace it here.
         if not pipeline:
             self.pipeline = dataset.pipeline
         self.dataset.pipeline = Compose([])
@@ -75,11 +76,15 @@ class LabelFraction(BaseDataset):
 
     @property
     def metainfo(self) -> dict:
-        """That of the whole dataset."""
+        """The metainfo of the whole dataset."""
         return self.dataset.metainfo
 
     def full_init(self) -> None:
-        """Load the annotations and keep those of the subset."""
+        """Load the annotations and keep those of the subset.
+
+        Raises:
+            ValueError: If the dataset is empty.
+        """
         if self._fully_initialized:
             return
         self.dataset.full_init()
@@ -89,7 +94,7 @@ class LabelFraction(BaseDataset):
                 f'dataset must hold labelled images, got an empty '
                 f'{type(self.dataset).__name__}; check its ann_file'
             )
-        # Not a Generator: only the numbers of RandomState are promised to stay the same.
+        # NumPy promises that RandomState, unlike Generator, always draws the same numbers.
         order = np.random.RandomState(self.seed).permutation(self.total)
         self._indexes = np.sort(order[: max(1, round(self.fraction * self.total))])
         self.dataset.get_subset_(self._indexes.tolist())
@@ -97,7 +102,7 @@ class LabelFraction(BaseDataset):
 
     @property
     def selected(self) -> list[tuple[int, str]]:
-        """Index in the whole dataset, and path or key, of each item."""
+        """``(index in the whole dataset, path or key)`` of each item."""
         out = []
         for i in range(len(self)):
             data = self.get_data_info(i)
@@ -115,12 +120,16 @@ class LabelFraction(BaseDataset):
 
     def prepare_data(self, idx: int) -> dict | None:
         """The item ``idx`` of the subset after the pipeline."""
-        # By the dataset's own method: one that keeps its images in a database loads them there.
+        # By the method of the dataset, which may load images from a database.
         data = self.dataset.prepare_data(idx)
         return None if data is None else self.pipeline(data)
 
     def get_subset_(self, indices: Sequence[int] | int) -> None:
-        """Not supported: the record of what was selected would no longer hold."""
+        """Not supported: :attr:`selected` would no longer be right.
+
+        Raises:
+            NotImplementedError: Always.
+        """
         raise NotImplementedError('LabelFraction is a subset already; take another fraction')
 
     get_subset = get_subset_

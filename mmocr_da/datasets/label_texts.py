@@ -1,4 +1,4 @@
-"""All labels of a dataset, without its images."""
+"""Texts of the labels of a dataset, read without loading its images."""
 
 import pickle
 from collections.abc import Iterator
@@ -14,15 +14,17 @@ from .unlabelled_dataset import UnlabelledDataset
 
 
 def labels_of(dataset) -> Iterator[tuple[int, str | None]]:
-    """``(index, text)`` of each labelled item that is in use; None if it has not just one text.
+    """Yield the label of each labelled item that is in use, in order.
 
-    Texts are in the ``unicode_form`` of a :class:`SeededDataset`, and what it leaves out is not
-    there. A million labels take four seconds.
+    Items that a :class:`SeededDataset` leaves out are skipped, and its ``unicode_form`` is applied.
+    A million labels take four seconds.
+
+    Returns:
+        ``(index, text)`` of each; ``text`` is None if the item does not have exactly one text.
     """
     if isinstance(dataset, ConcatDataset):
         start = 0
-        form, left_out = (getattr(dataset, name, None) for name in ('unicode_form', '_left_out'))
-        left_out = set() if left_out is None else set(left_out.nonzero().flatten().tolist())
+        form, left_out = getattr(dataset, 'unicode_form', None), getattr(dataset, 'left_out', ())
         for part in dataset.datasets:
             for i, text in labels_of(part):
                 if start + i not in left_out:
@@ -35,14 +37,14 @@ def labels_of(dataset) -> Iterator[tuple[int, str | None]]:
 
 
 def path_of(dataset, idx: int) -> str:
-    """What names the image of an item: its path, its key in a database, or its number."""
+    """Name of the image of an item: its path, its key in a database, or else its number."""
     data = dataset.get_data_info(idx)
     return printable(data.get('img_path') or data.get('img_key') or f'number {idx}')
 
 
 def _annotations(dataset) -> Iterator[dict]:
     dataset = dataset.dataset if isinstance(dataset, LabelFraction) else dataset
-    # That of an LMDB adds a name only.
+    # An LMDB's get_data_info only adds a name, which is not needed here.
     if type(dataset).get_data_info not in (BaseDataset.get_data_info, LMDBImages.get_data_info):
         yield from map(dataset.get_data_info, range(len(dataset)))
         return
@@ -50,7 +52,7 @@ def _annotations(dataset) -> Iterator[dict]:
     if not dataset.serialize_data:
         yield from dataset.data_list
         return
-    # As get_data_info does, but for what it does once more for each item.
+    # As get_data_info does, without the checks and copies that it repeats for each item.
     content, start = memoryview(dataset.data_bytes), 0
     for end in dataset.data_address.tolist():
         yield pickle.loads(content[start:end])

@@ -1,4 +1,4 @@
-"""LMDBs of word images: one environment per path and process, whole ones only."""
+"""LMDBs of word images: opens each once per process and checks that it is complete."""
 
 import os
 import os.path as osp
@@ -12,10 +12,13 @@ _environments: dict[str, tuple[int, Any]] = {}
 
 
 def open_lmdb(path: str):
-    """The environment of an LMDB; ValueError if there is none or it is cut off.
+    """Return the environment of an LMDB.
 
-    LMDB forbids to open a path twice in a process, and to use it after a fork: hence one
-    environment per path and process, kept here and not in a dataset, which may be pickled.
+    LMDB forbids to open a path twice in a process, and to use an environment after a fork. So there
+    is one environment per path and process. It is kept here, as datasets may be pickled.
+
+    Raises:
+        ValueError: If there is no LMDB at the path, or if it is cut off.
     """
     inner = osp.join(path, 'data.mdb')
     path = osp.realpath(inner if osp.isfile(inner) else path)
@@ -29,30 +32,34 @@ def open_lmdb(path: str):
 
 
 class SharedEnvironment:
-    """What MMOCR's ``RecogLMDBDataset`` takes for its own environment; can be pickled."""
+    """Picklable stand-in for the environment of MMOCR's ``RecogLMDBDataset``."""
 
     def __init__(self, path: str) -> None:
         self.path = path
 
     def begin(self, **kwargs):
-        """A transaction."""
+        """Begin a transaction."""
         return open_lmdb(self.path).begin(**kwargs)
 
     def close(self) -> None:
-        """Others may read it: it stays open until the process ends."""
+        """Do nothing: the environment is shared and stays open until the process ends."""
 
 
 class LMDBImages(RecogLMDBDataset):
-    """MMOCR's dataset, which hands on the bytes of an image for its pipeline to decode."""
+    """MMOCR's dataset, but with encoded images, which the pipeline decodes."""
 
     def get_data_info(self, idx: int) -> dict:
-        """What is annotated, with a name of the image that no other database has."""
+        """The annotation of an item, with an ``img_path`` that is unique among all databases."""
         data = super().get_data_info(idx)
         data['img_path'] = f'{self.ann_file}/{data["img_key"]}'
         return data
 
     def prepare_data(self, idx: int):
-        """The item ``idx`` after the pipeline; None if there is no image, in testing an error."""
+        """The item ``idx`` after the pipeline; None if it has no image.
+
+        Raises:
+            ValueError: If it has no image and the dataset is in test mode.
+        """
         data = self.get_data_info(idx)
         with self.env.begin() as transaction:
             content = transaction.get(data['img_key'].encode())
@@ -67,7 +74,7 @@ class LMDBImages(RecogLMDBDataset):
 
 
 def content_in_lmdb(path: str) -> bytes | None:
-    """The bytes of the image with the path ``<LMDB>/<key>``; None if the path is of no LMDB."""
+    """The encoded image with the path ``<LMDB>/<key>``; None if the path is not in an LMDB."""
     database, key = osp.split(path)
     if osp.exists(path) or not (osp.isfile(osp.join(database, 'data.mdb')) or osp.isfile(database)):
         return None
@@ -76,7 +83,7 @@ def content_in_lmdb(path: str) -> bytes | None:
 
 
 def database_of(dataset):
-    """The dataset whose images are in an LMDB, be it ``dataset`` or what it wraps; else None."""
+    """Return ``dataset``, or the dataset that it wraps, if its images are in an LMDB; else None."""
     while (
         dataset is not None
         and not isinstance(dataset, RecogLMDBDataset)
@@ -95,8 +102,8 @@ def _open(path: str):
         )
         below = (
             (
-                f'; below it are LMDBs: {", ".join(inner[:10])}. Give each as a dataset of its '
-                'own, in a list'
+                f'; below it are LMDBs: {", ".join(inner[:10])}. Give each as a separate '
+                'dataset, in a list'
             )
             if inner
             else ''
@@ -116,7 +123,7 @@ def _open(path: str):
         raise ValueError(
             f'an LMDB is needed, got {path!r}, which cannot be opened: {error}'
         ) from error
-    # A page that is not in the file is a bus error, which ends the process without a word.
+    # Reading a page beyond the end of the file is a bus error, which kills the process silently.
     needed = (environment.info()['last_pgno'] + 1) * environment.stat()['psize']
     if osp.getsize(path) < needed:
         environment.close()

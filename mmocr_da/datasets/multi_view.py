@@ -10,31 +10,30 @@ from mmcv.transforms import BaseTransform, Compose
 from mmocr_da.registry import TRANSFORMS
 from mmocr_da.rng import imgaug_restored, seeded
 
-# A transform that acts on every second image goes unnoticed once in 10 ** 12 checks.
+# A transform that acts on every second image is missed once in 10 ** 12 checks.
 NUM_DRAWS = 40
-#: Height and width of the images that a transform is tried on, what words are usually resized to.
+#: Height and width of the images that a transform is tried on: the usual size of words.
 PROBE_SIZE = (32, 100)
-# Grey values: no threshold or inversion that is usual for 8 bits gives them the same value.
+# Grey values that no usual threshold or inversion maps to the same value.
 BLANK, BAR = 80, 200
-#: Columns whose way is followed, as parts of the width.
+#: Columns that are followed, as parts of the width.
 COLUMNS = np.array([0.1, 0.3, 0.5, 0.7, 0.9])
 MIDDLE = slice(1, 4)
 
 
 @TRANSFORMS.register_module()
 class MultiView(BaseTransform):
-    """Runs a pipeline on copies of a loaded image and returns all its results as one item.
+    """Run a pipeline on copies of a loaded image and return all results as one item.
 
     The item is ``dict(inputs=[image_1, ..., image_V], data_samples=[sample_1, ..., sample_V])``,
     or None if the pipeline returned None for one of the views.
 
     Args:
-        transforms: The pipeline of a view, with ``PackTextRecogInputs`` at its end. What all views
-            share, such as loading, stands before ``MultiView``.
+        transforms: The pipeline of a view, with ``PackTextRecogInputs`` at its end. Transforms that
+            all views share, such as loading, are put before ``MultiView``.
         num_views: V, at least 2.
         keep_order: Whether to refuse transforms that move columns, as
-            :func:`check_column_order` does. Set it to False only where nothing compares parts of
-            images, but whole ones.
+            :func:`check_column_order` does. Set it to False only if whole images are compared.
         max_shift: How far a transform may move a column, as a part of the width.
     """
 
@@ -56,7 +55,11 @@ class MultiView(BaseTransform):
         return iter(self.transforms)
 
     def transform(self, results: dict) -> dict | None:
-        """Return the views of ``results['img']``."""
+        """Return the views of ``results['img']``; None if the pipeline returned None for one.
+
+        Raises:
+            ValueError: If no image is loaded, or if the pipeline does not pack its results.
+        """
         if results.get('img') is None:
             raise ValueError(
                 f"MultiView needs a loaded image 'img', got {sorted(results)}: put "
@@ -81,21 +84,26 @@ class MultiView(BaseTransform):
 
 
 def check_column_order(transforms: Callable | Sequence, max_shift: float = 0.1) -> None:
-    """Raise a ValueError if a transform moves columns of an image or swaps them.
+    """Refuse transforms that move or swap columns of an image.
 
-    Flips, translations, large rotations and horizontal crops do. Contrastive learning on
-    frames would then take frames that show different characters for a positive pair.
+    Flips, translations, large rotations and horizontal crops do. Contrastive learning on frames
+    would then treat frames that show different characters as a positive pair.
 
-    Each transform is tried alone, and as if it were always applied where it is one of a container
-    (``SomeOf``, ``RandomApply``, ``RandomChoice``, ``Compose``): on an empty image and on the same
-    with one bright bar, with the same random numbers. The difference shows where the bar went,
-    row by row; photometric changes cancel out. Width that ``Pad`` or ``PadToWidth`` appended does
-    not count. What happens only once in many images, or only to larger ones, can go unnoticed,
-    and the shifts of several transforms add up. What loads or packs is not tried.
+    Each transform is tried by itself; the parts of a container (``SomeOf``, ``RandomApply``,
+    ``RandomChoice``, ``Compose``) are tried as if they were always applied. It runs on an empty
+    image and on the same image with one bright bar, with the same random numbers. The difference
+    shows where the bar went, row by row; photometric changes cancel out. Width that ``Pad`` or
+    ``PadToWidth`` appended does not count. Transforms that load or pack are not tried.
+
+    Effects on few images, or on larger ones only, can be missed, and the shifts of several
+    transforms add up.
 
     Args:
         transforms: Transforms or their configs.
         max_shift: How far a transform may move a column, as a part of the width.
+
+    Raises:
+        ValueError: If a transform moves a column by more, removes or swaps columns.
     """
     if not isinstance(max_shift, (int, float)) or not 0 < max_shift < 1:
         raise ValueError(
@@ -114,7 +122,7 @@ def check_column_order(transforms: Callable | Sequence, max_shift: float = 0.1) 
 
 
 def _leaves(transform: Any) -> Iterator[Callable]:
-    """What a transform consists of, and what can be tried."""
+    """Yield the transforms within a transform, except those that load or pack."""
     if hasattr(transform, 'true_transforms'):  # MMOCR's ConditionApply cannot be iterated
         parts = [transform.true_transforms, transform.false_transforms]
     elif hasattr(transform, '__iter__'):
@@ -129,7 +137,7 @@ def _leaves(transform: Any) -> Iterator[Callable]:
 
 
 def _name(transform: Callable) -> str:
-    """Type of a transform, and what a wrapper wraps."""
+    """Type of a transform, with the operation that it wraps, if any."""
     name = getattr(transform, '__name__', type(transform).__name__)
     for key in ('op', 'args'):
         if hasattr(transform, key):
@@ -138,9 +146,9 @@ def _name(transform: Callable) -> str:
 
 
 def _fault_of(transform: Callable, max_shift: float) -> str | None:
-    """What a transform does to columns that it must not do; None if nothing."""
-    # A copy, for those that remember their last draw. Not a deep one: what shares imgaug's global
-    # random numbers would then have its own.
+    """Say what a transform does to columns that is not allowed; None if nothing."""
+    # A copy, since some remember their last draw. Not a deep one, which would copy imgaug's global
+    # random numbers as well.
     transform = copy.copy(transform)
     images = np.full((1 + len(COLUMNS), *PROBE_SIZE), BLANK, np.uint8)
     for image, column in zip(images[1:], COLUMNS):
@@ -149,12 +157,12 @@ def _fault_of(transform: Callable, max_shift: float) -> str | None:
     try:
         return _try_on(transform, np.repeat(images[..., None], 3, axis=-1), max_shift)
     except Exception:
-        # Perhaps it is for images of one channel. If not, its error is as good as the first.
+        # It may need images of one channel. If not, this error is as good as the first.
         return _try_on(transform, images, max_shift)
 
 
 def _try_on(transform: Callable, images: np.ndarray, max_shift: float) -> str | None:
-    """As :func:`_fault_of`, on an empty image and on one with a bar per column."""
+    """As :func:`_fault_of`; ``images`` are an empty one and one with a bar for each column."""
     unseen = 0
     for seed in range(NUM_DRAWS):
         places = _follow(transform, images, seed)
@@ -171,7 +179,7 @@ def _try_on(transform: Callable, images: np.ndarray, max_shift: float) -> str | 
                 f'moves the column at {_percent(COLUMNS[[i]])} of the width to '
                 f'{_percent(places[[i], row])}'
             )
-        # Turned around its middle, an image loses above and below what is at its sides.
+        # Rotation about the middle moves the left and the right side out of the image.
         seen = (~np.isnan(places)).sum(axis=1)
         kept = seen[[0, -1]].max() / seen.max()
         if kept < 0.5:
@@ -193,9 +201,10 @@ def _percent(parts: np.ndarray) -> str:
 
 
 def _follow(transform: Callable, images: np.ndarray, seed: int) -> np.ndarray | None:
-    """Where the bar of each image is in each row of the result, as a part of the width.
+    """Locate the bar of each image in each row of the result, as a part of the width.
 
-    ``(columns, rows)``, NaN where there is nothing of it. None if no bar is left.
+    Returns:
+        ``(columns, rows)``, NaN in rows without the bar; None if no bar is left.
     """
     outputs = []
     for image in images:
@@ -208,14 +217,14 @@ def _follow(transform: Callable, images: np.ndarray, seed: int) -> np.ndarray | 
     images = np.stack(outputs).astype(np.float32)
     images = images.reshape(*images.shape[:3], -1)
     changes = images[1:] - images[0]
-    # A bar may change the contrast, and so the background: its median is what must not count.
+    # A bar may change the contrast of the background, so its median change is subtracted.
     sample = changes[:, ::4, ::3]
     changes -= np.median(sample, axis=(1, 2), keepdims=True)
     changes = np.abs(changes) @ np.ones(changes.shape[-1], np.float32)
     peaks = changes.max((1, 2), keepdims=True)
     if peaks.max() < 1e-3 * max(1, np.abs(images).max()):
         return None
-    # What is below half the height of the peak is noise, or the echo of a filter.
+    # Changes below half the peak are noise or the ringing of a filter.
     changes[changes < np.maximum(peaks / 2, 0.05 * peaks.max())] = 0
     height, width = changes.shape[1:]
     sums = changes @ np.stack([np.ones(width), np.arange(width) + 0.5], 1).astype(np.float32)
@@ -225,8 +234,8 @@ def _follow(transform: Callable, images: np.ndarray, seed: int) -> np.ndarray | 
 
 
 def _valid_width(results: dict, width: int) -> float:
-    """Width of a result without what was appended on the right."""
+    """Width of a result without the padding on the right."""
     if 'valid_ratio' in results:
         return results['valid_ratio'] * width
-    # Pad does not tell how much it appended, but it does not resize either.
+    # Pad does not say how much it appended, but it does not resize either.
     return PROBE_SIZE[1] if 'pad_shape' in results else width

@@ -1,4 +1,8 @@
-"""What is worth a word about images and labels, on its way from a worker to the log."""
+"""Notes about images and labels, such as "blank", on their way from a worker to the log.
+
+A transform makes a note; the data sample of the image carries it to the main process as the
+metainfo ``notes``, where :class:`~mmocr_da.engine.NotesHook` counts and logs it.
+"""
 
 import contextlib
 from collections.abc import Iterator
@@ -14,13 +18,13 @@ _collected: list[list[Note]] = []
 
 
 def note(kind: str, what: str) -> None:
-    """Remember that ``what``, an image path with or without details, is of this ``kind``."""
+    """Note that ``what``, an image path with or without details, is of this ``kind``."""
     if _collected:
         _collected[-1].append((kind, printable(what)))
 
 
 def printable(name: object) -> str:
-    """A name as one line of a log file; bytes that are no UTF-8, and ends of lines, are escaped.
+    """A name as part of a line of a log file: line ends and bytes outside UTF-8 are escaped.
 
     >>> print(printable('caf\\udce9\\n.png'), printable('\\u00e9.png'))
     caf\\udce9\\n.png \u00e9.png
@@ -30,7 +34,7 @@ def printable(name: object) -> str:
 
 @contextlib.contextmanager
 def collect_notes() -> Iterator[list[Note]]:
-    """The notes that are made within.
+    """Collect the notes that are made within the block.
 
     >>> with collect_notes() as notes:
     ...     note('blank', 'a.png')
@@ -45,9 +49,9 @@ def collect_notes() -> Iterator[list[Note]]:
 
 
 class NotingCompose(Compose):
-    """A pipeline whose data samples carry the notes of their image, as the metainfo ``notes``.
+    """A pipeline whose data samples carry the notes about their image, as the metainfo ``notes``.
 
-    Its errors name the image.
+    Errors in it get a note that names the image.
     """
 
     def __call__(self, data: dict) -> dict | None:
@@ -56,7 +60,7 @@ class NotingCompose(Compose):
             try:
                 data = super().__call__(data)
             except Exception as error:
-                # Most transforms do not say with which image they failed.
+                # Most transforms do not name the image with which they failed.
                 error.add_note(place)
                 raise
         if notes and data is not None:

@@ -1,4 +1,4 @@
-"""Labels of a rotated detector: polygons in, rotated boxes out."""
+"""Labels of a rotated detector: converts polygons to rotated boxes."""
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -6,17 +6,16 @@ from mmcv.transforms import BaseTransform
 from mmocr_da.registry import TRANSFORMS
 from mmocr_da.structures import RotatedBoxes, polygons_to_rotated
 
-from .check_polygons import name_once, polygon_flaw
+from .check_polygons import log_first, polygon_flaw
 
 
 @TRANSFORMS.register_module()
 class PolygonsToRotatedBoxes(BaseTransform):
-    """Make the smallest rotated box of each polygon; MMOCR's ``MMOCR2MMDet`` for boxes.
+    """Convert each polygon to its smallest rotated box, as MMOCR's ``MMOCR2MMDet`` does to boxes.
 
-    It stands behind everything that moves polygons, so boxes are right whatever that was, and
-    before ``mmdet.PackDetInputs``. Labels that are no box in the image are left out: fewer than 3
-    points, coordinates that are no numbers, a side under ``min_size``, nothing of it in the image.
-    The first of each kind is named in the log.
+    Put it after all transforms that move polygons and before ``mmdet.PackDetInputs``. Labels are
+    dropped if they have fewer than 3 points, coordinates that are not finite, a side under
+    ``min_size``, or nothing inside the image. The log names the first label of each kind.
 
     Required Keys:
 
@@ -39,10 +38,10 @@ class PolygonsToRotatedBoxes(BaseTransform):
         if not min_size > 0:
             raise ValueError(f'min_size must be above 0 px, got {min_size!r}')
         self.min_size = min_size
-        self._named: set[str] = set()
+        self._logged: set[str] = set()
 
     def transform(self, results: dict) -> dict:
-        """See the class."""
+        """Return ``results`` with boxes instead of polygons."""
         polygons = [np.asarray(p, np.float32).reshape(-1) for p in results.pop('gt_polygons')]
         ignored = np.asarray(results.pop('gt_ignored', np.zeros(len(polygons), bool)), bool)
         flaws = [polygon_flaw(polygon) for polygon in polygons]
@@ -57,7 +56,7 @@ class PolygonsToRotatedBoxes(BaseTransform):
                 flaws[i] = 'it is outside the image'
         for polygon, flaw in zip(polygons, flaws):
             if flaw is not None:
-                name_once(self._named, flaw, polygon, results.get('img_path'), type(self).__name__)
+                log_first(self._logged, flaw, polygon, results.get('img_path'), type(self).__name__)
         kept = np.array([i for i, flaw in enumerate(flaws) if flaw is None], int)
         results['gt_bboxes'] = RotatedBoxes(boxes[inside & ~flat])
         results['gt_bboxes_labels'] = np.asarray(results['gt_bboxes_labels'])[kept]

@@ -1,4 +1,4 @@
-"""Images that can be drawn again: broken ones replaced, random transforms by the draw's seed."""
+"""A dataset that replaces broken images and whose augmentation depends on the draw's seed."""
 
 import copy
 import logging
@@ -22,9 +22,9 @@ from .image_loading import LoadImageFromFile, load_as_shown
 from .normalize_text import NormalizeText
 from .notes import printable
 
-#: After so many broken images in a row, it is not the images that are wrong.
+#: After this number of broken images in a row, the dataset itself must be wrong.
 MAX_SKIPS = 1000
-#: That find one in use unless nearly all are left out.
+#: Random tries to find an item that is in use; they fail only if nearly all are left out.
 GUESSES = 1000
 
 
@@ -32,22 +32,23 @@ GUESSES = 1000
 class SeededDataset(ConcatDataset):
     """One or several datasets as one, for :class:`SeededSampler`.
 
-    An image that cannot be read is replaced by the next one that can. The warning in the log names
-    it, the replacement carries ``skipped_images``. Any other error is raised.
+    An image that cannot be read is replaced by the next one that can. A warning in the log names
+    it, and its replacement carries ``skipped_images``. Any other error is raised.
 
-    What is random in a pipeline (``random``, NumPy, PyTorch, imgaug) depends only on the seed of
-    the draw, which :class:`SeededSampler` gives, not on the workers or on what ran before.
+    Random transforms (``random``, NumPy, PyTorch, imgaug) depend only on the seed of the draw,
+    which :class:`SeededSampler` gives; the number of workers and earlier draws have no influence.
 
-    Images are loaded by :func:`mmocr_da.datasets.image_loading.decode`, from files or LMDBs,
-    whatever of ``LoadImageFromFile`` and ``LoadImageFromNDArray`` the pipeline names.
+    Images are loaded by :func:`mmocr_da.datasets.image_loading.decode`, from files or LMDBs; it
+    replaces ``LoadImageFromFile`` and ``LoadImageFromNDArray`` in the pipelines.
 
     Args:
         datasets: Config(s) of datasets, labelled or not; several are concatenated.
-        pipeline: For all datasets without a pipeline of their own.
-        unicode_form: 'NFC', 'NFD', 'NFKC' or 'NFKD' to have the labels in it; None leaves them.
+        pipeline: For all datasets that have no pipeline.
+        unicode_form: Unicode form to convert the labels to: 'NFC', 'NFD', 'NFKC' or 'NFKD'; None
+            leaves them unchanged.
         skip_unusable: Whether images with a label that the recognizer cannot learn (unknown
-            characters, too long) are replaced by others; else they are an error or, if
-            MMOCR cuts the label, a warning, both when training starts.
+            characters, too long) are replaced by others. Otherwise they are reported when training
+            starts: as a warning if MMOCR cuts the label, else as an error.
         lazy_init: As in MMEngine.
     """
 
@@ -78,11 +79,11 @@ class SeededDataset(ConcatDataset):
             load_as_shown(dataset)
             for transform in dataset.pipeline.transforms:
                 if isinstance(transform, LoadImageFromFile):
-                    # What is empty is replaced, and why it is goes to the log.
+                    # An unreadable image must raise, so that it is replaced and the reason logged.
                     transform.ignore_empty = False
             if unicode_form is not None:
                 dataset.pipeline.transforms.insert(0, NormalizeText(unicode_form))
-        # They come from different places: their metainfo may differ.
+        # Datasets of different origin may differ in their metainfo.
         differing = {key for dataset in datasets for key in dataset.metainfo}
         super().__init__(datasets, lazy_init=lazy_init, ignore_keys=sorted(differing))
 
@@ -90,9 +91,10 @@ class SeededDataset(ConcatDataset):
 
     @property
     def pipeline(self) -> Compose:
-        """That of the first dataset. One that is set is run with the transforms of each.
+        """The pipeline of the first dataset.
 
-        For MMOCR's ``browse_dataset.py``, which puts its own, an observer, around the transforms.
+        Setting it gives each dataset a pipeline of the same kind with the dataset's own transforms.
+        MMOCR's ``browse_dataset.py`` does so to observe the transforms.
         """
         return self.datasets[0].pipeline
 
@@ -114,12 +116,22 @@ class SeededDataset(ConcatDataset):
         self._left_out = torch.zeros(len(self), dtype=torch.bool).share_memory_()
 
     def leave_out(self, indexes: Iterable[int]) -> None:
-        """From now on, give another item instead of each of these, also in workers."""
+        """From now on, replace these items by others, also in workers that already run."""
         self.full_init()
         self._left_out[list(indexes)] = True
 
+    @property
+    def left_out(self) -> set[int]:
+        """Indexes of the items that others replace."""
+        self.full_init()
+        return set(self._left_out.nonzero().flatten().tolist())
+
     def __getitem__(self, idx: int) -> dict:
-        """The item ``idx`` after its pipeline, or the next one of its kind that can be read."""
+        """The item ``idx`` after its pipeline, or the next one of its domain that can be read.
+
+        Raises:
+            RuntimeError: If no image could be read, or none of 1000 in a row.
+        """
         self.full_init()
         start, seed = int(idx), getattr(idx, 'seed', None)
         start = start + len(self) if start < 0 else start
@@ -127,7 +139,7 @@ class SeededDataset(ConcatDataset):
         i, error = start, None
         broken: list[tuple[int, Exception]] = []
         for i in islice(self._candidates(start, first, size), MAX_SKIPS):
-            # Each attempt starts from the seed: what was skipped must not change the rest.
+            # Each attempt starts from the seed, so that skipped images do not influence the item.
             with seeded(seed):
                 data, error = self._attempt(i)
             if data is not None:
@@ -141,12 +153,12 @@ class SeededDataset(ConcatDataset):
         ) from error
 
     def _candidates(self, start: int, first: int, size: int) -> Iterator[int]:
-        """What is in use of a group, from ``start`` on and around its end.
+        """Items of a group that are in use, from ``start`` to the end and on from its first.
 
-        For an item that is left out it begins at random, so that no image stands in for many.
+        For an item that is left out it starts at a random one, so that the replacements vary.
         """
         if self._left_out[start]:
-            # By guesses: in large data it takes long to list all that are in use.
+            # Listing all items that are in use takes long for large datasets.
             draw = random.Random(start).randrange
             guesses = (first + draw(size) for _ in range(GUESSES))
             start = next((i for i in guesses if not self._left_out[i]), start)
@@ -159,11 +171,11 @@ class SeededDataset(ConcatDataset):
             yield int(usable[(begin + i) % len(usable)])
 
     def _group_of(self, idx: int) -> tuple[int, int, str]:
-        """The items that may stand in for the item ``idx``: the first, how many, their kind."""
+        """Items that may replace the item ``idx``: the first, their number, and their kind."""
         return 0, len(self), ''
 
     def _check_sample(self, sample: BaseDataElement, idx: int) -> None:
-        """What else a data sample behind the pipeline must fulfil, or gets."""
+        """Check or tag a data sample after the pipeline; subclasses override it."""
 
     def _attempt(self, idx: int) -> tuple[dict | None, Exception | None]:
         """``(item, None)``, ``(None, why the image is broken)``, or ``(None, None)`` if the
@@ -192,7 +204,7 @@ class SeededDataset(ConcatDataset):
                     level=logging.WARNING,
                 )
         samples = list(data_samples_of(data))
-        if not samples and not self._observed:  # an observer need not pack
+        if not samples and not self._observed:  # an observing pipeline need not pack
             raise ValueError(
                 "a pipeline must end with a transform that packs 'data_samples', "
                 f'such as PackTextRecogInputs, got an item with {sorted(data)}'
@@ -214,8 +226,8 @@ class SeededDataset(ConcatDataset):
 
 
 def _why_broken(dataset: BaseDataset, idx: int) -> Exception | None:
-    """Why the image of an item cannot be loaded; None if it can, and the error is another."""
-    # Loading it once more is sure to tell; guessing from the type of an error is not.
+    """Why the image of an item cannot be loaded; None if it can, so that the error is another."""
+    # Only loading it again tells for sure; the type of an error does not.
     probe = object.__new__(type(dataset))
     probe.__dict__.update(dataset.__dict__, pipeline=Compose([]))
     try:

@@ -1,4 +1,4 @@
-"""Batches that can be computed without those before them."""
+"""Batches of a fixed mix, each of which can be computed without those before it."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -27,22 +27,28 @@ class Draw(int):
 
 @DATA_SAMPLERS.register_module()
 class SeededSampler(Sampler):
-    """Shuffled epochs, of which every batch can be computed without those before it.
+    """Shuffled epochs of a dataset.
 
     The ``b``-th batch of epoch ``e``, and the seed of all that is random about each of its draws,
-    are functions of ``(seed, e, b)``. So :meth:`skip` costs nothing, and a resumed run draws and
-    augments what the uninterrupted one would have.
+    are functions of ``(seed, e, b)``. So :meth:`skip` computes no batch, and a resumed run draws
+    and augments what an uninterrupted one would have.
 
     ``R`` ranks with ``batch_size = B / R`` draw together, in each step, what one process with
     ``batch_size = B`` draws.
 
+    A subclass divides its dataset into parts: each batch then holds a fixed number of images of
+    each part, in order, and an epoch covers one of them (:meth:`_set_up`).
+
     Args:
         dataset: A :class:`SeededDataset`, which uses the seeds of the draws, or any other.
         batch_size: Images per batch and rank; equal to the dataloader's ``batch_size``.
-        seed: One number for all ranks. Random, if None.
-        shuffle: Whether to shuffle anew for each pass.
-        round_up: Whether to fill the last batch of an epoch with images that were already in it.
-            Else they are left out this time.
+        seed: The same for all ranks; if None, it is random.
+        shuffle: Whether each epoch has an order of its own, or that of the dataset.
+        round_up: Whether to fill up the last batch of an epoch with images that were already in it.
+            Otherwise an epoch ends before the first batch that is not full.
+
+    Raises:
+        ValueError: If the dataset is empty or smaller than a batch that is not filled up.
 
     >>> sampler = SeededSampler(range(3), batch_size=2, shuffle=False)
     >>> [int(i) for i in sampler]  # two batches cover the three images
@@ -66,19 +72,28 @@ class SeededSampler(Sampler):
             )
         if len(dataset) < 1:
             raise ValueError('the dataset needs images, got none; check its ann_file or img_dir')
-        self._set_up((len(dataset),), (batch_size,), seed, shuffle, round_up)
+        self._set_up((len(dataset),), (batch_size,), 0, seed, shuffle, round_up)
 
     def _set_up(
         self,
         sizes: Sequence[int],
         counts: Sequence[int],
+        covered: int,
         seed: int | None,
         shuffle: bool,
         round_up: bool,
-        epoch: str = 'source',
     ) -> None:
-        """``counts`` images of parts with ``sizes`` images make a batch."""
-        self.rank, self.world_size = get_dist_info()
+        """Set the parts of the dataset.
+
+        The other parts are cycled while an epoch covers one of them.
+
+        Args:
+            sizes: Images of each part; their indexes follow each other in the dataset.
+            counts: Images of each part in a batch of one rank.
+            covered: Index of the part that an epoch covers.
+            seed, shuffle, round_up: See the class.
+        """
+        self.rank, world_size = get_dist_info()
         self.sizes, self.counts = tuple(sizes), tuple(counts)
         self.batch_size = sum(counts)
         self.shuffle = shuffle
@@ -87,19 +102,13 @@ class SeededSampler(Sampler):
         self._shuffles: dict[int, tuple[int, np.ndarray]] = {}
 
         # Per step, all ranks together.
-        self.steps = [count * self.world_size for count in self.counts]
-        rounding = math.ceil if round_up else math.floor
-        lengths = [rounding(size / step) for size, step in zip(self.sizes, self.steps)]
-        if epoch in ('source', 'target'):
-            self.covered = ('source', 'target').index(epoch)
-        else:
-            self.covered = lengths.index((max if epoch == 'longest' else min)(lengths))
-        self.num_batches = lengths[self.covered]
+        self.steps = [count * world_size for count in self.counts]
+        self.covered = covered
+        self.num_batches = batches_to_cover(self.sizes[covered], self.counts[covered], round_up)
         if self.num_batches == 0:
             raise ValueError(
-                f'an epoch has no batch: {self.steps[self.covered]} images per step are asked of '
-                f'{self.sizes[self.covered]} images; set round_up=True or a smaller '
-                'batch_size'
+                f'an epoch needs at least one batch, got {self.sizes[covered]} images for '
+                f'{self.steps[covered]} per step; set round_up=True or a smaller batch_size'
             )
 
     def __len__(self) -> int:
@@ -111,7 +120,7 @@ class SeededSampler(Sampler):
         self.epoch, self._start = epoch, 0
 
     def skip(self, num_batches: int) -> None:
-        """Go ``num_batches`` batches ahead, over the ends of epochs if need be."""
+        """Go ``num_batches`` batches ahead, also beyond the end of an epoch."""
         epochs, self._start = divmod(self._start + num_batches, self.num_batches)
         self.epoch += epochs
 
@@ -124,19 +133,19 @@ class SeededSampler(Sampler):
                     yield self._draw(part, epoch, position)
 
     def _draw(self, part: int, epoch: int, position: int) -> Draw:
-        """The draw at ``position`` of what all ranks draw from a part in ``epoch``."""
+        """Draw number ``position`` of all ranks together from a part in ``epoch``."""
         size = self.sizes[part]
         per_epoch = self.num_batches * self.steps[part]
         overall = epoch * per_epoch + position
         if part == self.covered:
-            # Each epoch starts with a shuffle of its own, which it covers; what fills its last
-            # batch comes from further ones, else the first images would be seen more often.
+            # Each epoch covers its own shuffle. What fills up its last batch comes from the next
+            # ones; from the start of the same one, some images would be seen more often.
             shuffle, place = divmod(position, size)
             shuffle += epoch * math.ceil(per_epoch / size)
         else:
             shuffle, place = divmod(overall, size)
         index = int(self._shuffled(part, shuffle)[place]) + sum(self.sizes[:part])
-        # Two purposes, two streams: images are drawn with 0, augmented with 1.
+        # Two independent streams: 0 draws the images, 1 seeds what is random in their pipeline.
         seed = np.random.SeedSequence([self.seed, 1, part, overall]).generate_state(1)[0]
         return Draw(index, int(seed))
 
@@ -149,3 +158,13 @@ class SeededSampler(Sampler):
                 np.random.default_rng([self.seed, 0, part, number]).shuffle(order)
             kept = self._shuffles[part] = (number, order)
         return kept[1]
+
+
+def batches_to_cover(size: int, count: int, round_up: bool) -> int:
+    """Batches per rank until all ranks, with ``count`` images each, have drawn ``size`` images.
+
+    >>> batches_to_cover(5, count=2, round_up=True), batches_to_cover(5, count=2, round_up=False)
+    (3, 2)
+    """
+    step = count * get_dist_info()[1]
+    return (math.ceil if round_up else math.floor)(size / step)

@@ -6,6 +6,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.structures import BaseDataElement
 from torch.utils.data import DataLoader
 
+from mmocr_da.domains import DOMAINS
 from mmocr_da.registry import DATASETS
 from mmocr_da.unicode import UnicodeForm
 
@@ -14,26 +15,25 @@ from .seeded_dataset import SeededDataset
 from .seeded_sampler import Draw
 from .unlabelled_dataset import UnlabelledDataset
 
-DOMAINS = ('source', 'target')
-
 
 @DATASETS.register_module()
 class TwoDomainDataset(SeededDataset):
-    """Source images with their text, then target images without.
+    """Source images with their text, followed by target images without.
 
-    The data samples get ``domain='source'`` or ``'target'`` as metainfo. Labelled datasets given
-    as target are wrapped in :class:`UnlabelledDataset`, so that their labels do not exist.
+    Each data sample is tagged with its domain, as metainfo ``domain='source'`` or ``'target'``; no
+    other place writes this tag. Labelled datasets given as target are wrapped in
+    :class:`UnlabelledDataset`, which drops their labels.
 
-    Broken images are replaced within their domain, and :class:`TwoDomainSampler` gives the seeds of
-    what is random, both as in :class:`SeededDataset`. Batches of a sampler that knows no domains
-    are an error.
+    As in :class:`SeededDataset`, broken images are replaced (by others of their domain) and the
+    sampler, :class:`TwoDomainSampler`, seeds what is random. Batches of a sampler that does not mix
+    domains are an error.
 
     Args:
         source: Config(s) of labelled datasets; several are concatenated.
-        target: Config(s) of datasets of which only the images are used.
-        pipeline: For all datasets without a pipeline of their own.
-        target_pipeline: For the target, if it differs.
-        unicode_form, skip_unusable: Of the source's labels, as in :class:`SeededDataset`.
+        target: Config(s) of datasets, labelled or not; only their images are used.
+        pipeline: For all datasets that have no pipeline.
+        target_pipeline: For the target datasets, if not ``pipeline``.
+        unicode_form, skip_unusable: See :class:`SeededDataset`; they concern the source labels.
         lazy_init: As in MMEngine.
     """
 
@@ -73,7 +73,11 @@ class TwoDomainDataset(SeededDataset):
         return source, len(self) - source
 
     def __getitems__(self, draws: Sequence[int]) -> list[dict]:
-        """The items of a batch: what a ``DataLoader`` asks for, in every training loop."""
+        """The items of a batch; ``DataLoader`` calls it with the indexes that the sampler drew.
+
+        Raises:
+            ValueError: If they are not draws of a :class:`TwoDomainSampler`.
+        """
         if not all(isinstance(draw, Draw) for draw in draws):
             raise ValueError(
                 'TwoDomainDataset needs a sampler that puts both domains into each batch, got '
@@ -97,7 +101,12 @@ class TwoDomainDataset(SeededDataset):
 
 
 def check_sampler(dataloader: DataLoader) -> None:
-    """Raise a ValueError if a dataloader would make batches of another mix than asked for."""
+    """Check that the batches of a dataloader have the mix of domains that its sampler promises.
+
+    Raises:
+        ValueError: If batch sizes of dataloader and sampler differ, or if a wrapper around a
+            :class:`TwoDomainDataset` hides its domains from the sampler.
+    """
     sampler, dataset = getattr(dataloader, 'sampler', None), dataloader.dataset
     size = getattr(sampler, 'batch_size', None)
     if size is not None and getattr(dataloader, 'batch_size', None) not in (None, size):
@@ -135,6 +144,6 @@ def _check_no_label(sample: BaseDataElement) -> None:
     if text or (instances is not None and len(instances)):
         label = repr(text) if text else f'{len(instances)} instances'
         raise ValueError(
-            f'the target image {sample.get("img_path")} must carry no label behind its pipeline, '
+            f'the target image {sample.get("img_path")} must carry no label after its pipeline, '
             f'got {label}: remove the transform that loads or makes it from target_pipeline'
         )

@@ -3,30 +3,28 @@
 import math
 from collections.abc import Sequence
 
+from mmocr_da.domains import DOMAINS
 from mmocr_da.registry import DATA_SAMPLERS
 
-from .seeded_sampler import SeededSampler
+from .seeded_sampler import SeededSampler, batches_to_cover
 
-EPOCHS = ('source', 'target', 'longest', 'shortest')
+EPOCHS = (*DOMAINS, 'longest', 'shortest')
 
 
 @DATA_SAMPLERS.register_module()
 class TwoDomainSampler(SeededSampler):
-    """Every batch has the same mix, and every batch can be computed without those before it.
+    """Batches with a fixed number of source and of target images.
 
-    Each batch holds first its source, then its target images. An epoch covers one domain, the
-    other is cycled: its shuffles follow each other over the ends of epochs, so that at any time
-    one image has been drawn at most once more than another.
+    Each batch holds first its source, then its target images. An epoch covers one domain. The other
+    is cycled: its shuffles continue across epochs, so that at any time an image has been drawn at
+    most once more than another of its domain.
 
-    The ``b``-th batch of epoch ``e`` is a function of ``(seed, e, b)``. So :meth:`skip` costs
-    nothing, and a resumed run draws what the uninterrupted one would have drawn.
+    As with :class:`SeededSampler`, the ``b``-th batch of epoch ``e`` is a function of
+    ``(seed, e, b)``. ``R`` ranks with ``batch_size = B / R`` draw together, in each step, what one
+    process with ``batch_size = B`` draws, if ``B / R`` splits by the ratio without a remainder.
 
-    ``R`` ranks with ``batch_size = B / R`` draw together, in each step, what one process with
-    ``batch_size = B`` draws, provided that ``B / R`` splits by the ratio without a remainder.
-
-    mmdet's ``MultiSourceSampler`` has the same purpose. It is not the base class, since nothing
-    of it would remain: it draws from generators that have no position, never ends an epoch, and
-    does not return when a share rounds to 0.
+    mmdet's ``MultiSourceSampler`` has the same purpose. It is not the base class: it draws from
+    generators that have no position, never ends an epoch, and loops forever if a share rounds to 0.
 
     Args:
         dataset: A :class:`TwoDomainDataset` (or a concatenation of two datasets).
@@ -34,10 +32,10 @@ class TwoDomainSampler(SeededSampler):
         ratio: Source to target images in a batch; shares are rounded by largest remainder.
         epoch: The domain that an epoch covers once: ``'source'``, ``'target'``, or that with the
             ``'longest'`` or ``'shortest'`` epoch.
-        seed: One number for all ranks. Random, if None.
-        shuffle: Whether to shuffle each domain anew for each pass over it.
-        round_up: Whether to fill the last batch of an epoch with images that were already in it.
-            Else they are left out this time.
+        seed, shuffle, round_up: See :class:`SeededSampler`.
+
+    Raises:
+        ValueError: If a domain is empty or would have no image in a batch.
 
     >>> from types import SimpleNamespace
     >>> dataset = SimpleNamespace(domain_sizes=(4, 3))
@@ -71,11 +69,20 @@ class TwoDomainSampler(SeededSampler):
             )
         if epoch not in EPOCHS:
             raise ValueError(f'epoch must be one of {", ".join(EPOCHS)}, got {epoch!r}')
-        self._set_up(sizes, split_batch(batch_size, ratio), seed, shuffle, round_up, epoch)
+        counts = split_batch(batch_size, ratio)
+        if epoch in DOMAINS:
+            covered = DOMAINS.index(epoch)
+        else:
+            lengths = [batches_to_cover(*part, round_up) for part in zip(sizes, counts)]
+            covered = lengths.index((max if epoch == 'longest' else min)(lengths))
+        self._set_up(sizes, counts, covered, seed, shuffle, round_up)
 
 
 def split_batch(batch_size: int, ratio: Sequence[float]) -> tuple[int, int]:
-    """Source and target images in a batch, by largest remainder.
+    """Numbers of source and target images in a batch, by largest remainder.
+
+    Raises:
+        ValueError: If a domain would have no image in a batch.
 
     >>> split_batch(64, (3, 1)), split_batch(7, (1, 1))
     ((48, 16), (4, 3))
@@ -84,7 +91,7 @@ def split_batch(batch_size: int, ratio: Sequence[float]) -> tuple[int, int]:
         raise ValueError(f'batch_size must be an integer of at least 2, got {batch_size!r}')
     if len(ratio) != 2 or min(ratio) < 0 or sum(ratio) <= 0:
         raise ValueError(f'ratio must be two numbers, source to target, got {ratio!r}')
-    # Of two shares, the larger remainder is the one of at least a half.
+    # With two shares, the larger remainder is the one of at least a half.
     source = math.floor(batch_size * ratio[0] / sum(ratio) + 0.5)
     counts = (source, batch_size - source)
     if min(counts) == 0:

@@ -1,4 +1,4 @@
-"""Images of one domain, without their text."""
+"""Images of one domain without labels."""
 
 import copy
 import os
@@ -15,30 +15,33 @@ from .image_files import IMAGE_SUFFIXES, describe, find_images, read_text
 from .image_loading import load_as_shown
 from .lmdb_files import database_of, open_lmdb
 
-#: What may pass from a labelled dataset. Named one by one: a key that is not known to be no
-#: label does not pass.
+#: Keys that are taken over from a labelled dataset. All others are dropped, as they may be labels.
 KEPT_KEYS = ('img_path', 'img_key', 'height', 'width')
 
 
 @DATASETS.register_module()
 class UnlabelledDataset(BaseDataset):
-    """Images without text, from exactly one of a folder, a list, an LMDB or a labelled dataset.
+    """Images without labels, from a folder, a list of paths, an LMDB or a labelled dataset.
 
-    Labels are dropped here, before a pipeline or a model could see them. Each image carries the
-    annotation ``dict(text='')``, so MMOCR's ordinary training pipelines run unchanged.
+    Labels are dropped here, before a pipeline or a model can see them. Each image has the
+    annotation ``dict(text='')``, so that MMOCR's training pipelines run unchanged.
 
     Args:
         img_dir: Folder of images, or a list of folders, searched recursively, in sorted order;
-            each file is listed once, whatever links there are. The log says what is left out.
+            a file that is linked is listed once. The log says which files are left out.
         img_list: Text file with the path of one image per line, in UTF-8, or in UTF-16 with a byte
             order mark.
-        img_prefix: Folder that the paths of ``img_list`` start from.
+        img_prefix: Folder that the paths of ``img_list`` are relative to.
         lmdb: LMDB with the keys ``num-samples`` and ``image-%09d`` (from 1). Its labels, if any,
             are not read.
-        dataset: Config of any labelled MMOCR dataset, or one that is built. Its pipeline is not
-            run.
+        dataset: Config of a labelled MMOCR dataset, or a built one. Its pipeline is not run.
         instances: The annotations of every image; ``()`` suits the pipelines of detectors.
-        **kwargs: Of :class:`mmengine.dataset.BaseDataset`: ``pipeline``, ``indices``, ...
+        pipeline: See :class:`mmengine.dataset.BaseDataset`.
+        **kwargs: Further arguments of :class:`mmengine.dataset.BaseDataset`.
+
+    Raises:
+        ValueError: If not exactly one of ``img_dir``, ``img_list``, ``lmdb`` and ``dataset`` is
+            given, or if there is no image in it.
     """
 
     def __init__(
@@ -63,8 +66,8 @@ class UnlabelledDataset(BaseDataset):
         for name, value in dict(img_list=img_list, lmdb=lmdb).items():
             if value is not None and not isinstance(value, str):
                 raise ValueError(
-                    f'{name} must be one path, got {value!r}; of several, give each '
-                    'as an UnlabelledDataset of its own, in a list'
+                    f'{name} must be one path, got {value!r}; give each of several as a '
+                    'separate UnlabelledDataset, in a list'
                 )
         self.img_prefix = img_prefix
         self.instances = [dict(instance) for instance in instances]
@@ -75,7 +78,7 @@ class UnlabelledDataset(BaseDataset):
     def load_data_list(self) -> list[dict]:
         """``[dict(img_path=..., instances=[dict(text='')]), ...]``, in a fixed order."""
         data_list = getattr(self, f'_load_{self._kind}')(self._origin)
-        # A labelled dataset holds its labels as long as it lives.
+        # Drop the labelled dataset: its labels would stay in memory.
         self._origin = None
         return [dict(data, instances=copy.deepcopy(self.instances)) for data in data_list]
 
@@ -88,8 +91,8 @@ class UnlabelledDataset(BaseDataset):
             if not osp.isdir(folder):
                 raise ValueError(
                     f'img_dir must be an existing folder, got {folder!r}; check the '
-                    'path, relative ones start at the current directory; of several '
-                    'folders, give a list'
+                    'path, relative ones start at the current directory; give several '
+                    'folders as a list'
                 )
         paths, left_out = find_images(folders)
         name = ', '.join(folders)
@@ -113,7 +116,7 @@ class UnlabelledDataset(BaseDataset):
         if not names:
             raise ValueError(f'img_list must name one image per line, got the empty file {path!r}')
         paths = [osp.join(self.img_prefix, name) for name in names]
-        # A wrong prefix, or labels behind the paths, would otherwise show as broken images only.
+        # Otherwise a wrong prefix, or labels after the paths, would look like broken images.
         some = paths[:: max(1, len(paths) // 10)]
         if '://' not in paths[0] and not any(map(osp.isfile, some)):
             raise ValueError(
@@ -144,7 +147,7 @@ class UnlabelledDataset(BaseDataset):
         if databases and len(unique(plain)) > 1:
             raise ValueError(
                 f'dataset must be one dataset if it is an LMDB, got {len(plain)}; '
-                'give each as an UnlabelledDataset of its own, in a list'
+                'give each as a separate UnlabelledDataset, in a list'
             )
         if databases:
             self.lmdb_path, self.color_type = databases[0].ann_file, databases[0].color_type
@@ -172,7 +175,7 @@ class UnlabelledDataset(BaseDataset):
         load_as_shown(self)
         data = self.get_data_info(idx)
         if self.lmdb_path is not None:
-            # One pipeline fits both domains, whether their images are files or in an LMDB.
+            # So one pipeline fits both domains, whether their images are in files or in an LMDB.
             with open_lmdb(self.lmdb_path).begin() as transaction:
                 data['content'] = transaction.get(data['img_key'].encode())
         return self.pipeline(data)

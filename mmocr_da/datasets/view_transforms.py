@@ -1,11 +1,11 @@
 """The augmentation of SeqCLR (Aberdam et al., CVPR 2021, arXiv:2012.10873, Appendix B).
 
-They keep the order of an image's columns, so the frames of two views of an image correspond. The
-paper takes them from imgaug, whose ``SomeOf`` fails with NumPy 1.24 and later; OpenCV does the same
-four to ninety times as fast (``tools/benchmarks/view_speed.py``).
+The transforms keep the order of an image's columns, so that the frames of two views correspond. The
+paper takes them from imgaug, whose ``SomeOf`` fails with NumPy 1.24 and later; with OpenCV they are
+4 to 90 times as fast (``tools/benchmarks/view_speed.py``).
 
-All of them take ``results['img']``, uint8 of shape ``(H, W)`` or ``(H, W, C)``, and keep its shape
-and type. They draw from NumPy's global random state.
+All of them transform ``results['img']``, uint8 of shape ``(H, W)`` or ``(H, W, C)``, and keep its
+shape and type. They draw from NumPy's global random state.
 """
 
 import math
@@ -24,16 +24,20 @@ Number = TypeVar('Number', int, float)
 
 
 class _ImageTransform(BaseTransform):
-    """Replaces ``results['img']`` by what :meth:`augment` makes of it."""
+    """Base of transforms that replace ``results['img']`` by ``augment(image)``."""
 
     def transform(self, results: dict) -> dict:
-        """Augment ``results['img']``."""
+        """Augment ``results['img']``.
+
+        Raises:
+            ValueError: If it is not a uint8 image.
+        """
         image = results['img']
         if image.dtype != np.uint8 or image.ndim not in (2, 3):
             raise ValueError(
                 f'{type(self).__name__} needs a uint8 image of shape (H, W) or '
-                f'(H, W, C), got {image.dtype} {image.shape}; put it behind what '
-                'loads the image and before what normalizes it'
+                f'(H, W, C), got {image.dtype} {image.shape}; put it after the '
+                'transform that loads the image and before one that normalizes it'
             )
         # OpenCV drops the last axis of (H, W, 1).
         results['img'] = self.augment(image).reshape(image.shape)
@@ -67,10 +71,10 @@ class LinearContrast(_ImageTransform):
 
 @TRANSFORMS.register_module()
 class GaussianBlur(_ImageTransform):
-    """Blurred by a Gaussian, its deviation drawn uniformly.
+    """Blur by a Gaussian with a uniformly drawn standard deviation.
 
-    The paper contradicts itself: its text says up to 1.0 pixels, its pseudo-code up to 1.5, which
-    is what reimplementations took.
+    The paper contradicts itself: up to 1.0 pixels in the text, up to 1.5 in the pseudo-code, which
+    reimplementations follow.
 
     Args:
         sigma: Range of the standard deviation in pixels; 0 leaves the image as it is.
@@ -81,7 +85,7 @@ class GaussianBlur(_ImageTransform):
 
     def augment(self, image: np.ndarray) -> np.ndarray:
         sigma = np.random.uniform(*self.sigma)
-        # OpenCV takes a deviation of 0 for one that was not given.
+        # OpenCV replaces a deviation of 0 by one that it derives from the kernel size.
         return cv2.GaussianBlur(image, (0, 0), sigma) if sigma > 0 else image
 
 
@@ -89,12 +93,12 @@ class GaussianBlur(_ImageTransform):
 class Sharpen(_ImageTransform):
     """``(1 - alpha) * image + alpha * sharpened``, as in imgaug.
 
-    ``sharpened`` is the convolution with a kernel of ``8 + lightness`` in the middle of eight
-    ``-1``. They sum up to ``lightness``: even areas get darker for ``lightness < 1``.
+    ``sharpened`` is the convolution with a 3 x 3 kernel: ``8 + lightness`` in the middle, ``-1``
+    around it. It sums up to ``lightness``, so uniform areas get darker for ``lightness < 1``.
 
     Args:
         alpha: Range of the share of the sharpened image; 0 leaves the image as it is.
-        lightness: Range of the brightness that even areas have in the sharpened image.
+        lightness: Range of the factor of uniform areas in the sharpened image.
     """
 
     def __init__(self, alpha: Range = (0.0, 0.5), lightness: Range = (0.0, 0.5)) -> None:
@@ -110,14 +114,14 @@ class Sharpen(_ImageTransform):
 
 @TRANSFORMS.register_module()
 class CropAndResize(_ImageTransform):
-    """Cuts a part off each side and stretches the rest to the size that the image had.
+    """Cut a part off each side and resize the rest to the size of the image.
 
     The paper uses it twice: ``top=bottom=(0, 0.4)`` and ``left=right=(0, 0.02)``. As the four
-    sides are independent, up to 80 % of the height can go. Interpolation is bilinear.
+    sides are independent, up to 80 % of the height can be cut off. Interpolation is bilinear.
 
     Args:
         top, bottom: Ranges of the parts of the height that are cut off, rounded to pixels.
-        left, right: Ranges of the parts of the width.
+        left, right: Ranges of the parts of the width that are cut off.
     """
 
     def __init__(
@@ -149,18 +153,17 @@ class CropAndResize(_ImageTransform):
 
 @TRANSFORMS.register_module()
 class PiecewiseAffine(_ImageTransform):
-    """Moves the points of a grid at random, and the image with them.
+    """Warp the image by normally distributed displacements of the points of a grid.
 
-    What is at a grid point afterwards was at a normally distributed distance from it before.
-    Between the points, distances are interpolated bilinearly, not affinely on triangles as in
-    imgaug, which takes ninety times as long. What lies outside repeats the edge.
+    Between the points, displacements are interpolated bilinearly, not affinely on triangles as in
+    imgaug, which takes 90 times as long. Pixels outside the image repeat its edge.
 
-    Draws are cut at a quarter of a cell of the grid: then the image cannot fold, and the columns
-    of each row keep their order.
+    Displacements are clipped at a quarter of a cell of the grid: then the image cannot fold, and
+    the columns of each row keep their order.
 
     Args:
         scale: Range of the standard deviation, as a part of height and width.
-        rows, cols: Size of the grid, whose outer points are on the image's edge.
+        rows, cols: Points of the grid; the outer ones are on the edge of the image.
     """
 
     def __init__(self, scale: Range = (0.02, 0.03), rows: int = 4, cols: int = 4) -> None:
@@ -193,10 +196,10 @@ class PiecewiseAffine(_ImageTransform):
 
 @TRANSFORMS.register_module()
 class PerspectiveJitter(_ImageTransform):
-    """A random perspective: the corners of the result come from points inside the image.
+    """A random perspective: the corners of the result are points inside the image.
 
-    The distance of each from its corner is ``|normal(0, scale)|`` along either axis, at most a
-    quarter of the size (imgaug: at most half, where an image may fold).
+    The distance of such a point from its corner is ``|normal(0, scale)|`` along either axis, at
+    most a quarter of the size (imgaug: at most half, where an image may fold).
 
     Args:
         scale: Range of the standard deviation, as a part of height and width.
@@ -223,12 +226,12 @@ class PerspectiveJitter(_ImageTransform):
 
 @TRANSFORMS.register_module()
 class SomeOf(BaseTransform):
-    """A random number of the transforms, each at most once, in random order.
+    """Apply a random number of transforms, each at most once, in random order.
 
     Args:
         transforms: Configs of transforms, or transforms.
-        num: Least and largest number, drawn uniformly; there cannot be more than transforms.
-        random_order: Whether to shuffle them, or keep the order in which they are given.
+        num: Smallest and largest number of transforms to apply, drawn uniformly.
+        random_order: Whether to shuffle the chosen ones, or to apply them in the given order.
     """
 
     def __init__(
@@ -269,7 +272,7 @@ class SomeOf(BaseTransform):
 def _check_range(
     name: str, value: tuple[Number, Number], highest: float = math.inf
 ) -> tuple[Number, Number]:
-    """Return a range as a tuple, or raise if it is none within ``[0, highest]``."""
+    """Return a range as a tuple; a ValueError if it is not within ``[0, highest]``."""
     numbers = (
         isinstance(value, (list, tuple))
         and len(value) == 2
@@ -285,10 +288,10 @@ def _check_range(
 
 
 def _cut(size: int, first: Range, last: Range) -> tuple[int, int]:
-    """What is left of ``size`` pixels if random parts of both ends are cut off."""
+    """First and last pixel (exclusive) after cutting random parts off both ends."""
     start = round(np.random.uniform(*first) * size)
     end = size - round(np.random.uniform(*last) * size)
-    if start >= end:  # the few pixels of a tiny image
+    if start >= end:  # only in tiny images
         start = min(start, size - 1)
         end = start + 1
     return start, end
@@ -296,7 +299,7 @@ def _cut(size: int, first: Range, last: Range) -> tuple[int, int]:
 
 @lru_cache(maxsize=1024)
 def _interpolation(size: int, points: int) -> np.ndarray:
-    """Weights ``(size, points)`` of evenly spaced points in the pixels between them."""
+    """Weights ``(size, points)`` of linear interpolation from evenly spaced points to pixels."""
     positions = np.linspace(0, points - 1, size)
     weights = 1 - np.abs(positions[:, None] - np.arange(points))
     return np.maximum(weights, 0).astype(np.float32)

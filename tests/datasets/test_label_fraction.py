@@ -171,7 +171,7 @@ def test_no_part_of_a_part(root):
     several = dict(type='mmengine.ConcatDataset', datasets=[labelled(root)] * 2)
     nested = dict(type='mmocr_da.LabelFraction', dataset=labelled(root))
     for dataset in (unlabelled, several, nested):
-        with pytest.raises(ValueError, match='must be one plain labelled dataset, got a'):
+        with pytest.raises(ValueError, match='one labelled dataset without a wrapper, got a'):
             LabelFraction(dataset)
 
 

@@ -17,7 +17,7 @@ from mmocr.models.common import Dictionary
 from mmocr.registry import DATA_OBTAINERS, DATA_PARSERS
 
 import mmocr_da.datasets.preparers  # noqa: F401  registers its parts with MMOCR
-from mmocr_da.datasets.preparers import read_lines
+from mmocr_da.datasets.preparers.word_parsers import read_lines
 
 BASE = Path(__file__).parents[2] / 'configs/_base_'
 IMAGE = np.full((4, 6), 128, np.uint8)
@@ -423,7 +423,7 @@ def test_german_of_cvl_is_an_option(tmp_path):
     words, report = cvl(tmp_path, 'test')
     assert [text for _, text in words] == ['The', 'und']
     assert report['skipped'] == {
-        'letters that are not English': [names[1]],
+        'characters that are not English': [names[1]],
         'German passage': [names[2]],
     }
     words, report = cvl(tmp_path, 'test', english_only=False)

@@ -71,7 +71,7 @@ def test_ranks_together_draw_what_one_process_draws(monkeypatch):
     [
         (5, dict(batch_size=0), 'batch_size must be'),
         (0, {}, 'needs images'),
-        (5, dict(round_up=False), 'an epoch has no batch: 6 images per step are asked of 5'),
+        (5, dict(round_up=False), 'at least one batch, got 5 images for 6 per step'),
     ],
 )
 def test_bad_input(size, options, message):

@@ -170,7 +170,7 @@ def test_a_draw_keeps_its_seed_on_its_way_to_a_worker():
         (dict(batch_size=1), 'at least 2'),
         (dict(epoch='both'), 'source, target, longest, shortest'),
         (dict(sizes=(0, 5)), 'both domains need images'),
-        (dict(sizes=(2, 5), batch_size=8, round_up=False), 'no batch'),
+        (dict(sizes=(2, 5), batch_size=8, round_up=False), 'at least one batch'),
     ],
 )
 def test_errors_help(kwargs, message):

@@ -201,7 +201,7 @@ def test_from_the_archives_to_mmocrs_dataset(fill, prepare, name):
             [
                 '  skipped, German passage: 1 (0001/0001-6-0-0-Habe.tif)',
                 '  writers in trainset: 2 (official: 27, which differs)',
-                '  skipped, letters that are not English: 1 (0052/0052-3-0-0-Mailüfterl.tif)',
+                '  skipped, characters that are not English: 1 (0052/0052-3-0-0-Mailüfterl.tif)',
             ],
         ),
     ],
