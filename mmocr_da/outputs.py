@@ -275,8 +275,7 @@ def _ledger(folder: Path) -> Iterator[dict[str, str]]:
 
 def _read_ledger(folder: Path) -> dict[str, str]:
     try:
-        entries: dict[str, str] = json.loads((folder / LEDGER).read_text(encoding='utf-8'))
-        return entries
+        return json.loads((folder / LEDGER).read_text(encoding='utf-8'))
     # None yet, or not whole: then nothing in the folder is known to be ours.
     except (OSError, ValueError):
         return {}

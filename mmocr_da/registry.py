@@ -38,8 +38,7 @@ class _Registry(Registry):
         self.import_from_location()
         key = current_name(key)
         known = '.' in key or key in self._module_dict
-        found: type | None = super().get(key if known else f'mmocr.{key}')
-        return found
+        return super().get(key if known else f'mmocr.{key}')
 
 
 def _child(parent: Registry, location: str) -> _Registry:

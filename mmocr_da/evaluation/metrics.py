@@ -71,7 +71,9 @@ class TextErrorMetric(BaseMetric):
         self._warned: set[str] = set()
         self.prediction = prediction
 
-    def process(self, data_batch: Sequence[dict], data_samples: Sequence[dict]) -> None:
+    def process(
+        self, data_batch: Sequence[dict[str, Any]], data_samples: Sequence[dict[str, Any]]
+    ) -> None:
         """Keep ``(reading, truth)`` of every sample: exactly one entry each, in order.
 
         ``MultiDatasetsEvaluator`` cuts the list of entries into datasets by their sizes.

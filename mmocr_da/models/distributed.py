@@ -12,8 +12,7 @@ def sum_per_rank(weight: Tensor) -> Tensor:
     """
     total = weight.detach().sum()
     all_reduce(total)
-    world_size: int = get_world_size()
-    return total / world_size
+    return total / get_world_size()
 
 
 def mean_over_ranks(values: Tensor, counted: Tensor | None = None) -> Tensor:

@@ -124,8 +124,7 @@ class RotatedBoxes(BaseBoxes):
         self, img_shape: tuple[int, int], all_inside: bool = False, allowed_border: int = 0
     ) -> Tensor:
         """Whether all corners are in the image, or else anything of the box around them."""
-        inside: Tensor = self.convert_to('hbox').is_inside(img_shape, all_inside, allowed_border)
-        return inside
+        return self.convert_to('hbox').is_inside(img_shape, all_inside, allowed_border)
 
     def find_inside_points(self, points: Tensor, is_aligned: bool = False) -> Tensor:
         boxes = self.tensor

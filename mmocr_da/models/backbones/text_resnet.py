@@ -1,6 +1,7 @@
 """The ResNet encoder of ASSDA (Zhang et al., Table I)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from mmcv.cnn import ConvModule
 from mmocr.models.textrecog.backbones import ResNet
@@ -11,17 +12,17 @@ from mmocr_da.registry import MODELS
 
 @MODELS.register_module()
 class TextResNet(ResNet):
-    """MMOCR's ``ResNet`` with convolutions behind the last stage that may change the channels.
+    """MMOCR's ``ResNet`` with convolutions after the last stage that may change the channels.
 
     MMOCR's stage plugins keep the number of channels; the last layer of Table I goes from 512 to
     64. All other layers of the table are MMOCR's stages and plugins.
 
     Args:
-        tail: Settings of the convolutions behind the last stage, each followed by batch norm and
+        tail: Settings of the convolutions after the last stage, each followed by batch norm and
             ReLU: ``out_channels``, ``kernel_size``, ``stride``, ``padding`` as in ``nn.Conv2d``.
     """
 
-    def __init__(self, *args, tail: Sequence[dict] = (), **kwargs) -> None:
+    def __init__(self, *args: Any, tail: Sequence[dict[str, Any]] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.out_indices is not None and tail:
             raise ValueError(

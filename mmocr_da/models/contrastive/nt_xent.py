@@ -13,6 +13,9 @@ does as a negative of others. It needs the others' ``logsumexp``, also those on 
 nothing else of their backward pass.
 """
 
+from collections.abc import Iterator
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from mmengine.dist import all_gather, get_rank, get_world_size
@@ -96,7 +99,7 @@ class _NTXent(torch.autograd.Function):
     """``(2 M, D)`` unit vectors, view by view -> sum of the losses, number of instances."""
 
     @staticmethod
-    def forward(ctx, z: Tensor, temperature: float, block_size: int) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, z: Tensor, temperature: float, block_size: int) -> tuple[Tensor, Tensor]:
         keys, first = _gather(z)
         ctx.temperature, ctx.block_size, ctx.first = temperature, block_size, first
         scaled = z / temperature
@@ -113,7 +116,7 @@ class _NTXent(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad: Tensor, _) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, grad: Tensor, _: Any) -> tuple[Tensor, None, None]:
         z, keys, lse, all_lse = ctx.saved_tensors
         scaled = z / ctx.temperature
         out = torch.empty_like(z)
@@ -130,7 +133,7 @@ class _NTXent(torch.autograd.Function):
         return out.mul_(grad / ctx.temperature), None, None
 
 
-def _blocks(count: int, size: int):
+def _blocks(count: int, size: int) -> Iterator[slice]:
     return (slice(i, min(i + size, count)) for i in range(0, count, size))
 
 

@@ -1,5 +1,7 @@
 """Preprocessing of a whole batch at once."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from mmengine.utils import is_seq_of
@@ -18,7 +20,7 @@ class BatchedTextRecogDataPreprocessor(TextRecogDataPreprocessor):
     and everything else is done once; the numbers are the same, bit for bit.
     """
 
-    def forward(self, data: dict, training: bool = False) -> dict:
+    def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
         images = data['inputs']
         if not is_seq_of(images, Tensor) or not all(x.dim() == 3 for x in images):
             return super().forward(data, training)

@@ -1,5 +1,7 @@
 """Preprocessing of several views of each image."""
 
+from typing import Any
+
 from mmocr_da.registry import MODELS
 
 from .batched_preprocessor import BatchedTextRecogDataPreprocessor
@@ -14,7 +16,7 @@ class MultiViewTextRecogDataPreprocessor(BatchedTextRecogDataPreprocessor):
     taken for one view.
     """
 
-    def forward(self, data: dict, training: bool = False) -> dict:
+    def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
         inputs = data['inputs']
         if (
             isinstance(inputs, (list, tuple))

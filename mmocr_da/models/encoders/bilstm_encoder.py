@@ -1,6 +1,7 @@
 """The context encoder of ASSDA: BiLSTMs over the grid sequence of eq. 1."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from mmocr.models.textrecog.encoders.base import BaseEncoder
 from mmocr.models.textrecog.layers.lstm_layer import BidirectionalLSTM
@@ -33,7 +34,7 @@ class BiLSTMEncoder(BaseEncoder):
         out_channels: int = 256,
         num_layers: int = 2,
         as_map: bool = False,
-        init_cfg: dict | None = None,
+        init_cfg: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(init_cfg)
         self.as_map = as_map
