@@ -13,7 +13,8 @@ from torch.nn.modules.instancenorm import _InstanceNorm
 
 from mmocr_da.device import on_device
 
-from .normalization import Domains, normalize
+from .normalization import normalize
+from .row_groups import RowGroups, at_least_one
 
 SOURCE, TARGET = 0, 1
 
@@ -23,19 +24,19 @@ class DomainNorm(_InstanceNorm):
 
     Inside :func:`domains_of_images` a layer with ``per_domain`` normalizes each domain by its own
     statistics. ``running_mean`` and ``running_var`` are then the target's, which the exported model
-    keeps; ``source_mean`` and ``source_var`` are the source's. Outside, a batch in training counts
-    for both, and in evaluation it is taken to be of the target.
+    keeps; ``source_mean`` and ``source_var`` are the source's. Outside, a batch in training updates
+    both, and a batch in evaluation is normalized as one of the target.
 
     It is no ``_BatchNorm``, because converters to ``SyncBatchNorm`` would replace it by one. Its
-    child ``mode`` is a ``_BatchNorm`` without parameters: whatever synchronizes or freezes the
-    batch norms of a model (``sync_bn``, ``norm_eval``) reaches this layer through it. What looks
-    for their running statistics (``torch.optim.swa_utils.update_bn``) does not.
+    child ``mode`` is a ``_BatchNorm`` without parameters: options that synchronize or freeze the
+    batch norms of a model (``sync_bn``, ``norm_eval``) reach this layer through it. Functions that
+    look for running statistics (``torch.optim.swa_utils.update_bn``) do not.
 
     Shape: ``(N, C, *) -> (N, C, *)``.
     """
 
     _abbr_ = 'bn'  # mmcv names a layer after it: the name of a batch norm
-    rank = None  # of 1d, 2d, 3d; None takes any
+    rank: int | None = None  # 1, 2 or 3 spatial dimensions; None takes any
 
     def __init__(
         self,
@@ -51,30 +52,30 @@ class DomainNorm(_InstanceNorm):
         of_rank = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}.get(self.rank, nn.BatchNorm1d)
         self.mode = of_rank(num_features, affine=False, track_running_stats=False)
         self.per_domain = False
-        self.domains = None
+        self.domains: RowGroups | None = None  # rows by domain, inside domains_of_images
 
     def forward(self, x: Tensor) -> Tensor:
         self._check_input_dim(x)
-        # Every batch norm of the host that is frozen freezes `mode`; torch's own freezes the layer.
+        # The hosts freeze all batch norms, so also `mode`; torch's eval() reaches the layer itself.
         training = self.training and self.mode.training
         from_batch = training or self.running_mean is None
         domains = self.domains
-        if domains is not None and len(domains.index) != len(x):
+        if domains is not None and len(domains.group_of_row) != len(x):
             raise ValueError(
                 f'a layer with statistics per domain needs the rows of the batch, '
-                f'{len(domains.index)} images, got {tuple(x.shape)}'
+                f'{len(domains.group_of_row)} images, got {tuple(x.shape)}'
             )
-        group = self._process_group() if from_batch and training else None
-        if from_batch and group is None:
+        process_group = self._process_group() if from_batch and training else None
+        if from_batch and process_group is None:
             self._check_size(x, domains)
         mean = var = None
         if not from_batch:
             mean, var = self._statistics_of(domains)
-        y, mean, var, count = normalize(
-            x, self._gate(), self.weight, self.bias, mean, var, self.eps, domains, group
+        y, mean, var, group_size = normalize(
+            x, self._gate(), self.weight, self.bias, mean, var, self.eps, domains, process_group
         )
         if training and self.running_mean is not None:
-            self._update(mean, var, count)
+            self._update(mean, var, group_size)
         return y
 
     def _gate(self) -> Tensor | None:
@@ -88,23 +89,23 @@ class DomainNorm(_InstanceNorm):
                 f'{" or ".join(map(str, ranks))} dimensions, got {tuple(x.shape)}'
             )
 
-    def _check_size(self, x: Tensor, domains: Domains | None) -> None:
+    def _check_size(self, x: Tensor, domains: RowGroups | None) -> None:
         for count in (len(x),) if domains is None else domains.counts:
             if count * x.shape[2:].numel() == 1:
                 raise ValueError(
                     'Expected more than 1 value per channel when training, got input size '
-                    f'{tuple(x.shape)} with {count} image of a part that is normalized together'
+                    f'{tuple(x.shape)} with {count} image of a domain or batch'
                 )
 
     def _process_group(self):
-        # torch's or mmcv's, which name the attribute differently
+        # torch's and mmcv's name the attribute differently.
         if type(self.mode).__name__ != 'SyncBatchNorm' or not dist.is_initialized():
             return None
         group = getattr(self.mode, 'process_group', None) or getattr(self.mode, 'group', None)
         group = group or dist.group.WORLD
         return group if dist.get_world_size(group) > 1 else None
 
-    def _statistics_of(self, domains: Domains | None):
+    def _statistics_of(self, domains: RowGroups | None):
         if domains is None:
             return self.running_mean[None], self.running_var[None]
         return (
@@ -113,30 +114,33 @@ class DomainNorm(_InstanceNorm):
         )
 
     @torch.no_grad()
-    def _update(self, mean: Tensor, var: Tensor, count: Tensor) -> None:
-        if isinstance(count, int) and not count:
+    def _update(self, mean: Tensor, var: Tensor, group_size: int | Tensor) -> None:
+        """Move the running statistics towards ``(G, C)`` ones of ``group_size`` values each."""
+        if isinstance(group_size, int) and not group_size:
             return
         self.num_batches_tracked.add_(1)
-        factor = self.momentum
-        if factor is None:  # the plain average of all batches
-            factor = 1 / self.num_batches_tracked.to(self.running_mean.dtype)
-        rest = count - 1
-        if isinstance(count, Tensor):
-            factor = (factor * (count > 0)).to(self.running_mean.dtype)  # a domain may be absent
-            rest = rest.clamp(min=1)
-        unbiased = var * (count / (rest if isinstance(rest, Tensor) else max(rest, 1)))
-        kept = [(self.running_mean, self.running_var)]
+        momentum = self.momentum
+        if momentum is None:  # the plain average of all batches
+            momentum = 1 / self.num_batches_tracked.to(self.running_mean.dtype)
+        unbiased = var * (group_size / at_least_one(group_size - 1))
+        if isinstance(group_size, Tensor):  # a domain may be absent
+            momentum = (momentum * (group_size > 0)).to(self.running_mean.dtype)
+        running = [(self.running_mean, self.running_var)]
         if self.per_domain:
-            kept = [(self.source_mean, self.source_var), *kept]
-        # Without domains, the batch is of both.
-        for row, buffers in enumerate(kept):
-            row = min(row, len(mean) - 1)
-            weight = factor[row] if isinstance(count, Tensor) else factor
-            for buffer, new in zip(buffers, (mean[row], unbiased[row])):
+            running = [(self.source_mean, self.source_var), *running]
+        # Without domains, the batch updates the statistics of both.
+        for group, buffers in enumerate(running):
+            group = min(group, len(mean) - 1)
+            weight = momentum[group] if isinstance(group_size, Tensor) else momentum
+            for buffer, new in zip(buffers, (mean[group], unbiased[group])):
                 buffer.lerp_(new.to(buffer.dtype), weight)
 
     def keep_statistics_per_domain(self) -> None:
-        """Add statistics of the source, equal to those of the target so far."""
+        """Add statistics of the source, equal to those of the target so far.
+
+        Raises:
+            ValueError: Without running statistics, or without a momentum.
+        """
         if self.running_mean is None:
             raise ValueError(
                 'statistics per domain need a norm layer with running statistics, got '
@@ -144,8 +148,8 @@ class DomainNorm(_InstanceNorm):
             )
         if self.momentum is None:
             raise ValueError(
-                'statistics per domain need a momentum, got None: batches are '
-                'counted, not those that hold a domain'
+                'statistics per domain need a momentum, got None: num_batches_tracked counts all '
+                'batches, also those without an image of a domain'
             )
         if not self.per_domain:
             self.per_domain = True
@@ -162,7 +166,7 @@ class DomainNorm(_InstanceNorm):
 
     @torch.no_grad()
     def _complete(self, state_dict, prefix, missing_keys) -> None:
-        """What a checkpoint of a plain batch norm lacks follows from what it has."""
+        """Fill in what a checkpoint of a plain batch norm lacks."""
         for name in ('mean', 'var') if self.per_domain else ():
             key = f'{prefix}source_{name}'
             if key not in state_dict and f'{prefix}running_{name}' in state_dict:
@@ -185,14 +189,14 @@ class DomainBatchNorm3d(DomainNorm):
 
 @contextmanager
 def domains_of_images(module: nn.Module, is_source: Sequence[bool], device=None) -> Iterator[None]:
-    """Within it, layers of ``module`` with statistics per domain know whose image each row is."""
+    """Within it, layers of ``module`` with statistics per domain know the domain of each row."""
     layers = [m for m in module.modules() if isinstance(m, DomainNorm) and m.per_domain]
     if not layers:
         yield
         return
     sources = sum(is_source)
     index = on_device([SOURCE if s else TARGET for s in is_source], device, torch.long)
-    domains = Domains(index, (sources, len(is_source) - sources))
+    domains = RowGroups(index, (sources, len(is_source) - sources))
     for layer in layers:
         layer.domains = domains
     try:

@@ -1,9 +1,20 @@
 """Reading and writing all planes of an input: how it depends on device and memory order.
 
-A plane is one channel of one image. Normalization needs four things of planes: mean and variance,
-two sums for the backward pass, and two maps that are linear within a plane. The classes here do
-the same by different kernels; :func:`planes_of` chooses, and is the only place that does.
+A plane is one channel of one image. Normalization needs four operations on planes: mean and
+variance, two sums for the backward pass, and two maps that are linear within a plane. The classes
+here do the same by different kernels; :func:`planes_of` chooses, and is the only place that does.
+
+Most of them are torch's kernels of batch norm, used for what they compute besides batch norm. They
+are the only ones that take half precision in and give float32 without a copy of the input:
+
+* ``batch_norm_update_stats`` gives the mean and the variance of each channel;
+* ``native_batch_norm_backward`` in training, with ``mean`` and an inverse deviation of 1, has
+  ``sum(grad (x - mean))`` as the gradient of the weight and ``sum(grad)`` as that of the bias;
+* ``native_batch_norm`` in evaluation, with the variance 1 and the eps 0, is ``(x - mean) * weight +
+  bias``.
 """
+
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -45,9 +56,10 @@ def _as_images(x: Tensor) -> Tensor:
 
 
 class Planes:
-    """Planes of ``size`` values each, of the ``shape`` ``(N, C)``; statistics have the ``dtype``.
+    """``(N, C)`` planes (``shape``) of ``size`` values each.
 
-    Numbers per plane are tensors ``(N, C)``, or ``(1, C)`` if those of all images are equal.
+    Numbers per plane are tensors ``(N, C)``, or ``(1, C)`` if all images have the same. Their
+    ``dtype`` is float32, or float64 for float64 inputs.
     """
 
     def __init__(self, x: Tensor) -> None:
@@ -55,12 +67,32 @@ class Planes:
         self.size = x.shape[2:].numel()
         self.dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
 
-    def laid_out(self, x: Tensor) -> Tensor:
+    def arrange(self, x: Tensor) -> Tensor:
         """``x`` in the order of memory that the other methods need."""
         raise NotImplementedError
 
+    def _statistics(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """:meth:`statistics` of an input that is not empty."""
+        raise NotImplementedError
+
+    def _sums(self, grad: Tensor, x: Tensor, center: Tensor) -> tuple[Tensor, Tensor]:
+        """:meth:`sums` of an input that is not empty, with a ``center`` for each plane."""
+        raise NotImplementedError
+
+    def _affine(
+        self,
+        x: Tensor,
+        center: Tensor | None,
+        scale: Tensor,
+        shift: Tensor | None,
+        out: Tensor,
+        same_bits: bool,
+    ) -> None:
+        """:meth:`affine` of an input that is not empty."""
+        raise NotImplementedError
+
     def statistics(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Mean and biased variance of each plane, ``(N, C)``; memory like ``x`` that is free."""
+        """Mean and biased variance of each plane, ``(N, C)``; scratch like ``x``, or None."""
         if not x.numel():
             return *x.new_zeros(2, *self.shape, dtype=self.dtype), None
         return self._statistics(x)
@@ -91,79 +123,99 @@ class Planes:
             self._affine(x, center, scale, shift, out, same_bits)
         return out
 
-    def gradient(
-        self, x: Tensor, grad: Tensor, a: Tensor, b: Tensor | None, c: Tensor | None
+    def combine(
+        self,
+        grad: Tensor,
+        x: Tensor,
+        grad_factor: Tensor,
+        x_factor: Tensor | None,
+        constant: Tensor | None,
     ) -> Tensor:
-        """``a * grad + b * x + c``; None is 0."""
-        if b is None:
-            return self.affine(grad, None, a, None)
+        """``grad_factor * grad + x_factor * x + constant``; None is 0, and then both are."""
+        if x_factor is None or constant is None:
+            return self.affine(grad, None, grad_factor, None)
         if x.dtype == self.dtype or x.is_cuda:
-            return self.affine(x, None, b, c).addcmul_(grad, self.wide(a, x))
-        # A CPU would widen the whole input to mix it with float32.
-        out, numbers = torch.empty_like(x), zip(*(self.wide(t, x) for t in (a, b, c)))
-        for i, (a, b, c) in enumerate(numbers):
-            out[i] = torch.addcmul(c, x[i], b).addcmul_(grad[i], a)
+            out = self.affine(x, None, x_factor, constant)
+            return out.addcmul_(grad, self.broadcast(grad_factor, x))
+        # A CPU would copy the whole input to float32 to mix it with float32.
+        out = torch.empty_like(x)
+        by_image = (self.broadcast(t, x) for t in (grad_factor, x_factor, constant))
+        for i, (of_grad, of_x, added) in enumerate(zip(*by_image)):
+            out[i] = torch.addcmul(added, x[i], of_x).addcmul_(grad[i], of_grad)
         return out
 
-    def wide(self, t: Tensor, x: Tensor) -> Tensor:
-        """Numbers per plane, to be used beside ``x``."""
-        return t.expand(self.shape).reshape(*self.shape, *[1] * (x.dim() - 2))
+    def broadcast(self, per_plane: Tensor, x: Tensor) -> Tensor:
+        """Numbers per plane in a shape that broadcasts against ``x``."""
+        return per_plane.expand(self.shape).reshape(*self.shape, *[1] * (x.dim() - 2))
 
 
 class _BatchNormPlanes(Planes):
-    """By torch's kernels for batch norm, called for batches whose channels are planes.
+    """By torch's kernels of batch norm, called for batches whose channels are planes.
 
-    Subclasses say which batches: :meth:`_batches` are views of tensors like ``x``,
-    :meth:`_channels` the numbers per plane of each batch, and :meth:`_join` makes ``(N, C)`` of
-    such numbers.
+    Which batches these are depends on the subclass.
     """
+
+    @property
+    def num_channels(self) -> int:
+        """Of each batch."""
+        raise NotImplementedError
+
+    def _batches(self, *tensors: Tensor) -> Iterable[Sequence[Tensor]]:
+        """For each batch, the views of tensors like ``x``."""
+        raise NotImplementedError
+
+    def _per_batch(self, per_plane: Tensor) -> Iterable[Tensor]:
+        """Numbers per plane as those of each batch, ``(num_channels,)``."""
+        raise NotImplementedError
+
+    def _join(self, of_batches: Sequence[Tensor]) -> Tensor:
+        """The inverse of :meth:`_per_batch`."""
+        raise NotImplementedError
 
     def _statistics(self, x: Tensor):
         # With running statistics of float32, half precision has statistics of float32. They are
         # for this alone: a plane with one value has no unbiased variance and makes them NaN.
-        running = (
+        unused_running = (
             (None, None)
             if x.dtype == self.dtype
             else x.new_zeros(2, self.num_channels, dtype=self.dtype)
         )
-        found = [
-            aten.batch_norm_update_stats(batch, *running, 0.0) for (batch,) in self._batches(x)
+        mean_and_var = [
+            aten.batch_norm_update_stats(batch, *unused_running, 0.0)
+            for (batch,) in self._batches(x)
         ]
-        return *map(self._join, zip(*found)), None
+        return *map(self._join, zip(*mean_and_var)), None
 
     def _sums(self, grad: Tensor, x: Tensor, center: Tensor):
-        # They are the gradients of bias and weight in training.
         one = x.new_ones(self.num_channels, dtype=self.dtype)
-        found = [
+        weight_and_bias_gradients = [
             aten.native_batch_norm_backward(
-                g, batch, one, None, None, mean, one, True, 0.0, [False, True, True]
+                batch_grad, batch, one, None, None, mean, one, True, 0.0, [False, True, True]
             )[1:]
-            for (g, batch), mean in zip(self._batches(grad, x), self._channels(center))
+            for (batch_grad, batch), mean in zip(self._batches(grad, x), self._per_batch(center))
         ]
-        moment, total = map(self._join, zip(*found))
-        return total, moment
+        moment, grad_sum = map(self._join, zip(*weight_and_bias_gradients))
+        return grad_sum, moment
 
     def _affine(self, x, center, scale, shift, out, same_bits) -> None:
-        numbers = (
-            self._channels(_or_zero(t, scale).expand(self.shape)) for t in (center, scale, shift)
+        per_batch = (
+            self._per_batch(_or_zeros(t, scale).expand(self.shape)) for t in (center, scale, shift)
         )
-        _affine_of_channels(self._batches(x, out), zip(*numbers))
+        _affine_of_channels(self._batches(x, out), zip(*per_batch))
 
 
-def _or_zero(numbers: Tensor | None, like: Tensor) -> Tensor:
-    return torch.zeros_like(like) if numbers is None else numbers
+def _or_zeros(per_plane: Tensor | None, like: Tensor) -> Tensor:
+    return torch.zeros_like(like) if per_plane is None else per_plane
 
 
 def _affine_of_channels(batches, numbers) -> None:
-    """``(x - center) * scale + shift`` for ``(x, out)`` and ``(C,)`` numbers of each batch.
-
-    It is batch norm in evaluation, with a variance of 1 and an eps of 0.
-    """
-    one = space = None
+    """``(x - center) * scale + shift`` for the ``(x, out)`` and ``(C,)`` numbers of each batch."""
+    one = None
     for (x, out), (center, scale, shift) in zip(batches, numbers):
         if one is None:
             one = torch.ones_like(scale)
-            space = torch.empty_like(one), torch.empty_like(one)  # CUDA copies statistics there
+            # CUDA copies the statistics there.
+            unused_mean, unused_inv_std = torch.empty_like(one), torch.empty_like(one)
         aten.native_batch_norm.out(
             x,
             scale,
@@ -174,8 +226,8 @@ def _affine_of_channels(batches, numbers) -> None:
             0.0,
             0.0,
             out=out,
-            save_mean=space[0],
-            save_invstd=space[1],
+            save_mean=unused_mean,
+            save_invstd=unused_inv_std,
         )
 
 
@@ -189,17 +241,17 @@ class ContiguousPlanes(_BatchNormPlanes):
     def num_channels(self) -> int:
         return self.shape.numel()
 
-    def laid_out(self, x: Tensor) -> Tensor:
+    def arrange(self, x: Tensor) -> Tensor:
         return x.contiguous()
 
     def _batches(self, *tensors: Tensor):
         return [[t.view(1, -1, self.size) for t in tensors]]
 
-    def _channels(self, t: Tensor):
-        return [t.reshape(-1)]
+    def _per_batch(self, per_plane: Tensor):
+        return [per_plane.reshape(-1)]
 
-    def _join(self, per_batch) -> Tensor:
-        return per_batch[0].view(self.shape)
+    def _join(self, of_batches) -> Tensor:
+        return of_batches[0].view(self.shape)
 
     def _statistics(self, x: Tensor):
         if x.dtype != self.dtype or x.device.type != 'cpu':
@@ -207,16 +259,16 @@ class ContiguousPlanes(_BatchNormPlanes):
         # Several times as fast there as the kernel, and as exact.
         rows = x.view(-1, self.size)
         mean = rows.mean(-1, keepdim=True)
-        free = torch.empty_like(x)
-        centered = torch.sub(rows, mean, out=free.view(-1, self.size))
+        scratch = torch.empty_like(x)
+        centered = torch.sub(rows, mean, out=scratch.view(-1, self.size))
         var = torch.linalg.vector_norm(centered, dim=-1).square() / self.size
-        return mean.view(self.shape), var.view(self.shape), free
+        return mean.view(self.shape), var.view(self.shape), scratch
 
 
 class _ChannelsLast(Planes):
-    """An image in one piece, its planes one inside the other."""
+    """Planes of an image that alternate value by value, in channels-last order."""
 
-    def laid_out(self, x: Tensor) -> Tensor:
+    def arrange(self, x: Tensor) -> Tensor:
         if x.dim() == 3:
             return x.transpose(1, 2).contiguous().transpose(1, 2)
         return x.contiguous(
@@ -226,16 +278,17 @@ class _ChannelsLast(Planes):
     def affine(self, x, center, scale, shift, out=None, same_bits=False) -> Tensor:
         if not x.numel() or any(t is not None and len(t) > 1 for t in (center, scale, shift)):
             return super().affine(x, center, scale, shift, out, same_bits)
-        # The same for all images, which then are one batch.
+        # Equal numbers for all images: they are one batch.
         out = torch.empty_like(x) if out is None else out
-        numbers = [_or_zero(t, scale)[0] for t in (center, scale, shift)]
-        _affine_of_channels([(_as_images(x), _as_images(out))], [numbers])
+        per_channel = [_or_zeros(t, scale)[0] for t in (center, scale, shift)]
+        _affine_of_channels([(_as_images(x), _as_images(out))], [per_channel])
         return out
 
-    def _affine_at_once(self, x, center, scale, shift, out) -> None:
+    def _affine_of_all_images(self, x, center, scale, shift, out) -> None:
         if center is not None:
-            shift = _or_zero(shift, scale) - center * scale
-        torch.addcmul(self.wide(_or_zero(shift, scale), x), x, self.wide(scale, x), out=out)
+            shift = _or_zeros(shift, scale) - center * scale
+        scale, shift = (self.broadcast(t, x) for t in (scale, _or_zeros(shift, scale)))
+        torch.addcmul(shift, x, scale, out=out)
 
 
 class PlanesByImage(_ChannelsLast, _BatchNormPlanes):
@@ -248,39 +301,39 @@ class PlanesByImage(_ChannelsLast, _BatchNormPlanes):
     def _batches(self, *tensors: Tensor):
         return zip(*(_as_images(t).split(1) for t in tensors))
 
-    def _channels(self, t: Tensor):
-        return t.contiguous().unbind()
+    def _per_batch(self, per_plane: Tensor):
+        return per_plane.contiguous().unbind()
 
-    def _join(self, per_batch) -> Tensor:
-        return torch.stack(per_batch)
+    def _join(self, of_batches) -> Tensor:
+        return torch.stack(of_batches)
 
     def _affine(self, x, center, scale, shift, out, same_bits) -> None:
         if same_bits or x.dtype != self.dtype:
             super()._affine(x, center, scale, shift, out, same_bits)
         else:
-            self._affine_at_once(x, center, scale, shift, out)
+            self._affine_of_all_images(x, center, scale, shift, out)
 
 
 class ReducedPlanes(_ChannelsLast):
-    """Channels-last on CUDA: reductions of the whole batch, whose number does not depend on it.
+    """Channels-last on CUDA: reductions of the whole batch, the same number for every batch size.
 
     They take half precision in and give float32 in one kernel. The backward pass makes one tensor
     of the input's size in float32 and frees it.
     """
 
     def _statistics(self, x: Tensor):
-        plane = tuple(range(2, x.dim()))
+        within_plane = tuple(range(2, x.dim()))
         if x.dtype == self.dtype:
-            var, mean = torch.var_mean(x, plane, correction=0)
+            var, mean = torch.var_mean(x, within_plane, correction=0)
         else:
-            mean = x.mean(plane, dtype=self.dtype)
-            var = torch.var(x, plane, correction=0, out=torch.empty_like(mean))
+            mean = x.mean(within_plane, dtype=self.dtype)
+            var = torch.var(x, within_plane, correction=0, out=torch.empty_like(mean))
         return mean, var, None
 
     def _sums(self, grad: Tensor, x: Tensor, center: Tensor):
-        plane = tuple(range(2, x.dim()))
-        product = torch.sub(x, self.wide(center, x)).mul_(grad)
-        return grad.sum(plane, dtype=self.dtype), product.sum(plane)
+        within_plane = tuple(range(2, x.dim()))
+        product = torch.sub(x, self.broadcast(center, x)).mul_(grad)
+        return grad.sum(within_plane, dtype=self.dtype), product.sum(within_plane)
 
     def _affine(self, x, center, scale, shift, out, same_bits) -> None:
-        self._affine_at_once(x, center, scale, shift, out)
+        self._affine_of_all_images(x, center, scale, shift, out)

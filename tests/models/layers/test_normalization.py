@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from mmocr_da.models.layers import normalize
-from mmocr_da.models.layers.normalization import Domains
+from mmocr_da.models.layers.row_groups import RowGroups
 
 SHAPES = [(8, 3), (5, 3, 7), (4, 3, 5, 6), (3, 3, 2, 4, 5)]
 LAYOUTS = {4: torch.channels_last, 5: torch.channels_last_3d}
@@ -85,11 +85,11 @@ def test_the_order_of_the_input_in_memory_is_kept(shape, layout):
 def test_per_domain_each_is_normalized_as_if_it_were_alone(layout, from_batch):
     tensors = inputs((5, 3, 4, 6), layout)
     index = torch.tensor([1, 0, 1, 1, 0])
-    domains = Domains(index, (2, 3))
+    groups = RowGroups(index, (2, 3))
     mean = var = None
     if not from_batch:
         mean, var = torch.rand(2, 2, 3, dtype=torch.float64) + 0.5
-    y, found_mean, found_var, count = normalize(*tensors, mean, var, domains=domains)
+    y, found_mean, found_var, count = normalize(*tensors, mean, var, groups=groups)
     expected = equations(*tensors, mean, var, index=index)
     torch.testing.assert_close(y, expected, rtol=1e-10, atol=1e-10)
     for a, b in zip(gradients(y, tensors), gradients(expected, tensors)):
@@ -105,8 +105,8 @@ def test_per_domain_each_is_normalized_as_if_it_were_alone(layout, from_batch):
 
 def test_an_absent_domain_changes_nothing_for_the_other():
     tensors = inputs((4, 3, 5, 6))
-    domains = Domains(torch.ones(4, dtype=torch.long), (0, 4))
-    y = normalize(*tensors, domains=domains)[0]
+    groups = RowGroups(torch.ones(4, dtype=torch.long), (0, 4))
+    y = normalize(*tensors, groups=groups)[0]
     assert torch.equal(y, normalize(*tensors)[0])
     assert all(g.isfinite().all() for g in gradients(y, tensors))
 
@@ -187,7 +187,7 @@ def test_half_precision_rounds_only_what_goes_out(dtype, layout, kind, mode):
         mean = x.detach().float().mean((0, 2, 3))[None]
         kwargs = exact_kwargs = dict(mean=mean, var=torch.full_like(mean, 2.0))
     if mode == 'domains':
-        kwargs = dict(domains=Domains(torch.tensor([0, 1, 1, 0]), (2, 2)))
+        kwargs = dict(groups=RowGroups(torch.tensor([0, 1, 1, 0]), (2, 2)))
         exact_kwargs = dict(index=torch.tensor([0, 1, 1, 0]))
     y, *statistics = normalize(x, *parameters, **kwargs)
     assert y.dtype == dtype and all(s.dtype == torch.float32 for s in statistics[:2])
@@ -240,7 +240,7 @@ def test_gradients_of_gradients(mode):
     if mode == 'running':
         kwargs['mean'], kwargs['var'] = torch.rand(2, 1, 3, dtype=torch.float64) + 0.5
     if mode == 'domains':
-        kwargs['domains'] = Domains(torch.tensor([0, 1, 1]), (1, 2))
+        kwargs['groups'] = RowGroups(torch.tensor([0, 1, 1]), (1, 2))
     rho = torch.tensor([0.2, 0.5, 0.9]).double().requires_grad_()
 
     def f(*tensors):
