@@ -1,11 +1,8 @@
 """Toys that several tests share: a tiny recognizer, samples, and a run that trains in seconds."""
 
 import copy
-import gc
-import importlib.util
 import json
 from pathlib import Path
-from unittest.mock import patch
 
 import mmocr_da  # noqa: F401  (before mmocr: it declares what the installed torch lacks)
 
@@ -14,15 +11,33 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from helpers import tools
 from mmengine.logging import MessageHub
 from mmengine.registry import init_default_scope
 from mmengine.structures import LabelData
 from mmocr.structures import TextRecogDataSample
-from mmocr.visualization import TextRecogLocalVisualizer
 
 from mmocr_da.registry import MODELS
 
 HEIGHT, WIDTH = 16, 32
+
+# What keeps a test out of the fast tier: folders of whole programs; what trains the toy or starts
+# an interpreter, as a fixture of the test or a name in its module.
+SLOWER_FOLDERS = [Path(__file__).parent / name for name in ('configs', 'tools')]
+SLOWER_NAMES = {'run_tool', 'trained', 'subprocess'}
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m deselects
+def pytest_collection_modifyitems(items):
+    """Mark as ``fast`` what neither trains the toy nor starts an interpreter."""
+    for item in items:
+        if not (
+            any(folder in item.path.parents for folder in SLOWER_FOLDERS)
+            or SLOWER_NAMES.intersection(getattr(item, 'fixturenames', ()))
+            or SLOWER_NAMES.intersection(dir(getattr(item, 'module', None)))
+            or item.get_closest_marker('slow')
+        ):
+            item.add_marker('fast')
 
 
 @pytest.fixture(autouse=True)
@@ -145,7 +160,6 @@ def batch(sample):
     return make
 
 
-TOOLS = Path(__file__).parents[1] / 'tools'
 WORDS = ('12', '345', '6', '77', '890', '21')
 
 CONFIG = """
@@ -205,37 +219,14 @@ randomness = dict(seed=1)
 """
 
 
-def load_tool(name):
-    """Import ``tools/<name>.py`` as it is."""
-    spec = importlib.util.spec_from_file_location(name.replace('/', '_'), TOOLS / f'{name}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture(scope='session')
+def load_tool():
+    return tools.load_tool
 
 
-def run_tool(name, *arguments):
-    """Run ``tools/<name>.py`` with a command line, in this process."""
-    module = load_tool(name)
-    # Most of a toy run is MMEngine pretty-printing its config seven times, and collecting garbage
-    # among all that is imported whenever it builds a dataset.
-    gc.freeze()
-    # A visualizer is global by its name: an older run's would write into that run's folder.
-    TextRecogLocalVisualizer._instance_dict.clear()
-    with (
-        patch('sys.argv', [f'{name}.py', *map(str, arguments)]),
-        patch('mmengine.config.config.FormatCode', lambda text, **_: (text, True)),
-    ):
-        module.main()
-
-
-@pytest.fixture(scope='session', name='load_tool')
-def load_tool_fixture():
-    return load_tool
-
-
-@pytest.fixture(scope='session', name='run_tool')
-def run_tool_fixture():
-    return run_tool
+@pytest.fixture(scope='session')
+def run_tool():
+    return tools.run_tool
 
 
 @pytest.fixture(scope='session')
@@ -279,5 +270,5 @@ def trained(toy, tmp_path_factory):
     """The work directory of the toy after its 2 iterations."""
     init_default_scope('mmocr')
     work_dir = tmp_path_factory.mktemp('trained')
-    run_tool('train', toy, '--work-dir', work_dir)
+    tools.run_tool('train', toy, '--work-dir', work_dir)
     return work_dir
