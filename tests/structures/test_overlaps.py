@@ -4,48 +4,12 @@ import math
 
 import numpy as np
 import pytest
-import shapely
 import torch
+from helpers.boxes import oracle_overlaps, random_boxes, single
 from helpers.emulated_cuda import emulated_cuda, on_cuda
 
 from mmocr_da.structures import may_overlap, rotated_overlaps
 from mmocr_da.structures.overlaps import AREAS, PAIRS
-
-
-def random_boxes(count, seed=0, spread=100.0, dtype=torch.float32):
-    """In the convention; none is nearly square, which would leave the angle open."""
-    rng = np.random.default_rng(seed)
-    h = rng.uniform(3, 30, count)
-    boxes = [
-        rng.uniform(0, spread, count),
-        rng.uniform(0, spread, count),
-        h * rng.uniform(1.2, 8, count),
-        h,
-        rng.uniform(-math.pi / 2, math.pi / 2, count),
-    ]
-    return torch.from_numpy(np.stack(boxes, 1)).to(dtype)
-
-
-def oracle_corners(boxes):
-    """Of any rectangles, in float64 and by complex numbers."""
-    x, y, w, h, angle = np.asarray(boxes, np.float64).T
-    corners = [
-        (x + 1j * y) + (sx * w + sy * h * 1j) / 2 * np.exp(1j * angle)
-        for sx, sy in ((-1, -1), (1, -1), (1, 1), (-1, 1))
-    ]
-    corners = np.stack(corners, 1)
-    return np.stack([corners.real, corners.imag], -1)
-
-
-def oracle_overlaps(boxes1, boxes2, mode='iou'):
-    a, b = (shapely.polygons(oracle_corners(boxes)) for boxes in (boxes1, boxes2))
-    both = shapely.area(shapely.intersection(a[:, None], b[None]))
-    area1, area2 = shapely.area(a)[:, None], shapely.area(b)[None]
-    return both / (area1 if mode == 'iof' else area1 + area2 - both)
-
-
-def single(*box):
-    return torch.tensor([box], dtype=torch.float32)
 
 
 @pytest.mark.parametrize('mode', ['iou', 'iof'])

@@ -1,6 +1,5 @@
 """The converter of the default data: reproducible, whole or not there, without target labels."""
 
-import hashlib
 import importlib.util
 import json
 import re
@@ -10,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from helpers.files import hashes
 
 PATH = Path(__file__).parents[2] / 'tools/dataset_converters/printed_to_handwritten.py'
 SMALL = [
@@ -61,14 +61,6 @@ def convert(converter, tmp_path):
         return tmp_path / out
 
     return run
-
-
-def hashes(folder):
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in folder.rglob('*')
-        if path.is_file()
-    }
 
 
 def entries(path):

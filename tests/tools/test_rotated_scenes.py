@@ -1,6 +1,5 @@
 """The converter of scenes: reproducible, words where the polygons are, and MMOCR reads it."""
 
-import hashlib
 import importlib
 import json
 from pathlib import Path
@@ -9,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import shapely
+from helpers.files import hashes
 from mmocr.datasets import OCRDataset
 
 FOLDER = Path(__file__).parents[2] / 'tools/dataset_converters'
@@ -58,14 +58,6 @@ def convert(converter, tmp_path):
 def scenes(converter):
     faces = converter.load_faces(None, None)
     return [converter.draw(faces, 256, np.random.default_rng(i)) for i in range(20)]
-
-
-def hashes(folder):
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in folder.rglob('*')
-        if path.is_file()
-    }
 
 
 def images(folder):

@@ -1,6 +1,5 @@
 """The converter of characters in many styles: reproducible, balanced, no font in both splits."""
 
-import hashlib
 import importlib
 import json
 from collections import Counter
@@ -9,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from helpers.files import hashes
 
 FOLDER = Path(__file__).parents[2] / 'tools/dataset_converters'
 
@@ -54,14 +54,6 @@ def convert(converter, tmp_path):
 def faces(converter):
     return {
         face.name: face for face in converter.load_faces(converter.font_files(), converter.ALPHABET)
-    }
-
-
-def hashes(folder):
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in folder.rglob('*')
-        if path.is_file()
     }
 
 

@@ -1,29 +1,20 @@
 """The coder of rotated boxes: inverse, invariance, and RRPN's equations by hand."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from helpers import boxes as helpers_boxes
 from mmdet.registry import TASK_UTILS as MMDET_TASK_UTILS
 
 from mmocr_da.models.detectors import DeltaXYWHTBBoxCoder
 from mmocr_da.structures import RotatedBoxes, corners_of
 
 MEANS, STDS = (0.1, -0.2, 0.3, 0.0, 0.05), (0.1, 0.2, 0.3, 0.4, 0.5)
+random_boxes = partial(helpers_boxes.random_boxes, spread=200.0, dtype=torch.float64)
 BOTH = pytest.mark.parametrize('proj_xy', [True, False])
-
-
-def random_boxes(count, seed=0, dtype=torch.float64):
-    rng = np.random.default_rng(seed)
-    h = rng.uniform(4, 30, count)
-    boxes = [
-        *rng.uniform(0, 200, (2, count)),
-        h * rng.uniform(1.1, 6, count),
-        h,
-        rng.uniform(-math.pi / 2, math.pi / 2, count),
-    ]
-    return torch.from_numpy(np.stack(boxes, 1)).to(dtype)
 
 
 def distance(boxes1, boxes2):
