@@ -4,18 +4,19 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
+from unittest.mock import patch
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from helpers.processes import CONTEXT
+from helpers.tools import TOOLS, run_tool
 from mmengine.config import Config
+from mmengine.runner import IterBasedTrainLoop
 
-TOOLS = Path(__file__).parents[2] / 'tools'
+LENGTH, KILLED_AFTER = 20, 12
 OBJECTIVES = """dict(type='mmocr_da.GlobalAlignment', in_channels=16),
                 dict(type='mmocr_da.LocalAlignment', in_channels=16, threshold=0.)"""
 METHODS = dict(
@@ -59,7 +60,7 @@ def relabel(toy, tmp_path, domain):
 
 
 @pytest.mark.parametrize('method', METHODS)
-def test_changing_every_target_label_changes_no_weight(toy, variant, run_tool, tmp_path, method):
+def test_changing_every_target_label_changes_no_weight(toy, variant, tmp_path, method):
     no_val = ('--cfg-options', 'train_cfg.max_iters=4', 'train_cfg.val_interval=100')
     changes = {
         'as_it_is': {},
@@ -76,7 +77,7 @@ def test_changing_every_target_label_changes_no_weight(toy, variant, run_tool, t
 
 
 @pytest.mark.parametrize('method', METHODS)
-def test_a_killed_run_resumes_to_the_same_weights(variant, run_tool, tmp_path, method):
+def test_a_killed_run_resumes_to_the_same_weights(variant, tmp_path, method):
     """Killed in the middle of an epoch, with random augmentation and a schedule of lambda."""
     augment = "dict(type='TorchVisionWrapper', op='ColorJitter', brightness=0.5), "
     config = variant(
@@ -84,13 +85,13 @@ def test_a_killed_run_resumes_to_the_same_weights(variant, run_tool, tmp_path, m
         objectives=METHODS[method],
         augmentation=("dict(type='Resize'", augment + "dict(type='Resize'"),
     )
-    kill_and_resume(config, run_tool, tmp_path)
+    kill_and_resume(config, tmp_path)
 
 
-def kill_and_resume(config, run_tool, tmp_path):
+def kill_and_resume(config, tmp_path):
     options = [
         '--cfg-options',
-        'train_cfg.max_iters=50',
+        f'train_cfg.max_iters={LENGTH}',
         'train_cfg.val_interval=1000',
         'default_hooks.checkpoint.interval=10',
         'default_hooks.checkpoint.max_keep_ckpts=9',
@@ -98,34 +99,31 @@ def kill_and_resume(config, run_tool, tmp_path):
     run_tool('train', config, '--work-dir', tmp_path / 'whole', *options)
 
     killed = tmp_path / 'cut'
-    environment = dict(os.environ, PYTHONPATH=str(TOOLS.parent))
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            '-W',
-            'ignore',
-            TOOLS / 'train.py',
-            config,
-            '--work-dir',
-            killed,
-            *options,
-        ],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=environment,
-    )
-    deadline = time.time() + 240
-    while not (killed / 'last_checkpoint').exists() and time.time() < deadline:
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL, 'the run had ended before it was killed'
-    saved = (killed / 'last_checkpoint').read_text()
-    assert 'iter_50' not in saved
-    # Three batches are an epoch, so no multiple of ten but 30 ends one.
-    assert 'iter_30' not in saved
+    process = CONTEXT.Process(target=train_until_killed, args=(config, killed, options))
+    process.start()
+    process.join(240)
+    assert process.exitcode == -signal.SIGKILL, 'the run ended before it was killed'
+    # Two iterations after a checkpoint, and in the middle of an epoch, which is three batches.
+    assert 'iter_10' in (killed / 'last_checkpoint').read_text()
 
     run_tool('train', config, '--work-dir', killed, '--resume', *options)
     assert equal(weights(tmp_path / 'whole'), weights(killed))
+
+
+def train_until_killed(config, work_dir, options):
+    """Runs in another process, which does not come back."""
+    run_iter = IterBasedTrainLoop.run_iter
+
+    def run_and_kill(loop, data_batch):
+        run_iter(loop, data_batch)
+        if loop.iter == KILLED_AFTER:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    with open(os.devnull, 'w') as nothing:
+        os.dup2(nothing.fileno(), 1)
+        os.dup2(nothing.fileno(), 2)
+    with patch.object(IterBasedTrainLoop, 'run_iter', run_and_kill):
+        run_tool('train', config, '--work-dir', work_dir, *options)
 
 
 @pytest.fixture
@@ -169,20 +167,20 @@ def pretraining(toy, tmp_path):
     return path
 
 
-def test_a_killed_pretraining_resumes_to_the_same_weights(pretraining, run_tool, tmp_path):
-    kill_and_resume(pretraining, run_tool, tmp_path)
+def test_a_killed_pretraining_resumes_to_the_same_weights(pretraining, tmp_path):
+    kill_and_resume(pretraining, tmp_path)
     for name in ('whole', 'cut'):
-        assert torch.load(tmp_path / name / 'encoder_iter_50.pth')['state_dict']
+        assert torch.load(tmp_path / name / f'encoder_iter_{LENGTH}.pth')['state_dict']
         assert 'source_3.png' in next((tmp_path / name).glob('*/*.log')).read_text()
     encoders = [
-        torch.load(tmp_path / name / 'encoder_iter_50.pth')['state_dict']
+        torch.load(tmp_path / name / f'encoder_iter_{LENGTH}.pth')['state_dict']
         for name in ('whole', 'cut')
     ]
     assert equal(*encoders)
 
 
 @pytest.mark.slow
-def test_a_stopped_tuning_of_a_detector_resumes_to_the_same_weights(run_tool, tmp_path):
+def test_a_stopped_tuning_of_a_detector_resumes_to_the_same_weights(tmp_path):
     """With LS-IoU, stopped between a step of the detector and one of the surrogate."""
     instances = [
         dict(
