@@ -1,4 +1,4 @@
-"""Evaluation: readings and truths, or representations, in; rates, accuracies and measures out."""
+"""Evaluation. In: predictions with their ground truths, or representations. Out: numbers."""
 
 from .functional import (
     accuracy_within_one_edit,

@@ -1,8 +1,9 @@
 """Text recognition metrics on plain lists of strings.
 
-Every function takes ``predictions`` and ``references``, two lists of N strings of which pair ``i``
-is the reading and the truth of image ``i``, and returns one number. Strings are compared as they
-are: :func:`normalize` is the one place where letter case and symbols are dropped.
+Every metric takes ``predictions`` and ``references``, two lists of N strings: pair ``i`` is the
+prediction and the ground truth of image ``i``. It returns one number. Strings are compared
+unchanged; only :func:`normalize` drops letter case and symbols. Lists that are empty or differ in
+length raise a ValueError.
 """
 
 import unicodedata
@@ -13,7 +14,7 @@ import editdistance
 
 from mmocr_da.unicode import UnicodeForm, to_unicode_form
 
-#: What is no symbol: letters, marks and numbers, by the first letter of their Unicode category.
+#: Characters that are not symbols: letters, marks and numbers, by their Unicode category.
 KEPT_CATEGORIES = 'LMN'
 
 
@@ -23,11 +24,15 @@ def normalize(
     ignore_symbols: bool = False,
     unicode_form: UnicodeForm | None = None,
 ) -> str:
-    """Drop from ``text`` what a comparison should not see.
+    """Remove differences that a comparison should ignore.
 
-    ``ignore_symbols`` keeps the letters, digits and marks of every script. On texts of the letters
-    a to z, digits, ASCII symbols and Chinese characters it is what MMOCR's metrics do, which drop
-    all others: accented letters, and texts in Korean, Hindi or Arabic altogether.
+    Args:
+        text: A prediction or a ground truth.
+        ignore_case: Whether to convert it to lower case.
+        ignore_symbols: Whether to keep only the letters, digits and marks of every script. MMOCR's
+            metrics keep only a to z, digits and Chinese characters: they also drop accented letters
+            and all of a text in Korean, Hindi or Arabic.
+        unicode_form: Unicode form to convert it to; None leaves it unchanged.
 
     >>> normalize("Don't!", ignore_case=True)
     "don't!"
@@ -41,8 +46,8 @@ def normalize(
 
 @cache
 def _is_kept(char: str) -> bool:
-    # '^' as MMOCR, whose pattern '[^A-Z^a-z^0-9^...]' has it by accident: numbers that stand
-    # beside MMOCR's must be equal.
+    # MMOCR keeps '^' as well, since its pattern is '[^A-Z^a-z^0-9^...]'. We follow it, so that our
+    # numbers are equal to MMOCR's.
     return unicodedata.category(char)[0] in KEPT_CATEGORIES or char == '^'
 
 
@@ -58,9 +63,9 @@ def total_edit_distance(predictions: Sequence[str], references: Sequence[str]) -
 def character_error_rate(predictions: Sequence[str], references: Sequence[str]) -> float:
     """Sum of all edits over the sum of all reference lengths (CER, lower is better).
 
-    A corpus is one long text: a long word weighs more than a short one. The rate can exceed 1, as
-    readings may be longer than the truth. The divisor is at least 1, so it is finite even if every
-    reference is empty.
+    A long word weighs more than a short one. The rate can exceed 1, since predictions may be longer
+    than the ground truth. The divisor is at least 1, so the rate is finite even if every reference
+    is empty.
 
     >>> character_error_rate(['cat', ''], ['cart', 'a'])  # 2 edits, 5 characters
     0.4
@@ -70,7 +75,7 @@ def character_error_rate(predictions: Sequence[str], references: Sequence[str]) 
 
 
 def word_accuracy(predictions: Sequence[str], references: Sequence[str]) -> float:
-    """Share of words read without any error.
+    """Share of words that are predicted without any error.
 
     >>> word_accuracy(['a', 'b', 'c', ''], ['a', 'b', 'd', ''])
     0.75
@@ -80,9 +85,9 @@ def word_accuracy(predictions: Sequence[str], references: Sequence[str]) -> floa
 
 
 def word_error_rate(predictions: Sequence[str], references: Sequence[str]) -> float:
-    """Share of words misread (WER, lower is better): each string is one word image.
+    """Share of words with an error (WER, lower is better).
 
-    This is the WER of handwritten and scene words; no string is split at spaces.
+    Each string counts as one word, as usual for word images; it is not split at spaces.
 
     >>> word_error_rate(['a', 'b', 'c', ''], ['a', 'b', 'd', ''])
     0.25
@@ -104,9 +109,8 @@ def accuracy_within_one_edit(predictions: Sequence[str], references: Sequence[st
 def normalized_edit_distance(predictions: Sequence[str], references: Sequence[str]) -> float:
     """Mean over words of ``1 - distance / max(length)`` (NED, *higher* is better).
 
-    The field's tables print this similarity under the name NED (ICDAR 2019 ArT and LSVT,
-    arXiv:1904.01906), MMOCR's ``OneMinusNEDMetric`` names it ``1-N.E.D``. Two empty strings are
-    equal, so they count 1.
+    Papers print this similarity under the name NED (ICDAR 2019 ArT and LSVT, arXiv:1904.01906);
+    MMOCR's ``OneMinusNEDMetric`` calls it ``1-N.E.D``. Two empty strings are equal and count 1.
 
     >>> normalized_edit_distance(['cat', ''], ['cart', ''])
     0.875
@@ -118,7 +122,7 @@ def normalized_edit_distance(predictions: Sequence[str], references: Sequence[st
 
 def _pairs(predictions: Sequence[str], references: Sequence[str]) -> list[tuple[str, str]]:
     for name, texts in (('predictions', predictions), ('references', references)):
-        # A lone string is a sequence of characters: it would be scored letter by letter.
+        # A single string would be scored character by character.
         if isinstance(texts, str):
             raise ValueError(
                 f'{name} must be a list of strings, got the string {texts!r}; put it into a list'

@@ -1,4 +1,4 @@
-"""One metric with every number of the text recognition papers, and a dump of all readings."""
+"""All error rates and accuracies of text recognition papers, and a dump of all predictions."""
 
 import logging
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ class TextErrorMetric(BaseMetric):
     key                               meaning                                         better
     ================================  ==============================================  ======
     ``cer``                           edits / reference characters                    lower
-    ``wer``                           share of words misread                          lower
+    ``wer``                           share of words with an error                    lower
     ``ted``                           total edit distance                             lower
     ``ned``                           mean of ``1 - distance / max(length)``          higher
     ``ed1``                           share of words within one edit                  higher
@@ -41,15 +41,16 @@ class TextErrorMetric(BaseMetric):
     ================================  ==============================================  ======
 
     ``ignore_case`` and ``ignore_symbols`` apply to the first five; the three accuracies keep the
-    names and the meaning of MMOCR's ``WordMetric``. Numbers are not rounded. Symbols are what is no
-    letter, digit or mark of any script, see :func:`~mmocr_da.evaluation.functional.normalize`.
-    ``unicode_form``, such as 'NFC', brings all texts into this Unicode form first.
+    names and the meaning of MMOCR's ``WordMetric``. Numbers are not rounded. Symbols are all
+    characters except letters, digits and marks of any script, see
+    :func:`~mmocr_da.evaluation.functional.normalize`. ``unicode_form``, such as 'NFC', is the
+    Unicode form that all texts are converted to first.
 
     With ``MultiDatasetsEvaluator`` and ``dataset_prefixes=['source', 'target']`` a key becomes
     ``target/recog/cer``; with MMEngine's plain ``Evaluator`` it is ``recog/cer``.
 
-    ``prediction`` names the field of the data samples that holds the reading; a second metric with
-    ``prediction='pred_text_source', prefix='C_s'`` puts that of SymNet's C^s beside it.
+    ``prediction`` is the field of the data samples with the prediction. A second metric with
+    ``prediction='pred_text_source', prefix='C_s'`` evaluates SymNet's C^s as well.
     """
 
     default_prefix: str | None = 'recog'
@@ -74,31 +75,39 @@ class TextErrorMetric(BaseMetric):
     def process(
         self, data_batch: Sequence[dict[str, Any]], data_samples: Sequence[dict[str, Any]]
     ) -> None:
-        """Keep ``(reading, truth)`` of every sample: exactly one entry each, in order.
+        """Append ``(prediction, ground truth)`` of every sample.
 
-        ``MultiDatasetsEvaluator`` cuts the list of entries into datasets by their sizes.
+        There is exactly one entry per sample, in order: ``MultiDatasetsEvaluator`` splits the list
+        by the sizes of the datasets.
+
+        Raises:
+            ValueError: If a sample has no ground truth or no prediction.
         """
         for sample in data_samples:
-            truth = (sample.get('gt_text') or {}).get('item')
-            if truth is None:
+            ground_truth = (sample.get('gt_text') or {}).get('item')
+            if ground_truth is None:
                 raise ValueError(
                     f'{type(self).__name__} needs data samples with gt_text.item, got none for '
                     f'{sample.get("img_path", "an image")}; evaluate on a labelled dataset whose '
                     'pipeline has `LoadOCRAnnotations(with_text=True)`, or remove the dataset from '
                     'the val/test dataloader'
                 )
-            reading = sample.get(self.prediction)
-            if reading is None:
+            prediction = sample.get(self.prediction)
+            if prediction is None:
                 raise ValueError(
                     f'{type(self).__name__}(prediction={self.prediction!r}) got data samples '
                     'without this field: the model does not write it'
                 )
-            self.results.append((reading.get('item'), truth))
+            self.results.append((prediction.get('item'), ground_truth))
 
     def compute_metrics(self, results: list[tuple[str, str]]) -> dict[str, float]:
-        """Compute all metrics from ``(reading, truth)`` pairs."""
+        """Compute all metrics from ``(prediction, ground truth)`` pairs.
+
+        Raises:
+            ValueError: If all ground truths are empty.
+        """
         # `UnlabelledDataset` carries empty texts, so that MMOCR's pipelines run on it.
-        if results and not any(truth for _, truth in results):
+        if results and not any(ground_truth for _, ground_truth in results):
             raise ValueError(
                 f'{type(self).__name__} needs texts to compare with, got only empty ones for all '
                 f'{len(results)} images; evaluate on a labelled dataset'
@@ -116,7 +125,7 @@ class TextErrorMetric(BaseMetric):
         return dict(
             cer=character_error_rate(*texts),
             wer=word_error_rate(*texts),
-            # A float: of integers MMEngine writes null to the file of a test run.
+            # A float, since MMEngine writes integers as null to the file of a test run.
             ted=float(total_edit_distance(*texts)),
             ned=normalized_edit_distance(*texts),
             ed1=accuracy_within_one_edit(*texts),
@@ -128,27 +137,30 @@ class TextErrorMetric(BaseMetric):
         )
 
     def _warn(self, results: list[tuple[str, str]]) -> None:
-        """Say, once, which comparisons are not what they seem."""
+        """Warn, once, of ground truths whose comparison may surprise."""
         symbols = [
-            truth for _, truth in results if truth and not normalize(truth, ignore_symbols=True)
+            ground_truth
+            for _, ground_truth in results
+            if ground_truth and not normalize(ground_truth, ignore_symbols=True)
         ]
         form = self.unicode_form
         other_form = [
-            truth
-            for reading, truth in results
+            ground_truth
+            for prediction, ground_truth in results
             if form is None
-            and reading != truth
-            and normalize(reading, unicode_form='NFC') == normalize(truth, unicode_form='NFC')
+            and prediction != ground_truth
+            and normalize(prediction, unicode_form='NFC')
+            == normalize(ground_truth, unicode_form='NFC')
         ]
         for texts, fact in (
             (
                 symbols,
-                'are of symbols only and empty where symbols are ignored: there any '
+                'consist of symbols only and are empty where symbols are ignored: there any '
                 'prediction of symbols only is right',
             ),
             (
                 other_form,
-                'differ from the prediction in their Unicode form only and count as '
+                'differ from the prediction only in their Unicode form and count as '
                 "errors: set unicode_form='NFC' of TextErrorMetric",
             ),
         ):
@@ -164,9 +176,9 @@ class TextErrorMetric(BaseMetric):
 class DumpPredictions(DumpResults):
     """MMEngine's ``DumpResults``, complete under ``MultiDatasetsEvaluator`` too.
 
-    That evaluator asks for the results of one dataset after the other, and ``DumpResults`` writes
-    each over the one before: only the last dataset would be left in the file. An existing file is
-    replaced only if this wrote it.
+    That evaluator computes the results of one dataset after the other, and ``DumpResults`` would
+    overwrite the file each time, so that only the last dataset remained. An existing file is
+    replaced only if this class wrote it.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -175,7 +187,7 @@ class DumpPredictions(DumpResults):
         self._dumped: list[Any] = []
 
     def compute_metrics(self, results: list[Any]) -> dict[str, float]:
-        """Dump all results so far to the pickle file."""
+        """Dump all results so far to the pickle file; it computes no metric."""
         self._dumped.extend(results)
         with output_file(self.out_file_path, type(self).__name__) as file:
             dump(self._dumped, file)

@@ -1,8 +1,8 @@
-"""What a contrastive representation is like: instances of two views in, numbers out.
+"""Measures of a contrastive representation, from the instances of two views.
 
-Instances are ``(M, D)`` tensors with rows of length 1, see :func:`unit`; row ``i`` of ``za`` and
-of ``zb`` are two views of the same. Every function computes in float32 where the tensors are and
-returns a scalar tensor, NaN where the instances are too few to tell.
+Instances are ``(M, D)`` tensors with rows of length 1, see :func:`unit`; rows ``i`` of ``za`` and
+``zb`` are two views of the same instance. Every function computes in float32, on the device of the
+tensors, and returns a scalar tensor; it is NaN if there are too few instances.
 """
 
 import math
@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 def unit(z: Tensor) -> Tensor:
-    """Rows of length 1, in float32.
+    """Normalize the rows to length 1, in float32.
 
     >>> unit(torch.tensor([[3., 4.]]))
     tensor([[0.6000, 0.8000]])
@@ -32,10 +32,10 @@ def alignment(za: Tensor, zb: Tensor) -> Tensor:
 
 
 def uniformity(z: Tensor) -> Tensor:
-    """Log of the mean potential ``exp(-2 ||z_i - z_j||^2)`` of all pairs, from -8 to 0.
+    """Log of the mean potential ``exp(-2 ||z_i - z_j||^2)`` over all pairs, from -8 to 0.
 
-    The lower, the more evenly the instances cover the sphere; 0 is a single point (Wang & Isola,
-    ICML 2020, t = 2). Needs 2 instances.
+    Lower values mean that the instances cover the sphere more evenly; 0 is a single point (Wang &
+    Isola, ICML 2020, t = 2). Needs 2 instances.
 
     >>> uniformity(torch.eye(2)), uniformity(torch.tensor([[0., 1.], [0., 1.]]))
     (tensor(-4.), tensor(0.))
@@ -44,7 +44,7 @@ def uniformity(z: Tensor) -> Tensor:
     count = len(z)
     if count < 2:
         return z.new_full((), math.nan)
-    # As ||z_i - z_j||^2 = 2 - 2 z_i z_j.
+    # Since ||z_i - z_j||^2 = 2 - 2 z_i z_j.
     potential = (4 * (z @ z.T) - 4).fill_diagonal_(-math.inf)
     return potential.flatten().logsumexp(0) - math.log(count * (count - 1))
 
@@ -52,8 +52,8 @@ def uniformity(z: Tensor) -> Tensor:
 def spread(z: Tensor) -> Tensor:
     """Standard deviation per dimension, averaged, times ``sqrt(D)``, from 0 to 1.
 
-    About 1 if the instances point everywhere, 0 if all are the same (Chen & He, CVPR 2021,
-    section 4.1). Instances on a line can have a large spread: see :func:`effective_rank`. Needs 2
+    About 1 if the instances are spread evenly, 0 if all are the same (Chen & He, CVPR 2021, section
+    4.1). Instances on a line can have a large spread, too: see :func:`effective_rank`. Needs 2
     instances.
 
     >>> z = torch.cat([torch.eye(4), -torch.eye(4)])
@@ -66,8 +66,9 @@ def spread(z: Tensor) -> Tensor:
 
 
 def effective_rank(z: Tensor) -> Tensor:
-    """How many dimensions are in use, from 1 to ``min(M, D)``: ``exp`` of the entropy of the
-    singular values as shares of their sum (RankMe; Garrido et al., ICML 2023).
+    """Number of dimensions in use, from 1 to ``min(M, D)`` (RankMe; Garrido et al., ICML 2023).
+
+    It is ``exp`` of the entropy of the singular values, as shares of their sum.
 
     >>> rank = effective_rank(torch.eye(4)), effective_rank(torch.eye(4)[[0, 0, 1, 1]])
     >>> [round(r.item(), 3) for r in rank]
@@ -76,16 +77,16 @@ def effective_rank(z: Tensor) -> Tensor:
     z = z.float()
     if not len(z):
         return z.new_full((), math.nan)
-    # Of a diverged model it shall be NaN like the others; the decomposition would raise.
+    # For a diverged model the result is NaN, like the others; the decomposition would raise.
     z = torch.where(z.isfinite().all(), z, torch.zeros_like(z))
     values = torch.linalg.svdvals(z)
     return torch.special.entr(values / values.sum()).sum().exp()
 
 
 def agreement(za: Tensor, zb: Tensor) -> Tensor:
-    """Share of the instances of ``za`` whose most similar one among all of ``zb`` is their own.
+    """Share of the instances of ``za`` whose most similar one in ``zb`` is their other view.
 
-    By chance it is ``1 / M``, also if all instances are the same.
+    Chance level is ``1 / M``, which it also is if all instances are the same.
 
     >>> za = torch.eye(4)
     >>> agreement(za, za), agreement(za, za[[0, 1, 3, 2]]), agreement(za[[0] * 4], za[[0] * 4])

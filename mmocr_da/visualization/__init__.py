@@ -1,4 +1,4 @@
-"""Pictures: a checkpoint or a log goes in, a figure comes out."""
+"""Pictures. In: weights of a checkpoint, or pairs of numbers. Out: a figure in a file."""
 
 from .gates import gates_of, plot_gates
 from .pictures import add_picture_arguments, check_picture, save_picture

@@ -1,4 +1,4 @@
-"""Fonts that have the characters of a picture: matplotlib's own has no Korean, Hindi or Chinese."""
+"""Finds fonts for the texts of a picture: matplotlib's default has no Korean, Hindi or Chinese."""
 
 import logging
 import os
@@ -13,14 +13,17 @@ from mmocr_da.arguments import some
 
 
 def font_families(text: Sequence[str], font: str | None = None) -> list[str]:
-    """Families that together have all characters; where one lacks a character, the next has it.
+    """Return font families that together have all characters, in order of preference.
 
-    ``font`` is the first, matplotlib's own the next, then installed fonts as far as needed. If no
-    font has some character, a warning names it.
+    The first is ``font``, the next is matplotlib's default, then come installed fonts as needed. A
+    warning names characters that no font has.
 
     Args:
-        text: What will be drawn, in one part or several.
+        text: The texts that will be drawn, or one text.
         font: A font file, or the name of an installed family.
+
+    Raises:
+        ValueError: If ``font`` is neither.
 
     >>> font_families('a \u0436')
     ['DejaVu Sans']
@@ -37,9 +40,12 @@ def font_families(text: Sequence[str], font: str | None = None) -> list[str]:
 
 
 def font_file(text: Sequence[str], font: str | None = None) -> str | None:
-    """Return ``font`` as a file, or else the installed file with the most of the characters.
+    """Return ``font`` as a file, or else the installed file with most of the characters.
 
-    None if matplotlib's own font will do.
+    None if matplotlib's default font has all characters, or as many as the best.
+
+    Raises:
+        ValueError: If ``font`` is neither a font file nor the name of an installed family.
     """
     if font:
         file = font if os.path.isfile(font) else findfont(FontProperties(family=check_font(font)))
@@ -48,14 +54,18 @@ def font_file(text: Sequence[str], font: str | None = None) -> str | None:
     default = _default_file()
     if not _uncovered(text, [default]):
         return None
-    # The first of those that are equally good: that is matplotlib's.
+    # Among equally good ones min() returns the first: matplotlib's default.
     best = min([default, *_installed_files()], key=lambda file: len(_uncovered(text, [file])))
     _warn_of(_uncovered(text, [best]))
     return None if best == default else best
 
 
 def check_font(font: str) -> str:
-    """Return the family of a font file, or of an installed font; a ValueError if it is neither."""
+    """Return the family name of a font file or of an installed font.
+
+    Raises:
+        ValueError: If it is neither.
+    """
     if os.path.isfile(font):
         try:
             fontManager.addfont(font)
@@ -77,11 +87,11 @@ def check_font(font: str) -> str:
 
 
 def _add_new_fonts() -> None:
-    """Tell matplotlib of fonts that were installed after it made its list."""
+    """Add fonts that were installed after matplotlib made its list."""
     for file in {*findSystemFonts()} - {entry.fname for entry in fontManager.ttflist}:
         try:
             fontManager.addfont(file)
-        except (OSError, RuntimeError):  # of a format that it cannot draw
+        except (OSError, RuntimeError):  # a format that it cannot draw
             continue
 
 
@@ -103,18 +113,18 @@ def _covered(file: str, characters: set[str]) -> set[str]:
     try:
         font = FT2Font(file)
         return {char for char in characters if font.get_char_index(ord(char))}
-    except (OSError, RuntimeError):  # of a format that matplotlib cannot draw
+    except (OSError, RuntimeError):  # a format that matplotlib cannot draw
         return set()
 
 
 def _installed_files() -> Iterator[str]:
     files = {*(entry.fname for entry in fontManager.ttflist), *findSystemFonts()}
-    # The last resort has a box with the name of the script for every character.
+    # The font LastResort has a box with the name of the script for every character.
     return (file for file in sorted(files) if 'LastResort' not in os.path.basename(file))
 
 
 def _add_fonts(missing: set[str]) -> list[str]:
-    """Installed font files for the characters, each of which has some that those before lack."""
+    """Add installed font files until all characters are covered, as far as possible."""
     if not missing:
         return []
     covered = {file: _covered(file, missing) for file in _installed_files()}

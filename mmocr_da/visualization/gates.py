@@ -1,4 +1,4 @@
-"""Where the gates of batch-instance norm went (Nam & Kim, NeurIPS 2018, fig. 2 and 4)."""
+"""Histograms of the gates of batch-instance norm (Nam & Kim, NeurIPS 2018, fig. 2 and 4)."""
 
 from collections.abc import Mapping
 from itertools import accumulate
@@ -14,10 +14,10 @@ DEPTHS = {1: ('all',), 2: ('lower', 'upper'), 3: ('lower', 'middle', 'upper')}
 
 
 def gates_of(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the gates of every batch-instance norm by the layer's name, in the model's order.
+    """Return the gates of each batch-instance norm by the layer's name, in the model's order.
 
-    A ``rho`` is a gate if its layer has a weight or running statistics of the same shape, which
-    tells it from other parameters of that name.
+    A ``rho`` is a gate if its layer has a weight or running statistics of the same shape; other
+    parameters of that name have none.
 
     >>> norm = dict(weight=torch.ones(2), rho=torch.tensor([0., 1.]))
     >>> gates_of({f'backbone.bn.{key}': value for key, value in norm.items()})
@@ -46,7 +46,8 @@ def shares(rho: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def by_depth(gates: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Join consecutive layers into a lower, a middle and an upper part with about as many gates.
+    """Join consecutive layers into a lower, a middle and an upper part with about equal numbers of
+    gates.
 
     >>> layers = {f'layer{i}': torch.full((n, ), i) for i, n in enumerate((1, 1, 2, 2))}
     >>> by_depth(layers)
@@ -57,7 +58,7 @@ def by_depth(gates: Mapping[str, Tensor]) -> dict[str, Tensor]:
     names = DEPTHS[min(3, len(layers))]
     cuts = [0]
     for part in range(1, len(names)):
-        # At least one layer for this part, and for each that follows.
+        # Leave at least one layer for this part and for each later one.
         choices = range(cuts[-1] + 1, len(layers) - len(names) + part + 1)
         ideal = ends[-1] * part / len(names)
         cuts.append(min(choices, key=lambda cut: abs(ends[cut - 1] - ideal)))
@@ -83,7 +84,7 @@ def by_stage(gates: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def plot_gates(
     gates: Mapping[str, Tensor], out_file: str, stages: bool = False, font: str | None = None
 ) -> dict[str, tuple[int, float, float]]:
-    """Draw one histogram of ``rho`` per depth, or per stage of the model, into a picture.
+    """Draw one histogram of ``rho`` per depth, or per stage of the model.
 
     Args:
         gates: ``rho`` by the layer's name, see :func:`gates_of`.
@@ -92,7 +93,10 @@ def plot_gates(
         font: For the texts, see :func:`~mmocr_da.visualization.pictures.save_picture`.
 
     Returns:
-        Of each histogram the number of gates, and their shares below 0.1 and above 0.9.
+        For each histogram, the number of gates and their shares below 0.1 and above 0.9.
+
+    Raises:
+        ValueError: If there is no gate.
     """
     if not gates:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Write a figure to a file: with fonts for its texts, and never over something that was given."""
+"""Writes a figure to a file, with fonts for its texts, without overwriting files of the user."""
 
 import warnings
 from argparse import ArgumentParser
@@ -27,7 +27,17 @@ def add_picture_arguments(parser: ArgumentParser, default: str) -> None:
 def check_picture(
     out_file: str, by: str, inputs: Iterable[str] = (), font: str | None = None
 ) -> None:
-    """Raise a ValueError if the picture could not be written in the end; see check_outputs."""
+    """Check that a picture can be written, before it is computed.
+
+    Args:
+        out_file: The picture, PNG or another format that matplotlib writes.
+        by: The writer; only files that it wrote before are replaced.
+        inputs: Files that must not be overwritten.
+        font: A font file or an installed family, if one is given.
+
+    Raises:
+        ValueError: If the format, the place or the font is not possible.
+    """
     formats = FigureCanvasAgg.get_supported_filetypes()
     if Path(out_file).suffix[1:].lower() not in formats:
         raise ValueError(
@@ -42,10 +52,10 @@ def save_picture(figure: Figure, out_file: str, by: str, font: str | None = None
     """Write a figure.
 
     Args:
-        figure: What to draw; its layout should be by a layout engine, as texts get their fonts
+        figure: The figure. It should have a layout engine, since the fonts of its texts are set
             here.
         out_file: PNG, or another format that matplotlib writes.
-        by: The writer. What it wrote before is replaced, any other file is an error.
+        by: The writer; only files that it wrote before are replaced.
         font: See :func:`~mmocr_da.visualization.fonts.font_families`.
     """
     check_picture(out_file, by)
@@ -54,6 +64,6 @@ def save_picture(figure: Figure, out_file: str, by: str, font: str | None = None
     for text in texts:
         text.set_fontfamily(families)
     with output_file(out_file, by) as path, warnings.catch_warnings():
-        # One line has named them all.
+        # font_families has warned of all of them.
         warnings.filterwarnings('ignore', 'Glyph .* missing from font')
         figure.savefig(path, dpi=120)

@@ -1,4 +1,4 @@
-"""How well a learned surrogate stands for its metric (Patel et al., ECCV 2020, fig. 2)."""
+"""Plots estimates of a learned surrogate against its metric (Patel et al., ECCV 2020, fig. 2)."""
 
 from collections.abc import Mapping, Sequence
 
@@ -20,20 +20,24 @@ def plot_quality(
     step: float = 0,
     font: str | None = None,
 ) -> dict[str, dict[str, float | None]]:
-    """Draw ``e_hat`` against ``e``, one panel per kind of pairs, into a picture.
+    """Draw the estimates ``e_hat`` against the values ``e``, one panel per kind of pairs.
 
-    A box is the middle half of the estimates at a value, its line their median; whiskers reach
-    from 5 to 95 %. The number beneath says how many pairs there are.
+    A box shows the middle half of the estimates at a value, its line the median; whiskers reach
+    from 5 to 95 %. The number below is the number of pairs.
 
     Args:
-        kinds: ``(estimates, values)`` by what they are of, such as ``'readings'``.
+        kinds: ``(estimates, values)`` by kind of pairs, such as ``'predictions'``.
         out_file: PNG, or another format that matplotlib writes.
-        unit: Of the metric.
-        step: Of a metric that is no whole number: a box stands for values up to half a step away.
+        unit: Unit of the metric.
+        step: Width of the boxes, for a metric that is not an integer: a box is for the values up to
+            half a step away from it.
         font: For the texts, see :func:`~mmocr_da.visualization.pictures.save_picture`.
 
     Returns:
-        Of each kind ``num``, ``error`` (the mean of ``|e_hat - e|``) and ``rank_correlation``.
+        By kind, ``num``, ``error`` (the mean of ``|e_hat - e|``) and ``rank_correlation``.
+
+    Raises:
+        ValueError: If there are no pairs.
     """
     kinds = {name: pairs for name, pairs in kinds.items() if len(pairs[1])}
     if not kinds:

@@ -42,19 +42,19 @@ def slow_edit_distance(a, b):
 
 
 @pytest.mark.parametrize('metric', METRICS)
-def test_the_truth_is_the_best_reading(metric):
+def test_the_ground_truth_is_the_best_prediction(metric):
     words = random_words(0)
     assert metric(words, words) == (0 if metric in ERRORS else 1)
 
 
 @pytest.mark.parametrize('metric', METRICS)
-def test_a_wrong_reading_is_worse_than_the_truth(metric):
+def test_a_wrong_prediction_is_worse_than_the_ground_truth(metric):
     perfect, worse = (metric([p, 'x'], ['abc', 'x']) for p in ('abc', 'zzz'))
     assert worse > perfect if metric in ERRORS else worse < perfect
 
 
 @pytest.mark.parametrize('metric', [m for m in METRICS if m is not character_error_rate])
-def test_reading_and_truth_may_be_exchanged(metric):
+def test_prediction_and_ground_truth_may_be_exchanged(metric):
     a, b = random_words(1), random_words(2)
     assert metric(a, b) == pytest.approx(metric(b, a))
 

@@ -17,13 +17,13 @@ from mmocr_da.registry import METRICS
 TEXTS = [('abc', 'abc'), ('abc', 'abd'), ('ABC', 'abc'), ("a'bc", 'ABC'), ('', 'xyz'), ('', '')]
 
 
-def sample(prediction, truth, **others):
-    """A reading and the truth, and other readings by the names of their fields."""
+def sample(prediction, ground_truth, **others):
+    """A prediction and its ground truth, and other predictions by the names of their fields."""
     data_sample = TextRecogDataSample(metainfo=dict(img_path='some.png'))
     for field, text in dict(others, pred_text=prediction).items():
         data_sample.set_data({field: LabelData(item=text, score=[1.0])})
-    if truth is not None:
-        data_sample.gt_text = LabelData(item=truth)
+    if ground_truth is not None:
+        data_sample.gt_text = LabelData(item=ground_truth)
     return data_sample
 
 
@@ -107,7 +107,7 @@ def test_ground_truths_of_symbols_only_are_counted_once(log):
         metric.process({}, [sample(*p).to_dict() for p in [('a', '&'), ('?', '!!'), ('b', 'b')]])
         metric.evaluate(3)
     assert len(log) == 1
-    assert log[0].startswith('2 of 3 ground truths are of symbols only')
+    assert log[0].startswith('2 of 3 ground truths consist of symbols only')
     assert "for example ['&', '!!']" in log[0]
 
 
@@ -168,12 +168,12 @@ def test_a_dataset_without_any_text_is_an_error():
         evaluate([('abc', ''), ('', '')])
 
 
-def test_one_empty_truth_among_others_is_a_truth():
+def test_one_empty_ground_truth_among_others_counts():
     results = evaluate([('ab', ''), ('x', 'x')])
     assert (results['recog/cer'], results['recog/word_acc']) == (2, 1 / 2)
 
 
-def test_another_reading_gets_the_numbers_it_gets_as_the_reading():
+def test_another_prediction_gets_the_numbers_it_gets_as_the_prediction():
     init_default_scope('mmocr')
     pairs, others = random_pairs(), random_pairs()[::-1]
     metric = METRICS.build(dict(type='mmocr_da.TextErrorMetric', prediction='pred_text_source'))
@@ -186,7 +186,7 @@ def test_another_reading_gets_the_numbers_it_gets_as_the_reading():
     assert wanted != evaluate(pairs)
 
 
-def test_a_reading_that_is_not_there_is_an_error_that_names_it():
+def test_a_prediction_that_is_missing_is_an_error_that_names_it():
     with pytest.raises(
         ValueError,
         match=r"TextErrorMetric\(prediction='pred_text_target'\) got "
@@ -195,7 +195,7 @@ def test_a_reading_that_is_not_there_is_an_error_that_names_it():
         evaluate(TEXTS, dict(type='mmocr_da.TextErrorMetric', prediction='pred_text_target'))
 
 
-def test_two_readings_stand_side_by_side_for_each_domain():
+def test_two_predictions_stand_side_by_side_for_each_domain():
     init_default_scope('mmocr')
     rows = dict(
         source=[('ab', 'ab', 'ab', 'xx'), ('cd', 'cd', 'ce', 'cd')],
@@ -212,9 +212,9 @@ def test_two_readings_stand_side_by_side_for_each_domain():
     evaluator.dataset_meta = dict(cumulative_sizes=[2, 5])
     evaluator.process(
         [
-            sample(reading, truth, pred_text_source=s, pred_text_target=t)
+            sample(prediction, ground_truth, pred_text_source=s, pred_text_target=t)
             for half in rows.values()
-            for reading, truth, s, t in half
+            for prediction, ground_truth, s, t in half
         ]
     )
     results = evaluator.evaluate(5)

@@ -17,18 +17,18 @@ def pairs():
 
 def test_numbers_are_those_of_the_measures(pairs, tmp_path):
     out = plot_quality(
-        {'readings': pairs, 'pairs': ([0.0, 2.0], [0, 1]), 'none': ([], [])},
+        {'predictions': pairs, 'pairs': ([0.0, 2.0], [0, 1]), 'none': ([], [])},
         str(tmp_path / 'q.png'),
     )
-    assert list(out) == ['readings', 'pairs']
-    assert out['readings'] == dict(
+    assert list(out) == ['predictions', 'pairs']
+    assert out['predictions'] == dict(
         num=200, error=approximation_error(*pairs), rank_correlation=rank_correlation(*pairs)
     )
     assert out['pairs'] == dict(num=2, error=0.5, rank_correlation=1.0)
 
 
 def drawn(pairs, path):
-    plot_quality({'readings': pairs}, str(path))
+    plot_quality({'predictions': pairs}, str(path))
     return cv2.imread(str(path))
 
 
@@ -41,10 +41,10 @@ def test_a_better_surrogate_is_another_picture(pairs, tmp_path):
 
 
 def test_one_value_alone_can_be_drawn(tmp_path):
-    out = plot_quality({'readings': ([0.1, 0.2], [0, 0])}, str(tmp_path / 'q.png'))
-    assert out['readings']['rank_correlation'] is None
+    out = plot_quality({'predictions': ([0.1, 0.2], [0, 0])}, str(tmp_path / 'q.png'))
+    assert out['predictions']['rank_correlation'] is None
 
 
 def test_nothing_is_refused(tmp_path):
     with pytest.raises(ValueError, match='must hold pairs of estimates and values, got none'):
-        plot_quality({'readings': ([], [])}, str(tmp_path / 'q.png'))
+        plot_quality({'predictions': ([], [])}, str(tmp_path / 'q.png'))
