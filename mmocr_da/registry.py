@@ -36,7 +36,7 @@ class _Registry(Registry):
 
     def get(self, key: str) -> type | None:
         self.import_from_location()
-        key = current_name(key)
+        key = current_name(key.removeprefix('mmocr_da.'))
         known = '.' in key or key in self._module_dict
         return super().get(key if known else f'mmocr.{key}')
 

@@ -9,7 +9,10 @@ from typing import Any
 from mmengine.logging import print_log
 
 #: Registered classes, old name to new name.
-CLASSES: dict[str, str] = {}
+CLASSES: dict[str, str] = {
+    'GateHook': 'BINGateHook',
+    'GateOptimWrapperConstructor': 'BINGateOptimWrapperConstructor',
+}
 #: Options and classes that are gone, with what to do instead.
 REMOVED: dict[str, str] = {}
 

@@ -10,6 +10,6 @@ A config with ``custom_hooks`` of its own adds ``_base_.gate_hook`` to them.
 
 # Learning rate x 10, weight decay x 0; other factors by
 # paramwise_cfg=dict(gate_lr_mult=..., gate_decay_mult=...)
-gates = dict(constructor='mmocr_da.GateOptimWrapperConstructor')
-gate_hook = dict(type='mmocr_da.GateHook')
+gates = dict(constructor='mmocr_da.BINGateOptimWrapperConstructor')
+gate_hook = dict(type='mmocr_da.BINGateHook')
 custom_hooks = [gate_hook]

@@ -1,42 +1,13 @@
 """Training: a runner goes in; loops, hooks and schedules steer it and resume where it stopped."""
 
-from .buffers_hook import SavedBuffersHook
-from .checkpoint_fit_hook import CheckpointFitHook
-from .ctc_fit_hook import CTCFitHook
-from .encoder_hooks import EncoderExportHook, FreezeHook
-from .finite_hook import FiniteHook
-from .hooks import GateHook
-from .label_check import LabelCheckHook
-from .label_hook import LabelSubsetHook
+from .hooks import *  # noqa: F401,F403
 from .loops import ResumableIterBasedTrainLoop
-from .notes_hook import NotesHook
-from .operators_hook import OperatorsHook
-from .optim import GateOptimWrapperConstructor
-from .painting_hook import PaintingHook
+from .optim import BINGateOptimWrapperConstructor
 from .param_schedulers import InverseDecayLR, InverseDecayParamScheduler
-from .representation_hook import RepresentationHook
-from .settings_hook import SettingsHook
-from .surrogate_hooks import SurrogateExportHook, SurrogateWatchHook
 
 __all__ = [
-    'CTCFitHook',
-    'CheckpointFitHook',
-    'EncoderExportHook',
-    'FiniteHook',
-    'FreezeHook',
-    'GateHook',
-    'GateOptimWrapperConstructor',
+    'BINGateOptimWrapperConstructor',
     'InverseDecayLR',
     'InverseDecayParamScheduler',
-    'LabelCheckHook',
-    'LabelSubsetHook',
-    'NotesHook',
-    'OperatorsHook',
-    'PaintingHook',
-    'RepresentationHook',
     'ResumableIterBasedTrainLoop',
-    'SavedBuffersHook',
-    'SettingsHook',
-    'SurrogateExportHook',
-    'SurrogateWatchHook',
 ]

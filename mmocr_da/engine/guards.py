@@ -1,14 +1,16 @@
-"""Checks that every training run gets without being asked."""
+"""Checks that every run gets, whatever its config says."""
 
 from mmengine.runner import Runner
 
-from .checkpoint_fit_hook import CheckpointFitHook
-from .ctc_fit_hook import CTCFitHook
-from .finite_hook import FiniteHook
-from .label_check import LabelCheckHook
-from .notes_hook import NotesHook
-from .operators_hook import OperatorsHook
-from .settings_hook import SettingsHook
+from .hooks import (
+    CheckpointFitHook,
+    CTCFitHook,
+    FiniteHook,
+    LabelCheckHook,
+    NotesHook,
+    OperatorsHook,
+    SettingsHook,
+)
 
 GUARDS = (
     OperatorsHook,
@@ -22,7 +24,7 @@ GUARDS = (
 
 
 def add_guards(runner: Runner) -> None:
-    """Add the hooks that stop a run which cannot work, but those that the config has itself."""
+    """Add the hooks that stop a run which cannot work, unless the config has them already."""
     for guard in GUARDS:
         if not any(isinstance(hook, guard) for hook in runner.hooks):
             runner.register_hook(guard())

@@ -1,12 +1,10 @@
-"""Labels that a recognizer cannot learn are named before training starts."""
+"""Labels that a recognizer cannot learn."""
 
 import unicodedata
 from collections import Counter
 from collections.abc import Callable
 
-from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
-from mmengine.model import is_model_wrapper
 from mmengine.runner.loops import _InfiniteDataloaderIterator
 from mmocr.models.textrecog.module_losses.base import BaseTextRecogModuleLoss
 
@@ -14,49 +12,27 @@ from mmocr_da.datasets.data_samples import data_samples_of
 from mmocr_da.datasets.label_texts import labels_of, path_of
 from mmocr_da.datasets.notes import printable
 from mmocr_da.datasets.seeded_dataset import SeededDataset
-from mmocr_da.registry import HOOKS
 from mmocr_da.rng import seeded
 from mmocr_da.unicode import to_unicode_form
 
 Label = tuple[int, str]
 
 
-@HOOKS.register_module()
-class LabelCheckHook(Hook):
-    """Look at all labels once, when training starts.
-
-    Characters outside the dictionary are an error, with their code points and what helps, or a
-    warning if the dictionary has ``with_unknown``. Labels that the decoder's ``max_seq_len`` cuts
-    are a warning. With ``skip_unusable`` of a :class:`SeededDataset` the images of both are left
-    out instead.
-    """
-
-    # Before hooks that look at what is left.
-    priority = 'VERY_HIGH'
-
-    def before_train(self, runner) -> None:
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        module_loss = getattr(getattr(model, 'decoder', None), 'module_loss', None)
-        # SeqCLR has a decoder, but no use for labels.
-        if isinstance(module_loss, BaseTextRecogModuleLoss) and not hasattr(
-            model, 'contrastive_loss'
-        ):
-            if check_labels(runner.train_dataloader.dataset, module_loss, runner.logger):
-                load_anew(runner.train_loop)
-
-
-def load_anew(loop) -> None:
-    """Have a loop start to load once more, now that the dataset leaves something out."""
+def reload_data(loop) -> None:
+    """Have a loop load its data again, as the dataset now leaves something out."""
     # The workers of MMEngine's loop have loaded batches before any hook was called.
     if getattr(getattr(loop, 'dataloader_iterator', None), '_dataloader', None) is loop.dataloader:
         loop.dataloader_iterator = _InfiniteDataloaderIterator(loop.dataloader)
 
 
 def check_labels(dataset, module_loss: BaseTextRecogModuleLoss, logger: MMLogger) -> int:
-    """Raise a ValueError, warn or leave out what ``module_loss`` cannot encode; see the hook.
+    """Name or leave out the labels that ``module_loss`` cannot encode, see ``LabelCheckHook``.
 
     Returns:
-        How many items are left out.
+        Number of items that the dataset leaves out.
+
+    Raises:
+        ValueError: If labels are missing, or cannot be encoded and are not to be left out.
     """
     known, case, longest = _limits(module_loss)
     unknown, long, missing, total = [], [], [], 0
@@ -114,7 +90,7 @@ HOW_TO_SKIP = 'skip_unusable=True of TwoDomainDataset or SeededDataset'
 
 
 def _limits(module_loss: BaseTextRecogModuleLoss) -> tuple[set, Callable[[str], str], float]:
-    """Known characters, the change of letter case, and the length of the longest label."""
+    """Known characters, the change of case, and the length of the longest label."""
     dictionary = module_loss.dictionary
     cases = dict(lower=str.lower, upper=str.upper)
     cuts = (
@@ -130,15 +106,15 @@ def _limits(module_loss: BaseTextRecogModuleLoss) -> tuple[set, Callable[[str], 
 
 
 def pipeline_makes_labels(dataset, suspects: list[Label]) -> bool:
-    """Whether the pipeline changes the texts, so that the annotations do not show the labels."""
+    """Whether the pipeline changes the texts, so that the annotations are not the labels."""
     for index, text in suspects[:5]:
         try:
-            # Without a trace in the random numbers of the run.
+            # The random numbers of the run stay as they are.
             with seeded(0):
                 sample = next(data_samples_of(dataset[index]))
-        except Exception:  # since there is no text, or no image; training will say
+        except Exception:  # no text, or no image: training will say so
             continue
-        # A broken image is replaced by another.
+        # The dataset replaces a broken image by another one.
         if printable(sample.get('img_path')).endswith(path_of(dataset, index)):
             return getattr(sample.get('gt_text'), 'item', '') != _in_form(dataset, text)
     return False
@@ -192,5 +168,6 @@ def _describe(char: str) -> str:
 
 
 def examples(dataset, labels: list[Label], shown: int = 3) -> str:
+    """The end of a message: the first few labels and the paths of their images."""
     texts = ', '.join(f'{text!r} ({path_of(dataset, i)})' for i, text in labels[:shown])
     return f'; for example {texts}'

@@ -24,8 +24,8 @@ from mmocr_da.arguments import some
 from mmocr_da.compat import foreign_classes
 from mmocr_da.cpu import keep_memory
 
-from .checkpoint_fit_hook import CheckpointFitHook
 from .guards import add_guards
+from .hooks import CheckpointFitHook
 from .resume import read_config
 
 

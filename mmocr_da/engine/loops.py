@@ -18,8 +18,8 @@ from mmocr_da.arguments import some
 from mmocr_da.datasets.data_samples import data_samples_of
 from mmocr_da.registry import LOOPS
 
-from .buffers_hook import SavedBuffersHook
 from .guards import add_guards
+from .hooks import SavedBuffersHook
 
 
 @LOOPS.register_module()

@@ -13,7 +13,7 @@ from mmocr_da.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
-class GateOptimWrapperConstructor(DefaultOptimWrapperConstructor):
+class BINGateOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     """MMEngine's constructor, with a learning rate and a weight decay for gates.
 
     A gate is the parameter ``rho`` of any ``BatchInstanceNorm``. Its gradient is small where the
@@ -44,7 +44,7 @@ class GateOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         self.gates = {m.rho for m in model.modules() if isinstance(m, BatchInstanceNorm)}
         if not self.gates:
             print_log(
-                'the model has no BatchInstanceNorm, so GateOptimWrapperConstructor does '
+                'the model has no BatchInstanceNorm, so BINGateOptimWrapperConstructor does '
                 'what DefaultOptimWrapperConstructor does',
                 logger='current',
                 level=logging.WARNING,

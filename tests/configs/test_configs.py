@@ -232,8 +232,8 @@ def test_the_difference_to_the_config_of_mmocr_is_batch_instance_norm(path, tmp_
 
     assert cfg.model.pop('type') == 'mmocr_da.WithBIN'
     cfg.model.type = cfg.model.pop('of')
-    assert cfg.optim_wrapper.pop('constructor') == 'mmocr_da.GateOptimWrapperConstructor'
-    assert [hook.type for hook in cfg.pop('custom_hooks')] == ['mmocr_da.GateHook']
+    assert cfg.optim_wrapper.pop('constructor') == 'mmocr_da.BINGateOptimWrapperConstructor'
+    assert [hook.type for hook in cfg.pop('custom_hooks')] == ['mmocr_da.BINGateHook']
     for key in stock:
         assert cfg[key] == stock[key], key
     assert cfg.keys() - stock.keys() == {'gates', 'gate_hook'}

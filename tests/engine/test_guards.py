@@ -2,8 +2,8 @@
 
 from mmengine.runner import Runner
 
-from mmocr_da.engine.finite_hook import FiniteHook
 from mmocr_da.engine.guards import GUARDS, add_guards
+from mmocr_da.engine.hooks import FiniteHook
 
 
 def test_checks_are_added_once_and_those_of_the_config_are_kept():

@@ -16,7 +16,8 @@ from mmocr.models.textrecog.module_losses import CEModuleLoss, CTCModuleLoss
 from torch.utils.data import DataLoader
 
 import mmocr_da.datasets  # noqa: F401
-from mmocr_da.engine.label_check import LabelCheckHook, check_labels, load_anew
+from mmocr_da.engine.hooks import LabelCheckHook
+from mmocr_da.engine.label_check import check_labels, reload_data
 
 LOAD = dict(type='mmocr.LoadImageFromFile')
 TEXT = dict(type='mmocr.LoadOCRAnnotations', with_text=True)
@@ -190,7 +191,7 @@ def test_what_mmengines_loop_has_loaded_before_is_loaded_anew(dataset, module_lo
     )
     first, unknown, last = next(loop.dataloader_iterator)
     assert (first, last) == ('a', 'b') and unknown in 'ab'
-    load_anew(SimpleNamespace(dataloader=loader))  # one that does not start so early
+    reload_data(SimpleNamespace(dataloader=loader))  # one that does not start so early
 
 
 def test_a_pipeline_that_changes_the_labels_is_not_judged_by_the_annotations(

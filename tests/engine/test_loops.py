@@ -13,7 +13,7 @@ from torch import nn
 
 from mmocr_da.datasets import TwoDomainDataset
 from mmocr_da.datasets.data_samples import data_samples_of
-from mmocr_da.engine.buffers_hook import SavedBuffersHook
+from mmocr_da.engine.hooks import SavedBuffersHook
 from mmocr_da.engine.loops import ResumableIterBasedTrainLoop
 
 ITERATIONS = 11  # with 4 batches to an epoch

@@ -7,12 +7,12 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import HOOKS
 from torch import nn
 
-from mmocr_da.engine.hooks import GateHook
-from mmocr_da.engine.optim import GateOptimWrapperConstructor
+from mmocr_da.engine.hooks import BINGateHook
+from mmocr_da.engine.optim import BINGateOptimWrapperConstructor
 from mmocr_da.models.layers.batch_instance_norm import BatchInstanceNorm1d, BatchInstanceNorm2d
 
 SGD = dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=0.02)
-OURS = 'mmocr_da.GateOptimWrapperConstructor'
+OURS = 'mmocr_da.BINGateOptimWrapperConstructor'
 
 
 class Net(nn.Module):
@@ -219,7 +219,7 @@ def test_the_ready_setting_fits_any_config(tmp_path, base):
     assert {name for name, (value, _) in found.items() if value == pytest.approx(10 * lr)} == set(
         GATES
     )
-    assert [type(HOOKS.build(hook)) for hook in theirs.custom_hooks] == [GateHook]
+    assert [type(HOOKS.build(hook)) for hook in theirs.custom_hooks] == [BINGateHook]
 
 
 @pytest.mark.parametrize('factor', [-1, float('nan'), float('inf'), '10', None, True])
@@ -232,6 +232,6 @@ def test_a_bad_factor_is_an_error(name, factor):
 def test_the_config_of_the_user_is_not_changed():
     paramwise_cfg = dict(gate_lr_mult=2, norm_decay_mult=0.0)
     before = copy.deepcopy(paramwise_cfg)
-    constructor = GateOptimWrapperConstructor(dict(optimizer=dict(SGD)), paramwise_cfg)
+    constructor = BINGateOptimWrapperConstructor(dict(optimizer=dict(SGD)), paramwise_cfg)
     constructor(Net())
     assert paramwise_cfg == before

@@ -77,7 +77,7 @@ def test_every_scalar_finds_its_panel_and_no_other(curves, run, tmp_path):
         time=1,
         step=1,
     )
-    row.update({'gates_below_0.1': 0.1, 'gates_above_0.9': 0.6})
+    row.update({'bin_gates_below_0.1': 0.1, 'bin_gates_above_0.9': 0.6})
     validation = {
         'source/recog/cer': 0.1,
         'target/recog/cer': 0.2,

@@ -27,7 +27,7 @@ PANELS = {
     'lambda': r'_lambda$',
     'gate pass rate': r'_gate_(source|target)$',
     'discriminator accuracy': r'_acc_(source|target)$',
-    'share of gates': r'^gates_(below|above)_',
+    'share of gates': r'^(bin_)?gates_(below|above)_',
     'CER': r'(^|/)cer$',
     'WER': r'(^|/)wer$',
 }

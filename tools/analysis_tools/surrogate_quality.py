@@ -27,7 +27,7 @@ from mmocr.utils import register_all_modules
 from mmocr_da.datasets.image_loading import load_as_shown
 from mmocr_da.engine.export import select_weights
 from mmocr_da.engine.launch import check_checkpoint, check_finite, load_config
-from mmocr_da.engine.surrogate_hooks import find_surrogate
+from mmocr_da.engine.model_parts import find_surrogate
 from mmocr_da.models.decoders import FreeReading, read_freely
 from mmocr_da.models.surrogates import EditDistanceSurrogate, RotatedIoUSurrogate
 from mmocr_da.models.surrogates.quality import error_by_value

@@ -1,4 +1,4 @@
-"""A model on the GPU needs operators of MMCV that were compiled for it."""
+"""Stop a run on a GPU for which the operators of MMCV are not compiled."""
 
 from mmcv.ops import get_compiling_cuda_version
 from mmengine.hooks import Hook
@@ -7,17 +7,21 @@ from torch import nn
 
 from mmocr_da.registry import HOOKS
 
-#: Where the modules are from that call compiled operators: convolutions and pooling of MMCV, and
-#: the heads of MMDetection, which call its NMS.
+#: Packages whose modules call compiled operators: convolutions and pooling of MMCV, and the heads
+#: of MMDetection, which call its NMS.
 PLACES = ('mmcv.ops.', 'mmdet.models.dense_heads.', 'mmdet.models.roi_heads.')
 
 
 @HOOKS.register_module()
 class OperatorsHook(Hook):
-    """Stops a run whose model would meet a missing CUDA operator in its first iteration."""
+    """Stop a run whose model would miss a CUDA operator in its first iteration."""
 
     def before_run(self, runner: Runner) -> None:
-        """Raise a ValueError if the model is on a GPU and MMCV is compiled for CPUs only."""
+        """Check a run, whether it trains or tests.
+
+        Raises:
+            ValueError: If the model is on a GPU and MMCV is compiled for CPUs only.
+        """
         on_gpu = any(parameter.is_cuda for parameter in runner.model.parameters())
         if not on_gpu or get_compiling_cuda_version() != 'not available':
             return

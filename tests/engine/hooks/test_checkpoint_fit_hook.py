@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mmocr_da.engine.checkpoint_fit_hook import CheckpointFitHook
+from mmocr_da.engine.hooks.checkpoint_fit_hook import CheckpointFitHook
 
 
 class Steps(Hook):

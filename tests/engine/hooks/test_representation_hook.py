@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 from mmengine.visualization import Visualizer
 from torch import nn
 
-from mmocr_da.engine.representation_hook import RepresentationHook, measure, subset
+from mmocr_da.engine.hooks.representation_hook import RepresentationHook, measure, subset
 from mmocr_da.evaluation.representation import agreement, spread, uniformity, unit
 from mmocr_da.registry import HOOKS, MODELS
 

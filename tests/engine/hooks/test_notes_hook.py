@@ -10,7 +10,7 @@ from mmengine.runner import IterBasedTrainLoop
 
 from mmocr_da.datasets import SeededDataset
 from mmocr_da.datasets.image_loading import BLANK, CONVERTED
-from mmocr_da.engine.notes_hook import NotesHook
+from mmocr_da.engine.hooks.notes_hook import NotesHook
 
 
 class Log:

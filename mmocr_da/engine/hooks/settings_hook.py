@@ -1,4 +1,4 @@
-"""Settings that cannot work, or do nothing, are named before training starts."""
+"""Name settings that cannot work, or have no effect, before training starts."""
 
 import copy
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ _SQUARE = np.array([0.0, 0.0, 9.0, 0.0, 9.0, 9.0, 0.0, 9.0])
 
 @HOOKS.register_module()
 class SettingsHook(Hook):
-    """Check before the first iteration what would otherwise show after the first validation.
+    """Check before the first iteration what would otherwise fail after the first validation.
 
     * ``save_best`` and ``EarlyStoppingHook`` must name a metric that the validation gives, and ask
       for the better one. Which one is better is tried out: each metric of MMOCR and of this package
@@ -136,9 +136,11 @@ def _check_key(name: str, key: str, rule: str | None, known: Directions) -> None
 
 
 def metrics_of(evaluator: Evaluator) -> Directions | None:
-    """Metrics that an evaluator gives, and whether ``'greater'`` or ``'less'`` is better.
+    """Metrics that an evaluator gives, and which values of them are better.
 
-    None if it has a metric that is neither of MMOCR nor of this package, or that cannot be tried.
+    Returns:
+        ``'greater'``, ``'less'`` or None (neither) by the metric's key. None if the evaluator has a
+        metric that is neither MMOCR's nor this package's, or that cannot be tried.
     """
     found: Directions = {}
     for metric in evaluator.metrics:
@@ -156,7 +158,7 @@ def _directions(metric: BaseMetric) -> Directions | None:
         return None
     try:
         right, wrong = (_tried(metric, correct) for correct in (True, False))
-    # What it needs may be anything: then nothing is known of it.
+    # It may need anything, so that nothing can be said about it.
     except Exception:
         return None
     return {
@@ -166,7 +168,7 @@ def _directions(metric: BaseMetric) -> Directions | None:
 
 
 def _tried(metric: BaseMetric, correct: bool) -> dict[str, float]:
-    """What a metric gives for one image."""
+    """Results of a metric for one image."""
     metric = copy.copy(metric)
     metric.results = []
     boxes = dict(polygons=[_SQUARE + (0 if correct else 99)], scores=np.ones(1))

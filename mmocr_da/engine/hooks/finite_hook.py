@@ -1,4 +1,4 @@
-"""Training stops at the first loss that is no number, before its weights are saved."""
+"""Stop training at the first loss that is not finite, before its weights are saved."""
 
 import math
 
@@ -6,12 +6,12 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.optim import AmpOptimWrapper
 
-from mmocr_da.arguments import some
+from mmocr_da.arguments import check_count, some
 from mmocr_da.datasets.data_samples import data_samples_of
 from mmocr_da.datasets.notes import printable
 from mmocr_da.registry import HOOKS
 
-from .encoder_hooks import unwrapped
+from ..model_parts import unwrapped
 
 
 @HOOKS.register_module()
@@ -19,8 +19,8 @@ class FiniteHook(Hook):
     """Stop training when a loss, the norm of the gradient or a weight is infinite or NaN.
 
     The error names the images and labels of the batch. In mixed precision, the gradient scaler
-    skips such a step, and only ``patience`` of them in a row stop the run. The weights are looked
-    at before each checkpoint, so that those in a file are finite.
+    skips such a step, and only ``patience`` of them in a row stop the run. The weights are
+    checked before each checkpoint, so that those in a file are finite.
 
     The numbers are those that MMEngine fetches from the device for its log in any case.
 
@@ -33,8 +33,7 @@ class FiniteHook(Hook):
     priority = 'HIGH'
 
     def __init__(self, patience: int = 30) -> None:
-        if not isinstance(patience, int) or patience < 1:
-            raise ValueError(f'patience must be a number of steps of at least 1, got {patience!r}')
+        check_count('patience', patience, of='steps')
         self.patience = patience
         self._skipped = 0
         self._scale: float | None = None

@@ -1,4 +1,4 @@
-"""Images are loaded the same way in training, validation and testing; what is odd is counted."""
+"""Load images alike in training, validation and testing, and report what is unusual about them."""
 
 from collections import defaultdict
 
@@ -30,7 +30,7 @@ class NotesHook(Hook):
             load_as_shown(runner.train_dataloader.dataset)
 
     def before_val(self, runner) -> None:
-        # As in training, so that both see the same.
+        # As in training, so that both get the same images.
         if _trains_as_shown(runner):
             load_as_shown(runner.val_dataloader.dataset)
 
@@ -75,7 +75,7 @@ class NotesHook(Hook):
 
 def _trains_as_shown(runner) -> bool:
     loop = runner._train_loop
-    # The workers of MMEngine's loop are at work before a hook is, with what they were given.
+    # The workers of MMEngine's loop start before any hook, with a copy of the dataset.
     return type(loop) is not IterBasedTrainLoop or isinstance(
         loop.dataloader.dataset, SeededDataset
     )

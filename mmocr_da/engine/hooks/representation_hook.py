@@ -1,10 +1,10 @@
-"""Watch a representation while it is trained: collapse is reported, not discovered later."""
+"""Report the collapse of a representation while it is trained."""
 
 import torch
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
 
+from mmocr_da.arguments import check_count, check_number
 from mmocr_da.evaluation.representation import (
     agreement,
     alignment,
@@ -15,11 +15,13 @@ from mmocr_da.evaluation.representation import (
 )
 from mmocr_da.registry import HOOKS
 
-#: With fewer instances, hits by chance are too large a share to judge.
+from ..model_parts import unwrapped
+
+#: Fewer instances are not judged: hits by chance are too large a share of them.
 MIN_JUDGED = 32
-#: So many hits happen where nothing was learnt; by chance there is one.
+#: Number of hits that may happen where nothing was learned; the expected number is one.
 CHANCE_HITS = 3
-#: In an ongoing collapse, every so many measurements are a warning.
+#: Number of measurements between two warnings of an ongoing collapse.
 WARN_EVERY = 10
 
 
@@ -33,22 +35,18 @@ class RepresentationHook(Hook):
     views do not find each other better than by chance.
 
     Args:
-        interval: The numbers are measured every so many iterations; the log shows the last ones.
-        max_instances: On so many of the batch's instances at most, evenly distributed over it.
+        interval: Number of iterations between two measurements; the log shows the last one.
+        max_instances: Maximum number of instances that are measured, evenly distributed over the
+            batch.
         min_spread: Spread below which a warning is given, from 0 (never) to 1.
     """
 
     def __init__(
         self, interval: int = 50, max_instances: int = 1024, min_spread: float = 0.1
     ) -> None:
-        if not isinstance(interval, int) or interval < 1:
-            raise ValueError(
-                f'interval must be a number of iterations of at least 1, got {interval!r}'
-            )
-        if not isinstance(max_instances, int) or max_instances < 2:
-            raise ValueError(f'max_instances must be at least 2, got {max_instances!r}')
-        if not 0 <= min_spread <= 1:
-            raise ValueError(f'min_spread must be from 0 (no warning) to 1, got {min_spread!r}')
+        check_count('interval', interval, of='iterations')
+        check_count('max_instances', max_instances, least=2)
+        check_number('min_spread', min_spread, least=0, most=1)
         self.interval = interval
         self.max_instances = max_instances
         self.min_spread = min_spread
@@ -57,7 +55,7 @@ class RepresentationHook(Hook):
         self._collapsed = 0
 
     def before_train(self, runner) -> None:
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrapped(runner.model)
         if not hasattr(model, 'keep_instances'):
             raise ValueError(
                 'RepresentationHook needs a model that keeps the instances of its '
@@ -75,7 +73,7 @@ class RepresentationHook(Hook):
         if not self._model.keep_instances:
             return
         za, zb = self._model.latest_instances
-        # Not held longer than needed.
+        # Frees their memory.
         self._model.keep_instances, self._model.latest_instances = False, None
         if len(za) < 2:
             return
@@ -89,11 +87,11 @@ class RepresentationHook(Hook):
     def _judge(self, runner, measured: dict[str, float], count: int) -> None:
         by_chance = count >= MIN_JUDGED and measured['agreement'] * count <= CHANCE_HITS + 0.5
         self._misses = self._misses + 1 if by_chance else 0
-        # Not `<`: NaN, of a model that has diverged, is no spread either.
+        # Not `<`: a model that has diverged has the spread NaN.
         if not measured['spread'] >= self.min_spread:
             what = (
                 f'the spread of the instances is {measured["spread"]:.2g}, below '
-                f'{self.min_spread}: all become the same'
+                f'{self.min_spread}: all become equal'
             )
         elif self._misses >= 2:
             what = (

@@ -1,4 +1,4 @@
-"""Several processes save and resume the same running statistics."""
+"""Save the running statistics of all processes, not those of the first."""
 
 from mmengine.dist import all_reduce_params
 from mmengine.hooks import CheckpointHook, Hook
@@ -11,8 +11,7 @@ class SavedBuffersHook(Hook):
     """Average the buffers of all processes before a checkpoint is saved within training.
 
     MMEngine's ``SyncBuffersHook`` does so before a validation. Without this hook a checkpoint has
-    the running statistics of the first process, and a run that is resumed from it goes on with
-    them in all.
+    the running statistics of the first process, and all processes of a resumed run start with them.
     """
 
     # Before CheckpointHook.

@@ -1,4 +1,4 @@
-"""Keep a record of which labels a run has seen."""
+"""Record which labels a run has been trained with."""
 
 import os.path as osp
 
@@ -41,7 +41,7 @@ class LabelSubsetHook(Hook):
 def _describe(dataset: LabelFraction) -> str:
     count, total = len(dataset), dataset.total
     header = f'# fraction={dataset.fraction}, seed={dataset.seed}: {count} of {total} images'
-    # All is not worth millions of lines.
+    # A list of all images would be millions of lines that say nothing.
     selected = dataset.selected if count < total else []
     return '\n'.join([header, *(path for _, path in selected), ''])
 

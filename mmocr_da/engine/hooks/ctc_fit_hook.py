@@ -1,4 +1,4 @@
-"""Labels that CTC cannot read out of an image's frames are named before training starts."""
+"""Name the labels that are too long for the frames of CTC before training starts."""
 
 from collections.abc import Iterable
 from itertools import islice
@@ -16,8 +16,8 @@ from mmocr_da.datasets.two_domain_dataset import TwoDomainDataset
 from mmocr_da.registry import HOOKS
 from mmocr_da.rng import seeded
 
-from .encoder_hooks import unwrapped
-from .label_check import HOW_TO_SKIP, Label, examples, load_anew, pipeline_makes_labels
+from ..label_check import HOW_TO_SKIP, Label, examples, pipeline_makes_labels, reload_data
+from ..model_parts import unwrapped
 
 
 @HOOKS.register_module()
@@ -30,11 +30,11 @@ class CTCFitHook(Hook):
     :class:`FiniteHook` stops such a run at the batch.
 
     Args:
-        max_labels: How many labels are looked at, so that large data do not delay the start; all
-            with ``skip_unusable``.
+        max_labels: Number of labels that are checked, so that large data do not delay the start;
+            with ``skip_unusable`` all are.
     """
 
-    #: Images that must have one size for a pipeline to be of fixed size.
+    #: Number of images that must have one size for a pipeline to count as one of fixed size.
     probes = 4
 
     def __init__(self, max_labels: int = 1_000_000) -> None:
@@ -48,11 +48,11 @@ class CTCFitHook(Hook):
         dataset = runner.train_dataloader.dataset
         frames = self._frames(model, dataset)
         if frames is not None:
-            # What is to be left out must be found.
+            # A label that is to be left out must be found wherever it is.
             skips = getattr(dataset, 'skip_unusable', False)
             labels = islice(labels_of(dataset), None if skips else self.max_labels)
             if check_frames(labels, frames, dataset, module_loss, runner.logger):
-                load_anew(runner.train_loop)
+                reload_data(runner.train_loop)
 
     def _frames(self, model: nn.Module, dataset) -> int | None:
         """Frames of the model for an image of the pipeline; None if their size varies."""
@@ -71,17 +71,20 @@ class CTCFitHook(Hook):
 def check_frames(
     labels: Iterable[Label], frames: int, dataset, module_loss: CTCModuleLoss, logger: MMLogger
 ) -> int:
-    """Raise a ValueError, warn or leave out what CTC cannot read out of ``frames``; see the hook.
+    """Name or leave out the labels that need more than ``frames``, see :class:`CTCFitHook`.
 
-    With ``skip_unusable`` of a :class:`SeededDataset` the images of such labels are left out.
+    With ``skip_unusable`` of a :class:`SeededDataset` their images are left out.
 
     Returns:
-        How many.
+        Number of images that the dataset leaves out.
+
+    Raises:
+        ValueError: If the loss of a label is infinite and its image is not to be left out.
     """
     endless, cut, total = [], [], 0
     for index, text in labels:
         total += 1
-        # It fits whatever it repeats, as most labels do.
+        # Most labels fit even if all their characters were equal.
         if text is None or 2 * len(text) - 1 <= frames:
             continue
         tokens = _tokens(text, module_loss)
@@ -138,7 +141,11 @@ def _ctc_loss(model: nn.Module) -> CTCModuleLoss | None:
 
 @torch.no_grad()
 def count_frames(model: nn.Module, item: dict) -> int:
-    """Number of frames that a CTC model makes of the image of an item of a dataset."""
+    """Number of frames that a CTC model makes of an image.
+
+    Args:
+        item: As a dataset gives it.
+    """
     was_training = model.training
     model.eval()
     data = model.data_preprocessor(pseudo_collate([item]), False)
@@ -148,7 +155,8 @@ def count_frames(model: nn.Module, item: dict) -> int:
 
 
 def frames_needed(indexes: list[int]) -> int:
-    """
+    """Number of frames that CTC needs for a label, one between two equal characters included.
+
     >>> frames_needed([1, 2, 1]), frames_needed([1, 1, 1])
     (3, 5)
     """

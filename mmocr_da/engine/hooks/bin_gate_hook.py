@@ -1,4 +1,4 @@
-"""Hooks: what training shows of itself."""
+"""Show in the log how open the gates of batch-instance norms are."""
 
 import numpy as np
 import torch
@@ -6,30 +6,28 @@ from mmengine.hooks import Hook
 from mmengine.visualization import TensorboardVisBackend
 from torch import Tensor
 
+from mmocr_da.arguments import check_count
 from mmocr_da.models.layers.batch_instance_norm import BatchInstanceNorm
 from mmocr_da.registry import HOOKS
 from mmocr_da.visualization.gates import by_depth, shares
 
 
 @HOOKS.register_module()
-class GateHook(Hook):
-    """Show where the gates of batch-instance norm go during training.
+class BINGateHook(Hook):
+    """Show how the gates of batch-instance norms change during training.
 
-    The log, and with it every backend of the visualizer, gets ``gates_below_0.1`` and
-    ``gates_above_0.9``, the shares of all gates that remove style and that keep it. With each
+    The log, and with it every backend of the visualizer, gets ``bin_gates_below_0.1`` and
+    ``bin_gates_above_0.9``, the shares of all gates that remove style and that keep it. With each
     checkpoint TensorBoard gets a histogram of the lower, the middle and the upper third of the
-    gates (the paper's fig. 2), if it is among the backends. All of them are the weights that are
-    being trained, not their moving average by ``EMAHook``.
+    gates (the paper's fig. 2), if it is among the backends. The gates are those that are being
+    trained, not their moving average by ``EMAHook``.
 
     Args:
-        interval: The shares are counted every so many iterations; the log shows the last count.
+        interval: Number of iterations between two counts; the log shows the last one.
     """
 
     def __init__(self, interval: int = 50) -> None:
-        if not isinstance(interval, int) or interval < 1:
-            raise ValueError(
-                f'interval must be a number of iterations of at least 1, got {interval!r}'
-            )
+        check_count('interval', interval, of='iterations')
         self.interval = interval
         self._layers: dict[str, BatchInstanceNorm] = {}
         self._drawn_at = None
@@ -42,7 +40,7 @@ class GateHook(Hook):
         }
         if not self._layers:
             runner.logger.warning(
-                'GateHook has nothing to show: the model has no BatchInstanceNorm'
+                'BINGateHook has nothing to show: the model has no BatchInstanceNorm'
             )
 
     def after_train_iter(
@@ -51,11 +49,11 @@ class GateHook(Hook):
         if self._layers and self.every_n_train_iters(runner, self.interval):
             # One transfer from the device for both.
             below, above = torch.stack(shares(torch.cat([*self._gates().values()]))).tolist()
-            runner.message_hub.update_scalar('train/gates_below_0.1', below)
-            runner.message_hub.update_scalar('train/gates_above_0.9', above)
+            runner.message_hub.update_scalar('train/bin_gates_below_0.1', below)
+            runner.message_hub.update_scalar('train/bin_gates_above_0.9', above)
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
-        # Of the model, not of the checkpoint, where EMAHook swaps the weights before or after this.
+        # The gates of the model: in the checkpoint, EMAHook may have swapped the weights already.
         step = checkpoint['meta']['iter']
         # The best checkpoint comes at the same iteration as a regular one.
         if not self._layers or step == self._drawn_at:
@@ -66,7 +64,7 @@ class GateHook(Hook):
                 for name, rho in by_depth(self._gates()).items():
                     # TensorBoard's own bins are exponential: all above 0.9 would be one.
                     backend.experiment.add_histogram(
-                        f'gates/{name}', rho, step, bins=np.linspace(0, 1, 21)
+                        f'bin_gates/{name}', rho, step, bins=np.linspace(0, 1, 21)
                     )
 
     def _gates(self) -> dict[str, Tensor]:

@@ -6,13 +6,13 @@ from mmengine.hooks import CheckpointHook
 from mmengine.runner import get_priority
 from torch import nn
 
-from mmocr_da.engine import SavedBuffersHook, buffers_hook
+from mmocr_da.engine.hooks import SavedBuffersHook, saved_buffers_hook
 
 
 def test_buffers_are_averaged_before_each_checkpoint(monkeypatch):
     averaged = []
     monkeypatch.setattr(
-        buffers_hook,
+        saved_buffers_hook,
         'all_reduce_params',
         lambda buffers, op: averaged.append((runner.iter + 1, len([*buffers]), op)),
     )

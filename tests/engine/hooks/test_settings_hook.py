@@ -9,7 +9,7 @@ from mmengine.registry import EVALUATOR, METRICS, init_default_scope
 from mmengine.runner import Runner
 from mmocr.evaluation import MultiDatasetsEvaluator
 
-from mmocr_da.engine.settings_hook import SettingsHook, metrics_of
+from mmocr_da.engine.hooks.settings_hook import SettingsHook, metrics_of
 
 
 @pytest.fixture(scope='module')

@@ -10,11 +10,8 @@ import torch
 from mmengine.config import Config
 from torch import nn
 
-from mmocr_da.engine.surrogate_hooks import (
-    SurrogateExportHook,
-    SurrogateWatchHook,
-    find_surrogate,
-)
+from mmocr_da.engine.hooks import SurrogateExportHook, SurrogateWatchHook
+from mmocr_da.engine.model_parts import find_surrogate
 from mmocr_da.models.surrogates import LearnedSurrogate
 
 SMALL = dict(channels=[4] * 5, hidden_channels=8, out_channels=4, max_distance=3)
@@ -208,7 +205,7 @@ def test_several_processes_need_unused_parameters(tmp_path):
 
 @pytest.mark.parametrize('window', [1, 2.5, None])
 def test_a_window_needs_two_steps(window):
-    with pytest.raises(ValueError, match=f'at least 2, got {window}'):
+    with pytest.raises(ValueError, match=rf'at least 2 \(steps\), got {window}'):
         SurrogateWatchHook(window)
 
 

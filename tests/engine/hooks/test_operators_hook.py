@@ -7,9 +7,9 @@ from mmengine.config import Config
 from mmocr.registry import MODELS
 from torch import nn
 
-from mmocr_da.engine import operators_hook
 from mmocr_da.engine.guards import GUARDS
-from mmocr_da.engine.operators_hook import OperatorsHook, users_of_operators
+from mmocr_da.engine.hooks import operators_hook
+from mmocr_da.engine.hooks.operators_hook import OperatorsHook, users_of_operators
 
 
 def build(text, tmp_path):

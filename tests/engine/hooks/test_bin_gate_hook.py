@@ -12,7 +12,7 @@ from mmengine.visualization import LocalVisBackend, TensorboardVisBackend, Visua
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 
-from mmocr_da.engine.hooks import GateHook
+from mmocr_da.engine.hooks import BINGateHook, bin_gate_hook
 from mmocr_da.models.layers.batch_instance_norm import BatchInstanceNorm2d
 
 ITERATIONS = 6
@@ -68,7 +68,7 @@ def train(tmp_path):
             ),
             log_processor=dict(by_epoch=False),
             experiment_name=tmp_path.name,
-            custom_hooks=[*custom_hooks, dict(type='mmocr_da.GateHook', **hook)],
+            custom_hooks=[*custom_hooks, dict(type='mmocr_da.BINGateHook', **hook)],
             visualizer=dict(
                 type='Visualizer',
                 vis_backends=[dict(type=f'{name}VisBackend') for name in backends],
@@ -98,7 +98,7 @@ def histograms(folder):
 
 def test_the_shares_are_in_the_log_every_few_iterations(train):
     log, rows = train()
-    shares = [(row.get('gates_below_0.1'), row.get('gates_above_0.9')) for row in rows]
+    shares = [(row.get('bin_gates_below_0.1'), row.get('bin_gates_above_0.9')) for row in rows]
     # After k iterations k of 8 gates are closed and the others are as open as at the start.
     assert shares == [
         (None, None),
@@ -108,34 +108,37 @@ def test_the_shares_are_in_the_log_every_few_iterations(train):
         (4 / 8, 4 / 8),
         (6 / 8, 2 / 8),
     ]
-    assert 'gates_below_0.1: 0.5000  gates_above_0.9: 0.5000' in log
-    assert log.count('gates_below_0.1: 0.7500') == 1
+    assert 'bin_gates_below_0.1: 0.5000  bin_gates_above_0.9: 0.5000' in log
+    assert log.count('bin_gates_below_0.1: 0.7500') == 1
 
 
 def test_tensorboard_has_a_histogram_per_depth_with_each_checkpoint(train, tmp_path):
     train()
     closed, sizes = histograms(tmp_path)
-    assert closed == {'gates/lower': {3: 1, 6: 1}, 'gates/upper': {3: 2, 6: 5}}
-    assert sizes == {'gates/lower': 2, 'gates/upper': 6}
+    assert closed == {'bin_gates/lower': {3: 1, 6: 1}, 'bin_gates/upper': {3: 2, 6: 5}}
+    assert sizes == {'bin_gates/lower': 2, 'bin_gates/upper': 6}
 
 
 @pytest.mark.parametrize('ema_last', [False, True])
 def test_histograms_show_what_is_trained_not_its_average(train, tmp_path, ema_last):
     train(custom_hooks=[dict(type='EMAHook', priority='VERY_LOW' if ema_last else 'VERY_HIGH')])
-    assert histograms(tmp_path)[0] == {'gates/lower': {3: 1, 6: 1}, 'gates/upper': {3: 2, 6: 5}}
+    assert histograms(tmp_path)[0] == {
+        'bin_gates/lower': {3: 1, 6: 1},
+        'bin_gates/upper': {3: 2, 6: 5},
+    }
     averaged = torch.load(tmp_path / 'iter_6.pth', weights_only=False)['state_dict']
     assert (averaged['layers.2.rho'] > 0.9).all()
 
 
 def test_without_tensorboard_there_are_shares_only(train, tmp_path):
     _, rows = train(backends=('Local',))
-    assert rows[-1]['gates_below_0.1'] == 6 / 8
+    assert rows[-1]['bin_gates_below_0.1'] == 6 / 8
     assert not list(tmp_path.rglob('events.out*'))
 
 
 def test_a_model_without_gates_is_one_warning(train, tmp_path):
     log, rows = train(norm=nn.BatchNorm2d)
-    assert log.count('GateHook has nothing to show') == 1
+    assert log.count('BINGateHook has nothing to show') == 1
     assert len(rows) == ITERATIONS and not any('gates' in key for row in rows for key in row)
     assert histograms(tmp_path) == ({}, {})
 
@@ -148,12 +151,12 @@ def test_a_second_checkpoint_of_an_iteration_draws_nothing():
             _vis_backends=dict(LocalVisBackend=MagicMock(spec=LocalVisBackend), another=backend)
         ),
     )
-    hook = GateHook()
+    hook = BINGateHook()
     hook.before_train(runner)
     for iteration in (3, 3, 6):
         hook.before_save_checkpoint(runner, dict(meta=dict(iter=iteration)))
     drawn = [call.args for call in backend.experiment.add_histogram.call_args_list]
-    assert [(name, step) for name, _, step in drawn] == [('gates/all', 3), ('gates/all', 6)]
+    assert [(name, step) for name, _, step in drawn] == [('bin_gates/all', 3), ('bin_gates/all', 6)]
 
 
 def mock_runner(model, iteration):
@@ -169,17 +172,20 @@ def test_gates_are_found_inside_a_wrapper_and_counted_once():
     model = nn.Sequential(BatchInstanceNorm2d(4), nn.Sequential(BatchInstanceNorm2d(2)))
     model.append(model[0])
     nn.init.zeros_(model[0].rho)
-    hook = HOOKS.build(dict(type='mmocr_da.GateHook'))
+    hook = HOOKS.build(dict(type='mmocr_da.BINGateHook'))
     runner = mock_runner(nn.DataParallel(model), 50)
     hook.before_train(runner)
     hook.after_train_iter(runner, 0)
-    assert runner.message_hub.get_scalar('train/gates_below_0.1').current() == pytest.approx(4 / 6)
-    assert runner.message_hub.get_scalar('train/gates_above_0.9').current() == pytest.approx(2 / 6)
+    shares = [
+        runner.message_hub.get_scalar(f'train/bin_gates_{name}').current()
+        for name in ('below_0.1', 'above_0.9')
+    ]
+    assert shares == pytest.approx([4 / 6, 2 / 6])
 
 
 def test_nothing_is_counted_between_intervals(monkeypatch):
-    monkeypatch.setattr('mmocr_da.engine.hooks.shares', MagicMock(side_effect=AssertionError))
-    hook = GateHook()
+    monkeypatch.setattr(bin_gate_hook, 'shares', MagicMock(side_effect=AssertionError))
+    hook = BINGateHook()
     for iteration in (1, 49, 51, 99):
         runner = mock_runner(nn.Sequential(BatchInstanceNorm2d(4)), iteration)
         hook.before_train(runner)
@@ -189,5 +195,5 @@ def test_nothing_is_counted_between_intervals(monkeypatch):
 
 @pytest.mark.parametrize('interval', [0, -1, 2.5, None])
 def test_a_bad_interval_is_an_error(interval):
-    with pytest.raises(ValueError, match='interval must be a number of iterations'):
-        GateHook(interval=interval)
+    with pytest.raises(ValueError, match='interval must be an integer of at least 1'):
+        BINGateHook(interval=interval)

@@ -1,4 +1,4 @@
-"""A checkpoint that does not fit the run stops it before the first iteration."""
+"""Stop a run whose checkpoint does not fit before the first iteration."""
 
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
@@ -7,9 +7,9 @@ from mmengine.runner import BaseLoop, find_latest_checkpoint
 from mmocr_da.arguments import some
 from mmocr_da.registry import HOOKS
 
-from .checkpoint_fit import check_pretrained, check_start, check_whole
-from .encoder_hooks import unwrapped
-from .resume import align_optimizer, check_resume, parameters_by_group
+from ..checkpoint_fit import check_pretrained, check_start, check_whole
+from ..model_parts import unwrapped
+from ..resume import align_optimizer, check_resume, parameters_by_group
 
 
 @HOOKS.register_module()
@@ -23,17 +23,20 @@ class CheckpointFitHook(Hook):
     :class:`ResumableIterBasedTrainLoop`.
     """
 
-    # After FreezeHook, which knows better what it needs, and before EMAHook takes the weights.
+    # After FreezeHook, whose error says more, and before EMAHook takes the weights.
     priority = 'ABOVE_NORMAL'
 
     def __init__(self) -> None:
         self._checked: str | None = None
 
     def check_early(self, runner, checkpoint: dict | None) -> None:
-        """Check a run that will train before its data are loaded.
+        """Check a training run before its data are loaded.
 
         Args:
-            checkpoint: That of ``load_from``; None if there is none, or it is not on this machine.
+            checkpoint: The one of ``load_from``; None if there is none on this machine.
+
+        Raises:
+            ValueError: If it, or a ``Pretrained`` file, does not fit the model.
         """
         check_pretrained(unwrapped(runner.model), runner.cfg.get('new_parts', ()))
         self._checked = ''

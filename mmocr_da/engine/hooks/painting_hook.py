@@ -1,4 +1,4 @@
-"""Pictures of what a test run reads, for images of every kind that it can read."""
+"""Paint predictions on the images of a test run, whatever kind of file they are in."""
 
 import os.path as osp
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from mmocr_da.registry import HOOKS
 
 @HOOKS.register_module()
 class PaintingHook(VisualizationHook):
-    """MMOCR's hook, which in testing paints on images as the model sees them, also from an LMDB.
+    """MMOCR's hook, but in testing it paints on images as the model sees them, LMDBs included.
 
     MMOCR looks for a file of each image, and shows text in an alpha channel black.
     """

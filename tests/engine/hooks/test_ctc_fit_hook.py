@@ -12,13 +12,13 @@ from mmocr.registry import MODELS, TASK_UTILS
 
 from mmocr_da.datasets import TwoDomainDataset
 from mmocr_da.datasets.label_texts import labels_of
-from mmocr_da.engine import ctc_fit_hook
-from mmocr_da.engine.ctc_fit_hook import CTCFitHook, check_frames, frames_needed
+from mmocr_da.engine.hooks import ctc_fit_hook
+from mmocr_da.engine.hooks.ctc_fit_hook import CTCFitHook, check_frames, frames_needed
 
 DICTIONARY = dict(
     type='Dictionary',
     with_padding=True,
-    dict_file=str(Path(__file__).parents[2] / 'configs/_base_/dicts/digits.txt'),
+    dict_file=str(Path(__file__).parents[3] / 'configs/_base_/dicts/digits.txt'),
 )
 DECODER = dict(
     type='CRNNDecoder',
@@ -145,7 +145,7 @@ def test_all_that_is_to_be_left_out_is_looked_for(monkeypatch, skips, looked_at,
         'check_frames',
         lambda labels, *_: seen.extend(labels) or dataset.skip_unusable,
     )
-    monkeypatch.setattr(ctc_fit_hook, 'load_anew', loops.append)
+    monkeypatch.setattr(ctc_fit_hook, 'reload_data', loops.append)
     hook = CTCFitHook(max_labels=2)
     hook._frames = lambda model, dataset: 3
     dataset = SimpleNamespace(skip_unusable=skips)

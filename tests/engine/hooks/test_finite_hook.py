@@ -11,7 +11,7 @@ from mmengine.structures import LabelData
 from mmocr.structures import TextRecogDataSample
 from torch import nn
 
-from mmocr_da.engine.finite_hook import FiniteHook
+from mmocr_da.engine.hooks.finite_hook import FiniteHook
 
 
 class Net(BaseModel):

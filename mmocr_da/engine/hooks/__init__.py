@@ -1,0 +1,39 @@
+"""Hooks, one per file: a runner goes in; they stop, change or report what it does."""
+
+from .bin_gate_hook import BINGateHook
+from .checkpoint_fit_hook import CheckpointFitHook
+from .ctc_fit_hook import CTCFitHook
+from .encoder_export_hook import EncoderExportHook
+from .finite_hook import FiniteHook
+from .freeze_hook import FreezeHook
+from .label_check_hook import LabelCheckHook
+from .label_subset_hook import LabelSubsetHook
+from .notes_hook import NotesHook
+from .operators_hook import OperatorsHook
+from .painting_hook import PaintingHook
+from .part_export_hook import PartExportHook
+from .representation_hook import RepresentationHook
+from .saved_buffers_hook import SavedBuffersHook
+from .settings_hook import SettingsHook
+from .surrogate_export_hook import SurrogateExportHook
+from .surrogate_watch_hook import SurrogateWatchHook
+
+__all__ = [
+    'BINGateHook',
+    'CTCFitHook',
+    'CheckpointFitHook',
+    'EncoderExportHook',
+    'FiniteHook',
+    'FreezeHook',
+    'LabelCheckHook',
+    'LabelSubsetHook',
+    'NotesHook',
+    'OperatorsHook',
+    'PaintingHook',
+    'PartExportHook',
+    'RepresentationHook',
+    'SavedBuffersHook',
+    'SettingsHook',
+    'SurrogateExportHook',
+    'SurrogateWatchHook',
+]

@@ -1,0 +1,33 @@
+"""Name the labels that a recognizer cannot learn before training starts."""
+
+from mmengine.hooks import Hook
+from mmocr.models.textrecog.module_losses.base import BaseTextRecogModuleLoss
+
+from mmocr_da.registry import HOOKS
+
+from ..label_check import check_labels, reload_data
+from ..model_parts import unwrapped
+
+
+@HOOKS.register_module()
+class LabelCheckHook(Hook):
+    """Check all labels once, when training starts.
+
+    Characters outside the dictionary are an error, with their code points and what helps, or a
+    warning if the dictionary has ``with_unknown``. Labels that the decoder's ``max_seq_len`` cuts
+    are a warning. With ``skip_unusable`` of a :class:`SeededDataset` the images of both are left
+    out instead.
+    """
+
+    # Before hooks that look at the labels that are left.
+    priority = 'VERY_HIGH'
+
+    def before_train(self, runner) -> None:
+        model = unwrapped(runner.model)
+        module_loss = getattr(getattr(model, 'decoder', None), 'module_loss', None)
+        # SeqCLR has a decoder, but no use for labels.
+        learns = isinstance(module_loss, BaseTextRecogModuleLoss)
+        if not learns or hasattr(model, 'contrastive_loss'):
+            return
+        if check_labels(runner.train_dataloader.dataset, module_loss, runner.logger):
+            reload_data(runner.train_loop)

@@ -1,0 +1,36 @@
+"""Write the learned surrogate to a file of its own with each checkpoint."""
+
+from torch import nn
+
+from mmocr_da.registry import HOOKS
+
+from ..model_parts import find_surrogate
+from .part_export_hook import PartExportHook
+
+
+@HOOKS.register_module()
+class SurrogateExportHook(PartExportHook):
+    """Write the surrogate alone with each checkpoint: ``surrogate_iter_<N>.pth``.
+
+    Another training starts from this file with the surrogate's option ``checkpoint``.
+
+    Args:
+        max_keep: See :class:`PartExportHook`.
+    """
+
+    part = 'surrogate'
+
+    def find_part(self, model: nn.Module) -> None:
+        self._name, self._surrogate = find_surrogate(model)
+
+    def inputs(self) -> list[str]:
+        return [self._surrogate.checkpoint]
+
+    def key_of(self, key: str) -> str | None:
+        if key == self._name:
+            return ''
+        prefix = f'{self._name}.'
+        return key[len(prefix) :] if key.startswith(prefix) else None
+
+    def meta(self) -> dict:
+        return dict(surrogate=self._surrogate.spec)

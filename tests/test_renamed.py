@@ -1,0 +1,91 @@
+"""Old names work, with a warning that says the new one."""
+
+import pytest
+from mmengine.registry import HOOKS as ROOT_HOOKS
+from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as ROOT_CONSTRUCTORS
+from mmengine.registry import Registry
+
+from mmocr_da import registry, renamed
+from mmocr_da.engine import BINGateHook, BINGateOptimWrapperConstructor
+
+
+@pytest.fixture(autouse=True)
+def warnings(monkeypatch):
+    """Messages of the test, each of which would be logged once per process."""
+    said = []
+    renamed._warn.cache_clear()
+    monkeypatch.setattr(renamed, 'print_log', lambda message, **_: said.append(message))
+    yield said
+    renamed._warn.cache_clear()
+
+
+def registered() -> dict[str, type]:
+    """All classes in the registries of the package, by name."""
+    found = {}
+    for own in vars(registry).values():
+        if isinstance(own, Registry) and own.scope == 'mmocr_da':
+            own.import_from_location()
+            found.update(own.module_dict)
+    return found
+
+
+def test_every_old_name_leads_to_a_class_and_is_none_itself():
+    classes = registered()
+    assert {*renamed.CLASSES.values()} <= classes.keys()
+    assert classes.keys().isdisjoint([*renamed.CLASSES, *renamed.REMOVED])
+
+
+@pytest.mark.parametrize(
+    'root, own, old, new',
+    [
+        (ROOT_HOOKS, registry.HOOKS, 'GateHook', BINGateHook),
+        (
+            ROOT_CONSTRUCTORS,
+            registry.OPTIM_WRAPPER_CONSTRUCTORS,
+            'GateOptimWrapperConstructor',
+            BINGateOptimWrapperConstructor,
+        ),
+    ],
+)
+def test_an_old_name_is_found_and_warned_about(warnings, root, own, old, new):
+    for where, name in ((root, f'mmocr_da.{old}'), (own, f'mmocr_da.{old}'), (own, old)):
+        assert where.get(name) is new
+    assert warnings == [
+        f'type mmocr_da.{old} is now mmocr_da.{new.__name__}; the old name works until the next '
+        'minor version'
+    ]
+
+
+def test_a_removed_class_says_what_to_do(monkeypatch):
+    monkeypatch.setitem(renamed.REMOVED, 'Gone', 'use New')
+    for name in ('Gone', 'mmocr_da.Gone'):
+        with pytest.raises(ValueError, match=r'mmocr_da\.Gone was removed; use New'):
+            registry.HOOKS.get(name)
+
+
+class Gate:
+    @renamed.renamed_arguments(source='approximation')
+    def __init__(self, size, approximation='local'):
+        self.size, self.approximation = size, approximation
+
+
+class Child(Gate):
+    def __init__(self, **kwargs):
+        super().__init__(3, **kwargs)
+
+
+@pytest.mark.parametrize('make', [lambda **kwargs: Gate(3, **kwargs), Child])
+def test_an_old_argument_is_the_new_one(warnings, make):
+    assert make(source='global').approximation == make(approximation='global').approximation
+    assert make().approximation == 'local' and len(warnings) == 1
+    assert 'source= of ' in warnings[0] and 'is now approximation=' in warnings[0]
+
+
+def test_both_names_of_an_argument_are_an_error():
+    with pytest.raises(ValueError, match='source is now approximation, got both in a Gate'):
+        Gate(3, source='global', approximation='local')
+
+
+def test_arguments_that_no_one_knows_stay_an_error():
+    with pytest.raises(TypeError, match='sauce'):
+        Gate(3, sauce='global')
