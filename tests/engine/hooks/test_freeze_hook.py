@@ -6,8 +6,8 @@ from unittest.mock import patch
 
 import pytest
 import torch
-from helpers.processes import run_ranks
 from helpers.part_runs import Net, collate, make_runner, weights_of
+from helpers.processes import run_ranks
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
