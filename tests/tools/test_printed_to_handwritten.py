@@ -1,6 +1,6 @@
 """The converter of the default data: reproducible, whole or not there, without target labels."""
 
-import importlib.util
+import importlib
 import json
 import re
 from collections import Counter
@@ -35,10 +35,9 @@ JSONS = {
 
 @pytest.fixture(scope='module')
 def converter():
-    spec = importlib.util.spec_from_file_location('printed_to_handwritten', PATH)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(PATH.parent)
+        yield importlib.import_module('printed_to_handwritten')
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -193,7 +192,7 @@ def test_a_killed_run_leaves_nothing_and_the_next_one_starts_clean(
 
 def test_other_data_are_not_overwritten_unless_told_to(convert):
     out = convert()
-    with pytest.raises(ValueError, match='seed: 0 there, 1 asked for.*--force'):
+    with pytest.raises(ValueError, match='seed: 0 there, 1 requested.*--force'):
         convert('--seed', 1)
     before = hashes(out)
     convert('--seed', 1, '--force')

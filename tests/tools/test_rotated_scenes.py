@@ -235,7 +235,7 @@ def test_a_second_run_does_nothing_and_other_options_need_force(convert, capsys)
     convert()
     assert 'nothing to do' in capsys.readouterr().out
     assert before == {path: path.stat().st_mtime_ns for path in out.rglob('*')}
-    with pytest.raises(ValueError, match=f'size: {SIZE} there, 128 asked for.*--force'):
+    with pytest.raises(ValueError, match=f'size: {SIZE} there, 128 requested.*--force'):
         convert('--size', 128)
     assert hashes(convert('--size', 128, '--force')) == hashes(convert('--size', 128, out='b'))
 

@@ -152,7 +152,7 @@ def test_a_second_run_does_nothing_and_other_options_need_force(convert, convert
     convert()
     assert 'nothing to do' in capsys.readouterr().out
     assert before == {path: path.stat().st_mtime_ns for path in out.rglob('*')}
-    with pytest.raises(ValueError, match='seed: 0 there, 1 asked for.*--force'):
+    with pytest.raises(ValueError, match='seed: 0 there, 1 requested.*--force'):
         convert('--seed', 1)
     assert hashes(convert('--seed', 1, '--force')) == hashes(convert('--seed', 1, out='b'))
 

@@ -1,11 +1,11 @@
-"""Prepare handwritten words that MMOCR's own ``prepare_dataset.py`` lacks: iam, rimes, cvl.
+"""Prepare handwritten words that MMOCR's ``prepare_dataset.py`` lacks: iam, rimes, cvl.
 
     python tools/dataset_converters/prepare_dataset.py iam --archives FOLDER --out data/iam
 
-The archives are under licence: get them yourself, put them into FOLDER as they are. Without one
-of them, this says which and where to get it. It writes ``OUT/textrecog_{train,val,test}.json`` in
-MMOCR's format; ``OUT/annotations/report_SPLIT.json`` names every image that was left out. It may
-be interrupted and run again.
+The archives are under licence: request them and put them into FOLDER unchanged. If one is missing,
+an error says which and where to get it. The tool writes ``OUT/textrecog_{train,val,test}.json`` in
+MMOCR's format; ``OUT/annotations/report_SPLIT.json`` names every image that was left out. It can be
+interrupted and run again.
 """
 
 import argparse
@@ -30,6 +30,7 @@ FEW = 10  # names of skipped images to print
 
 
 def parse_args(argv=None):
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('dataset', choices=sorted(path.parent.name for path in ZOO.glob('*/*.py')))
     parser.add_argument('--archives', help="Folder with the archives; default: the zoo's")
@@ -57,7 +58,8 @@ def print_licence(folder: Path) -> None:
 
 
 def summarize(root: Path, split: str, official: dict, dictionary: Dictionary) -> None:
-    """Print how many words a split has, what was left out, and what a dictionary lacks."""
+    """Print the number of words of a split, what was skipped, and which characters a dictionary
+    lacks."""
     words = mmengine.load(root / f'textrecog_{split}.json')['data_list']
     report = mmengine.load(root / 'annotations' / f'report_{split}.json')
     print(f'{split}: {len(words)} words')
@@ -66,7 +68,7 @@ def summarize(root: Path, split: str, official: dict, dictionary: Dictionary) ->
         differs = '' if expected in (None, number) else ', which differs'
         print(f'  {name}: {number}' + (f' (official: {expected}{differs})' if expected else ''))
     for reason, paths in report['skipped'].items():
-        # Of a few, each matters; of many, it was a setting.
+        # Name a few; many are the effect of a setting.
         names = f' ({", ".join(paths)})' if len(paths) <= FEW else ''
         print(f'  skipped, {reason}: {len(paths)}{names}')
     characters = Counter(''.join(word['instances'][0]['text'] for word in words))
@@ -87,7 +89,7 @@ def main(argv=None):
         for split in SPLITS:
             cfg[f'{split}_preparer'].obtainer.cache_path = args.archives
     print_licence(folder)
-    # All that is missing for any split is said before the first is unpacked, which takes minutes.
+    # Unpacking takes minutes: first report all archives that are missing for any split.
     for split in args.splits:
         obtainer = cfg[f'{split}_preparer'].obtainer
         DATA_OBTAINERS.build(dict(obtainer, data_root=cfg.data_root)).find()

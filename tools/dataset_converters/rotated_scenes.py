@@ -1,8 +1,9 @@
 #!/usr/bin/env python
-"""Write scenes with rotated words for text detection, in MMOCR's own format.
+"""Write scenes with rotated words for text detection, in MMOCR's format.
 
-Strings of letters and digits in the fonts of installed packages, in any colour, at any angle, on
-coloured grounds with lights, textures and shapes that are no text. Nothing is downloaded::
+The words are strings of letters and digits in the fonts of installed packages, in any colour and at
+any angle, on coloured backgrounds with lights, textures and shapes that are not text. Nothing is
+downloaded::
 
     python tools/dataset_converters/rotated_scenes.py --out-dir data/rotated_scenes
 
@@ -17,23 +18,17 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from printed_to_handwritten import (
-    check_out_dir,
-    font_files,
-    load_faces,
-    print_glyph,
-    save_image,
-    whole_folder,
-)
+from dataset_folder import check_out_dir, save_image, whole_folder
+from glyphs import font_files, load_faces, print_glyph
 
-# Raise it when the images of an unchanged command line change: the stamp then tells old data apart.
+# Raise it when an unchanged command line gives other images: the stamp then marks old data.
 VERSION = 1
 ALPHABET = string.digits + string.ascii_letters
 SPLITS = ('train', 'test')
 
 
 def surface(rng, size, grey):
-    """``(size, size, 3)``: a colour of that grey level, under spots of light."""
+    """Paint a surface ``(size, size, 3)``: one colour of that grey level with spots of light."""
     coarse = rng.normal(0, 25, (int(rng.integers(2, 9)), int(rng.integers(2, 9)), 3))
     light = cv2.resize(coarse.astype(np.float32), (size, size), interpolation=cv2.INTER_CUBIC)
     tint = rng.normal(0, 25, 3)
@@ -41,7 +36,7 @@ def surface(rng, size, grey):
 
 
 def add_clutter(image, rng):
-    """Lines and ellipses, which a detector must learn to leave alone."""
+    """Draw lines and ellipses, which a detector must learn to ignore."""
     size = len(image)
     for _ in range(rng.integers(0, 8)):
         colour = [float(c) for c in rng.uniform(0, 255, 3)]
@@ -63,7 +58,7 @@ def add_clutter(image, rng):
 
 
 def write_word(face, rng):
-    """Ink ``(h, w)`` in [0, 1] of one word, tight."""
+    """Print one random word, cropped, ``(h, w)`` in [0, 1]."""
     height, slant = int(rng.integers(14, 41)), rng.normal(0, 0.1)
     glyphs = [
         print_glyph(face, ALPHABET[rng.integers(len(ALPHABET))], height, slant, rng)
@@ -76,13 +71,17 @@ def write_word(face, rng):
 
 
 def place(image, taken, ink, rng):
-    """Write ``ink`` at a random angle where nothing is; its polygon, or None without a place."""
+    """Draw ``ink`` into ``image`` at a random angle where no other word is.
+
+    Returns:
+        Its polygon ``(4, 2)``, or None if no place was found.
+    """
     size = len(image)
     h, w = ink.shape
-    # Most text is nearly level, some is at any angle.
+    # Most text is nearly horizontal, some has any angle.
     degrees = rng.normal(0, 15) if rng.random() < 0.7 else rng.uniform(-90, 90)
-    turn = cv2.getRotationMatrix2D((w / 2, h / 2), degrees, 1)
-    corners = np.array([[0, 0], [w, 0], [w, h], [0, h]]) @ turn[:, :2].T + turn[:, 2]
+    rotation = cv2.getRotationMatrix2D((w / 2, h / 2), degrees, 1)
+    corners = np.array([[0, 0], [w, 0], [w, h], [0, h]]) @ rotation[:, :2].T + rotation[:, 2]
     low, high = corners.min(0), corners.max(0)
     if (high - low > size - 4).any():
         return None
@@ -95,8 +94,8 @@ def place(image, taken, ink, rng):
     else:
         return None
     taken |= mask
-    turn[:, 2] += shift
-    hidden = cv2.warpAffine(ink, turn, (size, size))[:, :, None]
+    rotation[:, 2] += shift
+    hidden = cv2.warpAffine(ink, rotation, (size, size))[:, :, None]
     ground = float(image[mask > 0].mean())
     contrast = rng.uniform(60, 160)
     grey = ground - contrast if ground > rng.uniform(60, 195) else ground + contrast
@@ -105,7 +104,7 @@ def place(image, taken, ink, rng):
 
 
 def draw(faces, size, rng):
-    """Colour image ``(size, size, 3)`` and the polygons of its words."""
+    """Draw a colour image ``(size, size, 3)``; return it with the polygons of its words."""
     image = np.ascontiguousarray(surface(rng, size, rng.uniform(40, 215)), np.float32)
     add_clutter(image, rng)
     taken, polygons = np.zeros((size, size), np.uint8), []
@@ -127,7 +126,7 @@ def write_split(root, split, count, faces, size, seed):
     (root / 'images' / split).mkdir(parents=True)
     data_list = []
     for i in range(count):
-        # One stream per image: asking for more images leaves the first ones as they are.
+        # One stream per image: with more images, the first ones stay the same.
         rng = np.random.default_rng([seed, SPLITS.index(split), i])
         image, polygons = draw(faces, size, rng)
         name = f'images/{split}/{i:05d}.jpg'
@@ -151,6 +150,7 @@ def write_split(root, split, count, faces, size, seed):
 
 
 def parse_args(argv=None):
+    """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__.split('\n\n')[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
@@ -190,7 +190,7 @@ def main(argv=None):
         size=args.size,
         fonts=[face.name for face in faces],
     )
-    # A trailing slash or a symbolic link must not decide where the partial data goes.
+    # So that neither a trailing slash nor a symbolic link changes the place of partial data.
     out = args.out_dir.resolve()
     if check_out_dir(out, options, args.force):
         print(f'{out} is complete, nothing to do.')

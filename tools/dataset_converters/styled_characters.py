@@ -1,10 +1,10 @@
 #!/usr/bin/env python
-"""Write isolated characters in many styles, as on signs and screens, in MMOCR's own format.
+"""Write isolated characters in many styles, as on signs and screens, in MMOCR's format.
 
-Digits and letters in the fonts of installed packages, in any colour on any background: light on
-dark and dark on light, faint or strong, on gradients and textures, blurred, noisy, with pieces of
-their neighbours. No font family is in both splits, so the test asks for styles that were never
-seen. Nothing is downloaded::
+The characters are digits and letters in the fonts of installed packages, in any colour on any
+background: light on dark and dark on light, faint or strong, on gradients and textures, blurred,
+noisy, with pieces of their neighbours. No font family is in both splits, so all test styles are
+unseen in training. Nothing is downloaded::
 
     python tools/dataset_converters/styled_characters.py --out-dir data/styled_characters
 
@@ -19,19 +19,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from printed_to_handwritten import (
-    check_out_dir,
-    font_files,
-    load_faces,
-    print_glyph,
-    save_image,
-    save_json,
-    save_sheet,
-    tight,
-    whole_folder,
-)
+from dataset_folder import check_out_dir, save_image, save_json, save_sheet, whole_folder
+from glyphs import font_files, load_faces, print_glyph, tight
 
-# Raise it when the images of an unchanged command line change: the stamp then tells old data apart.
+# Raise it when an unchanged command line gives other images: the stamp then marks old data.
 VERSION = 1
 SIZE = 32  # of the images, both ways
 CLASSES = string.digits + string.ascii_lowercase
@@ -40,10 +31,10 @@ SPLITS = ('train', 'test')
 
 
 def split_families(faces):
-    """``{split: [[face, ...] of one family, ...]}``; every third family is for the test."""
+    """Group fonts by family: ``{split: [[face, ...], ...]}``; each third family is for the test."""
     families = defaultdict(list)
     for face in faces:
-        # 'DejaVu Sans' and 'DejaVu Serif' are relatives; so are TeX's cmr10, cmss10 and so on.
+        # 'DejaVu Sans' and 'DejaVu Serif' are one family, and so are TeX's cmr10, cmss10 and so on.
         families[re.match(r'cm|[^\W_]+', face.font.getname()[0])[0]].append(face)
     ordered = [families[name] for name in sorted(families)]
     return dict(train=[f for i, f in enumerate(ordered) if i % 3 != 2], test=ordered[2::3])
@@ -53,20 +44,20 @@ def split_families(faces):
 
 
 def smooth_noise(rng, scale):
-    """``(SIZE, SIZE)`` in about [-1, 1], whose spots are ``SIZE / scale`` pixels wide."""
+    """Noise ``(SIZE, SIZE)`` in about [-1, 1] with spots ``SIZE / scale`` pixels wide."""
     coarse = rng.uniform(-1, 1, (scale, scale)).astype(np.float32)
     return cv2.resize(coarse, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
 
 
 def gradient(rng):
-    """``(SIZE, SIZE)`` in [-1, 1], rising in one direction."""
+    """A ramp ``(SIZE, SIZE)`` in [-1, 1] that rises in a random direction."""
     angle = rng.uniform(0, 2 * np.pi)
     y, x = np.mgrid[-1 : 1 : SIZE * 1j, -1 : 1 : SIZE * 1j]
     return (np.cos(angle) * x + np.sin(angle) * y) / np.sqrt(2)
 
 
 def paint(rng, grey, variation):
-    """A surface ``(SIZE, SIZE, 3)``: one colour of that grey level, light on it, a texture."""
+    """Paint a surface ``(SIZE, SIZE, 3)``: one colour of that grey level, light and a texture."""
     tint = rng.normal(0, rng.uniform(0, 40), 3)
     surface = grey + tint - tint.mean()
     light = rng.uniform(0, variation) * gradient(rng)
@@ -75,7 +66,7 @@ def paint(rng, grey, variation):
 
 
 def cover(face, char, rng):
-    """``(SIZE, SIZE)`` in [0, 1]: how much of each pixel the character and its neighbours hide."""
+    """Share of each pixel that the character and its neighbours cover, ``(SIZE, SIZE, 1)``."""
     glyph = print_glyph(face, char, 40, rng.normal(0, 0.1), rng)
     glyph = tight(tight(glyph).T).T
     height = rng.uniform(20, 30)
@@ -83,9 +74,9 @@ def cover(face, char, rng):
     size = (max(2, round(width)), round(height))
     glyph = cv2.resize(glyph, size, interpolation=cv2.INTER_AREA)
     middle = np.array([SIZE / 2, SIZE / 2]) + rng.normal(0, 1.2, 2)
-    turn = cv2.getRotationMatrix2D((size[0] / 2, size[1] / 2), rng.normal(0, 5), 1)
-    turn[:, 2] += middle - np.array(size) / 2
-    hidden = cv2.warpAffine(glyph, turn, (SIZE, SIZE))
+    rotation = cv2.getRotationMatrix2D((size[0] / 2, size[1] / 2), rng.normal(0, 5), 1)
+    rotation[:, 2] += middle - np.array(size) / 2
+    hidden = cv2.warpAffine(glyph, rotation, (SIZE, SIZE))
     for side in (-1, 1):
         if rng.random() < 0.25:
             other = print_glyph(face, ALPHABET[rng.integers(len(ALPHABET))], size[1], 0.0, rng)
@@ -98,7 +89,7 @@ def cover(face, char, rng):
 
 
 def draw(face, char, rng):
-    """Colour image ``(SIZE, SIZE, 3)`` of one character in a style of its own."""
+    """Draw one character in a random style, ``(SIZE, SIZE, 3)``."""
     contrast = rng.uniform(80, 220)
     darker = rng.uniform(0, 255 - contrast)
     levels = (darker, darker + contrast)
@@ -124,9 +115,9 @@ def write_split(root, split, count, families, seed):
     (root / 'textrecog_imgs' / split).mkdir(parents=True)
     data_list = []
     for i in range(count):
-        # One stream per image: asking for more images leaves the first ones as they are.
+        # One stream per image: with more images, the first ones stay the same.
         rng = np.random.default_rng([seed, SPLITS.index(split), i])
-        # A family with twenty weights is as frequent as one with a single face.
+        # A family with 20 weights is as frequent as one with a single face.
         family = families[rng.integers(len(families))]
         face = family[rng.integers(len(family))]
         char = CLASSES[rng.integers(len(CLASSES))]
@@ -150,6 +141,7 @@ def write_sheet(root, options, rows=16):
 
 
 def parse_args(argv=None):
+    """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__.split('\n\n')[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
@@ -192,7 +184,7 @@ def main(argv=None):
         num_test=args.num_test,
         fonts=names,
     )
-    # A trailing slash or a symbolic link must not decide where the partial data goes.
+    # So that neither a trailing slash nor a symbolic link changes the place of partial data.
     out = args.out_dir.resolve()
     if check_out_dir(out, options, args.force):
         print(f'{out} is complete, nothing to do.')
