@@ -2,8 +2,8 @@
 
 import re
 from collections import Counter, OrderedDict
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
@@ -27,6 +27,16 @@ class Fit(NamedTuple):
     unused: list[str]
 
 
+def versions_of(weights: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Versions of the layers that the weights were saved with, by the layer's name."""
+    return getattr(weights, '_metadata', {})
+
+
+def set_versions(weights: Mapping[str, Tensor], versions: Mapping[str, Any] | None) -> None:
+    """Without versions, some layers would convert their keys as if they were old."""
+    setattr(weights, '_metadata', versions)  # where torch looks for them
+
+
 def weights_of(checkpoint: dict) -> dict[str, Tensor]:
     """The weights in a checkpoint as the runner takes them: without the prefix of DDP."""
     found = checkpoint.get('state_dict', checkpoint)
@@ -35,8 +45,7 @@ def weights_of(checkpoint: dict) -> dict[str, Tensor]:
         for key, value in found.items()
         if isinstance(value, Tensor)
     )
-    # Versions of the layers: without them, some would convert their keys as if they were old.
-    weights._metadata = getattr(found, '_metadata', OrderedDict())
+    set_versions(weights, getattr(found, '_metadata', OrderedDict()))
     return weights
 
 
@@ -50,7 +59,7 @@ def load_fitting(model: nn.Module, weights: dict[str, Tensor]) -> Fit:
         key for key, value in weights.items() if key in ours and value.shape != ours[key].shape
     ]
     fitting = OrderedDict((key, weights[key]) for key in weights if key not in misfits)
-    fitting._metadata = getattr(weights, '_metadata', None)
+    set_versions(fitting, getattr(weights, '_metadata', None))
     lacking, unused = model.load_state_dict(fitting, strict=False)
     lacking = [key for key in lacking if not key.endswith(COUNTER)]
     return Fit(lacking, misfits, unused)
@@ -193,9 +202,8 @@ def _of_module(weights: dict[str, Tensor], module: str) -> dict[str, Tensor]:
     if not module:
         return weights
     named = OrderedDict((f'{module}.{key}', value) for key, value in weights.items())
-    named._metadata = OrderedDict(
-        (f'{module}.{key}'.rstrip('.'), value) for key, value in weights._metadata.items()
-    )
+    versions = versions_of(weights).items()
+    set_versions(named, OrderedDict((f'{module}.{key}'.rstrip('.'), v) for key, v in versions))
     return named
 
 
@@ -259,7 +267,7 @@ def _hint(model: nn.Module, checkpoint: dict, module: str = '') -> str:
 
 def _common_prefix(longer: dict[str, Tensor], shorter: dict[str, Tensor]) -> str | None:
     """What most keys of ``longer`` that end like one of ``shorter`` begin with."""
-    prefixes = Counter()
+    prefixes: Counter[str] = Counter()
     for key, value in longer.items():
         names = key.split('.')
         for i in range(1, len(names)):

@@ -285,7 +285,7 @@ def bundle_dictionaries(cfg: Config, out_dir: str) -> None:
 
     The config finds it wherever the folder is moved to.
     """
-    copied = {}
+    copied: dict[str, str] = {}
 
     def visit(node) -> None:
         if isinstance(node, dict):

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import Compose, pseudo_collate
-from torch import Tensor, nn
+from mmengine.model import BaseModel
+from torch import Tensor
 
 #: What a dataset knows of an image and a file does not.
 OF_DATASETS = ('instances', 'sample_idx')
@@ -50,7 +51,7 @@ def random_batch(cfg: Config, seed: int = 0, num: int = 4) -> dict:
 
 
 @torch.no_grad()
-def same_predictions(first: nn.Module, second: nn.Module, batch: dict) -> bool:
+def same_predictions(first: BaseModel, second: BaseModel, batch: dict) -> bool:
     """Whether two recognizers read the same texts from the same class probabilities.
 
     Texts alone would say little: noise may be read as the empty text by any model.

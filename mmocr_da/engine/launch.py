@@ -10,6 +10,7 @@ import os
 import os.path as osp
 import zipfile
 from itertools import zip_longest
+from pathlib import Path
 
 import torch
 from mmengine.config import Config
@@ -66,7 +67,7 @@ def check_checkpoint(path: str | None, name: str = 'load_from') -> None:
         raise ValueError(f'{name} must be a checkpoint file, got {path!r}, which {is_what}')
     # A zip's table of contents is its end, so a file cut anywhere is no zip, and nothing is read.
     if zipfile.is_zipfile(path):
-        if message := foreign_classes(path):
+        if message := foreign_classes(Path(path)):
             raise ValueError(f'{name}: {message}')
         return
     # Files from before PyTorch 1.6 are a pickle with the tensors behind it: they must be read.
@@ -74,7 +75,7 @@ def check_checkpoint(path: str | None, name: str = 'load_from') -> None:
         torch.load(path, map_location='cpu', weights_only=True)
     # By where the file ends, this is an EOFError, UnpicklingError, RuntimeError, OSError, ...
     except Exception as error:
-        if message := foreign_classes(path, error):
+        if message := foreign_classes(Path(path), error):
             raise ValueError(f'{name}: {message}') from error
         raise ValueError(
             f'{name} must be a whole checkpoint, got {path!r} of {osp.getsize(path)} bytes, which '
@@ -200,9 +201,8 @@ def set_resume(cfg: Config, resume: str) -> None:
     ``load_from`` it trains from random weights if ``work_dir`` is still empty. So the file is
     looked up here, and if there is none yet, the run starts as it would without ``--resume``.
     """
-    if resume == 'auto':
-        resume = _latest_checkpoint(cfg.work_dir)
-    if resume is None:
+    file = _latest_checkpoint(cfg.work_dir) if resume == 'auto' else resume
+    if file is None:
         print_log(
             f'No checkpoint to resume in {cfg.work_dir}: the run starts at iteration 0.',
             logger='current',
@@ -210,7 +210,7 @@ def set_resume(cfg: Config, resume: str) -> None:
         cfg.resume = False
     else:
         cfg.resume = True
-        cfg.load_from = resume
+        cfg.load_from = file
 
 
 def _latest_checkpoint(work_dir: str) -> str | None:

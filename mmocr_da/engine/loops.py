@@ -2,8 +2,9 @@
 
 import logging
 import random
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,18 +41,19 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
     """
 
     def __init__(self, runner, dataloader: DataLoader | dict, *args, **kwargs) -> None:
+        loader: Any = dataloader
         if isinstance(dataloader, dict):
-            dataloader = runner.build_dataloader(
+            loader = runner.build_dataloader(
                 dataloader,
                 seed=runner.seed,
                 diff_rank_seed=runner._randomness_cfg.get('diff_rank_seed', False),
             )
         # The host's constructor starts to iterate, which would have the workers load batches
         # from the beginning, before it is known where the run starts.
-        super().__init__(runner, _Unstarted(dataloader), *args, **kwargs)
-        self.dataloader = dataloader
+        super().__init__(runner, _Unstarted(loader), *args, **kwargs)
+        self.dataloader = loader
         # MMOCR's vis_scheduler.py trains on a list: there are no data to check, and no sampler.
-        if isinstance(dataloader, DataLoader):
+        if isinstance(loader, DataLoader):
             add_guards(runner)
             runner.register_hook(SavedBuffersHook())
 
@@ -85,9 +87,9 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
         self.runner.call_hook('after_train')
         return self.runner.model
 
-    def _batches(self) -> Iterator[dict]:
+    def _batches(self) -> Generator[dict, None, None]:
         """All batches from the current iteration on, without an end."""
-        sampler = getattr(self.dataloader, 'sampler', None)
+        sampler: Any = getattr(self.dataloader, 'sampler', None)
         hub = self.runner.message_hub
         if self._iter > 0 and hub.get_info('sampler_seed') is not None:
             sampler.seed = hub.get_info('sampler_seed')
@@ -139,18 +141,18 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
         if new:
             self._remember_skipped(new)
 
-    def _remember_skipped(self, paths: set) -> list[str]:
+    def _remember_skipped(self, paths: set[str]) -> list[str]:
         hub = self.runner.message_hub
-        paths = sorted(paths.union(hub.get_info('skipped_images', [])))
-        hub.update_info('skipped_images', paths)
-        return paths
+        together = sorted(paths.union(hub.get_info('skipped_images', [])))
+        hub.update_info('skipped_images', together)
+        return together
 
     def _report_skipped(self, shown: int = 10) -> None:
         of_ranks = all_gather_object(self.runner.message_hub.get_info('skipped_images', []))
-        paths = set().union(*of_ranks)
-        if not paths:
+        found: set[str] = set().union(*of_ranks)
+        if not found:
             return
-        paths = self._remember_skipped(paths)
+        paths = self._remember_skipped(found)
         self.runner.logger.warning(
             f'{len(paths)} images could not be read and were replaced so far: {some(paths, shown)}'
         )

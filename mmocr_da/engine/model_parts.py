@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from typing import Any
 
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from torch import nn
@@ -11,9 +12,10 @@ from mmocr_da.models.surrogates import LearnedSurrogate
 
 def unwrapped(model: nn.Module) -> nn.Module:
     """Return the model itself, without DDP or test-time augmentation around it."""
-    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-        model = model.module
-    return model
+    inner: Any = model
+    while is_model_wrapper(inner) or isinstance(inner, BaseTTAModel):
+        inner = inner.module
+    return inner
 
 
 def as_names(modules: str | Sequence[str]) -> tuple[str, ...]:

@@ -1,13 +1,12 @@
 """Optimizer settings of batch-instance norm (Nam & Kim, NeurIPS 2018, section 4)."""
 
 import logging
-import math
-from numbers import Real
 
 from mmengine.logging import print_log
 from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
 from torch import nn
 
+from mmocr_da.arguments import check_number
 from mmocr_da.models.layers.batch_instance_norm import BatchInstanceNorm
 from mmocr_da.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
@@ -31,13 +30,15 @@ class BINGateOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             - ``gate_decay_mult`` (float): Factor of a gate's weight decay, 0 by default.
     """
 
+    paramwise_cfg: dict
+
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
         super().__init__(optim_wrapper_cfg, paramwise_cfg)
-        options = dict(self.paramwise_cfg)
+        options: dict = dict(self.paramwise_cfg)
         self.gate_lr_mult = _pop_factor(options, 'gate_lr_mult', 10)
         self.gate_decay_mult = _pop_factor(options, 'gate_decay_mult', 0)
         self.paramwise_cfg = options
-        self.gates = set()
+        self.gates: set[nn.Parameter] = set()
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
         # Parameters hash by identity.
@@ -73,7 +74,7 @@ class BINGateOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
     def _merge(self, groups: list[dict]) -> list[dict]:
         """Join groups of equal settings; gates come last, as MMEngine logs the first group's lr."""
-        merged = []
+        merged: list[dict] = []
         for group in sorted(groups, key=self._is_gate):
             for other in merged:
                 if self._is_gate(group) == self._is_gate(other) and _settings(group) == _settings(
@@ -95,9 +96,5 @@ def _settings(group: dict) -> dict:
 
 def _pop_factor(options: dict, name: str, default: float) -> float:
     factor = options.pop(name, default)
-    if not isinstance(factor, Real) or isinstance(factor, bool) or not 0 <= factor < math.inf:
-        raise ValueError(
-            f'{name} must be a number of at least 0, got {factor!r}; without the key '
-            f'it is {default}'
-        )
+    check_number(name, factor, least=0, why=f'without the key it is {default}')
     return factor

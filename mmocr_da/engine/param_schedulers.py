@@ -4,14 +4,13 @@ Ganin & Lempitsky, ICML 2015; SymNets (Zhang et al., CVPR 2019, section 4.1) tra
 """
 
 import logging
-import math
-from numbers import Real
 
 from mmengine.logging import print_log
 from mmengine.optim import _ParamScheduler
 from mmengine.optim.scheduler.lr_scheduler import LRSchedulerMixin
 from mmengine.optim.scheduler.param_scheduler import INF, OptimizerType
 
+from mmocr_da.arguments import check_number
 from mmocr_da.registry import PARAM_SCHEDULERS
 
 
@@ -46,8 +45,7 @@ class InverseDecayParamScheduler(_ParamScheduler):
         **kwargs,
     ) -> None:
         for name, value in (('alpha', alpha), ('beta', beta)):
-            if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= value < math.inf:
-                raise ValueError(f'{name} must be a number of at least 0, got {value!r}')
+            check_number(name, value, least=0)
         if end >= INF:
             raise ValueError(
                 f'{type(self).__name__} needs end, the step at which its decay is complete, got '
@@ -78,7 +76,9 @@ class InverseDecayParamScheduler(_ParamScheduler):
         """Build one that steps by iteration from settings in epochs of ``epoch_length``."""
         if end < INF:
             end = int(end * epoch_length)
-        return cls(*args, begin=int(begin * epoch_length), end=end, by_epoch=False, **kwargs)
+        steps = dict(begin=int(begin * epoch_length), end=end, by_epoch=False)
+        # The arguments in `args` come before `begin`.
+        return cls(*args, **steps, **kwargs)  # type: ignore[misc, arg-type]
 
     def _get_value(self) -> list[float]:
         # (1 + alpha p) of the step before over that of this one, both times N.

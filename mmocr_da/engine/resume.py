@@ -94,13 +94,13 @@ def read_config(text: str) -> dict[str, Any]:
 
 def _value(node: ast.expr) -> Any:
     if isinstance(node, ast.Call) and getattr(node.func, 'id', None) == 'dict':
-        value = {}
+        value: dict = {}
         for argument in node.args:  # `dict({...})`, as MMEngine writes keys that are no names
             value.update(_value(argument))
         value.update({keyword.arg: _value(keyword.value) for keyword in node.keywords})
         return value
     if isinstance(node, ast.Dict):
-        return {_value(key): _value(value) for key, value in zip(node.keys, node.values)}
+        return {_value(key): _value(value) for key, value in zip(node.keys, node.values) if key}
     if isinstance(node, (ast.List, ast.Tuple)):
         return [_value(element) for element in node.elts]
     try:

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable
 from itertools import islice
+from typing import Any
 
 import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
+from mmengine.model import BaseModel
 from mmocr.models.textrecog.module_losses import CTCModuleLoss
 from torch import nn
 
@@ -16,7 +18,7 @@ from mmocr_da.datasets.two_domain_dataset import TwoDomainDataset
 from mmocr_da.registry import HOOKS
 from mmocr_da.rng import seeded
 
-from ..label_check import HOW_TO_SKIP, Label, examples, pipeline_makes_labels, reload_data
+from ..label_check import HOW_TO_SKIP, examples, pipeline_makes_labels, reload_data
 from ..model_parts import unwrapped
 
 
@@ -54,7 +56,7 @@ class CTCFitHook(Hook):
             if check_frames(labels, frames, dataset, module_loss, runner.logger):
                 reload_data(runner.train_loop)
 
-    def _frames(self, model: nn.Module, dataset) -> int | None:
+    def _frames(self, model: BaseModel, dataset) -> int | None:
         """Frames of the model for an image of the pipeline; None if their size varies."""
         labelled = (
             dataset.domain_sizes[0] if isinstance(dataset, TwoDomainDataset) else len(dataset)
@@ -69,7 +71,11 @@ class CTCFitHook(Hook):
 
 
 def check_frames(
-    labels: Iterable[Label], frames: int, dataset, module_loss: CTCModuleLoss, logger: MMLogger
+    labels: Iterable[tuple[int, str | None]],
+    frames: int,
+    dataset,
+    module_loss: CTCModuleLoss,
+    logger: MMLogger,
 ) -> int:
     """Name or leave out the labels that need more than ``frames``, see :class:`CTCFitHook`.
 
@@ -135,12 +141,13 @@ _REMEDY = (
 def _ctc_loss(model: nn.Module) -> CTCModuleLoss | None:
     """The CTC loss that trains a recognizer, if there is one."""
     module_loss = getattr(getattr(model, 'decoder', None), 'module_loss', None)
-    learns = not hasattr(model, 'contrastive_loss') and getattr(model, 'supervised_weight', 1)
+    supervised_weight: Any = getattr(model, 'supervised_weight', 1)
+    learns = supervised_weight and not hasattr(model, 'contrastive_loss')
     return module_loss if learns and isinstance(module_loss, CTCModuleLoss) else None
 
 
 @torch.no_grad()
-def count_frames(model: nn.Module, item: dict) -> int:
+def count_frames(model: BaseModel, item: dict) -> int:
     """Number of frames that a CTC model makes of an image.
 
     Args:

@@ -13,7 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from mmocr_da.arguments import some
 from mmocr_da.registry import HOOKS
 
-from ..checkpoint_fit import is_within, load_fitting, weights_of
+from ..checkpoint_fit import is_within, load_fitting, set_versions, versions_of, weights_of
 from ..model_parts import as_names, outermost, unwrapped
 
 
@@ -94,7 +94,7 @@ class FreezeHook(Hook):
         frozen = OrderedDict(
             (key, value) for key, value in weights.items() if is_within(key, self._names)
         )
-        frozen._metadata = weights._metadata
+        set_versions(frozen, versions_of(weights))
         fit = load_fitting(model, frozen)
         missing = [key for key in [*fit.lacking, *fit.misfits] if is_within(key, self._names)]
         shapes = {key: tuple(model.state_dict()[key].shape) for key in fit.misfits}

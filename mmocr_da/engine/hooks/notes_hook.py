@@ -63,7 +63,7 @@ class NotesHook(Hook):
                 self._notes[kind].add(what)
 
     def _report(self, runner) -> None:
-        merged = defaultdict(set)
+        merged: defaultdict[str, set[str]] = defaultdict(set)
         for notes in all_gather_object(dict(self._notes)):
             for kind, names in notes.items():
                 merged[kind] |= names

@@ -4,6 +4,8 @@ import os
 import os.path as osp
 import re
 from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from mmengine.dist import master_only
@@ -14,6 +16,7 @@ from mmocr_da.arguments import check_count
 from mmocr_da.outputs import check_outputs, is_own, output_file
 from mmocr_da.version import __version__
 
+from ..checkpoint_fit import set_versions, versions_of
 from ..model_parts import unwrapped
 
 
@@ -39,7 +42,7 @@ class PartExportHook(Hook):
         if max_keep is not None:
             check_count('max_keep', max_keep, of='files', why='None keeps all')
         self.max_keep = max_keep
-        self._written = None
+        self._written: str | None = None
 
     def find_part(self, model: nn.Module) -> None:
         """Find the part when training begins.
@@ -96,17 +99,10 @@ class PartExportHook(Hook):
         if name == self._written:
             return
         weights = checkpoint['state_dict']
-        state = OrderedDict(
-            (self.key_of(key), value.detach().cpu().clone())
-            for key, value in weights.items()
-            if self.key_of(key) is not None
-        )
-        # Versions of the layers: without them, some would convert their keys as if they were old.
-        state._metadata = OrderedDict(
-            (self.key_of(key), value)
-            for key, value in getattr(weights, '_metadata', {}).items()
-            if self.key_of(key) is not None
-        )
+        state = self._of_part(weights)
+        for key, value in state.items():
+            state[key] = value.detach().cpu().clone()
+        set_versions(state, self._of_part(versions_of(weights)))
         kept = ('epoch', 'iter', 'time', 'seed', 'experiment_name', 'mmengine_version')
         meta = {key: meta[key] for key in kept if key in meta}
         meta.update(mmocr_da_version=__version__, **self.meta())
@@ -116,11 +112,16 @@ class PartExportHook(Hook):
             torch.save(dict(meta=meta, state_dict=state), file)
         self._written = name
         if self.max_keep is not None:
-            self._delete_old(runner.work_dir, unit, meta[unit])
+            self._delete_old(runner.work_dir, unit, meta[unit], self.max_keep)
 
-    def _delete_old(self, folder: str, unit: str, latest: int) -> None:
+    def _of_part(self, values: Mapping[str, Any]) -> OrderedDict[str, Any]:
+        """The values of the part, under its own keys."""
+        own = ((self.key_of(key), value) for key, value in values.items())
+        return OrderedDict((key, value) for key, value in own if key is not None)
+
+    def _delete_old(self, folder: str, unit: str, latest: int, kept: int) -> None:
         # Newer files are from before the run was resumed, which will write them again.
         paths = [path for step, path in self._files(folder, unit) if step <= latest]
-        for path in paths[: -self.max_keep]:
+        for path in paths[:-kept]:
             if is_own(path, type(self).__name__):
                 os.remove(path)

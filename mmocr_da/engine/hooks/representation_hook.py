@@ -1,8 +1,10 @@
 """Report the collapse of a representation while it is trained."""
 
+from typing import Any
+
 import torch
 from mmengine.hooks import Hook
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmocr_da.arguments import check_count, check_number
 from mmocr_da.evaluation.representation import (
@@ -50,7 +52,7 @@ class RepresentationHook(Hook):
         self.interval = interval
         self.max_instances = max_instances
         self.min_spread = min_spread
-        self._model: nn.Module | None = None
+        self._model: Any = None
         self._misses = 0
         self._collapsed = 0
 
@@ -77,9 +79,9 @@ class RepresentationHook(Hook):
         self._model.keep_instances, self._model.latest_instances = False, None
         if len(za) < 2:
             return
-        measured = measure(*(subset(z, self.max_instances) for z in (za, zb)))
+        tensors = measure(*(subset(z, self.max_instances) for z in (za, zb)))
         # One transfer from the device for all.
-        measured = dict(zip(measured, torch.stack([*measured.values()]).tolist()))
+        measured = dict(zip(tensors, torch.stack([*tensors.values()]).tolist()))
         for name, value in measured.items():
             runner.message_hub.update_scalar(f'train/{name}', value)
         self._judge(runner, measured, min(len(za), self.max_instances))

@@ -24,7 +24,8 @@ class SurrogateExportHook(PartExportHook):
         self._name, self._surrogate = find_surrogate(model)
 
     def inputs(self) -> list[str]:
-        return [self._surrogate.checkpoint]
+        checkpoint = self._surrogate.checkpoint
+        return [] if checkpoint is None else [checkpoint]
 
     def key_of(self, key: str) -> str | None:
         if key == self._name:

@@ -5,6 +5,7 @@ Per domain: Chang et al., "Domain-Specific Batch Normalization", CVPR 2019, with
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -37,6 +38,8 @@ class DomainNorm(_InstanceNorm):
 
     _abbr_ = 'bn'  # mmcv names a layer after it: the name of a batch norm
     rank: int | None = None  # 1, 2 or 3 spatial dimensions; None takes any
+    source_mean: Tensor
+    source_var: Tensor
 
     def __init__(
         self,
@@ -48,8 +51,9 @@ class DomainNorm(_InstanceNorm):
         device=None,
         dtype=None,
     ) -> None:
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
-        of_rank = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}.get(self.rank, nn.BatchNorm1d)
+        super().__init__(num_features, eps, 0.1, affine, track_running_stats, device, dtype)
+        self.momentum = momentum  # here, because an instance norm must have one
+        of_rank = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}.get(self.rank or 1, nn.BatchNorm1d)
         self.mode = of_rank(num_features, affine=False, track_running_stats=False)
         self.per_domain = False
         self.domains: RowGroups | None = None  # rows by domain, inside domains_of_images
@@ -75,6 +79,7 @@ class DomainNorm(_InstanceNorm):
             x, self._gate(), self.weight, self.bias, mean, var, self.eps, domains, process_group
         )
         if training and self.running_mean is not None:
+            assert group_size is not None  # since the statistics are those of the batch
             self._update(mean, var, group_size)
         return y
 
@@ -82,7 +87,7 @@ class DomainNorm(_InstanceNorm):
         return None
 
     def _check_input_dim(self, x: Tensor) -> None:
-        ranks = {None: (2, 3, 4, 5), 1: (2, 3)}.get(self.rank) or (self.rank + 2,)
+        ranks = {None: (2, 3, 4, 5), 1: (2, 3), 2: (4,), 3: (5,)}[self.rank]
         if x.dim() not in ranks or x.shape[1] != self.num_features:
             raise ValueError(
                 f'{type(self).__name__} needs (N, {self.num_features}, *) with '
@@ -105,7 +110,8 @@ class DomainNorm(_InstanceNorm):
         group = group or dist.group.WORLD
         return group if dist.get_world_size(group) > 1 else None
 
-    def _statistics_of(self, domains: RowGroups | None):
+    def _statistics_of(self, domains: RowGroups | None) -> tuple[Tensor, Tensor]:
+        assert self.running_mean is not None and self.running_var is not None
         if domains is None:
             return self.running_mean[None], self.running_var[None]
         return (
@@ -118,20 +124,27 @@ class DomainNorm(_InstanceNorm):
         """Move the running statistics towards ``(G, C)`` ones of ``group_size`` values each."""
         if isinstance(group_size, int) and not group_size:
             return
+        running_mean, running_var = self.running_mean, self.running_var
+        assert running_mean is not None and running_var is not None
+        assert self.num_batches_tracked is not None
         self.num_batches_tracked.add_(1)
-        momentum = self.momentum
-        if momentum is None:  # the plain average of all batches
-            momentum = 1 / self.num_batches_tracked.to(self.running_mean.dtype)
+        momentum: float | Tensor
+        if self.momentum is None:  # the plain average of all batches
+            momentum = 1 / self.num_batches_tracked.to(running_mean.dtype)
+        else:
+            momentum = self.momentum
         unbiased = var * (group_size / at_least_one(group_size - 1))
         if isinstance(group_size, Tensor):  # a domain may be absent
-            momentum = (momentum * (group_size > 0)).to(self.running_mean.dtype)
-        running = [(self.running_mean, self.running_var)]
+            momentum = (momentum * (group_size > 0)).to(running_mean.dtype)
+        running = [(running_mean, running_var)]
         if self.per_domain:
             running = [(self.source_mean, self.source_var), *running]
         # Without domains, the batch updates the statistics of both.
         for group, buffers in enumerate(running):
             group = min(group, len(mean) - 1)
-            weight = momentum[group] if isinstance(group_size, Tensor) else momentum
+            weight: Any = momentum
+            if isinstance(momentum, Tensor) and momentum.dim():
+                weight = momentum[group]
             for buffer, new in zip(buffers, (mean[group], unbiased[group])):
                 buffer.lerp_(new.to(buffer.dtype), weight)
 
@@ -141,7 +154,7 @@ class DomainNorm(_InstanceNorm):
         Raises:
             ValueError: Without running statistics, or without a momentum.
         """
-        if self.running_mean is None:
+        if self.running_mean is None or self.running_var is None:
             raise ValueError(
                 'statistics per domain need a norm layer with running statistics, got '
                 'one with track_running_stats=False'

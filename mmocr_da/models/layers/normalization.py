@@ -5,6 +5,8 @@ planes are read and written is :mod:`.planes`. Only ``x``, ``y`` and their gradi
 of the input, and only they are in half precision.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.autograd import Function
@@ -77,6 +79,7 @@ class _Normalize(Function):
         if blends or from_batch:
             instance_mean, instance_var, scratch = planes.statistics(x)
         if from_batch:
+            assert instance_mean is not None and instance_var is not None
             mean, var, mean_offset, group_size = batch_statistics(
                 instance_mean, instance_var, planes.size, groups, process_group
             )
@@ -114,7 +117,8 @@ class _Normalize(Function):
         x, grad = planes.arrange(x), planes.arrange(grad)
         # (5a) and (5b); where planes have no statistics, (5a) and (5c).
         center = groups.expand(ctx.mean) if ctx.mean_offset is None else ctx.instance_mean
-        sums = gradient_sums(*planes.sums(grad, x, center), ctx.mean_offset, groups)
+        grad_sum, moment = planes.sums(grad, x, center)
+        sums = gradient_sums(grad_sum, moment, ctx.mean_offset, groups)
         gradients = parameter_gradients(
             sums, ctx.batch, ctx.instance, _cast(rho, planes.dtype), weight, groups
         )
@@ -178,7 +182,7 @@ def _differentiable_gradients(ctx, grad):
         x, rho, weight, bias, mean, var, ctx.eps, ctx.groups, ctx.process_group
     )[0]
     needs = ctx.needs_input_grad[:4]
-    inputs = [t for t, needed in zip((x, rho, weight, bias), needs) if needed]
+    inputs: list[Any] = [t for t, needed in zip((x, rho, weight, bias), needs) if needed]
     gradients = iter(torch.autograd.grad(y, inputs, grad, create_graph=True))
     return *(next(gradients) if needed else None for needed in needs), *[None] * 5
 

@@ -190,6 +190,7 @@ def parameter_gradients(
     batch_slope = groups.total(batch.inv_std * sums.group_moment)  # (7a)
     if instance is None or rho is None:
         return None, batch_slope, d_bias
+    assert sums.instance_moment is not None
     instance_slope = (instance.inv_std * sums.instance_moment).sum(0)  # (7b)
     d_weight = torch.lerp(instance_slope, batch_slope, rho)  # (7c)
     d_rho = batch_slope - instance_slope  # (8)
@@ -227,6 +228,7 @@ def instance_terms(
     sums: GradientSums, instance: Scales, instance_mean: Tensor, plane_size: int
 ) -> InputTerms:
     """Eq. 10b and 11b."""
+    assert sums.instance_moment is not None
     scale_by_size = instance.scale * (-1 / plane_size)
     slope = instance.inv_std * sums.instance_moment
     x_factor = scale_by_size * instance.inv_std * slope  # (10b)

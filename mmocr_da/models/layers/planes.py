@@ -100,7 +100,8 @@ class Planes:
     def sums(self, grad: Tensor, x: Tensor, center: Tensor) -> tuple[Tensor, Tensor]:
         """Sum of ``grad`` and of ``grad * (x - center)`` over each plane, ``(N, C)``."""
         if not x.numel():
-            return tuple(x.new_zeros(2, *self.shape, dtype=self.dtype))
+            grad_sum, moment = x.new_zeros(2, *self.shape, dtype=self.dtype)
+            return grad_sum, moment
         return self._sums(grad, x, center.expand(self.shape))
 
     def affine(
