@@ -4,6 +4,8 @@ _base_ = './small_lsed_numbers.py'
 
 model = dict(
     objectives=[
-        dict(type='mmocr_da.LSEDLoss', surrogate={**_base_.small_surrogate, 'source': 'local'})
+        dict(
+            type='mmocr_da.LSEDLoss', surrogate={**_base_.small_surrogate, 'approximation': 'local'}
+        )
     ]
 )

@@ -3,5 +3,5 @@
 _base_ = './small_rrpn-lsiou_scenes.py'
 
 model = dict(
-    cfg=dict(roi_head=dict(bbox_head=dict(loss_bbox=dict(surrogate=dict(source='global')))))
+    cfg=dict(roi_head=dict(bbox_head=dict(loss_bbox=dict(surrogate=dict(approximation='global')))))
 )

@@ -7,7 +7,7 @@ model = dict(
         roi_head=dict(
             bbox_head=dict(
                 loss_bbox=dict(
-                    surrogate=dict(source='local', pairs=None, pretrain_steps=0, warmup=50)
+                    surrogate=dict(approximation='local', pairs=None, pretrain_steps=0, warmup=50)
                 )
             )
         )

@@ -3,7 +3,7 @@
 _base_ = ['./_base_small_tuning.py', './_base_surrogate_hooks.py']
 
 surrogate = dict(
-    source='local-global',
+    approximation='local-global',
     pairs=dict(ann_files=f'{_base_.detection_data_root}/instances_train.json'),
     pretrain_steps=2000,
     surrogate_steps=1,

@@ -425,7 +425,7 @@ def test_a_detector_is_exported_without_its_surrogate(adapted, tmp_path):
     detector.roi_head.bbox_roi_extractor.out_channels = 8
     head = detector.roi_head.bbox_head
     head.update(in_channels=8, fc_out_channels=8, num_classes=1, reg_decoded_bbox=True)
-    head['loss_bbox'] = dict(type='mmocr_da.LSIoULoss', surrogate=dict(source='local'))
+    head['loss_bbox'] = dict(type='mmocr_da.LSIoULoss', surrogate=dict(approximation='local'))
     cfg.model = ConfigDict(type='MMDetWrapper', cfg=detector)
     tuned = MODELS.build(copy.deepcopy(cfg.model)).state_dict()
     plain, weights = export.strip_adaptation(cfg, tuned)

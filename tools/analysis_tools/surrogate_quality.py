@@ -55,7 +55,7 @@ def compare(
         logits = read_freely(model.decoder, feature_map, sequence, samples).requires_grad_()
         with torch.enable_grad():
             reading = FreeReading(logits, [s.gt_text.indexes for s in samples])
-            z = surrogate.encode_reading(reading.probabilities)
+            z = surrogate.encode_prediction(reading.probabilities)
             y = surrogate.encode(reading.texts).to(z)
             (gradient,) = torch.autograd.grad(surrogate.frozen_distance(z, y).sum(), logits)
         lengths.extend(gradient.flatten(1).norm(dim=1).tolist())
@@ -94,7 +94,7 @@ def compare_boxes(
         )
     device = next(surrogate.parameters()).device
     pairs = {f'boxes in {split} images': (torch.cat(found), torch.cat(labels))}
-    if surrogate.source != 'local':
+    if surrogate.approximation != 'local':
         count = len(pairs[f'boxes in {split} images'][0])
         pairs['generated pairs'] = surrogate.pairs.draw(count, np.random.default_rng(seed))[:2]
     kinds = {}

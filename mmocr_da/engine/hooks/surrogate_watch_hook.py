@@ -65,6 +65,6 @@ class SurrogateWatchHook(Hook):
                 f'{self.window} steps of the model it fell from {before[:, 0].mean():.4g} to '
                 f'{now[:, 0].mean():.4g}, while the true metric rose from '
                 f'{before[:, 1].mean():.4g} to {now[:, 1].mean():.4g}. Give the surrogate more '
-                "steps (surrogate_steps, warmup), learn it from source='local-global', or lower "
+                "steps (surrogate_steps, warmup), set approximation='local-global', or lower "
                 'the learning rate of the model'
             )

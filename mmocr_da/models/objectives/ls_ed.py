@@ -68,7 +68,7 @@ class LSEDLoss(Objective):
 
     def forward(self, source: DomainFeatures, target: DomainFeatures) -> dict[str, Tensor]:
         reading: FreeReading = source.reading
-        z = self.surrogate.encode_reading(reading.probabilities)
+        z = self.surrogate.encode_prediction(reading.probabilities)
         y = self.surrogate.encode(reading.texts).to(z.dtype)
         if self.surrogate.learns:
             out = self.surrogate.fit(z, y)

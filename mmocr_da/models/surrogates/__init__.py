@@ -1,13 +1,13 @@
-"""Learned metrics: predictions and labels go in, a differentiable distance comes out."""
+"""Learned metrics: predictions and labels in, differentiable distances ``(N,)`` out."""
 
-from .box_pairs import BoxPairs
+from .box_pairs import StoredBoxPairs
 from .edit_distance import CharCNN, EditDistanceSurrogate
 from .learned_surrogate import LearnedSurrogate
 from .rotated_iou import RotatedIoUSurrogate
 from .word_pairs import WordPairGenerator
 
 __all__ = [
-    'BoxPairs',
+    'StoredBoxPairs',
     'CharCNN',
     'EditDistanceSurrogate',
     'LearnedSurrogate',

@@ -22,24 +22,28 @@ CHUNK = 1 << 18
 VERSION = 1
 
 
-class BoxPairs:
-    """Labels and variants of them, stored once with their IoU and drawn uniformly over it.
+class StoredBoxPairs:
+    """Labels and jittered labels, stored once with their IoU and drawn uniformly over it.
 
-    The variants are within bounds of their labels: the centre moves by ``max_shift`` times the
-    label's sides, a side changes by the factor ``max_scale``, the angle by ``max_angle``. How much
-    of that a variant takes is drawn first, so that there are close ones, too. A box at a random
-    place would hardly touch another one, and a uniform IoU cannot be drawn directly, therefore the
-    collection; it is the same for the same labels, bounds and seed.
+    The jitter is bounded: the centre moves by up to ``max_shift`` times the label's sides, a side
+    changes by up to the factor ``max_scale``, the angle by up to ``max_angle``. What share of these
+    bounds a box may use is drawn first, so that there are close boxes, too.
+
+    The pairs are stored because a uniform IoU cannot be drawn directly: boxes at random places
+    hardly ever overlap. The file is the same for the same labels, bounds and seed.
 
     Args:
         ann_files: Files of labels in MMOCR's format for text detection, one or several. Ignored
             instances, and those without an area, are left out.
-        num_pairs: Size of the collection; 44 bytes each.
+        num_pairs: Number of stored pairs, of 44 bytes each.
         max_shift: In sides of the label.
-        max_scale: A factor above 1.
+        max_scale: A factor of at least 1.
         max_angle: In degrees.
-        seed: Of the collection.
-        cache_dir: Folder of the collection. Its name there is made of all the above.
+        seed: Of the stored pairs.
+        cache_dir: Folder of the file. Its name is a hash of all the above.
+
+    Raises:
+        ValueError: If an option is out of range, or the files have no label with an area.
     """
 
     def __init__(
@@ -66,7 +70,8 @@ class BoxPairs:
             self._store()
         barrier()
         self.pairs = np.load(self.file, mmap_mode='r')
-        self.starts = np.searchsorted(self.pairs[:, 10], np.linspace(0, 1, 101)[:-1])
+        #: The first row of each hundredth of the range of the IoU.
+        self.bin_starts = np.searchsorted(self.pairs[:, 10], np.linspace(0, 1, 101)[:-1])
 
     def _fingerprint(self) -> str:
         what = json.dumps([VERSION, self.num_pairs, self.seed, self.bounds], sort_keys=True)
@@ -80,11 +85,11 @@ class BoxPairs:
         for start in range(0, self.num_pairs, CHUNK):
             chunk = pairs[start : start + CHUNK]
             labels = torch.from_numpy(self.labels[rng.integers(len(self.labels), size=len(chunk))])
-            boxes = distort(labels, rng, **self.bounds)
+            boxes = jitter(labels, rng, **self.bounds)
             chunk[:, :5], chunk[:, 5:10] = boxes, labels
             chunk[:, 10] = rotated_overlaps(boxes, labels, is_aligned=True)
         pairs = pairs[np.argsort(pairs[:, 10], kind='stable')]
-        # Another process of this machine may be doing the same; a killed one leaves no half file.
+        # Another run on this machine may do the same, and a killed one must leave no half file.
         with whole_file(self.file) as part, open(part, 'wb') as f:
             np.save(f, pairs)
 
@@ -93,22 +98,26 @@ class BoxPairs:
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Boxes ``(count, 5)``, their labels ``(count, 5)``, and the IoU ``(count,)``.
 
-        The hundredth part of the range from 0 to 1 is drawn first, then a pair there, or in the
-        next higher part that has one.
+        First one of 100 equal bins of the IoU is drawn, then a pair in it; if it is empty, in the
+        next higher bin that is not.
         """
-        parts = rng.integers(len(self.starts), size=count)
-        # A part without pairs ends where it starts.
-        ends = np.append(self.starts[1:], len(self.pairs))
-        first = np.minimum(self.starts[parts], len(self.pairs) - 1)
-        last = np.maximum(ends[parts], first + 1)
+        bins = rng.integers(len(self.bin_starts), size=count)
+        # An empty bin ends where it starts.
+        ends = np.append(self.bin_starts[1:], len(self.pairs))
+        first = np.minimum(self.bin_starts[bins], len(self.pairs) - 1)
+        last = np.maximum(ends[bins], first + 1)
         chosen = np.asarray(self.pairs[np.sort(rng.integers(first, last))])
         rows = torch.from_numpy(rng.permutation(chosen))
         return rows[:, :5], rows[:, 5:10], rows[:, 10]
 
 
 def read_labels(ann_files: Sequence[str]) -> np.ndarray:
-    """Rotated boxes of all labels with an area that are not ignored, ``(N, 5)`` float32."""
-    polygons, passed_over = [], 0
+    """Rotated boxes of all labels with an area that are not ignored, ``(N, 5)`` float32.
+
+    Raises:
+        ValueError: If a file is not in MMOCR's format, or no label has an area.
+    """
+    polygons, skipped = [], 0
     for file in ann_files:
         annotations = load(file)
         if not isinstance(annotations, dict) or 'data_list' not in annotations:
@@ -119,39 +128,38 @@ def read_labels(ann_files: Sequence[str]) -> np.ndarray:
                 if instance.get('ignore'):
                     continue
                 if len(polygon) < 6 or not np.isfinite(polygon).all():
-                    passed_over += 1
+                    skipped += 1
                     continue
                 polygons.append(polygon)
     boxes = polygons_to_rotated(polygons).numpy()
     has_area = boxes[:, 2:4].min(1, initial=np.inf) > 0
-    passed_over += int((~has_area).sum())
+    skipped += int((~has_area).sum())
     if not has_area.any():
         raise ValueError(
             'ann_files must have labelled polygons with an area, got none in '
             f'{", ".join(map(str, ann_files))}'
         )
-    if passed_over:
+    if skipped:
         print_log(
-            f'{passed_over} labels without an area are passed over in '
-            f'{", ".join(map(str, ann_files))}',
+            f'{skipped} labels without an area are skipped in {", ".join(map(str, ann_files))}',
             'current',
             logging.WARNING,
         )
     return boxes[has_area]
 
 
-def distort(
+def jitter(
     labels: torch.Tensor,
     rng: np.random.Generator,
     max_shift: float,
     max_scale: float,
     max_angle: float,
 ) -> torch.Tensor:
-    """A variant of each label within the bounds, ``(N, 5) -> (N, 5)``."""
+    """A random box within the bounds of each label, ``(N, 5) -> (N, 5)``."""
     count = len(labels)
-    much = rng.uniform(size=(count, 1)) ** 2
+    strength = rng.uniform(size=(count, 1)) ** 2
     shift, size, angle = torch.from_numpy(
-        (much * rng.uniform(-1, 1, (count, 5))).astype(np.float32)
+        (strength * rng.uniform(-1, 1, (count, 5))).astype(np.float32)
     ).split((2, 2, 1), 1)
     return regularize(
         torch.cat(

@@ -24,8 +24,8 @@ from .word_pairs import Word, WordPairGenerator
 class CharCNN(nn.Module):
     """Embedding of texts: 1D convolutions and 2 fully connected layers (Zhang et al., 2015).
 
-    The paper fixes five convolutions with LeakyReLU and 1024 numbers out; kernels, widths and slope
-    are ours.
+    The paper states five convolutions with LeakyReLU and 1024 outputs; kernel sizes, widths and
+    slope are ours.
 
     Shape: ``(N, L, K) -> (N, out_channels)``, ``L`` steps of ``K`` classes.
     """
@@ -60,24 +60,27 @@ class CharCNN(nn.Module):
 
 @MODELS.register_module()
 class EditDistanceSurrogate(LearnedSurrogate):
-    """The edit distance between a reading and a text.
+    """The edit distance between a prediction and a text.
 
-    A text is ``L`` steps of ``K`` classes: one-hot rows for its letters and the end token, zeros
-    behind it. Of a reading, the rows are its probabilities, up to its first end token. Both are in
+    A text is ``L`` steps of ``K`` classes: one-hot rows for its characters and the end token, zeros
+    after it. The rows of a prediction are its probabilities, up to its first end token. Both use
     the classes of the recognizer's dictionary, so letter case counts if it does there.
 
     Args:
-        dictionary: Of the recognizer.
-        max_length: L, steps of its decoder.
-        lexicon: File of words for the generator, one per line. By default it distorts the labels
-            of the batch at hand, all of the training labels in turn.
+        dictionary: The recognizer's.
+        max_length: L, the number of steps of its decoder.
+        lexicon: File of words for the generator, one per line. By default the generator edits the
+            labels of the batch.
         letter_case: Of the lexicon, as in the recognizer's loss.
-        max_distance: b, the largest distance of generated pairs. By default 10, or the longest text
-            if that is shorter.
+        max_distance: b, the largest distance of generated pairs. By default 10, or the length of
+            the longest text if that is shorter.
         channels: Widths of the convolutions.
         hidden_channels: Width between the fully connected layers.
         out_channels: Dimension of the embedding.
         kwargs: See :class:`LearnedSurrogate`.
+
+    Raises:
+        ValueError: If an option is out of range, or the lexicon has no word of the dictionary.
     """
 
     def __init__(
@@ -105,16 +108,16 @@ class EditDistanceSurrogate(LearnedSurrogate):
             dictionary = TASK_UTILS.build(dictionary)
         self.dictionary = dictionary
         self.num_classes, self.max_length = dictionary.num_classes, max_length
-        self._no_letters = {dictionary.start_idx, dictionary.end_idx, dictionary.padding_idx}
-        unknown = {dictionary.unknown_idx}
-        letters = [i for i in range(self.num_classes) if i not in self._no_letters | unknown]
-        # The last step is the end token's.
+        self._special_tokens = {dictionary.start_idx, dictionary.end_idx, dictionary.padding_idx}
+        no_characters = self._special_tokens | {dictionary.unknown_idx}
+        characters = [i for i in range(self.num_classes) if i not in no_characters]
+        # The last step is for the end token.
         if max_distance is None:
             max_distance = min(10, max_length - 1)
-        if lexicon is not None and self.source == 'local':
-            warn_unused('lexicon', lexicon, "source='local' generates no pairs")
-        self.generator = WordPairGenerator(letters, max_length - 1, max_distance)
-        self.words = None if lexicon is None else self._read(lexicon, letter_case)
+        if lexicon is not None and self.approximation == 'local':
+            warn_unused('lexicon', lexicon, "approximation='local' generates no pairs")
+        self.generator = WordPairGenerator(characters, max_length - 1, max_distance)
+        self.words = None if lexicon is None else self._words_of(lexicon, letter_case)
         self.architecture: dict[str, Any] = dict(
             channels=list(channels), hidden_channels=hidden_channels, out_channels=out_channels
         )
@@ -129,58 +132,62 @@ class EditDistanceSurrogate(LearnedSurrogate):
             **self.architecture,
         )
 
-    def _read(self, lexicon: str, letter_case: str) -> list[Word]:
-        words, passed_over = [], 0
+    def _words_of(self, lexicon: str, letter_case: str) -> list[Word]:
+        words, skipped = [], 0
         for line in get_text(lexicon).splitlines():
             text = line.strip()
             text = text if letter_case == 'unchanged' else getattr(text, letter_case)()
             indexes = [self.dictionary.char2idx(c, strict=False) for c in text]
-            if text and len(text) < self.max_length and set(indexes) <= set(self.generator.letters):
+            if (
+                text
+                and len(text) < self.max_length
+                and set(indexes) <= set(self.generator.characters)
+            ):
                 words.append(tuple(indexes))
             else:
-                passed_over += bool(text)
+                skipped += bool(text)
         if not words:
             raise ValueError(
                 f'lexicon must have words of the dictionary, of fewer than '
-                f'{self.max_length} letters, one per line; got none in {lexicon}, '
-                f'{passed_over} were passed over'
+                f'{self.max_length} characters, one per line; got none in {lexicon}, '
+                f'{skipped} were skipped'
             )
-        if passed_over:
+        if skipped:
             print_log(
-                f'{passed_over} of {passed_over + len(words)} words in {lexicon} are passed '
-                'over: too long, or of other characters than the dictionary has',
+                f'{skipped} of {skipped + len(words)} words in {lexicon} are skipped: too long, '
+                'or with characters that the dictionary does not have',
                 logger='current',
                 level=logging.WARNING,
             )
         return words
 
     def encode(self, texts: Sequence[Sequence[int]]) -> Tensor:
-        """One-hot steps of class indexes, ``(N, L, K)``; what is longer than ``L`` is cut off."""
+        """One-hot steps of class indexes, ``(N, L, K)``; longer texts are cut off."""
         out = torch.zeros(len(texts), self.max_length, self.num_classes)
         for row, text in enumerate(texts):
             steps = [*map(int, text), self.dictionary.end_idx][: self.max_length]
             out[row, range(len(steps)), steps] = 1
         return out
 
-    def encode_reading(self, probabilities: Tensor) -> Tensor:
-        """``(N, T, K) -> (N, L, K)``: zeros behind the first end token, with the gradient of z."""
+    def encode_prediction(self, probabilities: Tensor) -> Tensor:
+        """``(N, T, K) -> (N, L, K)``: zeros after the first end token; differentiable."""
         is_end = probabilities.argmax(-1) == self.dictionary.end_idx
-        shown = is_end.cumsum(1) - is_end.long() == 0
-        z = probabilities * shown[..., None]
+        until_end = is_end.cumsum(1) - is_end.long() == 0
+        z = probabilities * until_end[..., None]
         return F.pad(z, (0, 0, 0, self.max_length - z.size(1)))
 
     def decode(self, steps: Tensor) -> list[Word]:
-        """What is read there, ``(N, L, K) ->`` class indexes; special tokens are no letters."""
+        """``(N, L, K) ->`` class indexes of each text, without special tokens."""
         best = steps.argmax(-1).masked_fill(~steps.any(-1), self.dictionary.end_idx)
         words = []
         for row in best.tolist():
             row.append(self.dictionary.end_idx)
             text = row[: row.index(self.dictionary.end_idx)]
-            words.append(tuple(i for i in text if i not in self._no_letters))
+            words.append(tuple(i for i in text if i not in self._special_tokens))
         return words
 
     def metric(self, z: Tensor, y: Tensor) -> Tensor:
-        """Levenshtein distance of what is read in ``z`` and in ``y``, ``(N,)``."""
+        """Levenshtein distance of the texts in ``z`` and ``y``, ``(N,)``."""
         pairs = zip(self.decode(z), self.decode(y))
         return on_device(torch.tensor([float(editdistance.eval(*p)) for p in pairs]), z.device)
 

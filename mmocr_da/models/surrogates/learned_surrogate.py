@@ -1,7 +1,7 @@
 """Learned surrogates (Patel, Hodan & Matas, ECCV 2020): a metric, made differentiable by learning.
 
-What a metric has to say is its embedding ``h``, its value ``e`` and a generator ``R`` of pairs. The
-rest is here: eq. 3 and 6, the three sources of training data, the alternation of Algorithm 1.
+A metric defines its embedding ``h``, its value ``e`` and a generator ``R`` of pairs. The rest is
+here: eq. 3 and 6, the three kinds of approximation, the alternation of Algorithm 1.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,46 +17,53 @@ from torch.func import functional_call
 
 from mmocr_da.arguments import check_count, check_number
 from mmocr_da.device import on_device
+from mmocr_da.renamed import renamed_arguments
 
 from ..distributed import mean_over_ranks
 from ..schedules import current_iteration
 from .quality import rank_correlation
 
-SOURCES = ('global', 'local', 'local-global')
-#: Under a root, so that it has a derivative at 0, and that one has a derivative, too.
+APPROXIMATIONS = ('global', 'local', 'local-global')
+#: Added under the root of a norm, which then has first and second derivatives at 0.
 EPS = 1e-8
 
 
 class LearnedSurrogate(BaseModule):
     """A metric ``e(z, y)``, approximated by ``e_hat(z, y) = ||h(z) - h(y)||_2`` (eq. 3).
 
-    The embedding ``h`` learns, by eq. 6 and from the metric's value alone, that distances are the
-    metric; then ``e_hat`` is a loss for a model whose predictions are ``z``. Both learn in turns:
-    an iteration trains either the surrogate or the model (Algorithm 1).
+    By eq. 6, and from the metric's value alone, the embedding ``h`` learns to make distances equal
+    to the metric. Then ``e_hat`` is a loss for a model whose predictions are ``z``. Each iteration
+    trains either the surrogate or the model (Algorithm 1).
 
-    A metric of your own is a subclass with :attr:`embedding`, :meth:`metric` and :meth:`generate`.
+    A custom metric is a subclass with :attr:`embedding`, :meth:`metric` and :meth:`generate`.
     Predictions ``z`` and labels ``y`` are float tensors ``(N, ...)`` of the same shape; their rows
     must not influence each other in the embedding (no batch norm).
 
     Args:
-        source: What the surrogate learns from: ``'global'``, pairs of the generator; ``'local'``,
-            predictions of the model; ``'local-global'``, both (the paper's choice).
-        gradient_weight: lambda in eq. 6. The paper names none; 10 is that of WGAN-GP, which it
-            takes the term from.
-        surrogate_steps: I_a, so many iterations train the surrogate, and then
-        model_steps: I_b, so many train the model. The paper names neither.
-        warmup: So many iterations in the beginning train the surrogate alone.
+        approximation: What the surrogate learns from: ``'global'``, pairs of the generator;
+            ``'local'``, predictions of the model; ``'local-global'``, both (the paper's choice).
+        gradient_weight: lambda in eq. 6. The paper does not state it; 10 is the value of WGAN-GP,
+            from which the paper takes the term.
+        surrogate_steps: I_a, the number of consecutive iterations that train the surrogate. The
+            paper does not state it.
+        model_steps: I_b, the number of consecutive iterations that train the model after them. The
+            paper does not state it.
+        warmup: Number of iterations at the beginning that train the surrogate alone.
         seed: Of the generator. Its pairs are a function of seed, iteration and rank, so a resumed
-            run draws what an uninterrupted one would.
-        checkpoint: File of a surrogate to start from, which ``SurrogateExportHook`` wrote.
+            run draws the same pairs as an uninterrupted one.
+        checkpoint: File of a surrogate to start from, written by ``SurrogateExportHook``.
+
+    Raises:
+        ValueError: If an option is out of range, or nothing would train the surrogate or the model.
     """
 
     #: h, ``(N, ...) -> (N, D)``.
     embedding: nn.Module
 
+    @renamed_arguments(source='approximation')
     def __init__(
         self,
-        source: str = 'local-global',
+        approximation: str = 'local-global',
         gradient_weight: float = 10.0,
         surrogate_steps: int = 1,
         model_steps: int = 1,
@@ -65,8 +72,10 @@ class LearnedSurrogate(BaseModule):
         checkpoint: str | None = None,
     ) -> None:
         super().__init__()
-        if source not in SOURCES:
-            raise ValueError(f'source must be one of {", ".join(SOURCES)}, got {source!r}')
+        if approximation not in APPROXIMATIONS:
+            raise ValueError(
+                f'approximation must be one of {", ".join(APPROXIMATIONS)}, got {approximation!r}'
+            )
         check_number('gradient_weight', gradient_weight, least=0)
         check_count('seed', seed, least=0)
         for name, value in (
@@ -84,7 +93,7 @@ class LearnedSurrogate(BaseModule):
                 'surrogate_steps=0 and warmup=0 need the checkpoint of a surrogate, '
                 'got None: the model would be trained by a random one'
             )
-        self.source = source
+        self.approximation = approximation
         self.gradient_weight = gradient_weight
         self.surrogate_steps = surrogate_steps
         self.model_steps = model_steps
@@ -97,27 +106,27 @@ class LearnedSurrogate(BaseModule):
     # What a metric defines.
 
     def metric(self, z: Tensor, y: Tensor) -> Tensor:
-        """e, the true value for each row, ``(N,)``, without a gradient."""
+        """e, the true metric of each row, ``(N,)``, without a gradient."""
         raise NotImplementedError
 
     def generate(self, y: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Pairs ``(z_r, y_r)`` and their ``e``, uniform over its range, as many as ``y`` has rows.
 
         Args:
-            y: The labels at hand; a generator may start from them. The pairs may be on the CPU.
-            rng: All that is drawn is drawn from it.
+            y: Labels of the batch; a generator may start from them. The pairs may be on the CPU.
+            rng: The only source of random numbers.
         """
         raise NotImplementedError
 
     @property
     def spec(self) -> dict[str, Any]:
-        """What two surrogates must have in common for one to take the other's weights."""
+        """What must be equal in two surrogates for one to load the other's weights."""
         return dict(kind=type(self).__name__)
 
-    # What all have in common.
+    # What all metrics share.
 
     def learns_at(self, iteration: int) -> bool:
-        """Whether an iteration trains the surrogate, or else the model."""
+        """Whether an iteration trains the surrogate; otherwise it trains the model."""
         if iteration < self.warmup:
             return True
         cycle = self.surrogate_steps + self.model_steps
@@ -135,7 +144,11 @@ class LearnedSurrogate(BaseModule):
         super().init_weights()
 
     def load(self, file: str) -> None:
-        """Take the weights of a surrogate's own checkpoint, if it is for the same inputs."""
+        """Load the weights of a surrogate's own checkpoint.
+
+        Raises:
+            ValueError: If the file is no surrogate's, or of one with another :attr:`spec`.
+        """
         checkpoint = CheckpointLoader.load_checkpoint(file, map_location='cpu')
         found = checkpoint.get('meta', {}).get('surrogate')
         if found is None:
@@ -157,11 +170,11 @@ class LearnedSurrogate(BaseModule):
         self.load_state_dict(checkpoint['state_dict'])
 
     def distance(self, z: Tensor, y: Tensor) -> Tensor:
-        """e_hat (eq. 3), ``(N,)``, in float32 at least, and with AMP, too."""
+        """e_hat (eq. 3), ``(N,)``, in float32 or float64, also under AMP."""
         return self._distance(z, y, self.embedding)
 
     def frozen_distance(self, z: Tensor, y: Tensor) -> Tensor:
-        """e_hat for the model: the same numbers, of which the surrogate learns nothing."""
+        """e_hat for the model: the same numbers, computed with frozen weights of the surrogate."""
         frozen = {k: p.detach() for k, p in self.embedding.named_parameters()}
         return self._distance(z, y, lambda x: functional_call(self.embedding, frozen, (x,)))
 
@@ -199,12 +212,18 @@ class LearnedSurrogate(BaseModule):
             z: Predictions of the model.
             y: Their labels. They may be on the CPU, where :meth:`metric` and :meth:`generate` get
                 them without waiting for a GPU.
-            mean: Of the terms of all rows. The default one needs all processes: where some may
-                not call this, give :func:`~mmocr_da.models.distributed.mean_of_rank`.
+            mean: Averages a term over all rows. The default waits for all processes: if some may
+                not call this, pass :func:`~mmocr_da.models.distributed.mean_of_rank`.
+
+        Returns:
+            ``loss_fit`` and ``loss_gradient``, the terms of eq. 6; ``error_model`` and
+            ``error_generated``, the mean of ``|e_hat - e|`` on predictions and on generated pairs;
+            ``rank_correlation`` of ``e_hat`` and ``e`` on both together. Errors and correlation
+            are there if there are rows to compute them from.
         """
         z, y = z.detach(), y.detach()
         samples: dict[str, Sequence[Tensor]] = dict(model=(z, y, self.metric(z, y)))
-        if self.source != 'local':
+        if self.approximation != 'local':
             samples['generated'] = self.generate(y, self._rng())
         samples = {
             name: [on_device(x.to(z.dtype), z.device) for x in sample]
@@ -213,13 +232,13 @@ class LearnedSurrogate(BaseModule):
         zero = sum(p.sum() for p in self.parameters()) * 0
         loss, penalty, log, pairs = zero, zero, {}, []
         for name, (z, y, e) in samples.items():
-            if name == 'model' and self.source == 'global':
+            if name == 'model' and self.approximation == 'global':
                 with torch.no_grad():
                     estimate = self.distance(z, y)
             else:
-                estimate, square, gradient = self.terms(z, y, e)
+                estimate, square, slope_penalty = self.terms(z, y, e)
                 loss = loss + mean(square)
-                penalty = penalty + mean(gradient, rows_differ(z, y))
+                penalty = penalty + mean(slope_penalty, rows_differ(z, y))
             estimate = estimate.detach()
             pairs.append((estimate, e))
             if len(e):

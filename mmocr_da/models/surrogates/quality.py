@@ -1,4 +1,4 @@
-"""How well a learned surrogate stands for its metric: lists of estimates and values in."""
+"""How well a learned surrogate approximates its metric, from lists of estimates and values."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from scipy.stats import spearmanr
 
 
 def rank_correlation(estimates: Sequence[float], values: Sequence[float]) -> float | None:
-    """Spearman's: 1 if estimates are in the order of the values; None if either never differs.
+    """Spearman's rank correlation; None if all estimates or all values are equal.
 
     >>> rank_correlation([0.1, 0.9, 2.5], [0, 1, 2])
     1.0
@@ -19,7 +19,7 @@ def rank_correlation(estimates: Sequence[float], values: Sequence[float]) -> flo
 
 
 def approximation_error(estimates: ArrayLike, values: ArrayLike) -> float:
-    """Mean of ``|e_hat - e|`` (fig. 2 of Patel et al.), in the metric's unit.
+    """Mean of ``|e_hat - e|`` (Fig. 2 of Patel et al.), in the metric's unit.
 
     >>> approximation_error([0.1, 0.9], [0, 1])
     0.1
@@ -30,14 +30,20 @@ def approximation_error(estimates: ArrayLike, values: ArrayLike) -> float:
 def error_by_value(
     estimates: Sequence[float], values: Sequence[float], step: float = 0
 ) -> dict[float, float]:
-    """:func:`approximation_error` of the pairs at each value, or up to half a ``step`` from it.
+    """:func:`approximation_error` of the pairs at each value.
+
+    Args:
+        step: Values are rounded to multiples of it; 0 does not round.
+
+    Returns:
+        Errors by value, in ascending order of the values.
 
     >>> error_by_value([0.1, 0.5, 0.9], [0, 1, 1])
     {0: 0.1, 1: 0.3}
     """
     e_hat, e = np.asarray(estimates), np.asarray(values)
-    at = (np.rint(e / step) * step).round(6) if step else e
+    rounded = (np.rint(e / step) * step).round(6) if step else e
     return {
-        value.item(): approximation_error(e_hat[at == value], e[at == value])
-        for value in np.unique(at)
+        value.item(): approximation_error(e_hat[rounded == value], e[rounded == value])
+        for value in np.unique(rounded)
     }

@@ -14,7 +14,7 @@ from mmocr_da.device import constant, on_device
 from mmocr_da.registry import MODELS
 from mmocr_da.structures import rotated_overlaps
 
-from .box_pairs import BoxPairs
+from .box_pairs import StoredBoxPairs
 from .learned_surrogate import LearnedSurrogate
 
 
@@ -23,25 +23,28 @@ class RotatedIoUSurrogate(LearnedSurrogate):
     """``1 - IoU`` of two rotated boxes, so that a distance of 0 means equal boxes.
 
     A box is six numbers: centre, width and height, cosine and sine of twice its angle. Twice,
-    because a box that is turned by pi is the same box. Centre and size are in units of the label,
-    whose centre is the origin and the root of whose area is 1: the IoU does not change by it, and a
-    box of 20 px is as far from its neighbours as one of 200. The paper divides by the size of the
-    image, which ``image_size`` does; then the IoU of small boxes changes much faster than the
-    gradient term of eq. 6 allows.
+    because a box that is rotated by pi is the same box. Centre and size are in units of the label:
+    its centre is the origin, and the root of its area is 1. This does not change the IoU, and boxes
+    of 20 px are as far from each other as boxes of 200 px. The paper divides by the size of the
+    image, as ``image_size`` does; then the IoU of small boxes changes much faster than the gradient
+    term of eq. 6 allows.
 
     Args:
-        pairs: Of :class:`~mmocr_da.models.surrogates.BoxPairs`, the generator. Not needed with
-            ``source='local'``.
-        num_generated: Pairs that are generated in a step.
-        pretrain_steps: So many steps on generated pairs before the training starts, without an
-            image being looked at: 1,000 take 20 seconds on one core. Not with a ``checkpoint``.
+        pairs: Arguments of :class:`~mmocr_da.models.surrogates.StoredBoxPairs`, the generator. Not
+            needed with ``approximation='local'``.
+        num_generated: Number of pairs that are generated in a step.
+        pretrain_steps: Number of steps on generated pairs before the training starts, without
+            images: 1,000 take 20 seconds on one core. Not used with a ``checkpoint``.
         pretrain_lr: Of Adam in these steps; it falls to 0 along a cosine.
         image_size: ``(w, h)`` in px.
         hidden_channels: Widths between the five fully connected layers.
         out_channels: Dimension of the embedding.
         gradient_weight: lambda in eq. 6. The IoU is flat where boxes do not touch, and steeper than
-            1 where they nearly agree; a large lambda has it be neither.
+            1 where they nearly agree; a large lambda pushes the slope towards 1.
         kwargs: See :class:`LearnedSurrogate`.
+
+    Raises:
+        ValueError: If an option is out of range, or a generator without ``pairs`` is needed.
     """
 
     def __init__(
@@ -57,10 +60,10 @@ class RotatedIoUSurrogate(LearnedSurrogate):
         **kwargs,
     ) -> None:
         super().__init__(gradient_weight=gradient_weight, **kwargs)
-        if self.source != 'local' and pairs is None:
+        if self.approximation != 'local' and pairs is None:
             raise ValueError(
-                f'source={self.source!r} needs pairs=dict(ann_files=...), the labels '
-                "of the training images, got none; only source='local' does without"
+                f'approximation={self.approximation!r} needs pairs=dict(ann_files=...), the labels '
+                "of the training images, got none; only approximation='local' needs no pairs"
             )
         check_count('num_generated', num_generated)
         check_count('pretrain_steps', pretrain_steps, least=0)
@@ -75,12 +78,14 @@ class RotatedIoUSurrogate(LearnedSurrogate):
                 'hidden_channels must be 4 widths, between five layers, got '
                 f'{list(hidden_channels)}'
             )
-        if pretrain_steps and self.source == 'local':
-            raise ValueError("pretrain_steps needs a generator, got source='local'; use warmup")
-        if pairs is not None and self.source == 'local':
-            warn_unused('pairs', pairs, "source='local' generates no pairs")
+        if pretrain_steps and self.approximation == 'local':
+            raise ValueError(
+                "pretrain_steps needs a generator, got approximation='local'; use warmup"
+            )
+        if pairs is not None and self.approximation == 'local':
+            warn_unused('pairs', pairs, "approximation='local' generates no pairs")
         if pretrain_steps and self.checkpoint is not None:
-            warn_unused('pretrain_steps', pretrain_steps, 'the checkpoint is taken instead')
+            warn_unused('pretrain_steps', pretrain_steps, 'the checkpoint is loaded instead')
         self.pretrain_steps, self.pretrain_lr = pretrain_steps, pretrain_lr
         self.pairs_cfg = pairs
         self.num_generated = num_generated
@@ -92,10 +97,10 @@ class RotatedIoUSurrogate(LearnedSurrogate):
         self.embedding = nn.Sequential(*layers[:-1])
 
     @cached_property
-    def pairs(self) -> BoxPairs:
-        """The generator. A detector that is not trained here does without the labels' files."""
+    def pairs(self) -> StoredBoxPairs:
+        """The generator, made on first use: a detector that is only tested needs no label files."""
         assert self.pairs_cfg is not None  # checked where pairs are drawn
-        return BoxPairs(**self.pairs_cfg)
+        return StoredBoxPairs(**self.pairs_cfg)
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -107,9 +112,9 @@ class RotatedIoUSurrogate(LearnedSurrogate):
         )
 
     def init_weights(self) -> None:
-        """Open the pairs; load the checkpoint or take the steps, if either is asked for."""
-        if self.source != 'local':
-            self.pairs  # stored, or found missing, before the training starts
+        """Open the pairs; load the checkpoint, or take the pretraining steps."""
+        if self.approximation != 'local':
+            self.pairs  # a missing file is found, and pairs are stored, before the training
         if self.pretrain_steps and self.checkpoint is None and not self.is_init:
             self._pretrain()
         super().init_weights()
@@ -127,17 +132,17 @@ class RotatedIoUSurrogate(LearnedSurrogate):
             loss.backward()
             optimizer.step()
             schedule.step()
-        # The first step of the training adds to what is left.
+        # The first step of the training would add to these gradients.
         optimizer.zero_grad()
         error = (estimate - e).detach().abs().mean().item()
         print_log(
             f'The surrogate of IoU has taken {self.pretrain_steps} steps on generated pairs; '
-            f'on the last {len(e)} it errs by {error:.3f}',
+            f'its mean error on the last {len(e)} is {error:.3f}',
             'current',
         )
 
     def encode(self, boxes: Tensor, labels: Tensor) -> Tensor:
-        """Six numbers of each box beside its label, ``(N, 5), (N, 5) -> (N, 6)``."""
+        """Six numbers of each box, relative to its label, ``(N, 5), (N, 5) -> (N, 6)``."""
         centre, size, angle = boxes.split((2, 2, 1), 1)
         if self.image_size is None:
             unit = (labels[:, 2:3] * labels[:, 3:4]).clamp(min=1e-6).sqrt()
@@ -158,10 +163,10 @@ class RotatedIoUSurrogate(LearnedSurrogate):
         return 1 - rotated_overlaps(self.decode(z), self.decode(y), is_aligned=True)
 
     def generate(self, y: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """``num_generated`` pairs; those of the batch at hand are not needed."""
+        """``num_generated`` stored pairs; the labels ``y`` of the batch are not used."""
         boxes, labels, iou = self.pairs.draw(self.num_generated, rng)
         if self.image_size is not None:
-            # Somewhere in the image, as the labels of a crop are.
+            # At a random place in the image.
             place = torch.from_numpy(rng.uniform(size=(len(labels), 2)).astype(np.float32))
             shift = place * torch.tensor(self.image_size) - labels[:, :2]
             boxes, labels = (torch.cat([b[:, :2] + shift, b[:, 2:]], 1) for b in (boxes, labels))

@@ -13,7 +13,7 @@ OURS = [
     dict(type='mmocr_da.RotatedIoULoss'),
     dict(type='mmocr_da.KFIoULoss'),
     dict(type='mmocr_da.GWDLoss'),
-    dict(type='mmocr_da.LSIoULoss', surrogate=dict(source='local')),
+    dict(type='mmocr_da.LSIoULoss', surrogate=dict(approximation='local')),
 ]
 HEADS = ['rpn_head', 'roi_head.bbox_head']
 

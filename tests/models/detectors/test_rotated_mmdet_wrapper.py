@@ -145,7 +145,7 @@ def test_boxes_must_keep_their_type_in_the_preprocessor(cfg):
 
 
 def test_a_step_of_the_surrogate_leaves_every_bit_of_the_detector(make, progress):
-    model = make(dict(type='mmocr_da.LSIoULoss', surrogate=dict(source='local'))).train()
+    model = make(dict(type='mmocr_da.LSIoULoss', surrogate=dict(approximation='local'))).train()
     optimizer = torch.optim.Adam(model.parameters(), 0.01)
 
     def changed(iteration, data):
@@ -194,7 +194,7 @@ def test_samplers_draw_by_seed_and_iteration(make, progress):
 
 def test_nothing_is_held_in_testing(make, progress):
     progress(0, 100)
-    model = make(dict(type='mmocr_da.LSIoULoss', surrogate=dict(source='local'))).eval()
+    model = make(dict(type='mmocr_da.LSIoULoss', surrogate=dict(approximation='local'))).eval()
     loss, _ = losses(model, batch(BOXES))
     loss.backward()
     assert model.wrapped_model.backbone.conv1.weight.grad is not None
@@ -264,7 +264,7 @@ def test_the_wrapper_is_what_the_config_builds(make):
     assert type(make()) is RotatedMMDetWrapper
 
 
-LSIOU = dict(type='mmocr_da.LSIoULoss', surrogate=dict(source='local'))
+LSIOU = dict(type='mmocr_da.LSIoULoss', surrogate=dict(approximation='local'))
 
 
 @pytest.mark.parametrize(

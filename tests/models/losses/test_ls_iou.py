@@ -80,7 +80,7 @@ def test_its_value_is_the_distance_of_the_embeddings(make_loss, progress):
 
 def test_the_losses_of_a_surrogate_step_are_those_of_eq_6(make_loss, progress):
     progress(0, 100)
-    loss = make_loss(source='local', gradient_weight=0.5)
+    loss = make_loss(approximation='local', gradient_weight=0.5)
     s = loss.surrogate
     z, y = s.encode(BOXES, LABELS), s.encode(LABELS, LABELS)
     estimate, square, penalty = s.terms(z, y, s.metric(z, y))

@@ -14,7 +14,7 @@ LOSSES = [
     RotatedIoULoss,
     KFIoULoss,
     GWDLoss,
-    lambda **kwargs: LSIoULoss(surrogate=dict(source='local'), **kwargs).eval(),
+    lambda **kwargs: LSIoULoss(surrogate=dict(approximation='local'), **kwargs).eval(),
 ]
 NAMES = ['iou', 'kfiou', 'gwd', 'lsiou']
 
@@ -238,7 +238,7 @@ def head_loss(kind, loss, reg_decoded_bbox, labels):
         dict(type='mmocr_da.RotatedIoULoss'),
         dict(type='mmocr_da.KFIoULoss'),
         dict(type='mmocr_da.GWDLoss'),
-        dict(type='mmocr_da.LSIoULoss', surrogate=dict(source='local')),
+        dict(type='mmocr_da.LSIoULoss', surrogate=dict(approximation='local')),
     ],
 )
 @pytest.mark.parametrize('labels', [1.0, -2.0])

@@ -198,7 +198,9 @@ def test_two_ranks_equal_one(recognizer_cfg, batch):
     """Of unequal shares; generated pairs differ by rank, so the surrogate learns locally here."""
     cfg = recognizer_cfg()
     cfg.update(
-        type='mmocr_da.AdaptiveRecognizer', objectives=[lsed(source='local')], supervised_weight=0
+        type='mmocr_da.AdaptiveRecognizer',
+        objectives=[lsed(approximation='local')],
+        supervised_weight=0,
     )
     data = batch(('1', '23', '456789', '01234'), targets=0)
     rows = [[0], [1, 2, 3]]

@@ -8,8 +8,8 @@ import pytest
 import torch
 from shapely.geometry import Polygon
 
-from mmocr_da.models.surrogates import BoxPairs
-from mmocr_da.models.surrogates.box_pairs import distort, read_labels
+from mmocr_da.models.surrogates import StoredBoxPairs
+from mmocr_da.models.surrogates.box_pairs import jitter, read_labels
 from mmocr_da.structures import corners_of
 
 
@@ -35,7 +35,7 @@ def labels(tmp_path):
 def make(labels, tmp_path):
 
     def build(num_pairs=20000, **kwargs):
-        return BoxPairs(
+        return StoredBoxPairs(
             kwargs.pop('ann_files', labels),
             num_pairs=num_pairs,
             cache_dir=str(tmp_path / 'cache'),
@@ -71,13 +71,13 @@ def test_a_draw_is_a_row_of_the_collection(make):
     assert all(row.tobytes() in rows for row in drawn)
 
 
-def test_variants_are_within_their_bounds():
+def test_jitter_is_within_its_bounds():
     label = torch.tensor([[100.0, 100, 60, 20, 0.5]]).repeat(4000, 1)
-    out = distort(label, np.random.default_rng(0), 0.5, 1.5, 20).double()
+    out = jitter(label, np.random.default_rng(0), 0.5, 1.5, 20).double()
     size = out[:, 2:4] / torch.tensor([60.0, 20])
     assert 1 / 1.5 - 1e-6 <= size.min() < 0.75 and 1.4 < size.max() <= 1.5 + 1e-6
-    turn = (out[:, 4] - 0.5).abs()
-    assert 0.3 < turn.max() <= math.radians(20) + 1e-6
+    angle = (out[:, 4] - 0.5).abs()
+    assert 0.3 < angle.max() <= math.radians(20) + 1e-6
     x, y = (out[:, :2] - 100).unbind(1)
     along = math.cos(0.5) * x + math.sin(0.5) * y
     across = math.cos(0.5) * y - math.sin(0.5) * x
@@ -92,7 +92,7 @@ def test_a_seed_gives_the_same_pairs_and_another_seed_others(make):
 
 def test_pairs_are_stored_once(make, monkeypatch):
     first = make(200)
-    monkeypatch.setattr(BoxPairs, '_store', lambda self: pytest.fail('stored again'))
+    monkeypatch.setattr(StoredBoxPairs, '_store', lambda self: pytest.fail('stored again'))
     np.testing.assert_array_equal(make(200).pairs, first.pairs)
     assert isinstance(make(200).pairs, np.memmap)
 
@@ -119,8 +119,8 @@ def test_a_killed_store_leaves_no_file(make, monkeypatch):
     assert len(make(200).pairs) == 200
 
 
-def test_a_part_of_the_range_without_pairs_is_stood_in_for(make):
-    """Never moved by much, all pairs have a high IoU."""
+def test_an_empty_bin_is_replaced_by_the_next_one(make):
+    """Little jitter: all pairs have a high IoU."""
     pairs = make(200, max_shift=0.01, max_scale=1.01, max_angle=1.0)
     iou = pairs.draw(1000, np.random.default_rng(0))[2]
     assert len(iou) == 1000 and iou.min() > 0.7

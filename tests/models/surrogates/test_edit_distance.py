@@ -24,7 +24,7 @@ def surrogate(dictionary):
 
 
 def soft(texts, surrogate, sharpness=4.0):
-    """Probabilities of a reading whose best classes are the texts', and go on behind the end."""
+    """Probabilities of a prediction whose best classes are the texts', and go on after the end."""
     rng = torch.Generator().manual_seed(0)
     logits = torch.rand(len(texts), 8, surrogate.num_classes, generator=rng)
     for row, text in enumerate(texts):
@@ -59,28 +59,28 @@ def test_what_is_encoded_is_decoded(surrogate):
     texts = [(), (1,), (1, 2, 3), (9,) * 7]
     steps = surrogate.encode(texts)
     assert steps.shape == (4, 8, surrogate.num_classes) and surrogate.decode(steps) == texts
-    # One row per letter and one for the end token; nothing behind.
+    # One row per character and one for the end token; nothing after it.
     assert steps.sum((1, 2)).tolist() == [1, 2, 4, 8]
     assert steps[2, 3, surrogate.dictionary.end_idx] == 1
     assert surrogate.decode(surrogate.encode([(1,) * 12])) == [(1,) * 8]
 
 
-def test_nothing_behind_the_first_end_token_counts(surrogate):
+def test_nothing_after_the_first_end_token_counts(surrogate):
     probabilities = soft([(1, 2), ()], surrogate)
-    z = surrogate.encode_reading(probabilities)
+    z = surrogate.encode_prediction(probabilities)
     assert torch.equal(z[0, :3], probabilities[0, :3]) and not z[0, 3:].any()
     assert torch.equal(z[1, :1], probabilities[1, :1]) and not z[1, 1:].any()
     assert surrogate.decode(z) == [(1, 2), ()]
-    cut = surrogate.encode_reading(probabilities[:, :3])  # a decoder that stopped early
+    cut = surrogate.encode_prediction(probabilities[:, :3])  # a decoder that stopped early
     assert torch.equal(cut, z)
-    unended = surrogate.encode_reading(soft([(1, 2, 5, 6)], surrogate)[:, :3])
+    unended = surrogate.encode_prediction(soft([(1, 2, 5, 6)], surrogate)[:, :3])
     assert surrogate.decode(unended) == [(1, 2, 5)]
 
 
 def test_gradients_reach_the_steps_that_are_read_and_no_others(surrogate):
     probabilities = soft([(1, 2, 3)], surrogate).requires_grad_()
     y = surrogate.encode([(1, 2, 4)])
-    surrogate.frozen_distance(surrogate.encode_reading(probabilities), y).sum().backward()
+    surrogate.frozen_distance(surrogate.encode_prediction(probabilities), y).sum().backward()
     assert probabilities.grad[0].any(-1).tolist() == [True] * 4 + [False] * 4
 
 
@@ -88,24 +88,24 @@ def test_the_metric_is_the_edit_distance_of_the_strings(surrogate, recognizer_cf
     """Of what MMOCR's postprocessor makes of the same probabilities."""
     decoder = MODELS.build(recognizer_cfg()).decoder
     rng = np.random.default_rng(0)
-    readings, texts = (
+    predictions, texts = (
         [tuple(rng.integers(0, 10, rng.integers(0, 7))) for _ in range(20)] for _ in range(2)
     )
-    probabilities = soft(readings, surrogate)
-    samples = decoder.postprocessor(probabilities, [TextRecogDataSample() for _ in readings])
+    probabilities = soft(predictions, surrogate)
+    samples = decoder.postprocessor(probabilities, [TextRecogDataSample() for _ in predictions])
     strings = [s.pred_text.item for s in samples]
     wanted = [editdistance.eval(s, ''.join(map(str, t))) for s, t in zip(strings, texts)]
-    found = surrogate.metric(surrogate.encode_reading(probabilities), surrogate.encode(texts))
+    found = surrogate.metric(surrogate.encode_prediction(probabilities), surrogate.encode(texts))
     assert found.tolist() == wanted and len(set(wanted)) > 3
 
 
-def test_special_tokens_are_no_letters(surrogate):
+def test_special_tokens_are_no_characters(surrogate):
     padding = surrogate.dictionary.padding_idx
-    z = surrogate.encode_reading(soft([(1, padding, 2)], surrogate))
+    z = surrogate.encode_prediction(soft([(1, padding, 2)], surrogate))
     assert surrogate.decode(z) == [(1, 2)]
     unknown = surrogate.dictionary.unknown_idx
     assert surrogate.decode(surrogate.encode([(1, unknown)])) == [(1, unknown)]
-    assert surrogate.generator.letters == list(range(10))
+    assert surrogate.generator.characters == list(range(10))
 
 
 def test_generated_pairs_have_the_distance_they_say(surrogate):
@@ -122,7 +122,7 @@ def test_the_largest_distance_fits_the_longest_text(dictionary, length, largest)
     assert EditDistanceSurrogate(dictionary, length, **small).generator.max_distance == largest
 
 
-def test_a_lexicon_takes_the_place_of_the_labels(dictionary, tmp_path, monkeypatch):
+def test_a_lexicon_replaces_the_labels(dictionary, tmp_path, monkeypatch):
     said = []
     monkeypatch.setattr(
         'mmocr_da.models.surrogates.edit_distance.print_log',
@@ -136,12 +136,12 @@ def test_a_lexicon_takes_the_place_of_the_labels(dictionary, tmp_path, monkeypat
     assert len(said) == 1 and said[0].startswith('2 of 4 words in')
 
 
-def test_a_lexicon_of_other_letters_is_refused(dictionary, tmp_path):
+def test_a_lexicon_of_other_characters_is_refused(dictionary, tmp_path):
     (tmp_path / 'words.txt').write_text('abc\nde\n')
     with pytest.raises(
         ValueError,
         match='lexicon must have words of the dictionary, of fewer than '
-        '8 letters.*2 were passed over',
+        '8 characters.*2 were skipped',
     ):
         EditDistanceSurrogate(dictionary, 8, lexicon=str(tmp_path / 'words.txt'), **SMALL)
 
@@ -212,7 +212,7 @@ def test_it_learns_the_edit_distance(dictionary, progress):
 
 
 def test_descending_it_makes_fewer_edits(dictionary, progress):
-    """Algorithm 1 on readings that are free parameters: gradients are worth something."""
+    """Algorithm 1 on predictions that are free parameters: the gradients are useful."""
     torch.manual_seed(0)
     surrogate = EditDistanceSurrogate(
         dictionary,
@@ -231,12 +231,12 @@ def test_descending_it_makes_fewer_edits(dictionary, progress):
     logits = 2 * surrogate.encode(misread)
     logits = (logits + torch.randn(logits.shape)).requires_grad_()
     learning = torch.optim.Adam(surrogate.parameters(), 2e-3)
-    reading = torch.optim.Adam([logits], 0.05)
+    reader = torch.optim.Adam([logits], 0.05)
     teds = []
     for iteration in range(220):
         progress(iteration, 220)
-        z = surrogate.encode_reading(logits.softmax(-1))
-        optimizer = learning if surrogate.learns else reading
+        z = surrogate.encode_prediction(logits.softmax(-1))
+        optimizer = learning if surrogate.learns else reader
         optimizer.zero_grad()
         if surrogate.learns:
             losses = surrogate.fit(z, y)

@@ -8,8 +8,18 @@ import torch
 from mmengine.logging import MessageHub
 from torch import nn
 
-from mmocr_da.models.surrogates import LearnedSurrogate
+from mmocr_da.models.surrogates import (
+    EditDistanceSurrogate,
+    LearnedSurrogate,
+    RotatedIoUSurrogate,
+)
 from mmocr_da.models.surrogates.learned_surrogate import EPS, safe_norm
+from mmocr_da.registry import MODELS
+from mmocr_da.renamed import _warn
+
+DIGITS = dict(type='Dictionary', dict_file='configs/_base_/dicts/digits.txt', with_end=True)
+TEXTS = dict(dictionary=DIGITS, max_length=8, channels=(4,), hidden_channels=4, out_channels=4)
+BOXES = dict(pairs=dict(ann_files='labels.json'))
 
 
 class HalfHamming(LearnedSurrogate):
@@ -159,11 +169,11 @@ def test_finite_where_the_prediction_is_the_label(surrogate, rows):
 
 def test_equal_rows_are_not_asked_for_a_gradient():
     """There it is 0 for every embedding, and 10 times 1 in the mean would only hide the others."""
-    surrogate = linear([[1.0, 0.0], [0.0, 1.0]], source='local')
+    surrogate = linear([[1.0, 0.0], [0.0, 1.0]], approximation='local')
     z, y = pairs(4, 2)
     z[:2] = y[:2]
     assert surrogate.fit(z, y)['loss_gradient'].item() == pytest.approx(0, abs=1e-6)
-    surrogate = linear([[3.0, 0.0], [0.0, 3.0]], source='local')
+    surrogate = linear([[3.0, 0.0], [0.0, 3.0]], approximation='local')
     assert surrogate.fit(z, y)['loss_gradient'].item() == pytest.approx(10 * 4, abs=1e-4)
     assert surrogate.terms(z, y, surrogate.metric(z, y))[2].tolist() == pytest.approx(
         [0, 0, 4, 4], abs=1e-5
@@ -213,7 +223,7 @@ def test_the_surrogate_learns_and_the_model_does_not(surrogate):
 
 def test_it_learns_a_metric_by_its_values_alone(progress):
     torch.manual_seed(0)
-    surrogate = HalfHamming(source='global', gradient_weight=0.01)
+    surrogate = HalfHamming(approximation='global', gradient_weight=0.01)
     optimizer = torch.optim.Adam(surrogate.parameters(), 1e-2)
     y = torch.randint(0, 2, (64, 4)).float()
     errors = []
@@ -229,22 +239,22 @@ def test_it_learns_a_metric_by_its_values_alone(progress):
 
 
 @pytest.mark.parametrize(
-    'source, shown',
+    'approximation, shown',
     [
         ('global', {'error_model', 'error_generated'}),
         ('local', {'error_model'}),
         ('local-global', {'error_model', 'error_generated'}),
     ],
 )
-def test_what_it_learns_from(progress, source, shown):
+def test_what_it_learns_from(progress, approximation, shown):
     progress(0, 10)
-    surrogate = HalfHamming(source=source).double()
+    surrogate = HalfHamming(approximation=approximation).double()
     z, y = pairs()
     out = surrogate.fit(z, y)
     assert {k for k in out if k.startswith('error')} == shown
     generated = surrogate.generate(y, surrogate._rng())
-    wanted = [(z, y, surrogate.metric(z, y))] * ('local' in source)
-    wanted += [generated] * ('global' in source)
+    wanted = [(z, y, surrogate.metric(z, y))] * ('local' in approximation)
+    wanted += [generated] * ('global' in approximation)
     squares = [surrogate.terms(*sample)[1].mean() for sample in wanted]
     torch.testing.assert_close(out['loss_fit'], sum(squares))
     gradients = []
@@ -254,10 +264,10 @@ def test_what_it_learns_from(progress, source, shown):
     torch.testing.assert_close(out['loss_gradient'], 10 * sum(gradients))
 
 
-@pytest.mark.parametrize('source', ['global', 'local', 'local-global'])
-def test_without_a_label_the_loss_is_a_connected_zero(progress, source):
+@pytest.mark.parametrize('approximation', ['global', 'local', 'local-global'])
+def test_without_a_label_the_loss_is_a_connected_zero(progress, approximation):
     progress(0, 10)
-    surrogate = HalfHamming(source=source)
+    surrogate = HalfHamming(approximation=approximation)
     losses = surrogate.fit(torch.zeros(0, 4), torch.zeros(0, 4))
     assert set(losses) == {'loss_fit', 'loss_gradient'}
     sum(losses.values()).backward()
@@ -329,7 +339,7 @@ def test_a_surrogate_of_other_inputs_is_refused(surrogate, tmp_path):
 @pytest.mark.parametrize(
     'options, message',
     [
-        (dict(source='both'), "one of global, local, local-global, got 'both'"),
+        (dict(approximation='both'), "one of global, local, local-global, got 'both'"),
         (dict(gradient_weight=-1), 'gradient_weight must be a number of at least 0, got -1'),
         (
             dict(gradient_weight=float('nan')),
@@ -348,3 +358,32 @@ def test_a_surrogate_of_other_inputs_is_refused(surrogate, tmp_path):
 def test_wrong_options(options, message):
     with pytest.raises(ValueError, match=message):
         HalfHamming(**options)
+
+
+@pytest.mark.parametrize(
+    'build',
+    [
+        lambda: HalfHamming(source='global'),
+        lambda: EditDistanceSurrogate(**TEXTS, source='global'),
+        lambda: RotatedIoUSurrogate(**BOXES, source='global'),
+        lambda: MODELS.build(
+            dict(type='mmocr_da.LSIoULoss', surrogate=dict(BOXES, source='global'))
+        ),
+        lambda: MODELS.build(dict(type='mmocr_da.EditDistanceSurrogate', **TEXTS, source='global')),
+    ],
+    ids=['subclass', 'texts', 'boxes', 'config of boxes', 'config of texts'],
+)
+def test_the_old_name_of_an_option_works_with_one_warning(build, monkeypatch):
+    said = []
+    monkeypatch.setattr('mmocr_da.renamed.print_log', lambda text, **_: said.append(text))
+    _warn.cache_clear()
+    built = [build(), build()]
+    surrogates = [getattr(module, 'surrogate', module) for module in built]
+    assert {surrogate.approximation for surrogate in surrogates} == {'global'}
+    (warning,) = said
+    assert 'source= of' in warning and 'is now approximation=' in warning
+
+
+def test_both_names_of_an_option_are_refused():
+    with pytest.raises(ValueError, match='source is now approximation, got both'):
+        HalfHamming(source='local', approximation='global')

@@ -130,7 +130,7 @@ def test_a_checkpoint_is_taken_instead_of_pretraining(make, tmp_path):
     'kwargs, message',
     [
         (dict(pairs=None), 'needs pairs=dict'),
-        (dict(source='local', pretrain_steps=5), 'pretrain_steps needs a generator'),
+        (dict(approximation='local', pretrain_steps=5), 'pretrain_steps needs a generator'),
         (dict(num_generated=0), 'num_generated must be'),
         (dict(gradient_weight='abc'), "gradient_weight must be a number of at least 0, got 'abc'"),
         (dict(pretrain_lr=float('nan')), 'pretrain_lr must be a number above 0, got nan'),
@@ -146,8 +146,8 @@ def test_options_without_an_effect_are_named(pairs, monkeypatch):
     said = []
     monkeypatch.setattr('mmocr_da.arguments.print_log', lambda text, **_: said.append(text))
     RotatedIoUSurrogate(pairs)
-    RotatedIoUSurrogate(source='local')
+    RotatedIoUSurrogate(approximation='local')
     assert said == []
-    RotatedIoUSurrogate(pairs, source='local')
+    RotatedIoUSurrogate(pairs, approximation='local')
     RotatedIoUSurrogate(pairs, pretrain_steps=5, checkpoint='surrogate.pth')
     assert [text.split('=')[0] for text in said] == ['pairs', 'pretrain_steps']
