@@ -7,7 +7,6 @@ The hooks of pre-commit and the CI call this script, too.
 """
 
 import argparse
-import ast
 import os
 import shutil
 import subprocess
@@ -16,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from setup_env import ROOT, cache_folder, choose_environment, python_of
+from setup_env import ROOT, cache_folder, choose_environment, from_setup, python_of
 
 #: By step: the command after ``python -m``, with ``--fix``, and what to do if it fails.
 STEPS = {
@@ -39,12 +38,8 @@ STEPS = {
 
 
 def pins():
-    """The linters and their versions, read from ``setup.py`` without running it."""
-    tree = ast.parse((ROOT / 'setup.py').read_text(encoding='utf-8'))
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == 'LINT':
-            return ast.literal_eval(node.value)
-    raise SystemExit('lint.py: setup.py must define LINT, the pinned linters, and does not')
+    """The linters and their versions."""
+    return from_setup('LINT')
 
 
 def install(python):

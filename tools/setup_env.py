@@ -166,15 +166,19 @@ def cache_folder():
     return Path(base) / 'mmocr_da'
 
 
-def requirements():
-    """What ``setup.py`` asks for besides the hosts, read without running it."""
+def from_setup(name):
+    """A constant of ``setup.py``, read without running it."""
     tree = ast.parse((ROOT / 'setup.py').read_text(encoding='utf-8'))
-    lists = {
-        ast.unparse(node.targets[0]): node.value
+    return next(
+        ast.literal_eval(node.value)
         for node in tree.body
-        if isinstance(node, ast.Assign)
-    }
-    return ast.literal_eval(lists['REQUIREMENTS']) + ast.literal_eval(lists['TESTS'])
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name
+    )
+
+
+def requirements():
+    """What ``setup.py`` asks for besides the hosts."""
+    return from_setup('REQUIREMENTS') + from_setup('TESTS')
 
 
 def recipe():
