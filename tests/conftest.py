@@ -1,6 +1,7 @@
 """Toys that several tests share: a tiny recognizer, samples, and a run that trains in seconds."""
 
 import copy
+import gc
 import json
 from pathlib import Path
 
@@ -38,6 +39,13 @@ def pytest_collection_modifyitems(items):
             or item.get_closest_marker('slow')
         ):
             item.add_marker('fast')
+
+
+def pytest_collection_finish():
+    """What is imported by now stays: nothing need look through it for garbage, as MMEngine does
+    whenever it builds a dataset."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
