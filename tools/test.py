@@ -1,4 +1,10 @@
-"""Evaluate a checkpoint: MMOCR's ``tools/test.py``, which stops early if the run cannot work."""
+"""Evaluate a checkpoint: MMOCR's ``tools/test.py``, with checks that stop a run that cannot work.
+
+    python tools/test.py CONFIG CHECKPOINT
+
+It writes logs and metrics to ``work_dirs/<config name>``, or to ``--work-dir``. With
+``--save-preds`` it also writes the predictions, with ``--show-dir`` pictures of them.
+"""
 
 import argparse
 import os
@@ -28,6 +34,7 @@ from mmocr_da.visualization.fonts import font_file
 
 
 def parse_args():
+    """Read the command line."""
     parser = argparse.ArgumentParser(description='Test (and eval) a model')
     parser.add_argument('config', help='Test config file path')
     parser.add_argument('checkpoint', help='Checkpoint file')
@@ -73,6 +80,11 @@ def parse_args():
 
 
 def trigger_visualization_hook(cfg: Config, args) -> None:
+    """Enable the visualization hook for ``--show`` and ``--show-dir``.
+
+    Raises:
+        ValueError: If the config has no such hook.
+    """
     if 'visualization' not in cfg.default_hooks:
         raise ValueError(
             '--show and --show-dir need default_hooks.visualization in the config, '
@@ -85,27 +97,32 @@ def trigger_visualization_hook(cfg: Config, args) -> None:
     if args.show:
         hook.update(show=True, wait_time=args.wait_time)
     if args.show_dir:
-        # Of its own: the images of an earlier run have the same names.
+        # A new folder, since the images of an earlier run have the same names.
         cfg.visualizer['save_dir'] = osp.join(args.show_dir, time.strftime('%Y%m%d_%H%M%S'))
         cfg.visualizer['vis_backends'] = [dict(type='LocalVisBackend')]
     set_font(cfg, args.font)
 
 
 def set_font(cfg: Config, font: str | None) -> None:
-    """Let the visualizer draw the characters of the recognizer's dictionary."""
+    """Set a font of the visualizer that has the characters of the recognizer's dictionary."""
     dictionary = (cfg.model.get('decoder') or {}).get('dictionary')
     if font is None and (
         dictionary is None or {'font_properties', 'font_families'} & {*cfg.visualizer}
     ):
         return
     characters = TASK_UTILS.build(dictionary).dict if dictionary else []
-    # Longer ones are names of tokens, such as <UKN>.
+    # Longer entries are names of tokens, such as <UKN>.
     file = font_file([char for char in characters if len(char) == 1], font)
     if file is not None:
         cfg.visualizer['font_properties'] = file
 
 
 def use_tta(cfg: Config) -> None:
+    """Wrap the model for test time augmentation.
+
+    Raises:
+        ValueError: If the config has no settings for it.
+    """
     for key in ('tta_pipeline', 'tta_model'):
         if key not in cfg:
             raise ValueError(f'--tta needs {key} in the config, got none')
@@ -115,11 +132,12 @@ def use_tta(cfg: Config) -> None:
 
 
 def save_predictions(cfg: Config, checkpoint: str) -> None:
+    """Add a metric that dumps all predictions to a file in the work directory."""
     out_file = osp.join(cfg.work_dir, f'{osp.basename(checkpoint)}_predictions.pkl')
     dump = dict(type='mmocr_da.DumpPredictions', out_file_path=out_file)
     evaluator = cfg.test_evaluator
-    # `dict(type='MultiDatasetsEvaluator', metrics=[...])` is an evaluator, not a metric: in a list
-    # MMEngine would look for it among the metrics, so the dump joins the evaluator's own list.
+    # `dict(type='MultiDatasetsEvaluator', metrics=[...])` is an evaluator, not a metric, and must
+    # not be in a list of metrics. So the dump is added to the evaluator's own list.
     if isinstance(evaluator, dict) and 'metrics' in evaluator:
         evaluator['metrics'] = [*_as_list(evaluator['metrics']), dump]
     else:
@@ -137,7 +155,7 @@ def main():
     check_dictionary(cfg, args.checkpoint)
     check_work_dir(cfg, training=False)
     cfg.load_from = args.checkpoint
-    # Here `resume` would bring back the optimizer of a training run that is not there.
+    # Resuming would load the optimizer of a training run, which a test has not.
     cfg.resume = False
     if args.show or args.show_dir:
         trigger_visualization_hook(cfg, args)

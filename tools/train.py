@@ -1,7 +1,10 @@
-"""Train a model: MMOCR's ``tools/train.py``, which stops early if the run cannot work.
+"""Train a model: MMOCR's ``tools/train.py``, with checks that stop a run that cannot work.
 
-On top of MMOCR's arguments: ``--seed`` and ``--deterministic``; ``--resume FILE`` resumes that
-checkpoint, ``--resume`` alone the last one in the work directory, or starts anew if it has none.
+    python tools/train.py CONFIG
+
+It writes checkpoints and logs to ``work_dirs/<config name>``, or to ``--work-dir``. In addition to
+MMOCR's arguments it has ``--seed`` and ``--deterministic``; ``--resume FILE`` resumes that
+checkpoint, ``--resume`` alone the last one in the work directory, or starts again if it has none.
 """
 
 import argparse
@@ -30,6 +33,7 @@ from mmocr_da.engine.work_dir import check_work_dir
 
 
 def parse_args():
+    """Read the command line."""
     parser = argparse.ArgumentParser(description='Train a model')
     parser.add_argument('config', help='Train config file path')
     parser.add_argument('--work-dir', help='The dir to save logs and models')

@@ -199,7 +199,7 @@ def test_samples_are_of_the_last_dataset_and_the_same_for_a_seed(sheet, toy):
     assert all_texts == ['12', '345', '6', '77', '890', '21']
 
 
-def test_readings_are_those_of_the_test_run(sheet, toy, trained, run_tool, tmp_path):
+def test_predictions_are_those_of_the_test_run(sheet, toy, trained, run_tool, tmp_path):
     import pickle
 
     checkpoint = str(trained / 'iter_2.pth')

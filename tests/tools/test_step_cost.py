@@ -83,7 +83,7 @@ def check(out, *names):
     assert abs(first / second - ratio) < 0.02 * ratio
 
 
-@pytest.mark.parametrize('options', [[], ['--stock']])
+@pytest.mark.parametrize('options', [[], ['--plain']])
 def test_it_prints_two_times_and_their_ratio(toy, run, options):
     check(run(toy, *options), 'adaptation', 'supervised')
 
@@ -147,7 +147,7 @@ def test_each_config_has_its_own_checkpoint(toy, trained, load_tool):
 
 
 @pytest.mark.parametrize(
-    'options', [['--against', 'other.py', '--stock'], ['--against-checkpoint', 'other.pth']]
+    'options', [['--against', 'other.py', '--plain'], ['--against-checkpoint', 'other.pth']]
 )
 def test_options_that_do_not_go_together_are_an_error(run, options):
     with pytest.raises(SystemExit):

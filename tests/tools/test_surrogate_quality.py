@@ -60,13 +60,13 @@ def report(run_tool, config, checkpoint, tmp_path, capsys):
     return run
 
 
-def test_it_reports_readings_and_generated_pairs(report, tmp_path):
+def test_it_reports_predictions_and_generated_pairs(report, tmp_path):
     out = report()
     assert cv2.imread(str(tmp_path / 'q.png')).std() > 10
     assert (
         len(
             re.findall(
-                r'^12 (?:val readings|generated pairs): mean error \d\.\d+ edits, '
+                r'^12 (?:val predictions|generated pairs): mean error \d\.\d+ edits, '
                 r'rank correlation (?:-?\d\.\d+|undefined)$',
                 out,
                 re.M,
@@ -77,7 +77,7 @@ def test_it_reports_readings_and_generated_pairs(report, tmp_path):
     assert report() == out  # the same pairs again
 
 
-def test_distances_are_those_of_the_readings(report, config, checkpoint, trained):
+def test_distances_are_those_of_the_predictions(report, config, checkpoint, trained):
     """As MMOCR reads the images, one at a time."""
     cfg = Config.fromfile(config)
     model = MODELS.build(cfg.model).eval()
@@ -96,9 +96,9 @@ def test_distances_are_those_of_the_readings(report, config, checkpoint, trained
 
 
 def test_where_the_gradient_goes(load_tool, monkeypatch, capsys, tmp_path):
-    """Lengths 1 and 1 at right readings, 3 and 1 at misread ones: 4 of 6 go there."""
+    """Magnitudes 1 and 1 at right predictions, 3 and 1 at wrong ones: 4 of 6 go there."""
     module = load_tool('analysis_tools/surrogate_quality')
-    kinds = {'val readings': ([0.0, 0.0, 1.0, 1.0], [0, 0, 1, 2]), 'generated pairs': ([], [])}
+    kinds = {'val predictions': ([0.0, 0.0, 1.0, 1.0], [0, 0, 1, 2]), 'generated pairs': ([], [])}
     for name, value in dict(
         check_checkpoint=None,
         load_model=None,
@@ -115,8 +115,8 @@ def test_where_the_gradient_goes(load_tool, monkeypatch, capsys, tmp_path):
     )
     module.main()
     assert (
-        'gradient at the logits: 1.000 long where the reading is right, 2.000 where it is not; '
-        'the 50% that are misread get 67% of it'
+        'gradient magnitude at the logits: 1.000 for right predictions, 2.000 for wrong ones; '
+        'the 50% that are wrong get 67% of it'
     ) in capsys.readouterr().out
 
 
@@ -135,7 +135,7 @@ def test_gradients_are_those_of_the_estimates(load_tool, config, checkpoint):
     assert all(p.grad is None for p in model.parameters())
 
 
-def test_another_surrogate_judges_the_same_readings(report, checkpoint, tmp_path):
+def test_another_surrogate_judges_the_same_predictions(report, checkpoint, tmp_path):
     model_surrogate = {
         k.removeprefix('objectives.lsed.surrogate.'): v * 9
         for k, v in torch.load(checkpoint)['state_dict'].items()
@@ -239,7 +239,7 @@ def test_a_detector_that_finds_no_label_is_named(load_tool, of_boxes):
     tool = load_tool('analysis_tools/surrogate_quality')
     finder = Finder()
     nothing = [dict(data_samples=[])]
-    with pytest.raises(ValueError, match='no box that the detector finds'):
+    with pytest.raises(ValueError, match='at least one predicted box'):
         tool.compare_boxes(finder, of_boxes, nothing, 'val')
 
 

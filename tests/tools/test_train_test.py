@@ -316,7 +316,7 @@ def test_scripts_pass_their_arguments_on_in_order(tmp_path, script, program, arg
     assert [argument for argument in passed if argument in expected] == expected
 
 
-def test_both_readings_of_symnet_are_validated_tested_and_inferred(toy, run_tool, tmp_path):
+def test_both_predictions_of_symnet_are_validated_tested_and_inferred(toy, run_tool, tmp_path):
     text = toy.read_text().replace('{{ fileDirname }}', str(toy.parent))
     start = text.index('objectives=[')
     end = text.index('],\n', start)

@@ -1,10 +1,10 @@
-"""Draw a sheet of training images with the views that the model gets of them.
+"""Draw a sheet of training images with their augmented views.
 
     python tools/analysis_tools/browse_views.py CONFIG --out views.png
 
-The images are drawn at random from the config's ``train_dataloader``. The first column shows each
-as it enters ``MultiView``, the others show what comes out, one pair of views per draw: what is in
-one place of a pair should be in the same place of the other.
+It writes one picture, ``--out``. The images are drawn at random from the config's
+``train_dataloader``. The first column shows each image as it enters ``MultiView``, the others show
+pairs of views. In both views of a pair, the same place should show the same part of the image.
 """
 
 import argparse
@@ -42,9 +42,12 @@ class Row(NamedTuple):
 
 
 def draw_views(cfg: Config, num: int, pairs: int = 3, seed: int = 0) -> list[Row]:
-    """Return ``num`` random images of the train dataset with the views of ``pairs`` draws each.
+    """Return ``num`` random training images with ``pairs`` pairs of views of each.
 
-    The same seed draws the same images and views.
+    A seed fixes the images and the views.
+
+    Raises:
+        ValueError: If the dataset has no ``MultiView`` in its pipeline.
     """
     for name, value in (('num', num), ('pairs', pairs)):
         if value < 1:
@@ -68,7 +71,7 @@ def draw_views(cfg: Config, num: int, pairs: int = 3, seed: int = 0) -> list[Row
         views = []
         for pair in range(pairs):
             draw = int(np.random.SeedSequence([seed, int(i), pair]).generate_state(1)[0])
-            # The dataset may be one that does not heed the seed of a draw.
+            # A dataset that is no SeededDataset ignores the seed of a draw.
             with seeded(draw):
                 item = dataset[Draw(int(i), draw)]
             views.append([_rgb(view) for view in item['inputs']])
@@ -77,7 +80,7 @@ def draw_views(cfg: Config, num: int, pairs: int = 3, seed: int = 0) -> list[Row
 
 
 def _pipelines(dataset: BaseDataset) -> Iterator[list]:
-    """The transforms of a dataset and of those that it consists of."""
+    """Yield the transforms of a dataset and of its parts."""
     if hasattr(dataset, 'pipeline'):
         yield dataset.pipeline.transforms
     parts = getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]
@@ -87,7 +90,7 @@ def _pipelines(dataset: BaseDataset) -> Iterator[list]:
 
 
 def _note_images(multi_view: MultiView, images: list) -> None:
-    """Make a ``MultiView`` append to ``images`` what it gets."""
+    """Make a ``MultiView`` append the images that it gets to ``images``."""
     transform = multi_view.transform
 
     def noting(results: dict) -> dict:
@@ -98,18 +101,18 @@ def _note_images(multi_view: MultiView, images: list) -> None:
 
 
 def _rgb(image) -> np.ndarray:
-    """An image ``(H, W)`` or ``(H, W, C)``, or a tensor ``(C, H, W)``, in BGR, as it is drawn."""
+    """Convert an image ``(H, W[, C])`` or a tensor ``(C, H, W)``, in BGR, to RGB ``(H, W, 3)``."""
     if isinstance(image, Tensor):
         image = image.permute(1, 2, 0).numpy()
     image = image.reshape(*image.shape[:2], -1)[..., ::-1]
     return np.broadcast_to(image, (*image.shape[:2], 3))
 
 
-def views_sheet(rows: list[Row], out_file: str, font: str = None) -> None:
-    """Draw one row per image: the image, then its views."""
+def views_sheet(rows: list[Row], out_file: str, font: str | None = None) -> None:
+    """Draw one row per image, the image and its views, and save the picture."""
     num_views = len(rows[0].views[0])
     heads = ['image'] + [f'view {v + 1}' for _ in rows[0].views for v in range(num_views)]
-    # Between two draws, a narrow column that stays empty.
+    # An empty narrow column separates the pairs.
     ratios = [1.0] + ([0.1] + [1.0] * num_views) * len(rows[0].views)
     fig, axes = plt.subplots(
         len(rows),

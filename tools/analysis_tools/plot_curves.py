@@ -1,9 +1,9 @@
-"""Plot the curves of one or several runs: losses, lambda, gate, discriminators, error rates.
+"""Plot the training curves of one or several runs: losses, gates, discriminators, error rates.
 
     python tools/analysis_tools/plot_curves.py WORK_DIR [WORK_DIR ...] --out curves.png
 
-``RUN,RUN,RUN`` is the mean of several runs, of seeds for example; ``--only 'target/.*/wer$'`` draws
-the scalars of that name alone.
+It writes one picture, ``--out``. ``RUN,RUN,RUN`` is drawn as the mean of several runs, for example
+of several seeds; ``--only 'target/.*/wer$'`` draws only the scalars whose name matches.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import matplotlib.pyplot as plt  # noqa: E402  the backend comes first
 
 from mmocr_da.visualization import add_picture_arguments, check_picture, save_picture  # noqa: E402
 
-#: Title of a panel and what the names of its scalars look like.
+#: Pattern of the names of the scalars of a panel, by its title.
 PANELS = {
     'loss': r'^loss',
     'lambda': r'_lambda$',
@@ -38,8 +38,11 @@ Curves = dict[str, dict[int, float]]
 def read_scalars(run: str) -> Curves:
     """Return ``{name: {step: value}}`` of a work directory, or of one ``scalars.json``.
 
-    A work directory has one file per start of the run. What a resumed run logged replaces all that
-    came before it from its first step on.
+    A work directory has one file per start of the run. Values of a resumed run replace the earlier
+    ones from its first step on.
+
+    Raises:
+        ValueError: If there is no such file.
     """
     files = [run] if osp.isfile(run) else sorted(glob(osp.join(run, '*/vis_data/scalars.json')))
     if not files:
@@ -48,7 +51,7 @@ def read_scalars(run: str) -> Curves:
     for file in files:
         rows = _read_rows(file)
         trained = [row['step'] for row in rows if 'lr' in row or 'loss' in row]
-        if not trained:  # a validation alone: it logs at step 0 whatever the checkpoint is
+        if not trained:  # only a validation, which always logs step 0
             continue
         for values in curves.values():
             for step in [step for step in values if step >= min(trained)]:
@@ -61,7 +64,7 @@ def read_scalars(run: str) -> Curves:
 
 
 def mean_scalars(runs: Sequence[str]) -> Curves:
-    """The mean of several runs, at the steps that all of them have."""
+    """Return the mean of several runs, at the steps that all of them have."""
     curves = [read_scalars(run) for run in runs]
     means = {}
     for name in set.intersection(*map(set, curves)):
@@ -76,7 +79,7 @@ def _read_rows(file: str) -> list:
         for line in f:
             try:
                 rows.append(json.loads(line))
-            except json.JSONDecodeError:  # the run was killed, or is just now writing this line
+            except json.JSONDecodeError:  # an incomplete line: the run was killed or is writing it
                 continue
     return rows
 
@@ -84,14 +87,26 @@ def _read_rows(file: str) -> list:
 def plot_curves(
     runs: Sequence[str],
     out_file: str,
-    labels: Sequence[str] = None,
+    labels: Sequence[str] | None = None,
     only: str = '',
-    font: str = None,
+    font: str | None = None,
 ) -> dict[str, int]:
-    """Draw every panel for which some run has scalars, and return its number of curves by title.
+    """Draw a panel for each kind of scalars that a run has.
 
-    With several runs the colour is the run and the line style is the scalar. ``only`` is a regular
-    expression for the names of scalars.
+    With several runs, the colour stands for the run and the line style for the scalar.
+
+    Args:
+        runs: Work directories or files ``scalars.json``; the mean of those joined by commas.
+        out_file: PNG, or another format that matplotlib writes.
+        labels: A name for each run; by default, the names of the folders.
+        only: Regular expression for the names of scalars.
+        font: For the texts, see :func:`~mmocr_da.visualization.pictures.save_picture`.
+
+    Returns:
+        Number of curves by the title of the panel.
+
+    Raises:
+        ValueError: If no run has scalars to draw, or if the number of labels is wrong.
     """
     labels = labels or _short_names(runs)
     if len(labels) != len(runs):

@@ -1,6 +1,8 @@
-"""Plot where the gates of a trained model's batch-instance norm went: histograms of rho per depth.
+"""Plot histograms of the gates (rho) of batch-instance norm in a trained model, per depth.
 
-python tools/analysis_tools/plot_gates.py CHECKPOINT --out gates.png
+    python tools/analysis_tools/plot_gates.py CHECKPOINT --out gates.png
+
+It writes one picture, ``--out``, and prints the shares of gates below 0.1 and above 0.9.
 """
 
 import argparse
@@ -37,7 +39,7 @@ def main():
     if not gates:
         raise ValueError(
             f'{args.checkpoint} must be of a model with BatchInstanceNorm, got no '
-            'gates among its weights; which layers it has is in its config'
+            'gates among its weights; check the norm layers in its config'
         )
     check_finite(gates, None, args.checkpoint)
     drawn = plot_gates(gates, args.out, args.by_stage, args.font)

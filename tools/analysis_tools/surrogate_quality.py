@@ -1,12 +1,15 @@
-"""Report how good a learned surrogate is on images it was not trained with.
+"""Report how well a learned surrogate approximates its metric on unseen images.
 
     python tools/analysis_tools/surrogate_quality.py CONFIG CHECKPOINT --out quality.png
 
-A recognizer with ``LSEDLoss`` reads the images of the config's ``val_dataloader``; the surrogate's
-estimates are drawn against the true edit distances, those of as many generated pairs beside them.
-How long the gradient of an estimate is, at the recognizer's logits, says what it pulls at. Of a
-detector with ``LSIoULoss`` it is the boxes found, each with the label that it overlaps with most.
-With ``--surrogate`` another surrogate judges the same readings or boxes.
+It writes a picture, ``--out``, and prints errors and rank correlations. The picture shows the
+estimates against the values of the metric, for the model's predictions on the images of the
+config's ``val_dataloader`` and for the same number of generated pairs.
+
+For a recognizer with ``LSEDLoss`` the metric is the edit distance; the tool also prints the
+gradient magnitude of the estimates at the recognizer's logits, for right and for wrong predictions.
+For a detector with ``LSIoULoss`` it is the overlap of each box with the label that it overlaps with
+most. ``--surrogate`` evaluates another surrogate on the same predictions.
 """
 
 import argparse
@@ -39,12 +42,14 @@ from mmocr_da.visualization import add_picture_arguments, check_picture, plot_qu
 def compare(
     model: torch.nn.Module, surrogate: EditDistanceSurrogate, loader, split: str, seed: int = 0
 ) -> tuple[dict, list[float]]:
-    """``(estimates, values)`` of the readings of a dataloader, and of generated pairs.
+    """Compare estimates and edit distances of predictions and of generated pairs.
 
-    And lengths of the gradients of the first ones' estimates, at the recognizer's logits.
+    Returns:
+        ``(estimates, values)`` by kind of pairs, and for each prediction the gradient magnitude of
+        its estimate at the recognizer's logits.
     """
     lengths = []
-    kinds = {f'{split} readings': ([], []), 'generated pairs': ([], [])}
+    kinds = {f'{split} predictions': ([], []), 'generated pairs': ([], [])}
     rng = np.random.default_rng(seed)
     bar = ProgressBar(len(loader))
     for data in loader:
@@ -74,7 +79,14 @@ def compare(
 def compare_boxes(
     model: torch.nn.Module, surrogate: RotatedIoUSurrogate, loader, split: str, seed: int = 0
 ) -> dict:
-    """``(estimates, values)`` of the boxes found, and of as many generated pairs."""
+    """Compare estimates and values of predicted boxes and of the same number of generated pairs.
+
+    Returns:
+        ``(estimates, values)`` by kind of pairs.
+
+    Raises:
+        ValueError: If no predicted box overlaps with a label.
+    """
     found, labels = [], []
     bar = ProgressBar(len(loader))
     for data in loader:
@@ -89,8 +101,8 @@ def compare_boxes(
     print()
     if not sum(map(len, found)):
         raise ValueError(
-            f'no box that the detector finds in the {split} images overlaps with a '
-            'label; train it first'
+            f'at least one predicted box in the {split} images must overlap with a label, got '
+            'none; train the detector first'
         )
     device = next(surrogate.parameters()).device
     pairs = {f'boxes in {split} images': (torch.cat(found), torch.cat(labels))}
@@ -105,6 +117,7 @@ def compare_boxes(
 
 
 def load_model(cfg: Config, checkpoint: str) -> torch.nn.Module:
+    """Build a model with a learned surrogate and load its checkpoint, for evaluation."""
     register_all_modules(init_default_scope=True)
     model = MODELS.build(cfg.model)
     find_surrogate(model)
@@ -115,7 +128,7 @@ def load_model(cfg: Config, checkpoint: str) -> torch.nn.Module:
 
 
 def report(kinds: dict, drawn: dict, unit: str, step: float = 0) -> None:
-    """Say what the picture shows."""
+    """Print the numbers of the picture."""
     for name, quality in drawn.items():
         correlation = quality['rank_correlation']
         correlation = 'undefined' if correlation is None else f'{correlation:.3f}'
@@ -175,13 +188,13 @@ def main():
         return
     kinds, lengths = compare(model, surrogate, loader, args.split)
     report(kinds, plot_quality(kinds, args.out, font=args.font), 'edits')
-    lengths, values = np.array(lengths), np.array(kinds[f'{args.split} readings'][1])
-    misread = values > 0
-    if misread.any() and not misread.all():
+    lengths, values = np.array(lengths), np.array(kinds[f'{args.split} predictions'][1])
+    wrong = values > 0
+    if wrong.any() and not wrong.all():
         print(
-            f'gradient at the logits: {lengths[~misread].mean():.3f} long where the reading is '
-            f'right, {lengths[misread].mean():.3f} where it is not; the {misread.mean():.0%} '
-            f'that are misread get {lengths[misread].sum() / lengths.sum():.0%} of it'
+            f'gradient magnitude at the logits: {lengths[~wrong].mean():.3f} for right '
+            f'predictions, {lengths[wrong].mean():.3f} for wrong ones; the {wrong.mean():.0%} that '
+            f'are wrong get {lengths[wrong].sum() / lengths.sum():.0%} of it'
         )
     print(args.out)
 

@@ -1,11 +1,12 @@
-"""Cost of a training step of detectors, against that of the last one named.
+"""Measure the time of a training step of detectors, relative to a reference.
 
     python tools/benchmarks/detector_step_cost.py CONFIG [CONFIG ...] REFERENCE --checkpoint FILE
 
-All take the same batches of the reference's ``train_dataloader``, in turn within one run, so that
-whatever else the machine does hits them alike; the ratio is that of the medians. Of a config with a
-learned surrogate the steps of both kinds are measured. A fresh detector finds other boxes than a
-trained one: pass ``--checkpoint`` for the cost within a real run.
+It prints the median time of each config's step and its ratio to that of the last config, the
+reference. All get the same batches of the reference's ``train_dataloader``. Their steps alternate
+within one run, so that other load of the machine affects all of them. For a config with a learned
+surrogate, both kinds of steps are measured. An untrained detector finds other boxes than a trained
+one: pass ``--checkpoint`` for the time within a real run.
 """
 
 import argparse
@@ -26,13 +27,14 @@ from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmengine.runner import Runner, load_checkpoint
 from mmocr.registry import MODELS
 from mmocr.utils import register_all_modules
-from step_cost import device_name, surrogate_turns, time_of_step
+from step_cost import device_name, surrogate_iterations, time_of_step
 from torch import nn
 
 from mmocr_da.engine.launch import load_config
 
 
 def parse_args() -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         'configs',
@@ -56,6 +58,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def build(cfg, checkpoint: str | None) -> tuple[nn.Module, OptimWrapper]:
+    """Build a model for training, and its optimizer."""
     model = MODELS.build(cfg.model).train()
     if checkpoint:
         load_checkpoint(model, checkpoint, map_location='cpu')
@@ -64,7 +67,7 @@ def build(cfg, checkpoint: str | None) -> tuple[nn.Module, OptimWrapper]:
 
 
 def endless(loader) -> Iterator[dict]:
-    """Batches of epoch after epoch."""
+    """Yield the batches of a dataloader, epoch after epoch."""
     for epoch in itertools.count():
         if hasattr(loader.sampler, 'set_epoch'):
             loader.sampler.set_epoch(epoch)
@@ -83,8 +86,8 @@ def main() -> None:
     for path in args.configs:
         cfg = load_config(path, cfg_options=args.cfg_options)
         model = build(cfg, args.checkpoint)
-        turns = surrogate_turns(model[0]) or {'step': 1}
-        for kind, iteration in turns.items():
+        iterations = surrogate_iterations(model[0]) or {'step': 1}
+        for kind, iteration in iterations.items():
             cases[f'{Path(path).stem}, {kind}'] = (*model, iteration)
     cfg.train_dataloader.update(num_workers=0, persistent_workers=False)
     batches = endless(Runner.build_dataloader(cfg.train_dataloader, seed=0))

@@ -1,15 +1,16 @@
-"""What works on this machine's GPU, and how fast, in a few minutes and one JSON file.
+"""Check which parts work on this machine's GPU, and how fast, in a few minutes.
 
     python tools/benchmarks/gpu_check.py gpu_check.json
 
-Each kind of model takes steps in float32, float16 and bfloat16: whether losses and gradients are
-finite, how long a step takes against float32, and how far its losses in float32 are from those of
-the CPU on the same batch. Then batch-instance norm against batch norm in both orders of memory, and
-overlaps and NMS of rotated boxes. A case that fails is an entry with its error, and the others go
-on; so are those that ``--minutes`` leaves no time for.
+It writes one JSON file. Each kind of model takes steps in float32, float16 and bfloat16. The file
+says whether losses and gradients are finite, how long a step takes compared with float32, and how
+far the losses in float32 are from those of the CPU on the same batch. Then it compares
+batch-instance norm with batch norm in both memory formats, and overlaps and NMS of rotated boxes
+with those of the CPU. A case that fails is recorded with its error and the others continue; cases
+that ``--minutes`` leaves no time for are recorded as skipped.
 
-Without a GPU the same runs on the CPU with small sizes; the file says so, and its times say nothing
-about a GPU.
+Without a GPU the same cases run on the CPU with small sizes; the file says so, and its times mean
+nothing for a GPU.
 """
 
 import argparse
@@ -34,7 +35,7 @@ from mmocr.registry import MODELS
 from mmocr.structures import TextRecogDataSample
 from mmocr.utils import register_all_modules
 from norm_cost import make_steps, median_seconds, peak_bytes
-from step_cost import device_name, make_batch, surrogate_turns
+from step_cost import device_name, make_batch, surrogate_iterations
 from torch import Tensor, nn
 
 from mmocr_da.models.detectors.rotated_nms import nms_rotated
@@ -56,12 +57,12 @@ COMPONENTS = {
 PRECISIONS = dict(float32=torch.float32, float16=torch.float16, bfloat16=torch.bfloat16)
 STEPS = 10
 WRITER = 'gpu_check.py'
-#: Images of a recognizer and of a detector, height and width of both; on a CPU.
+#: Images of a recognizer and of a detector, and the size of each; on a GPU and on a CPU.
 SIZES, SMALL_SIZES = (128, 4, (32, 128), 512), (4, 1, (16, 64), 128)
 
 
 class Check:
-    """Runs cases until the time is over and notes what comes of each."""
+    """Runs cases until the time is over and counts those that fail."""
 
     def __init__(self, minutes: float, device: str) -> None:
         self.ends = time.monotonic() + 60 * minutes
@@ -69,12 +70,12 @@ class Check:
         self.failed = 0
 
     def run(self, case: Callable[[], dict]) -> dict:
-        """What ``case`` returns, or why there is nothing."""
+        """Return the result of ``case``, or the reason why there is none."""
         if time.monotonic() > self.ends:
             return dict(skipped='no time was left; raise --minutes')
         try:
             return case()
-        except Exception as error:  # the next case may well work
+        except Exception as error:  # the next case may work
             self.failed += 1
             where = traceback.extract_tb(error.__traceback__)[-1]
             return dict(
@@ -83,7 +84,7 @@ class Check:
 
 
 def timed(call: Callable, device: str) -> float:
-    """Seconds until the device is done with it."""
+    """Seconds until the device has finished ``call``."""
     wait = torch.cuda.synchronize if device == 'cuda' else lambda: None
     wait()
     start = time.perf_counter()
@@ -93,19 +94,20 @@ def timed(call: Callable, device: str) -> float:
 
 
 def batch_of(model: nn.Module, sizes) -> dict:
-    """A batch as the loader of the model would give it, of random pixels."""
+    """Make a batch of random pixels as the dataloader of the model would."""
     images, scenes, size, scene = sizes
     if hasattr(model, 'wrapped_model'):
         return detector_batch(scenes, scene)
     pixels = torch.randint(0, 256, (images, 1, *size), dtype=torch.uint8)
     if hasattr(model, 'mapping'):
         return views_batch(model, pixels)
-    turns = surrogate_turns(model)
-    domains = ['source'] * images if turns else ['source', 'target'] * (images // 2)
+    learns = surrogate_iterations(model)
+    domains = ['source'] * images if learns else ['source', 'target'] * (images // 2)
     return make_batch(model, pixels, domains, 5)
 
 
 def views_batch(model: nn.Module, pixels: Tensor) -> dict:
+    """Make a batch of two views of each image, for contrastive learning."""
     channels = next(m.in_channels for m in model.modules() if isinstance(m, nn.Conv2d))
     sample = TextRecogDataSample(gt_text=LabelData(item=''))
     sample.set_metainfo(dict(valid_ratio=1.0, img_shape=tuple(pixels.shape[-2:])))
@@ -117,6 +119,7 @@ def views_batch(model: nn.Module, pixels: Tensor) -> dict:
 
 
 def detector_batch(count: int, size: int) -> dict:
+    """Make a batch of random pixels with two rotated boxes each."""
     boxes = torch.tensor([[0.3, 0.3, 0.4, 0.12, 0.3], [0.65, 0.7, 0.35, 0.1, -0.6]])
     boxes[:, :4] *= size
     samples = []
@@ -138,12 +141,13 @@ def detector_batch(count: int, size: int) -> dict:
 
 
 def losses_of(model: nn.Module, batch: dict):
+    """Total loss and log of a batch, as in a training step."""
     data = model.data_preprocessor(copy.deepcopy(batch), True)
     return model.parse_losses(model(**data, mode='loss'))
 
 
 def take_steps(model: nn.Module, batch: dict, precision: str, steps: int, device: str) -> dict:
-    """Seconds of a step, and whether the numbers are finite."""
+    """Take training steps: median seconds, last losses, and whether all numbers are finite."""
     optimizer = torch.optim.SGD(model.parameters(), 1e-4)
     scaler = torch.amp.GradScaler(
         device, init_scale=2.0**10, enabled=device == 'cuda' and precision == 'float16'
@@ -170,7 +174,7 @@ def take_steps(model: nn.Module, batch: dict, precision: str, steps: int, device
 
 
 def parity(model: nn.Module, batch: dict, device: str) -> dict:
-    """Losses of the device beside those of the CPU, from the same weights and batch."""
+    """Compare the losses of the device with those of the CPU, for the same weights and batch."""
     found = []
     for place in ('cpu', device):
         torch.manual_seed(0)
@@ -183,7 +187,7 @@ def parity(model: nn.Module, batch: dict, device: str) -> dict:
 
 
 def component(path: str, check: Check, sizes, steps: int) -> dict:
-    """All precisions of a config's model, and each kind of iteration of a surrogate's."""
+    """Check a config's model in all precisions, and for each kind of step with a surrogate."""
     cfg = Config.fromfile(CONFIGS / f'{path}.py')
     torch.manual_seed(0)
     hub = MessageHub.get_current_instance()
@@ -192,7 +196,7 @@ def component(path: str, check: Check, sizes, steps: int) -> dict:
     model = MODELS.build(cfg.model).train()
     batch = batch_of(model, sizes)
     out = {}
-    for turn, iteration in (surrogate_turns(model) or {'step': 1}).items():
+    for kind, iteration in (surrogate_iterations(model) or {'step': 1}).items():
         hub.update_info('iter', iteration)
         row = dict(parity=check.run(lambda: parity(model, batch, check.device)))
         for precision in PRECISIONS:
@@ -202,17 +206,18 @@ def component(path: str, check: Check, sizes, steps: int) -> dict:
                 )
             )
             compare(row[precision], row['float32'], 'against_float32')
-        out[turn] = row
+        out[kind] = row
     return out
 
 
 def compare(row: dict, reference: dict, name: str) -> None:
+    """Add the ratio of the seconds of two results, if both have them."""
     if 'seconds' in row and 'seconds' in reference:
         row[name] = row['seconds'] / reference['seconds']
 
 
 def compare_with_baseline(components: dict[str, dict], name: str) -> None:
-    """Steps of a component with those of what it is added to, on the same number of images."""
+    """Compare the steps of a component with those of its baseline on equally many images."""
     baseline = components.get('RRPN' if name == 'LS-IoU' else 'supervised', {}).get('step', {})
     for row in components[name].values():
         for precision in PRECISIONS if isinstance(row, dict) and name != 'RRPN' else ():
@@ -220,7 +225,7 @@ def compare_with_baseline(components: dict[str, dict], name: str) -> None:
 
 
 def norms(shape, precision: str, channels_last: bool, device: str) -> dict:
-    """Seconds and peak memory of batch-instance norm and batch norm."""
+    """Measure seconds and peak memory of batch-instance norm and of batch norm."""
     steps = make_steps(shape, PRECISIONS[precision], device, channels_last)
     steps = {name: steps[name] for name in ('BN', 'BIN')}
     seconds = median_seconds(steps, 5, device)
@@ -231,7 +236,7 @@ def norms(shape, precision: str, channels_last: bool, device: str) -> dict:
 
 
 def boxes(labels: int, anchors: int, device: str) -> dict:
-    """Overlaps and NMS against the CPU."""
+    """Compare overlaps and NMS of rotated boxes with those of the CPU."""
     g = torch.Generator().manual_seed(0)
     found = torch.rand(anchors, 5, generator=g) * torch.tensor([900.0, 900, 80, 30, 3])
     found = found + torch.tensor([0.0, 0, 10, 5, -1.5])
@@ -258,7 +263,7 @@ def boxes(labels: int, anchors: int, device: str) -> dict:
 
 @contextmanager
 def plain_float32() -> Iterator[None]:
-    """No TF32, which would be another precision than the CPU's."""
+    """Disable TF32, whose precision differs from that of the CPU."""
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
     before = matmul.allow_tf32, cudnn.allow_tf32
     matmul.allow_tf32 = cudnn.allow_tf32 = False
@@ -269,16 +274,17 @@ def plain_float32() -> Iterator[None]:
 
 
 def parse_args() -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('out', type=Path, help='The JSON file that is written')
-    parser.add_argument('--minutes', type=float, default=8, help='No case starts after them')
+    parser.add_argument('--minutes', type=float, default=8, help='No case starts after this time')
     parser.add_argument(
         '--only',
         nargs='+',
         choices=COMPONENTS,
         default=list(COMPONENTS),
         metavar='NAME',
-        help=f'Of {", ".join(COMPONENTS)}',
+        help=f'Some of {", ".join(COMPONENTS)}',
     )
     return parser.parse_args()
 
@@ -327,10 +333,10 @@ def main() -> None:
             )
             compare_with_baseline(result['components'], name)
             result.update(seconds=time.monotonic() - start, failed=check.failed)
-            # After each, so that a run that is stopped leaves what it has.
+            # After each component, so that a stopped run keeps its results.
             with output_file(args.out, WRITER) as file:
                 file.write_text(json.dumps(result, indent=2) + '\n')
-    print(f'{check.failed} cases failed; all are in {args.out}')
+    print(f'{check.failed} cases failed; all results are in {args.out}')
 
 
 if __name__ == '__main__':

@@ -1,15 +1,16 @@
-"""Cost of batch-instance norm, forward and backward in training, against batch norm.
+"""Measure time and memory of batch-instance norm in training, relative to batch norm.
 
     python tools/benchmarks/norm_cost.py
 
-Beside both stands the published formulation, which normalizes twice and adds. Steps alternate
-within one run, so that whatever else the machine does hits all layers; times are medians. Gates are
-drawn from [0, 1]; in half precision the parameters stay in float32, as with AMP.
+It prints a table of a forward and backward pass of three layers: batch norm, our batch-instance
+norm, and the published formulation, which normalizes twice and adds. Their steps alternate within
+one run, so that other load of the machine affects all of them; times are medians. Gates are drawn
+from [0, 1]; in half precision the parameters stay in float32, as with AMP.
 
-The peak of memory is what a step needs above its input and the gradient of its output, and includes
-what is kept for the backward pass. On a GPU it is that of PyTorch's allocator. On a CPU (Linux) it
-is that of the resident memory of the process. PyTorch's profiler would count a third tensor for
-batch norm, which its backward pass allocates and never touches.
+The peak of memory excludes the input and the gradient of the output, and includes tensors that are
+saved for the backward pass. On a GPU it is measured by PyTorch's allocator, on a CPU (Linux) as the
+resident memory of the process: PyTorch's profiler would count a third tensor for batch norm, which
+its backward pass allocates and never touches.
 """
 
 import argparse
@@ -63,7 +64,7 @@ LAYERS = {'BN': nn.BatchNorm2d, 'BIN': BatchInstanceNorm2d, 'two-pass': TwoPassN
 def make_steps(
     shape: tuple[int, ...], dtype: torch.dtype, device: str, channels_last: bool
 ) -> dict[str, Callable[[], None]]:
-    """One forward and backward pass by the layer's name, all of them on the same tensors."""
+    """Make a forward and backward pass by the layer's name, all on the same tensors."""
     memory_format = torch.channels_last if channels_last else torch.contiguous_format
     x, grad = (
         torch.randn(shape, device=device).to(dtype).contiguous(memory_format=memory_format)
@@ -76,7 +77,7 @@ def make_steps(
         inputs = [x, *layer.parameters()]
 
         def step() -> None:
-            # As inside a network: the output lives on, it is what the next layer saves.
+            # As in a network, the output is kept: the next layer saves it.
             y = layer(x)
             torch.autograd.grad(y, inputs, grad)
 
@@ -94,10 +95,10 @@ def make_steps(
 def median_seconds(
     steps: dict[str, Callable[[], None]], rounds: int, device: str
 ) -> dict[str, float]:
-    """Median time of each step; every round takes each of them once."""
+    """Measure the median time of each step; every round runs each of them once."""
     calls, wait = 1, lambda: None
     if torch.device(device).type == 'cuda':
-        # Several calls for one wait, or it would be most of the time.
+        # Several calls per wait, which would otherwise take most of the time.
         calls, wait = 20, lambda: torch.cuda.synchronize(device)
     times: dict[str, list[float]] = {name: [] for name in steps}
     for done in range(WARM_UP + rounds):
@@ -113,7 +114,7 @@ def median_seconds(
 
 
 def peak_bytes(step: Callable[[], None], device: str) -> int:
-    """Peak of the memory that ``step`` takes above what there is before it."""
+    """Measure the peak of the memory that ``step`` allocates, in bytes."""
     if torch.device(device).type == 'cuda':
         step()
         torch.cuda.synchronize(device)
@@ -121,16 +122,16 @@ def peak_bytes(step: Callable[[], None], device: str) -> int:
         before = torch.cuda.memory_allocated(device)
         step()
         return torch.cuda.max_memory_allocated(device) - before
-    # From 64 KiB on, memory comes from the system and goes back to it. Not in the main thread,
-    # where the C library first hands out what the imports have left behind.
+    # From 64 KiB on, memory is requested from the system and returned to it. In the main thread,
+    # the C library would first reuse memory that the imports have freed.
     libc, mmap_threshold = ctypes.CDLL(None), -3
-    libc.mallopt(M_MMAP_MAX, 65536)  # its default, where `keep_memory` has been called
+    libc.mallopt(M_MMAP_MAX, 65536)  # its default, in case `keep_memory` was called
     libc.mallopt(mmap_threshold, 64 << 10)
     try:
         with ThreadPoolExecutor(1) as thread:
             return thread.submit(_resident_peak, step).result()
     finally:
-        libc.mallopt(mmap_threshold, 32 << 20)  # where the C library's own adaptation ends
+        libc.mallopt(mmap_threshold, 32 << 20)  # the upper limit of the C library's own adaptation
 
 
 def _resident_peak(step: Callable[[], None]) -> int:
@@ -149,14 +150,14 @@ def _resident_bytes(key: str) -> int:
 
 
 def table(rows: list[tuple[str, str, dict[str, float], dict[str, int]]]) -> str:
-    """Markdown of ``(shape, dtype, seconds by layer, bytes by layer)``, each against BN's."""
+    """Format ``(shape, dtype, seconds by layer, bytes by layer)`` as Markdown, relative to BN."""
     lines = [
         '| input | dtype | layer | ms | / BN | peak MiB | / BN |',
         '|---|---|---|---|---|---|---|',
     ]
     for shape, dtype, seconds, peaks in rows:
         for name in seconds:
-            # Less than a page of memory is seen as none.
+            # Less than a page of memory is measured as 0.
             of_peak = peaks[name] / peaks['BN'] if peaks['BN'] else math.nan
             lines.append(
                 f'| {shape} | {dtype} | {name} | {1e3 * seconds[name]:.3f} '
@@ -174,6 +175,7 @@ def _shape(text: str) -> tuple[int, ...]:
 
 
 def parse_args():
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--shapes', nargs='+', type=_shape, default=SHAPES, metavar='N,C,H,W')
     parser.add_argument('--dtype', nargs='+', choices=DTYPES, default=['float32', 'bfloat16'])
@@ -185,7 +187,7 @@ def parse_args():
         nargs='+',
         choices=[n for n in LAYERS if n != 'BN'],
         default=[n for n in LAYERS if n != 'BN'],
-        help='Layers that take turns with BN',
+        help='Layers to compare with BN',
     )
     parser.add_argument('--rounds', type=int, default=20, help='Timed steps of each layer')
     return parser.parse_args()

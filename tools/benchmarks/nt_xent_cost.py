@@ -1,10 +1,12 @@
-"""Cost of the contrastive loss, forward and backward, against the plain form with the whole matrix.
+"""Measure time and memory of the contrastive loss in blocks, relative to the plain form.
 
     python tools/benchmarks/nt_xent_cost.py --instances 4096
     python tools/benchmarks/nt_xent_cost.py --instances 16384 --no-plain --memory-only
 
-The two alternate within one run, on the same instances; times are medians. Memory is the peak above
-the inputs: of the process on a CPU (each in a process of its own), of the allocator on a GPU.
+It prints both for a forward and backward pass of each; the plain form has the whole matrix of
+similarities. The two alternate within one run, on the same instances; times are medians. Memory is
+the peak without the inputs: on a CPU of the process (a separate one for each form), on a GPU of the
+allocator.
 """
 
 import argparse
@@ -26,6 +28,7 @@ TEMPERATURE = 0.1
 
 
 def parse_args():
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--instances', type=int, default=4096, help='Per view')
     parser.add_argument('--width', type=int, default=256)
@@ -39,17 +42,19 @@ def parse_args():
 
 
 def plain(za: Tensor, zb: Tensor) -> Tensor:
-    """The same loss from the matrix of all similarities."""
+    """Compute the loss from the matrix of all similarities."""
     z = F.normalize(torch.cat([za, zb]), dim=1)
     similarities = (z @ z.T / TEMPERATURE).fill_diagonal_(float('-inf'))
     return F.cross_entropy(similarities, torch.arange(len(z), device=z.device).roll(len(za)))
 
 
 def blocks(za: Tensor, zb: Tensor) -> Tensor:
+    """Compute the loss in blocks, as this package does."""
     return nt_xent(za, zb, TEMPERATURE)
 
 
 def make_instances(count: int, width: int, device: str):
+    """Make random instances of two views, with correlated pairs."""
     torch.manual_seed(0)
     za = torch.randn(count, width, device=device)
     zb = za + torch.randn(count, width, device=device)
@@ -57,6 +62,7 @@ def make_instances(count: int, width: int, device: str):
 
 
 def seconds(function, za: Tensor, zb: Tensor) -> float:
+    """Seconds of a forward and backward pass, until the device has finished it."""
     za.grad = zb.grad = None
     start = time.perf_counter()
     function(za, zb).backward()
@@ -66,7 +72,7 @@ def seconds(function, za: Tensor, zb: Tensor) -> float:
 
 
 def peak_mib(name: str, count: int, width: int, threads: int, out) -> None:
-    """Put the MiB above the inputs of one forward and backward into the queue ``out``."""
+    """Put the peak memory of a forward and backward pass, in MiB, into the queue ``out``."""
     if threads:
         torch.set_num_threads(threads)
     function = dict(plain=plain, blocks=blocks)[name]
@@ -76,7 +82,7 @@ def peak_mib(name: str, count: int, width: int, threads: int, out) -> None:
         seconds(function, za, zb)
         out.put((torch.cuda.max_memory_allocated() - before) / 2**20)
         return
-    # What a first call loads is no cost of the instances.
+    # Exclude memory that a first call loads.
     seconds(function, *make_instances(8, width, 'cpu'))
     za, zb = make_instances(count, width, 'cpu')
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -110,10 +116,10 @@ def main() -> None:
     times = {name: [] for name in names}
     if not args.memory_only:
         za, zb = make_instances(args.instances, args.width, device)
-        for turn in range(args.rounds + 1):
+        for round_ in range(args.rounds + 1):
             for name in names:
                 taken = seconds(globals()[name], za, zb)
-                if turn:  # the first one warms up
+                if round_ > 0:  # the first one warms up
                     times[name].append(taken)
     medians = {name: statistics.median(t) for name, t in times.items() if t}
     for name in names:

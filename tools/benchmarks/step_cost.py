@@ -1,19 +1,20 @@
-"""Cost of an adaptation step on B source + B target images, against a supervised one on 2B.
+"""Measure the time of an adaptation step, relative to a supervised step on as many images.
 
     python tools/benchmarks/step_cost.py configs/assda/small_assda_p2h.py
 
-Both recognizers are the config's, with and without its objectives, on the same 2B images in memory.
-With ``--against OTHER_CONFIG`` the second step is that config's own, on the same B + B images (all
-labelled if its model is no ``AdaptiveRecognizer``). Images have the size that ``--size`` says, the
-same for both, and as many channels as a model takes.
+It prints the median time of each step and the ratio to the last one. Both recognizers are built
+from the config, with and without its objectives, and get the same 2B images: B source and B target
+images in the adaptation step, 2B labelled ones in the supervised step. With ``--against
+OTHER_CONFIG`` the second step is the one of that config, on the same B + B images (all labelled if
+its model is not an ``AdaptiveRecognizer``). All images have the size ``--size``, and the number of
+channels that a model takes.
 
-Of a model that is trained by a learned surrogate, the steps of both kinds are measured, each
-against a supervised one, on labelled images alone.
+For a model with a learned surrogate, both kinds of steps are measured, relative to a supervised
+one, on labelled images only.
 
-The steps alternate within one run, so that whatever else the machine does hits both; the ratio is
-that of the medians, over the last one's. A trained recognizer ends its readings, a fresh one reads
-to the last step: pass ``--checkpoint`` (and ``--against-checkpoint``) for the cost within a real
-run.
+The steps alternate within one run, so that other load of the machine affects both. A trained
+recognizer ends its predictions early, an untrained one decodes to the last step: pass
+``--checkpoint`` (and ``--against-checkpoint``) for the time within a real run.
 """
 
 import argparse
@@ -41,6 +42,7 @@ from mmocr_da.models.surrogates import LearnedSurrogate
 
 
 def parse_args():
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('config')
     parser.add_argument('--checkpoint', help='Weights to start from')
@@ -56,24 +58,28 @@ def parse_args():
     parser.add_argument('--steps', type=int, default=30)
     parser.add_argument('--threads', type=int, help='CPU threads')
     parser.add_argument(
-        '--stock', action='store_true', help="Compare with MMOCR's own EncoderDecoderRecognizer"
+        '--plain',
+        action='store_true',
+        help='Compare with the plain model, an EncoderDecoderRecognizer',
     )
     args = parser.parse_args()
-    if args.against and args.stock:
-        parser.error('--against and --stock cannot be set at the same time')
+    if args.against and args.plain:
+        parser.error('--against and --plain cannot be set at the same time')
     if args.against_checkpoint and not args.against:
         parser.error('--against-checkpoint needs --against')
     return args
 
 
-def build(cfg: Config, adaptive: bool, checkpoint: str | None, stock: bool = False) -> tuple:
+def build(cfg: Config, adaptive: bool, checkpoint: str | None, plain: bool = False) -> tuple:
+    """Build the model of a config, adaptive, supervised or plain, and its optimizer."""
     model_cfg = cfg.model.copy()
     if not adaptive:
         model_cfg.update(objectives=[], supervised_weight=1.0)
-        if stock:
+        if plain:
             for key in (
                 'objectives',
                 'channels_last',
+                'character_feature',
                 'hook_point',
                 'supervised_weight',
                 'norm_statistics',
@@ -92,9 +98,9 @@ def build(cfg: Config, adaptive: bool, checkpoint: str | None, stock: bool = Fal
 
 
 def make_batch(model: nn.Module, images: torch.Tensor, domains, length: int) -> dict:
-    """Grey images in as many channels as the model takes, with labels from its dictionary."""
+    """Make a batch of grey images, in the model's number of channels; source images have labels."""
     channels = next(m.in_channels for m in model.modules() if isinstance(m, nn.Conv2d))
-    # Special tokens have longer names. Neighbours differ: repeated, a character costs CTC a frame.
+    # Special tokens have longer names. Neighbours differ, as CTC needs a frame between equal ones.
     characters = [c for c in model.decoder.dictionary.dict if len(c) == 1]
     text = ''.join(itertools.islice(itertools.cycle(characters), length))
     shape = tuple(images.shape[-2:])
@@ -107,8 +113,8 @@ def make_batch(model: nn.Module, images: torch.Tensor, domains, length: int) -> 
     return dict(inputs=list(images.repeat(1, channels, 1, 1)), data_samples=samples)
 
 
-def surrogate_turns(model: nn.Module) -> dict[str, int]:
-    """An iteration of each kind, of a model with a learned surrogate."""
+def surrogate_iterations(model: nn.Module) -> dict[str, int]:
+    """Return an iteration of each kind of a model with a learned surrogate; else an empty dict."""
     surrogate = next((m for m in model.modules() if isinstance(m, LearnedSurrogate)), None)
     if surrogate is None:
         return {}
@@ -122,7 +128,7 @@ def surrogate_turns(model: nn.Module) -> dict[str, int]:
 
 
 def time_of_step(model: nn.Module, data: dict, optim_wrapper: OptimWrapper) -> float:
-    """Seconds of a training step, until the device is done with it."""
+    """Seconds of a training step, until the device has finished it."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     start = time.perf_counter()
@@ -133,7 +139,7 @@ def time_of_step(model: nn.Module, data: dict, optim_wrapper: OptimWrapper) -> f
 
 
 def device_name() -> str:
-    """What the steps ran on, in words."""
+    """Name of the GPU, or of the CPU with its number of threads."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     return f'CPU, {torch.get_num_threads()} threads'
@@ -152,17 +158,17 @@ def main() -> None:
     mixed = ['source', 'target'] * args.half
     labelled = ['source'] * len(mixed)
     adaptation = build(cfg, True, args.checkpoint)
-    turns = surrogate_turns(adaptation[0])
-    if turns:
-        cases = [(name, *adaptation, labelled, iteration) for name, iteration in turns.items()]
+    iterations = surrogate_iterations(adaptation[0])
+    if iterations:
+        cases = [(name, *adaptation, labelled, iteration) for name, iteration in iterations.items()]
     else:
         name = Path(args.config).stem if args.against else 'adaptation'
         cases = [(name, *adaptation, mixed, 1)]
     if args.against:
         other = build(Config.fromfile(args.against), True, args.against_checkpoint)
-        cases.append((Path(args.against).stem, *other, labelled if turns else mixed, 1))
+        cases.append((Path(args.against).stem, *other, labelled if iterations else mixed, 1))
     else:
-        supervised = build(cfg, False, args.checkpoint, args.stock)
+        supervised = build(cfg, False, args.checkpoint, args.plain)
         cases.append(('supervised', *supervised, labelled, 1))
     times = [[] for _ in cases]
     for step in range(args.steps + 3):
@@ -178,11 +184,11 @@ def main() -> None:
         'images'
     )
     medians = [statistics.median(seconds) for seconds in times]
-    width = max(12, *(len(name) for name, *_ in cases)) + len('ratio ') * bool(turns)
+    width = max(12, *(len(name) for name, *_ in cases)) + len('ratio ') * bool(iterations)
     for (name, *_), seconds in zip(cases, medians):
         print(f'{name:{width}s} {1000 * seconds:8.1f} ms / step')
     for (name, *_), seconds in zip(cases[:-1], medians):
-        name = f'ratio {name}' if turns else 'ratio'
+        name = f'ratio {name}' if iterations else 'ratio'
         print(f'{name:{width}s} {seconds / medians[-1]:8.3f}')
 
 

@@ -1,14 +1,14 @@
-"""Speed of SeqCLR's augmentation: each operation against imgaug's, and all against the training.
+"""Measure the speed of SeqCLR's augmentation, relative to imgaug and to the training.
 
     python tools/benchmarks/view_speed.py configs/seqclr/small_window_words.py
 
-First, the time that each operation of the paper takes for an image of 32 x 100 x 3, by our
-transforms and by imgaug's. Then, for the config, how many images one process loads and makes views
-of in a second, and how many of them the model takes in a second of training. At a ratio above 1,
-one worker keeps the model busy.
+It prints the time of each operation of the paper for an image of 32 x 100 x 3, with our transforms
+and with those of imgaug. Then, for the config, it prints the number of images per second that one
+process loads and augments, and the number that the model is trained on. At a ratio above 1, one
+worker is enough to keep the model busy.
 
-What is compared alternates within one run, so that whatever else the machine does hits both; times
-are medians.
+Measurements that are compared alternate within one run, so that other load of the machine affects
+both; times are medians.
 """
 
 import argparse
@@ -37,7 +37,7 @@ from mmocr_da.datasets.seeded_sampler import Draw
 from mmocr_da.engine.launch import load_config
 
 VIEWS = Path(__file__).parents[2] / 'configs/_base_/datasets/seqclr_views.py'
-# The paper's pseudo-code, in the order of the config.
+# The pseudo-code of the paper, in the order of the config.
 IMGAUG = [
     iaa.LinearContrast((0.5, 1.0)),
     iaa.GaussianBlur((0.5, 1.5)),
@@ -50,6 +50,7 @@ IMGAUG = [
 
 
 def parse_args():
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('config', nargs='?', help='Without it, the operations alone')
     parser.add_argument('--steps', type=int, default=30, help='Steps of training, and repetitions')
@@ -61,7 +62,7 @@ def parse_args():
 
 
 def seconds(function: Callable, repeats: int = 1) -> float:
-    """Seconds that a call takes."""
+    """Mean seconds of a call."""
     start = time.perf_counter()
     for _ in range(repeats):
         function()
@@ -69,7 +70,7 @@ def seconds(function: Callable, repeats: int = 1) -> float:
 
 
 def time_operations(steps: int) -> None:
-    """Print a row per operation."""
+    """Measure each operation and print a row for it."""
     images = np.random.default_rng(0).integers(0, 256, (16, 32, 100, 3), dtype=np.uint8)
     augmentation = Config.fromfile(VIEWS).seqclr_augmentation
     rows = [
@@ -98,7 +99,7 @@ def time_operations(steps: int) -> None:
 
 
 def time_training(cfg: Config, steps: int) -> tuple[float, float]:
-    """Seconds of a batch: to make it in this process, and to train on it."""
+    """Median seconds to make a batch in this process, and to train on it."""
     hub = MessageHub.get_current_instance()
     hub.update_info('iter', 1)
     hub.update_info('max_iters', 2)
@@ -124,7 +125,7 @@ def time_training(cfg: Config, steps: int) -> tuple[float, float]:
             torch.cuda.synchronize()
 
     times = [(seconds(load), seconds(train)) for _ in range(steps + 3)]
-    return tuple(statistics.median(column) for column in zip(*times[3:]))  # behind the warm-up
+    return tuple(statistics.median(column) for column in zip(*times[3:]))  # after the warm-up
 
 
 def main() -> None:
