@@ -1,8 +1,9 @@
 """Build a wheel of MMCV 2.0.1 with its compiled operators against the torch that is installed.
 
-MMCV publishes no wheel for any torch later than 2.4, and its source asks for C++14 where torch
-needs C++17 or C++20.  Nearly all of the 77 compilations is the same torch headers, so on a CPU
-torch the sources are combined into a few units: minutes instead of a quarter of an hour.
+MMCV publishes no wheel for a torch later than 2.4, and its source sets C++14 where torch needs
+C++17 or C++20.  Nearly all of the time of its 77 compilations is spent on the same torch headers.
+So for a CPU torch the sources are combined into a few units: minutes instead of a quarter of an
+hour.
 
 Used by ``setup_env.py``; by hand: ``python tools/build_mmcv.py --out DIR`` with the Python of an
 environment that has torch, ninja and setuptools<81.
@@ -30,8 +31,8 @@ CSRC = Path('mmcv', 'ops', 'csrc', 'pytorch')
 # pybind.cpp is the slowest by far (it instantiates all bindings) and so goes first; both
 # roi_align sources define a template struct PreCalc, with different members.
 ALONE = ('pybind.cpp', 'cpu/roi_align_rotated.cpp')
-# What the sources include by themselves: included first, so that no macro or
-# ``using namespace std`` of one source can reach into a header.
+# The headers that the sources include. They come first, so that no macro or
+# ``using namespace std`` of a source affects a header.
 PRELUDE = """\
 #include <torch/types.h>
 #include <torch/script.h>
@@ -48,7 +49,7 @@ BUILD_GIB = 1  # disk for the build tree
 
 
 class SetupError(RuntimeError):
-    """Something the user can put right; the message says how."""
+    """An error that the user can correct; the message says how."""
 
 
 def cxx_standard(torch_version):
@@ -63,7 +64,7 @@ def cxx_standard(torch_version):
 
 
 def cache_key(python, torch_version, cuda, machine):
-    """Name of the cache folder: all that decides whether a wheel fits.
+    """Name of the cache folder of a wheel: everything that its build depends on.
 
     >>> cache_key('3.11', '2.13.0+cpu', None, 'x86_64')
     'mmcv2.0.1-r1-py3.11-torch2.13.0+cpu-nocuda-x86_64'
@@ -90,7 +91,7 @@ def group_sources(sizes, units=UNITS):
 
 
 def own_macros(text):
-    """Macros a source defines and leaves defined.
+    """Macros that a source defines and does not undefine.
 
     >>> own_macros('#define min(a, b) a\\n#define X 1\\n#undef X\\n')
     ['min']
@@ -101,7 +102,7 @@ def own_macros(text):
 
 
 def unit_text(group, texts):
-    """A translation unit that includes every source of ``group`` from ``parts/``."""
+    """Text of a translation unit that includes every source of ``group`` from ``parts/``."""
     # ``using namespace std`` makes names of later sources ambiguous: such a source goes last.
     group = sorted(group, key=lambda name: 'using namespace std' in texts[name])
     lines = [PRELUDE]
@@ -112,7 +113,7 @@ def unit_text(group, texts):
 
 
 def combine_sources(root, units=UNITS):
-    """Move the sources out of reach of setup.py's globs; put combined units in their place."""
+    """Replace the sources by combined units; move them where setup.py does not look."""
     csrc = Path(root) / CSRC
     paths = [
         path.relative_to(csrc).as_posix()
@@ -132,7 +133,7 @@ def combine_sources(root, units=UNITS):
 
 
 def patch_sources(root, torch_version, torch_include):
-    """What MMCV 2.0.1 needs to build at all against a torch of today."""
+    """Change the sources of MMCV 2.0.1 so that they compile with a current torch."""
     setup = Path(root) / 'setup.py'
     text = setup.read_text(encoding='utf-8')
     flags = "extra_compile_args['cxx'] = ['-std=c++14']"
@@ -144,7 +145,7 @@ def patch_sources(root, torch_version, torch_include):
     # https://github.com/open-mmlab/mmcv/issues/3035
     text = text.replace('-std=c++14', f'-std={cxx_standard(torch_version)}')
     setup.write_text(text, encoding='utf-8')
-    # A header of the old THC library; later torch has the same functions under ATen.
+    # A header of the old THC library; current torch has its functions in ATen.
     if not (Path(torch_include) / 'THC' / 'THCAtomics.cuh').exists():
         for path in (Path(root) / 'mmcv' / 'ops' / 'csrc').rglob('*'):
             if path.suffix in ('.hpp', '.cuh', '.cu'):
@@ -157,7 +158,7 @@ def patch_sources(root, torch_version, torch_include):
 
 
 def max_jobs():
-    """Compilers to run at once: as many as there are cores, unless memory says fewer."""
+    """Number of compilers to run at once: one per core, fewer if memory is short."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
     try:
         memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30
@@ -167,7 +168,11 @@ def max_jobs():
 
 
 def check_compiler(standard):
-    """Compile five lines: finds a missing compiler, missing headers and one that is too old."""
+    """Compile a few lines, to find a missing or too old compiler and missing headers.
+
+    Raises:
+        SetupError: If one of these is the case.
+    """
     compiler = os.environ.get('CXX', 'c++' if shutil.which('c++') else 'g++')
     if shutil.which(compiler.split()[0]) is None:
         raise SetupError(
@@ -198,12 +203,12 @@ def check_compiler(standard):
 
 
 def run_build(root, out, log, env, say):
-    """Run MMCV's setup.py; report ninja's ``[k/n]`` every 20 seconds."""
+    """Run MMCV's setup.py, report ninja's ``[k/n]`` every 20 seconds, return the exit status."""
     # Not through pip: its output comes only at the end, and there is nothing to resolve.
     command = [sys.executable, 'setup.py', '-q', 'bdist_wheel', '--dist-dir', str(out)]
     start = time.monotonic()
     state = {'done': ''}
-    # A session of its own, so that stopping it reaches ninja, which then stops the compilers.
+    # In a new session, so that a signal to it reaches ninja, which then stops the compilers.
     with subprocess.Popen(
         command,
         cwd=root,
@@ -242,9 +247,13 @@ def run_build(root, out, log, env, say):
 
 
 def fetch_source(folder, log):
-    """Download MMCV's source archive into ``folder``, through pip: mirrors, proxy and all."""
-    # No build isolation: pip asks the sdist for its metadata, and its setup.py needs
-    # pkg_resources, which an isolated build would no longer have.
+    """Download MMCV's source archive into ``folder``, by pip with its mirrors and proxies.
+
+    Raises:
+        SetupError: If the download fails.
+    """
+    # No build isolation: pip runs its setup.py for the metadata, which needs pkg_resources. An
+    # isolated build would no longer have it.
     command = [
         sys.executable,
         '-m',
@@ -272,18 +281,23 @@ def fetch_source(folder, log):
 
 
 def unpack(archive, folder):
+    """Unpack the source archive; return the folder of the sources."""
     with tarfile.open(archive) as tar:
         tar.extractall(folder, filter='data')
     return Path(folder) / f'mmcv-{MMCV_VERSION}'
 
 
 def build_wheel(out, log, say=print, sdist=None, cuda=False, combined=True):
-    """Build the wheel into ``out`` for the running Python; return its path."""
+    """Build the wheel into ``out`` for the running Python; return its path.
+
+    Raises:
+        SetupError: If it cannot be built; the message says what to do.
+    """
     import torch  # the build is against the torch of this very interpreter
 
     combined = combined and not cuda
     check_compiler(cxx_standard(torch.__version__))
-    # MMCV's setup.py builds for CUDA if told so or if it sees a GPU.
+    # MMCV's setup.py builds for CUDA if FORCE_CUDA is set or if it finds a GPU.
     env = dict(os.environ, MMCV_WITH_OPS='1', FORCE_CUDA='1' if cuda else '0')
     if not cuda:
         env['CUDA_VISIBLE_DEVICES'] = ''

@@ -4,7 +4,7 @@
 
 Every step is an ordinary command of this repository, printed before it runs. A step that is done
 is skipped and a killed one resumes. At the end there are a table, and two pictures in the work
-directory: the curves and a sheet of target words with the readings of both recognizers.
+directory: the curves and a sheet of target words with the predictions of both.
 """
 
 import argparse
@@ -159,7 +159,7 @@ def main() -> None:
 
 
 def draw(args, work_dirs: list[tuple], checkpoints: dict[str, tuple]) -> None:
-    """The curves of all runs, and what the first and the last recognizer read."""
+    """Draw the curves of all runs, and the predictions of the first and the last recognizer."""
     names, runs = zip(*work_dirs)
     run(
         'tools/analysis_tools/plot_curves.py',

@@ -65,7 +65,7 @@ from torch.utils.cpp_extension import CUDA_HOME
 print(json.dumps(dict(version=torch.__version__, cuda=torch.version.cuda,
                       gpu=torch.cuda.is_available(), nvcc=CUDA_HOME is not None)))
 """
-# In a process of its own, where nothing adapts it: an error if it is built for another torch.
+# Run without mmocr_da, which adapts it: an error if it is built for another torch.
 VISION_PROBE = """
 import json
 try:
@@ -101,7 +101,8 @@ print(', '.join(f'{module.__name__} {module.__version__}' for module in (
 
 
 def in_range(version, bounds=TORCH_RANGE):
-    """
+    """Whether a version of torch is within ``bounds``, both included.
+
     >>> in_range('2.13.0+cpu'), in_range('2.14.0'), in_range('2.8.0'), in_range('2.14.0a0')
     (True, False, False, False)
     """
@@ -140,11 +141,12 @@ def torch_indexes(torch_version, has_gpu, system, chosen=None):
 
 
 def has_nvidia_gpu():
+    """Whether this machine has an NVIDIA GPU with a driver."""
     return Path('/proc/driver/nvidia/version').exists() or bool(shutil.which('nvidia-smi'))
 
 
 def has_nvcc():
-    """Whether torch will find a CUDA compiler, without asking it."""
+    """Whether torch will find a CUDA compiler, checked without importing torch."""
     return bool(
         os.environ.get('CUDA_HOME')
         or os.environ.get('CUDA_PATH')
@@ -154,6 +156,7 @@ def has_nvcc():
 
 
 def reachable(url):
+    """Whether a package index of PyTorch answers."""
     try:
         with urllib.request.urlopen(f'{url}/torch/', timeout=10):
             return True
@@ -162,6 +165,7 @@ def reachable(url):
 
 
 def cache_folder():
+    """Folder of what is kept between set-ups: wheels, the log, linters."""
     base = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
     return Path(base) / 'mmocr_da'
 
@@ -177,12 +181,12 @@ def from_setup(name):
 
 
 def requirements():
-    """What ``setup.py`` asks for besides the hosts."""
+    """The requirements of ``setup.py`` without the hosts."""
     return from_setup('REQUIREMENTS') + from_setup('TESTS')
 
 
 def recipe():
-    """Changes whenever this script or what it installs changes: the stamp is void then."""
+    """A hash of this script and the files that it installs from; a change invalidates the stamp."""
     digest = hashlib.sha256()
     for name in (
         'tools/setup_env.py',
@@ -196,7 +200,7 @@ def recipe():
 
 
 def state(probe):
-    """All that decides what there is to install."""
+    """Everything that the choice of packages to install depends on."""
     return {
         'recipe': recipe(),
         'found': probe['found'],
@@ -211,9 +215,9 @@ def is_satisfied(stamp, probe):
 
 
 def needs_mmcv(probe, key):
-    """Whether MMCV is to be installed (again): absent, another version, or for another torch.
+    """Whether MMCV must be installed: it is absent, of another version, or built for another torch.
 
-    A wheel of ours is recognised by the folder pip noted it came from; one the user built is kept.
+    A wheel of ours is recognized by the folder that pip recorded; one that the user built is kept.
     """
     version, origin = probe['found'].get('mmcv', [None, None])
     if version != MMCV_VERSION:
@@ -237,6 +241,7 @@ def choose_environment(option=None, environ=os.environ):
 
 
 def python_of(folder):
+    """Path of the Python of an environment."""
     return folder / ('Scripts/python.exe' if os.name == 'nt' else 'bin/python')
 
 
@@ -257,7 +262,7 @@ def choose_python():
 
 
 class Setup:
-    """The steps, their progress on stderr, and the log."""
+    """The steps of the set-up; they report progress on stderr and write a log."""
 
     def __init__(self, folder, index=None):
         self.folder = folder
@@ -265,19 +270,25 @@ class Setup:
         self.index = index
         self.start = time.monotonic()
         self.number = 0
-        self.notes = []  # what the user should know, at the end
+        self.notes = []  # for the user, at the end
         self.log_path = cache_folder() / 'setup.log'
         self.log = None
 
     def say(self, text):
+        """Print a line of progress."""
         print(f'[{time.monotonic() - self.start:4.0f} s] {text}', file=sys.stderr, flush=True)
 
     def step(self, text):
+        """Print the start of the next step."""
         self.number += 1
         self.say(f'step {self.number} of {STEPS}: {text}')
 
     def run(self, command, what, relay=False):
-        """Run into the log, with a sign of life every 20 seconds; raise SetupError on failure."""
+        """Run a command with its output in the log; report progress every 20 seconds.
+
+        Raises:
+            SetupError: If it fails.
+        """
         self.log.write(f'\n$ {" ".join(map(str, command))}\n')
         self.log.flush()
         start, position = time.monotonic(), self.log_path.stat().st_size
@@ -300,7 +311,8 @@ class Setup:
             raise SetupError(explain(what, output, self.log_path))
 
     def environ(self):
-        # What the caller's Python needs (PYTHONPATH, PYTHONHOME) would confuse the environment's.
+        """Environment variables of the commands that are run."""
+        # Settings for the caller's Python would confuse that of the environment.
         env = {
             name: value
             for name, value in os.environ.items()
@@ -309,10 +321,11 @@ class Setup:
         return dict(env, PIP_DISABLE_PIP_VERSION_CHECK='1', PIP_NO_INPUT='1', PYTHONNOUSERSITE='1')
 
     def pip(self, *arguments, what):
+        """Run ``pip install``."""
         self.run([self.python, '-m', 'pip', 'install', '--quiet', *arguments], what)
 
     def ask(self, code, *arguments):
-        """What ``code`` prints as JSON on its last line, run by the environment's Python."""
+        """Run ``code`` with the environment's Python; return the JSON of its last line."""
         result = subprocess.run(
             [str(self.python), '-c', code, str(ROOT), *arguments],
             text=True,
@@ -328,11 +341,13 @@ class Setup:
         return json.loads(result.stdout.splitlines()[-1])
 
     def probe(self, files=False):
+        """Return the packages of the environment; with ``files``, also incomplete ones."""
         return self.ask(PROBE, *(['--files'] if files else []))
 
     # ---------------------------------------------------------------------------------- the steps
 
     def make_environment(self):
+        """Make the environment if there is none, and repair incomplete packages."""
         self.step(f'environment {self.folder}')
         if not self.python.exists():
             base = choose_python()
@@ -366,6 +381,7 @@ class Setup:
         return probe
 
     def install_torch(self, probe):
+        """Install torch unless there is one, the fitting torchvision, and build tools."""
         version = probe['found'].get('torch', [None])[0]
         if version and not in_range(version):
             raise SetupError(
@@ -396,13 +412,14 @@ class Setup:
         self.pip(*BUILD_TOOLS, what='build tools')
 
     def choose_index(self, version):
+        """Return the first package index for torch that can be reached; None is the default."""
         for index in torch_indexes(version, has_nvidia_gpu(), platform.system(), self.index):
             if index in (None, self.index) or reachable(index):
                 return index
             self.say(f'  {index} cannot be reached; trying the default package index')
 
     def build_mmcv(self, probe):
-        """Path of a wheel of MMCV for this torch, or None if the installed one will do."""
+        """Return the path of a wheel of MMCV for this torch; None if the installed one fits."""
         torch = self.ask(TORCH_PROBE)
         wants_cuda = torch['gpu'] or os.environ.get('FORCE_CUDA') == '1'
         if wants_cuda and not torch['nvcc']:
@@ -455,6 +472,7 @@ class Setup:
         return cached_wheel(folder)
 
     def install_rest(self, wheel):
+        """Install MMCV, the hosts, the requirements and this repository."""
         if wheel:
             self.pip('--no-deps', '--force-reinstall', wheel, what='installing mmcv')
         self.step('mmengine, mmdet, mmocr, their dependencies and this repository (editable)')
@@ -463,6 +481,7 @@ class Setup:
         self.pip('--no-deps', '--no-build-isolation', '--editable', ROOT, what='this repository')
 
     def check(self):
+        """Use a part of each package; a SetupError if one does not work."""
         result = subprocess.run(
             [str(self.python), '-c', CHECK],
             text=True,
@@ -489,10 +508,12 @@ class Setup:
             self.say(f'note: {note}')
 
     def is_set_up(self):
+        """Whether the check passed and nothing has changed since."""
         stamp = read_json(self.folder / STAMP)
         return bool(stamp) and self.python.exists() and is_satisfied(stamp, self.probe())
 
     def main(self):
+        """Run all steps, unless they are done."""
         if self.is_set_up():
             self.say(f'{self.folder} is set up already')
             return
@@ -513,7 +534,7 @@ class Setup:
 
 
 def cached_wheel(folder):
-    """The wheel in ``folder``, if there is one and it is whole."""
+    """Return the wheel in ``folder``, if there is one and it is complete."""
     for wheel in folder.glob('mmcv-*.whl'):
         if zipfile.is_zipfile(wheel):
             with zipfile.ZipFile(wheel) as archive:
@@ -524,7 +545,7 @@ def cached_wheel(folder):
 
 
 def explain(what, output, log_path):
-    """What went wrong and what to do about it, from the output of a failed command."""
+    """Explain the failure of a command from its output, with a hint what to do."""
     hints = (
         (
             'No space left',
@@ -548,6 +569,7 @@ def explain(what, output, log_path):
 
 
 def read_json(path):
+    """Return the content of a JSON file; None if it is missing or incomplete."""
     try:
         return json.loads(path.read_text(encoding='utf-8'))
     except (OSError, ValueError):
@@ -555,6 +577,7 @@ def read_json(path):
 
 
 def write_json(path, value):
+    """Write a JSON file, completely or not at all."""
     unfinished = path.with_name(path.name + '.unfinished')
     unfinished.write_text(json.dumps(value), encoding='utf-8')
     os.replace(unfinished, path)
@@ -562,7 +585,7 @@ def write_json(path, value):
 
 @contextlib.contextmanager
 def lock(say):
-    """One set-up at a time for each user. The system releases it when the process ends."""
+    """Allow one set-up at a time for each user; the lock ends with the process."""
     try:
         import fcntl
     except ImportError:  # Windows

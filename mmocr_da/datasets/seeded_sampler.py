@@ -11,7 +11,7 @@ from mmocr_da.registry import DATA_SAMPLERS
 
 
 class Draw(int):
-    """The index of an item, with the ``seed`` of all that is random about this draw of it."""
+    """The index of an item, with the ``seed`` of the random transforms of this draw."""
 
     seed: int
 
@@ -29,9 +29,9 @@ class Draw(int):
 class SeededSampler(Sampler):
     """Shuffled epochs of a dataset.
 
-    The ``b``-th batch of epoch ``e``, and the seed of all that is random about each of its draws,
-    are functions of ``(seed, e, b)``. So :meth:`skip` computes no batch, and a resumed run draws
-    and augments what an uninterrupted one would have.
+    The ``b``-th batch of epoch ``e``, and the seeds for the random transforms of its images, are
+    functions of ``(seed, e, b)``. So :meth:`skip` computes no batch, and a resumed run draws and
+    augments what an uninterrupted one would have.
 
     ``R`` ranks with ``batch_size = B / R`` draw together, in each step, what one process with
     ``batch_size = B`` draws.

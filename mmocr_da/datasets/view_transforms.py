@@ -44,6 +44,7 @@ class _ImageTransform(BaseTransform):
         return results
 
     def augment(self, image: np.ndarray) -> np.ndarray:
+        """Return the augmented image, uint8 with as many values as ``image``."""
         raise NotImplementedError
 
     def __repr__(self) -> str:

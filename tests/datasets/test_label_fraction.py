@@ -152,7 +152,7 @@ def test_an_item_that_its_pipeline_refuses_is_replaced_as_in_mmengine(root):
     dataset = make(root, [Refuse(), *PIPELINE], fraction=0.1)
     assert dataset.prepare_data(0) is None
     assert set(texts(dataset)) == {'20'}
-    # A transform behind an LMDB image that is not there would get None.
+    # A transform after an LMDB image that is missing would get None.
     dataset.dataset.prepare_data = lambda idx: None
     assert dataset.prepare_data(0) is None
 

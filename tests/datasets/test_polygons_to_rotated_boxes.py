@@ -1,4 +1,4 @@
-"""Polygons in, boxes out: behind whatever moves polygons, and without the labels that are bad."""
+"""Polygons in, boxes out: after all transforms that move polygons, without the bad labels."""
 
 import copy
 import logging
@@ -84,7 +84,7 @@ def log(monkeypatch):
     return lines
 
 
-# --------------------------------------------------------------------------- behind transforms
+# ---------------------------------------------------------------------------- after transforms
 
 
 PIPELINES = {

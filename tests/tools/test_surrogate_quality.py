@@ -231,7 +231,7 @@ def test_boxes_are_judged_with_the_label_that_they_overlap_with_most(load_tool, 
     # An equal box is at a distance of 0 from the start.
     assert estimates[0] < 1e-3 < estimates[1]
     assert len(kinds['generated pairs'][1]) == 2
-    of_boxes.source = 'local'
+    of_boxes.approximation = 'local'
     assert list(tool.compare_boxes(Finder(), of_boxes, loader, 'test')) == ['boxes in test images']
 
 
