@@ -1,7 +1,6 @@
 """Old names: they work for one minor version, with a warning that says the new one."""
 
 import functools
-import inspect
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -35,15 +34,7 @@ def current_name(name: str) -> str:
 
 
 def renamed_arguments(**names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Decorate a constructor so that it accepts old keywords, given as ``old='new'``.
-
-    >>> class Gate:
-    ...     @renamed_arguments(source='approximation')
-    ...     def __init__(self, approximation='local'):
-    ...         self.approximation = approximation
-    >>> Gate(source='global').approximation
-    'global'
-    """
+    """Decorate a constructor so that it accepts old keywords, given as ``old='new'``."""
 
     def decorate(init: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(init)
@@ -59,8 +50,29 @@ def renamed_arguments(**names: str) -> Callable[[Callable[..., None]], Callable[
                 kwargs[new] = kwargs.pop(old)
             init(self, *args, **kwargs)
 
-        accept.__signature__ = inspect.signature(init)  # type: ignore[attr-defined]
         return accept
+
+    return decorate
+
+
+def removed_arguments(**reasons: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Decorate a constructor so that removed keywords, given as ``name='why'``, are explained.
+
+    The decorated constructor raises a ValueError for any of them, unless its value is false.
+    """
+
+    def decorate(init: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(init)
+        def refuse(self: object, *args: Any, **kwargs: Any) -> None:
+            for name, reason in reasons.items():
+                if value := kwargs.pop(name, None):
+                    raise ValueError(
+                        f'the option {name} of {type(self).__name__} was removed: {reason}; '
+                        f'leave it out, got {name}={value!r}'
+                    )
+            init(self, *args, **kwargs)
+
+        return refuse
 
     return decorate
 

@@ -83,8 +83,8 @@ def strip_adaptation(
         f'{name}.' for name, part in adapted.named_modules() if isinstance(part, LearnedSurrogate)
     )
     state_dict = {k: v for k, v in state_dict.items() if not k.startswith(learned)}
-    if hasattr(adapted, 'deployed_state_dict'):
-        state_dict = adapted.deployed_state_dict(state_dict)
+    if hasattr(adapted, 'plain_state_dict'):
+        state_dict = adapted.plain_state_dict(state_dict)
     for key in KEPT_KEYS:
         if key in cfg:
             plain[key] = copy.deepcopy(cfg[key])

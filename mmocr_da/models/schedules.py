@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from mmengine.logging import MessageHub
 
-from mmocr_da.arguments import check_count, check_number
+from mmocr_da.arguments import check_number
 
 #: Each shape maps progress p in [0, 1] to a factor.
 SHAPES: dict[str, Callable[[float], float]] = {
@@ -30,30 +30,31 @@ class Schedule:
         shape: ``'constant'`` (the paper's fixed strategy), ``'rising'``, ``'falling'``, or their
             ``'product'``.
         high: The factor in front of the shape.
-        update_interval: Number of iterations between two updates of the progress.
 
     >>> [round(Schedule('rising', 0.1)(p), 4) for p in (0, 0.1, 0.5, 1)]
     [0.0, 0.0462, 0.0987, 0.1]
     """
 
-    def __init__(self, shape: str, high: float = 1.0, update_interval: int = 1) -> None:
+    def __init__(self, shape: str, high: float = 1.0) -> None:
         if shape not in SHAPES:
             raise ValueError(f'schedule must be one of {", ".join(SHAPES)}, got {shape!r}')
         check_number('high', high)
-        check_count('update_interval', update_interval, of='iterations')
         self.shape = shape
         self.high = high
-        self.update_interval = update_interval
 
     def __call__(self, progress: float) -> float:
         return self.high * SHAPES[self.shape](progress)
 
     def now(self) -> float:
-        """The value at the current iteration of the running MMEngine runner."""
+        """The value at the current iteration of the running MMEngine runner.
+
+        Raises:
+            RuntimeError: If a schedule that is not constant is used without a runner.
+        """
         if self.shape == 'constant':
             return self.high
         iteration, total = current_iteration()
-        return self(iteration // self.update_interval * self.update_interval / total)
+        return self(iteration / total)
 
     def __repr__(self) -> str:
         return f'Schedule({self.shape!r}, {self.high})'

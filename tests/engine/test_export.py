@@ -56,7 +56,7 @@ def test_the_config_is_for_testing_only_and_without_mmocr_da(exported):
     plain = Config.fromfile(str(exported / 'toy.py'))
     assert 'mmocr_da' not in (exported / 'toy.py').read_text()
     assert plain.model.type == 'EncoderDecoderRecognizer'
-    assert not {'objectives', 'supervised_weight', 'hook_point'} & plain.model.keys()
+    assert not {'objectives', 'supervised_weight', 'character_feature'} & plain.model.keys()
     assert not {'train_dataloader', 'train_cfg', 'optim_wrapper', 'load_from'} & plain.keys()
     assert {'test_dataloader', 'test_evaluator', 'test_cfg', 'test_pipeline'} <= plain.keys()
     assert plain.test_evaluator.dataset_prefixes == ['source', 'target']

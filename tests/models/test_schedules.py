@@ -25,12 +25,6 @@ def test_value_is_a_function_of_the_iteration(progress):
     assert schedule.now() == 0
 
 
-def test_staircase(progress):
-    schedule = Schedule('rising', update_interval=20)
-    progress(39, 100)
-    assert schedule.now() == schedule(0.2)
-
-
 def test_a_constant_needs_no_runner_and_the_others_say_so():
     assert Schedule('constant', 0.3).now() == 0.3
     with pytest.raises(RuntimeError, match='Runner'):

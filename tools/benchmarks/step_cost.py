@@ -80,7 +80,6 @@ def build(cfg: Config, adaptive: bool, checkpoint: str | None, plain: bool = Fal
                 'objectives',
                 'channels_last',
                 'character_feature',
-                'hook_point',
                 'supervised_weight',
                 'norm_statistics',
                 'of',

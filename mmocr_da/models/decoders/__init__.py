@@ -1,16 +1,17 @@
-"""Decoders and the tap: encoder output in, logits and per-character features out."""
+"""Decoders and their adapters: encoder output in, logits and features of characters out."""
 
+from .adapters import DecoderAdapter, adapter_of, character_decoders, register_adapter
 from .attention_decoder import AttentionDecoder
 from .character_decoder import CharacterDecoder
-from .character_features import CharacterFeatures, CharacterTap, supported_decoders
-from .free_reading import FreeReading, read_freely
+from .character_features import CharacterFeatures, GreedyPrediction
 
 __all__ = [
     'AttentionDecoder',
     'CharacterDecoder',
     'CharacterFeatures',
-    'CharacterTap',
-    'FreeReading',
-    'read_freely',
-    'supported_decoders',
+    'DecoderAdapter',
+    'GreedyPrediction',
+    'adapter_of',
+    'character_decoders',
+    'register_adapter',
 ]

@@ -1,6 +1,6 @@
 """Objectives: the two domains of a batch go in, losses by name come out."""
 
-from .discriminators import DomainDiscriminator, PublishedDomainDiscriminator
+from .discriminators import DomainDiscriminator
 from .domain_confusion import DomainConfusion
 from .domain_features import DomainFeatures
 from .entropy_minimization import EntropyMinimization
@@ -19,6 +19,5 @@ __all__ = [
     'LSEDLoss',
     'LocalAlignment',
     'Objective',
-    'PublishedDomainDiscriminator',
     'SymNetHead',
 ]

@@ -1,6 +1,6 @@
 """The minimax game that global and local alignment share (ASSDA, eq. 9 to 11 and 15 to 17)."""
 
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mmocr_da.arguments import check_count, check_number, warn_unused
 from mmocr_da.registry import MODELS
+from mmocr_da.renamed import removed_arguments
 
 from ..distributed import sum_per_rank
 from ..layers import reverse_gradient
@@ -28,19 +29,15 @@ class DomainAdversary(Objective):
         schedule: How lambda follows the progress of training: ``'constant'``, ``'rising'``,
             ``'falling'`` or ``'product'``; see :class:`~mmocr_da.models.schedules.Schedule`.
         discriminator: Config of the discriminator; ``in_channels`` is filled in.
-        published: Behave as the paper's released code does: its discriminator with one pass per
-            domain, no factor 1/2, reversal by a rising coefficient and both losses weighted by a
-            falling one, renewed every 2000 iterations. ``weight``, ``schedule`` and
-            ``discriminator`` must then be left out.
     """
 
+    @removed_arguments(published='it had no measured benefit; see configs/assda/README.md')
     def __init__(
         self,
         in_channels: int,
         weight: float = 1.0,
         schedule: str = 'rising',
         discriminator: dict | None = None,
-        published: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -57,28 +54,15 @@ class DomainAdversary(Objective):
                 weight,
                 f'{type(self).__name__} trains its discriminator and nothing of the recognizer',
             )
-        kind = 'DomainDiscriminator'
         self.reversal = Schedule(schedule, weight)
-        self.loss_weight = Schedule('constant', 1.0)
-        if published:
-            refuse_with_published(
-                weight=(weight, 1.0),
-                schedule=(schedule, 'rising'),
-                discriminator=(discriminator, None),
-            )
-            kind = 'PublishedDomainDiscriminator'
-            self.reversal = Schedule('rising', 1.0, update_interval=2000)
-            # Twice, because the released loss lacks the 1/2 of eq. 11 and 17.
-            self.loss_weight = Schedule('falling', 2.0, update_interval=2000)
-        self.published = published
         self.in_channels = in_channels
-        cfg = dict(type=f'mmocr_da.{kind}', in_channels=in_channels)
+        cfg = dict(type='mmocr_da.DomainDiscriminator', in_channels=in_channels)
         self.discriminator = MODELS.build({**cfg, **(discriminator or {})})
 
     def rows(self, domain: DomainFeatures) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """``(features (N, S, D), weights (N, S), extra log values)`` of one domain.
 
-        The weights say how much each row counts: 0 for padding and for what the gate holds back.
+        The weights say how much each row counts: 0 for padding and for what the gate stops.
         """
         raise NotImplementedError
 
@@ -90,7 +74,7 @@ class DomainAdversary(Objective):
             )
 
     def forward(self, source: DomainFeatures, target: DomainFeatures) -> dict[str, Tensor]:
-        """Losses and log values by name; lambda is read off the iteration."""
+        """Losses and log values by name; lambda follows the current iteration."""
         strength = self.reversal.now()
         features, weights, log = [], [], {}
         for domain, half in (('source', source), ('target', target)):
@@ -108,35 +92,24 @@ class DomainAdversary(Objective):
 
     def _play(
         self, features: list[Tensor], weights: list[Tensor], strength: float
-    ) -> tuple[dict[str, Tensor], list[Tensor]]:
+    ) -> tuple[dict[str, Tensor], Sequence[Tensor]]:
         """Losses by name, and the discriminator's logits of source and target."""
         logits = self._discriminate([reverse_gradient(x, strength) for x in features])
         errors = [self._error(z, w, label) for label, (z, w) in enumerate(zip(logits, weights))]
-        return {f'loss_{self.name}': 0.5 * self.loss_weight.now() * sum(errors)}, logits
+        return {f'loss_{self.name}': 0.5 * sum(errors)}, logits
 
     @staticmethod
     def _error(logits: Tensor, weight: Tensor, label: int) -> Tensor:
-        """Mean over the rows of one domain of the cross-entropy with a label, 0 or 1."""
+        """Mean cross-entropy of one domain's rows with a domain label, 0 or 1."""
         z = logits.float()
         loss = F.binary_cross_entropy_with_logits(
             z, torch.full_like(z, label), reduction='none'
         ).mean(-1)
         return (loss * weight).sum() / sum_per_rank(weight).clamp(min=1e-12)
 
-    def _discriminate(self, features: list[Tensor]) -> list[Tensor]:
-        if self.published:  # batch norm of each domain by itself
-            return [self.discriminator(x) for x in features]
+    def _discriminate(self, features: list[Tensor]) -> Sequence[Tensor]:
+        """Logits of each domain, in one pass."""
         return self.discriminator(torch.cat(features)).split([len(x) for x in features])
-
-
-def refuse_with_published(**options: tuple[Any, Any]) -> None:
-    """Raise a ValueError for options ``name=(value, what published=True does)`` that differ."""
-    for name, (value, published) in options.items():
-        if value != published:
-            raise ValueError(
-                f'published=True is the released code with its own {name}, got {name}={value!r}, '
-                f'which would have no effect; leave out one of the two'
-            )
 
 
 def mean_per_image(mask: Tensor) -> Tensor:

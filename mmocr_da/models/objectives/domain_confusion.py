@@ -1,12 +1,15 @@
 """Domain confusion (Tzeng et al., ICCV 2015) as in SymNets, eq. 2 to 4."""
 
+from collections.abc import Sequence
+
 import torch
-from torch import Tensor, nn
+from mmocr.models.textrecog.recognizers import EncoderDecoderRecognizer
+from torch import Tensor
 from torch.func import functional_call
 
 from mmocr_da.registry import MODELS
 
-from ..decoders.character_features import classifier_path
+from ..decoders.adapters import adapter_of
 from .domain_adversary import DomainAdversary
 from .domain_features import DomainFeatures
 
@@ -36,24 +39,23 @@ class DomainConfusion(DomainAdversary):
     ) -> None:
         super().__init__(in_channels, weight, schedule, discriminator)
 
-    def check(self, recognizer: nn.Module) -> None:
-        """Refuse a wrong width before the first image is read."""
-        decoder = recognizer.decoder
-        self._check_width(decoder.get_submodule(classifier_path(decoder)).weight.size(1))
+    def attach(self, recognizer: EncoderDecoderRecognizer) -> None:
+        """Refuse a wrong width before the first image is loaded."""
+        self._check_width(adapter_of(recognizer.decoder).feature_channels('hidden'))
 
     def rows(self, domain: DomainFeatures) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        return domain.characters.hidden, domain.characters.compared.float(), {}
+        return domain.characters.hidden, domain.characters.comparable.float(), {}
 
     def _play(
         self, features: list[Tensor], weights: list[Tensor], strength: float
-    ) -> tuple[dict[str, Tensor], list[Tensor]]:
+    ) -> tuple[dict[str, Tensor], Sequence[Tensor]]:
         logits = self._discriminate([x.detach() for x in features])
         domain = sum(self._error(z, w, label) for label, (z, w) in enumerate(zip(logits, weights)))
         frozen = {k: p.detach() for k, p in self.discriminator.named_parameters()}
-        felt = functional_call(self.discriminator, frozen, (torch.cat(features),))
-        felt = felt.split([len(x) for x in features])
+        from_frozen = functional_call(self.discriminator, frozen, (torch.cat(features),))
+        from_frozen = from_frozen.split([len(x) for x in features])
         confusion = 0.5 * sum(
-            self._error(z, w, label) for z, w in zip(felt, weights) for label in (0, 1)
+            self._error(z, w, label) for z, w in zip(from_frozen, weights) for label in (0, 1)
         )
         losses = {f'loss_{self.name}_domain': domain, f'loss_{self.name}': strength * confusion}
         return losses, logits

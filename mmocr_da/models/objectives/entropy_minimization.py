@@ -6,7 +6,7 @@ from mmocr_da.arguments import check_number, warn_unused
 from mmocr_da.device import marked, on_host
 from mmocr_da.registry import MODELS
 
-from ..decoders.character_features import classify, without_class
+from ..decoders.classifier import classify, without_class
 from ..distributed import mean_over_ranks
 from ..schedules import Schedule
 from .domain_features import DomainFeatures
@@ -17,9 +17,10 @@ from .objective import Objective
 class EntropyMinimization(Objective):
     """Makes the recognizer sure of the target's characters: "Adding Em" in table 4 of SymNets.
 
-    The mean entropy of its answers, ``-sum_k p_k log p_k`` in nats, over characters and end tokens
-    trains the features alone: the final classifier gets no gradient, as in SymNets, section 3.2.1.
-    Of a CTC decoder it is that of the character, given that a frame is one.
+    The mean entropy of its predictions, ``-sum_k p_k log p_k`` in nats, over characters and end
+    tokens trains the features alone: the final classifier gets no gradient, as in SymNets, section
+    3.2.1.
+    For a CTC decoder it is the entropy of the character, given that a frame is one.
 
     Args:
         weight: lambda, or the height of its schedule.
@@ -40,8 +41,9 @@ class EntropyMinimization(Objective):
         """``loss_entropy`` and log values."""
         weight = self.schedule.now()
         characters = target.characters
-        (compared,) = on_host(characters.compared)
-        logits = classify(marked(characters.hidden, compared), characters.classifier, detach=True)
+        (comparable,) = on_host(characters.comparable)
+        hidden = marked(characters.hidden, comparable)
+        logits = classify(hidden, characters.classifier, detach=True)
         log_p = without_class(logits, characters.blank).log_softmax(-1)
         entropy = mean_over_ranks(-(log_p.exp() * log_p).sum(-1))
         return {

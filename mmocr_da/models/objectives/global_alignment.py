@@ -1,10 +1,11 @@
 """Global-level alignment of ASSDA (Zhang et al., eq. 8 to 11)."""
 
-from torch import Tensor, nn
+from mmocr.models.textrecog.recognizers import EncoderDecoderRecognizer
+from torch import Tensor
 
 from mmocr_da.registry import MODELS
 
-from .domain_adversary import DomainAdversary, mean_per_image, refuse_with_published
+from .domain_adversary import DomainAdversary, mean_per_image
 from .domain_features import DomainFeatures
 
 
@@ -20,24 +21,19 @@ class GlobalAlignment(DomainAdversary):
         pooling: What one row of the discriminator is. ``'mean'``: the mean over an image's map, for
             any image width. ``'position'``: each position of the map, averaged per image (a local
             style, not the content of a whole string, is compared). ``'flatten'``: the whole map, as
-            in the released code; all images must have one size. By default ``'mean'``, with
-            ``published`` ``'flatten'``.
-        weight, schedule, discriminator, published: see :class:`DomainAdversary`.
+            in the released code; all images must have one size.
+        weight, schedule, discriminator: see :class:`DomainAdversary`.
     """
 
     name = 'global'
 
-    def __init__(self, in_channels: int, pooling: str | None = None, **kwargs) -> None:
+    def __init__(self, in_channels: int, pooling: str = 'mean', **kwargs) -> None:
         super().__init__(in_channels, **kwargs)
-        if pooling is None:
-            pooling = 'flatten' if self.published else 'mean'
         if pooling not in ('mean', 'position', 'flatten'):
             raise ValueError(f"pooling must be 'mean', 'position' or 'flatten', got {pooling!r}")
-        if self.published:
-            refuse_with_published(pooling=(pooling, 'flatten'))
         self.pooling = pooling
 
-    def check(self, recognizer: nn.Module) -> None:
+    def attach(self, recognizer: EncoderDecoderRecognizer) -> None:
         """Refuse a recognizer that makes no map."""
         if not (recognizer.with_backbone or recognizer.with_encoder):
             raise ValueError(
@@ -56,15 +52,10 @@ class GlobalAlignment(DomainAdversary):
         n, c, h, w = feature_map.shape
         if self.pooling == 'flatten':
             if c * h * w != self.in_channels:
-                varying = (
-                    'cannot be used with published=True'
-                    if self.published
-                    else "need pooling='mean' or 'position'"
-                )
                 raise ValueError(
                     f"pooling='flatten' needs in_channels = C * H * W, got in_channels="
                     f'{self.in_channels} for a map of {c} x {h} x {w} = {c * h * w}; images of '
-                    f'varying width {varying}'
+                    "varying width need pooling='mean' or 'position'"
                 )
             return feature_map.reshape(n, 1, c * h * w), feature_map.new_ones(n, 1), {}
         mask = domain.valid_columns()[:, None, :].expand(n, h, w).flatten(1)

@@ -1,13 +1,13 @@
 """LS-ED as an objective: a learned edit distance (Patel et al., ECCV 2020, section 4.2)."""
 
-from mmocr.models.textrecog.decoders.base import BaseDecoder
+from mmocr.models.textrecog.recognizers import EncoderDecoderRecognizer
 from torch import Tensor
 
 from mmocr_da.arguments import check_number
 from mmocr_da.device import on_device
 from mmocr_da.registry import MODELS
 
-from ..decoders.free_reading import FreeReading, check_readable
+from ..decoders.adapters import adapter_of
 from ..distributed import mean_over_ranks
 from ..surrogates import EditDistanceSurrogate
 from .domain_features import DomainFeatures
@@ -16,11 +16,11 @@ from .objective import Objective
 
 @MODELS.register_module()
 class LSEDLoss(Objective):
-    """Tunes a recognizer to make fewer edits: the learned edit distance of what it reads.
+    """Tunes a recognizer to make fewer edits: the learned edit distance of its predictions.
 
     For post-tuning: start from a trained recognizer (``load_from``), with the recognizer's
     ``supervised_weight=0``, as in the paper, or mixed with the supervised loss. It looks at the
-    labelled images alone, and reads them as in testing. Iterations train the surrogate and the
+    labelled images alone, and decodes them as in testing. Iterations train the surrogate and the
     recognizer in turns; one that trains the surrogate trains nothing else, and leaves the running
     statistics of the recognizer as they are. In several processes DDP needs
     ``find_unused_parameters=True`` in the config.
@@ -28,9 +28,10 @@ class LSEDLoss(Objective):
     Works with every decoder that has one step per character: attention and parallel ones. A CTC
     decoder is refused.
 
-    The log shows ``error_model`` and ``error_generated``, the mean of ``|e_hat - e|`` on readings
-    and on generated pairs; ``loss_gradient``, the gradient term of eq. 6; ``rank_correlation`` of
-    ``e_hat`` and ``e`` on both together; ``ted``, the true total edit distance of the batch.
+    The log shows ``error_model`` and ``error_generated``, the mean of ``|e_hat - e|`` on
+    predictions and on generated pairs; ``loss_gradient``, the gradient term of eq. 6;
+    ``rank_correlation`` of ``e_hat`` and ``e`` on both together; ``ted``, the true total edit
+    distance of the batch.
 
     Args:
         weight: Weight of the mean of ``e_hat``.
@@ -39,7 +40,7 @@ class LSEDLoss(Objective):
     """
 
     name = 'lsed'
-    needs_reading = True
+    needs_prediction = True
     needs_target = False
 
     def __init__(self, weight: float = 1.0, surrogate: dict | None = None) -> None:
@@ -47,13 +48,13 @@ class LSEDLoss(Objective):
         check_number('weight', weight, above=0)
         self.weight = weight
         self.surrogate_cfg = dict(type='mmocr_da.EditDistanceSurrogate', **(surrogate or {}))
-        self.surrogate: EditDistanceSurrogate | None = None
 
-    def attach(self, decoder: BaseDecoder, supervised_weight: float) -> None:
-        """Make the surrogate for a recognizer's dictionary and length."""
-        check_readable(decoder, 'LSEDLoss')
+    def attach(self, recognizer: EncoderDecoderRecognizer) -> None:
+        """Build the surrogate for a recognizer's dictionary and length."""
+        decoder = recognizer.decoder
+        adapter_of(decoder).check_greedy('LSEDLoss')
         letter_case = getattr(decoder.module_loss, 'letter_case', 'unchanged')
-        self.surrogate = MODELS.build(
+        self.surrogate: EditDistanceSurrogate = MODELS.build(
             {
                 'letter_case': letter_case,
                 **self.surrogate_cfg,
@@ -63,19 +64,15 @@ class LSEDLoss(Objective):
         )
 
     @property
-    def holds_recognizer(self) -> bool:
+    def freezes_recognizer(self) -> bool:
         return self.surrogate.learns
 
     def forward(self, source: DomainFeatures, target: DomainFeatures) -> dict[str, Tensor]:
-        reading: FreeReading = source.reading
-        z = self.surrogate.encode_prediction(reading.probabilities)
-        y = self.surrogate.encode(reading.texts).to(z.dtype)
+        """The loss of the surrogate or of the recognizer, and log values."""
+        z = self.surrogate.encode_prediction(source.prediction.probabilities)
+        y = self.surrogate.encode(source.prediction.labels).to(z.dtype)
         if self.surrogate.learns:
-            out = self.surrogate.fit(z, y)
-            return {
-                f'loss_{self.name}_{k[5:]}' if k.startswith('loss_') else f'{self.name}_{k}': v
-                for k, v in out.items()
-            }
+            return self.named(self.surrogate.fit(z, y))
         estimate = self.surrogate.frozen_distance(z, on_device(y, z.device))
         e = self.surrogate.metric(z, y)
         out = {

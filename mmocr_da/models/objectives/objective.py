@@ -1,45 +1,108 @@
-"""What ``AdaptiveRecognizer`` asks of an objective."""
+"""What ``AdaptiveRecognizer`` and an objective know of each other."""
+
+from collections.abc import Callable
+from typing import Any
 
 from mmengine.model import BaseModule
-from mmocr.models.textrecog.decoders.base import BaseDecoder
-from torch import Tensor, nn
+from mmocr.models.textrecog.recognizers import EncoderDecoderRecognizer
+from mmocr.structures import TextRecogDataSample
+from torch import Tensor
 
 from .domain_features import DomainFeatures
 
 
 class Objective(BaseModule):
-    """Turns what a recognizer makes of source and target into losses and log values by name.
+    """Turns the features of source and target into losses and log values by name.
 
-    One of your own sets what it needs and defines :meth:`forward`; the recognizer computes the rest
-    only where an objective asks for it. Its parameters are trained with the recognizer and fall
-    away at export.
+    A custom one says what it needs and defines :meth:`forward`; the recognizer computes the rest
+    only where an objective needs it. Its parameters are trained with the recognizer and dropped at
+    export. Three hooks are optional: :meth:`before_load`, :meth:`predict` and
+    :meth:`before_export`.
     """
 
     #: Prefix of the names in the log; a model has one objective of each name.
     name = ''
-    #: Whether it looks at single characters, ``DomainFeatures.characters``.
+    #: Whether it uses single characters, ``DomainFeatures.characters``.
     needs_characters = False
-    #: Whether an attention decoder must run to its last step for it.
-    needs_all_steps = False
-    #: Whether it looks at a free reading of the source, ``DomainFeatures.reading``.
-    needs_reading = False
-    #: Whether it looks at the target. If none does, images need no domain: all are the source.
+    #: Whether it uses a greedy prediction of the source, ``DomainFeatures.prediction``.
+    needs_prediction = False
+    #: Whether it uses the target. If none does, images need no domain: all are the source.
     needs_target = True
 
     @property
-    def holds_recognizer(self) -> bool:
-        """Whether this iteration trains the objective alone, and the recognizer stands still.
+    def freezes_recognizer(self) -> bool:
+        """Whether this iteration trains the objective alone, and the recognizer is frozen.
 
-        Then no other objective and no supervised loss is asked, unless it holds, too.
+        The supervised loss and objectives that do not freeze the recognizer are then skipped.
         """
         return False
 
-    def attach(self, decoder: BaseDecoder, supervised_weight: float) -> None:
-        """Get to know the recognizer; called once, before there is an optimizer."""
+    def attach(self, recognizer: EncoderDecoderRecognizer) -> None:
+        """Prepare for a recognizer; called once, before there is an optimizer.
 
-    def check(self, recognizer: nn.Module) -> None:
-        """Raise a ValueError if it does not fit the whole recognizer; called after `attach`."""
+        Raises:
+            ValueError: If the objective does not fit the recognizer.
+        """
 
     def forward(self, source: DomainFeatures, target: DomainFeatures) -> dict[str, Tensor]:
         """Losses, whose names contain ``'loss'``, and log values."""
         raise NotImplementedError
+
+    def named(self, values: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The values with the objective's name in theirs: ``x`` or ``loss_x`` at first.
+
+        >>> objective = Objective()
+        >>> objective.name = 'mine'
+        >>> list(objective.named(dict(loss_fit=0, error=0)))
+        ['loss_mine_fit', 'mine_error']
+        """
+        return {
+            f'loss_{self.name}_{k[5:]}' if k.startswith('loss_') else f'{self.name}_{k}': value
+            for k, value in values.items()
+        }
+
+    # Hooks.
+
+    def before_load(
+        self, recognizer: EncoderDecoderRecognizer, state_dict: dict[str, Tensor], prefix: str
+    ) -> None:
+        """Complete or refuse a checkpoint of the recognizer before its weights are loaded.
+
+        Args:
+            recognizer: The recognizer that loads it.
+            state_dict: The checkpoint, changed in place.
+            prefix: What the keys of the recognizer start with.
+        """
+
+    def predict(
+        self,
+        recognizer: EncoderDecoderRecognizer,
+        decode: Callable[[], Any],
+        data_samples: list[TextRecogDataSample] | None,
+    ) -> Any:
+        """Decode in testing.
+
+        Args:
+            recognizer: The recognizer that predicts.
+            decode: Runs the decoder and returns its output; it may be called more than once.
+            data_samples: They get the predictions as ``pred_text``. None in the mode ``'tensor'``.
+
+        Returns:
+            An output of ``decode``.
+        """
+        return decode()
+
+    @property
+    def replaces_weights(self) -> bool:
+        """Whether :meth:`before_export` changes weights of the recognizer."""
+        return False
+
+    def before_export(
+        self, recognizer: EncoderDecoderRecognizer, state_dict: dict[str, Tensor]
+    ) -> None:
+        """Change the recognizer's own weights so that the plain model predicts the same.
+
+        Args:
+            recognizer: The recognizer that is exported.
+            state_dict: All its weights, changed in place; those of objectives are dropped later.
+        """

@@ -1,23 +1,36 @@
 """Domain-symmetric networks (Zhang et al., CVPR 2019), for the characters of a sequence."""
 
 import copy
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
-import torch.nn.functional as F
-from mmocr.models.textrecog.decoders.base import BaseDecoder
+from mmengine.logging import print_log
+from mmocr.models.textrecog.recognizers import EncoderDecoderRecognizer
+from mmocr.structures import TextRecogDataSample
 from torch import Tensor, nn
 
 from mmocr_da.arguments import check_number, warn_unused
 from mmocr_da.device import marked, on_host
 from mmocr_da.registry import MODELS
 
-from ..decoders.character_features import classifier_path, classify, without_class
+from ..decoders.adapters import adapter_of
+from ..decoders.classifier import module_replaced, without_class
 from ..distributed import mean_over_ranks
 from ..layers import reverse_gradient
 from ..schedules import Schedule
 from .domain_features import DomainFeatures
 from .gate_watch import GateWatch
 from .objective import Objective
+from .symnet_losses import (
+    category_confusion,
+    confusion_of_domains,
+    log_domains,
+    symmetric_entropy,
+    symmetric_logits,
+    task_loss,
+)
 
 # Logits of C^s and of C^t for the same steps, (M, K) each.
 Pair = tuple[Tensor, Tensor]
@@ -25,7 +38,7 @@ Pair = tuple[Tensor, Tensor]
 
 @MODELS.register_module()
 class SymNetHead(Objective):
-    """Two classifiers of characters, C^s and C^t, that share everything but the domain.
+    """Two classifiers of characters, C^s and C^t, one per domain.
 
     C^s is the recognizer's own final classifier, C^t a twin of it that lives here. A softmax over
     the logits of both, 2K of them, says class and domain of a character. The classifiers learn to
@@ -35,18 +48,18 @@ class SymNetHead(Objective):
         features: F_category + lambda * (F_domain + M)
 
     One backward does both: the classifiers see detached features, the features see detached
-    classifiers. Each loss is a mean over the characters of all ranks; the end token is one. Of a
-    CTC decoder, E_task and F_category count blank frames, too. The other losses look at frames
-    that are a character, and there at the classes of characters alone: whether a frame is one is
-    learned from the source. Otherwise M would turn ever more frames of the target into blanks,
-    where it counts them, or into characters, where it does not.
+    classifiers. Each loss is a mean over the characters of all ranks; the end token counts as one.
+    For a CTC decoder, E_task and F_category count blank frames, too. The other losses use only
+    frames that are a character, and of their logits only the classes of characters: whether a
+    frame is blank is learned from the source. Otherwise M would turn ever more frames of the target
+    into blanks, where it counts them, or into characters, where it does not.
 
     With the recognizer's ``supervised_weight=0`` the features learn from these losses alone, as in
     the paper; with 1 they also learn from the source's supervised loss. That loss trains C^s, too:
     E_task^s then has the weight ``1 - supervised_weight``, and not less than 0.
 
-    A checkpoint without C^t starts it as a copy of C^s. In training the target is read with C^s;
-    in testing an attention decoder feeds back what the predicting classifier reads.
+    A checkpoint without C^t starts it as a copy of C^s. In training the target is decoded with C^s;
+    in testing an attention decoder is fed the predictions of the predicting classifier.
 
     Args:
         weight: lambda, or the height of its schedule.
@@ -58,17 +71,21 @@ class SymNetHead(Objective):
         confusion: ``'category'`` (eq. 8 and 9); ``'domain'``, eq. 12 instead of 8, "w/o category
             confusion", in which no loss here tells the features of classes; ``'none'``, eq. 13
             instead of 8 and nothing of 9, "w/o confusion". Not of the paper: ``'reversal'``, eq. 13
-            instead of 8, and instead of 9 half of eq. 7 with its gradient reversed. Confusion stops
-            to pull where the classifiers are undecided on average; a reversed gradient does not.
-        threshold: Target characters count if they are read with a higher probability, as in ASSDA;
-            at 0 all do, as in the paper.
-        predict_with: Whose reading is ``pred_text`` in testing, ``'target'`` (C^t) or ``'source'``,
-            and whose weights an export gets. Both readings are there as ``pred_text_target`` and
-            ``pred_text_source``.
+            instead of 8, and instead of 9 half of eq. 7 with its gradient reversed. The gradient of
+            confusion vanishes where the classifiers are undecided on average; a reversed one does
+            not.
+        threshold: Target characters count if they are predicted with a higher probability, as in
+            ASSDA; at 0 all do, as in the paper.
+        predict_with: Whose prediction is ``pred_text`` in testing, ``'target'`` (C^t) or
+            ``'source'``, and whose weights an export gets. Both predictions are there as
+            ``pred_text_target`` and ``pred_text_source``.
     """
 
     name = 'symnet'
     needs_characters = True
+
+    #: C^t.
+    classifier: nn.Module
 
     def __init__(
         self,
@@ -110,172 +127,187 @@ class SymNetHead(Objective):
         self.threshold = threshold
         self._gate_watch = GateWatch('SymNetHead', threshold)
         self.predict_with = predict_with
-        self.classifier = None
         self.task_source_weight = 1.0
+        self._source_classifier: list[nn.Module] = []
 
-    def attach(self, decoder: BaseDecoder, supervised_weight: float) -> None:
-        """Make C^t for a recognizer's decoder."""
-        self.classifier = copy.deepcopy(decoder.get_submodule(classifier_path(decoder)))
-        self.task_source_weight = max(0.0, 1.0 - supervised_weight)
+    def attach(self, recognizer: EncoderDecoderRecognizer) -> None:
+        """Create C^t for a recognizer's decoder."""
+        own = adapter_of(recognizer.decoder).classifier
+        # In a list, so that C^s is not a part of this module, too.
+        self._source_classifier = [own]
+        self.classifier = copy.deepcopy(own)
+        self.task_source_weight = max(0.0, 1.0 - recognizer.supervised_weight)
+
+    def init_weights(self) -> None:
+        """C^t starts as C^s, which the decoder has initialized before."""
+        if self.is_init:
+            return
+        super().init_weights()
+        self.classifier.load_state_dict(self._source_classifier[0].state_dict())
 
     def forward(self, source: DomainFeatures, target: DomainFeatures) -> dict[str, Tensor]:
-        """Losses and log values by name; lambda is read off the iteration."""
-        if self.classifier is None:
+        """Losses and log values by name; lambda follows the current iteration."""
+        if not hasattr(self, 'classifier'):
             raise RuntimeError(
-                'SymNetHead has no C^t yet; AdaptiveRecognizer makes it, in code of '
-                'your own call attach(decoder, supervised_weight)'
+                'SymNetHead has no C^t yet; AdaptiveRecognizer creates it, in custom code call '
+                'attach(recognizer)'
             )
         weight = self.schedule.now()
-        source, target = source.characters, target.characters
-        counted = target.compared
+        of_source, of_target = source.characters, target.characters
+        counted = of_target.comparable
         if self.threshold:
-            counted = counted & target.confident(self.threshold)
+            counted = counted & of_target.confident(self.threshold)
             if self.training:
                 self._gate_watch.see(target=counted.sum())
-        # Rows of all steps that count, and which of the source's are compared with the target's.
-        answered, compared, counted = on_host(source.answered, source.compared, counted)
-        x, y = marked(source.hidden, answered), marked(source.targets, answered)
-        z = marked(target.hidden, counted)
-        compared, blank = compared[answered], source.blank
-        pair = source.classifier, self.classifier
+        # Rows of all steps that count, and which of the source's are comparable.
+        supervised, comparable, counted = on_host(
+            of_source.supervised, of_source.comparable, counted
+        )
+        x, labels = marked(of_source.hidden, supervised), marked(of_source.labels, supervised)
+        z = marked(of_target.hidden, counted)
+        comparable, blank = comparable[supervised], of_source.blank
+        classifiers = of_source.classifier, self.classifier
 
-        of_source, of_target = (symmetric_logits(f.detach(), *pair) for f in (x, z))
-        out = self._of_classifiers(
-            of_source, y, *_characters(of_source, of_target, compared, blank)
-        )
-        of_source, of_target = (symmetric_logits(f, *pair, detach=True) for f in (x, z))
-        out.update(
-            self._of_features(
-                of_source, y, *_characters(of_source, of_target, compared, blank), weight
-            )
-        )
-        out['target_length'] = target.valid.sum() / max(len(target.valid), 1)
+        v_source, v_target = (symmetric_logits(f.detach(), *classifiers) for f in (x, z))
+        pairs = _comparable_logits(v_source, v_target, comparable, blank)
+        out = self._classifier_losses(v_source, labels, *pairs)
+        v_source, v_target = (symmetric_logits(f, *classifiers, detach=True) for f in (x, z))
+        pairs = _comparable_logits(v_source, v_target, comparable, blank)
+        out.update(self._feature_losses(v_source, labels, *pairs, weight))
+        is_character = of_target.is_character
+        out['target_length'] = is_character.sum() / max(len(is_character), 1)
         out['lambda'] = x.new_full((), weight, dtype=torch.float)
-        return {
-            f'loss_{self.name}_{k[5:]}' if k.startswith('loss_') else f'{self.name}_{k}': v
-            for k, v in out.items()
-        }
+        return self.named(out)
 
-    def _of_classifiers(
-        self, every: Pair, targets: Tensor, compared_source: Pair, compared_target: Pair
+    def _classifier_losses(
+        self, all_source: Pair, labels: Tensor, source: Pair, target: Pair
     ) -> dict[str, Tensor]:
-        """Losses of C^s and C^t, whose features are detached (eq. 5 to 7)."""
+        """Losses of C^s and C^t, whose features are detached (eq. 5 to 7).
+
+        ``source`` and ``target`` are the comparable steps.
+        """
         out = {}
         if self.task_source_weight:
             out['loss_task_source'] = self.task_source_weight * mean_over_ranks(
-                task_loss(every[0], targets)
+                task_loss(all_source[0], labels)
             )
         if self.task_target:
-            out['loss_task_target'] = mean_over_ranks(task_loss(every[1], targets))
-        log_source = log_domains(*compared_source)[0]
-        log_target = log_domains(*compared_target)[1]
+            out['loss_task_target'] = mean_over_ranks(task_loss(all_source[1], labels))
+        log_source, log_target = log_domains(*source)[0], log_domains(*target)[1]
         out['loss_domain'] = -mean_over_ranks(log_source) - mean_over_ranks(log_target)
         for domain, right in (('source', log_source), ('target', log_target)):
             odds = right.detach().exp() - 0.5
             out[f'acc_{domain}'] = _mean_or((odds.sign() + 1) / 2, 0.5)  # a tie is half a guess
-        readings = [v.argmax(-1) for v in compared_target]
-        out['agreement'] = _mean_or((readings[0] == readings[1]).float(), 1.0)
+        by_source, by_target = (v.argmax(-1) for v in target)
+        out['agreement'] = _mean_or((by_source == by_target).float(), 1.0)
         return out
 
-    def _of_features(
-        self,
-        every: Pair,
-        targets: Tensor,
-        compared_source: Pair,
-        compared_target: Pair,
-        weight: float,
+    def _feature_losses(
+        self, all_source: Pair, labels: Tensor, source: Pair, target: Pair, weight: float
     ) -> dict[str, Tensor]:
         """Losses of the features, to which the classifiers are constants (eq. 8 to 10)."""
         out = {}
         if self.confusion == 'category':
-            category = category_confusion(*every, targets)
+            category = category_confusion(*all_source, labels)
         elif self.confusion == 'domain':
-            category = confusion_of_domains(*compared_source)
+            category = confusion_of_domains(*source)
         else:
-            category = 0.5 * (task_loss(every[0], targets) + task_loss(every[1], targets))
+            category = 0.5 * (task_loss(all_source[0], labels) + task_loss(all_source[1], labels))
         out['loss_category'] = mean_over_ranks(category)
         if self.confusion == 'reversal':
             reversed_source, reversed_target = (
-                [reverse_gradient(v, weight) for v in pair]
-                for pair in (compared_source, compared_target)
+                [reverse_gradient(v, weight) for v in pair] for pair in (source, target)
             )
             out['loss_confusion'] = -0.5 * (
                 mean_over_ranks(log_domains(*reversed_source)[0])
                 + mean_over_ranks(log_domains(*reversed_target)[1])
             )
         elif self.confusion != 'none':
-            out['loss_confusion'] = weight * mean_over_ranks(confusion_of_domains(*compared_target))
-        entropy = mean_over_ranks(symmetric_entropy(*compared_target))
+            out['loss_confusion'] = weight * mean_over_ranks(confusion_of_domains(*target))
+        entropy = mean_over_ranks(symmetric_entropy(*target))
         if self.entropy:
             out['loss_entropy'] = weight * entropy
         out['target_entropy'] = entropy.detach()
         return out
 
+    # Hooks.
 
-def _characters(
-    source: Pair, target: Pair, compared: Tensor, blank: int | None
-) -> tuple[Pair, Pair]:
-    """What the domains are compared by: steps that can be, and not how sure they are of a blank."""
-    v_s, v_t = source
-    source = marked(v_s, compared), marked(v_t, compared)
-    return tuple(tuple(without_class(v, blank) for v in pair) for pair in (source, target))
+    def before_load(
+        self, recognizer: EncoderDecoderRecognizer, state_dict: dict[str, Tensor], prefix: str
+    ) -> None:
+        """Refuse a checkpoint with another alphabet, and start C^t as a copy of C^s."""
+        for key, value in self.classifier.state_dict().items():
+            own, twin = self._keys(recognizer, key)
+            for name in (own, twin):
+                found = state_dict.get(prefix + name)
+                if found is not None and found.shape != value.shape:
+                    raise ValueError(
+                        f'the checkpoint must be of the same dictionary, got {name} of shape '
+                        f'{tuple(found.shape)} instead of {tuple(value.shape)}: C^t learns by the '
+                        'classes of C^s; use the dict_file that the checkpoint was trained with'
+                    )
+            if prefix + own in state_dict and prefix + twin not in state_dict:
+                print_log(f'{twin} starts as a copy of {own}', logger='current')
+                state_dict[prefix + twin] = state_dict[prefix + own].clone()
+
+    def predict(
+        self,
+        recognizer: EncoderDecoderRecognizer,
+        decode: Callable[[], Any],
+        data_samples: list[TextRecogDataSample] | None,
+    ) -> Any:
+        """Predict with both classifiers; ``pred_text`` is that of ``predict_with``."""
+        texts = {}
+        # The predicting classifier comes last, so that its output is what remains.
+        for domain in sorted(('source', 'target'), key=lambda domain: domain == self.predict_with):
+            if data_samples is None and domain != self.predict_with:
+                continue
+            with self._predicting_with(recognizer, domain):
+                out = decode()
+            if data_samples is not None:
+                texts[domain] = [copy.copy(sample.pred_text) for sample in data_samples]
+        for domain, of_samples in texts.items():
+            for sample, text in zip(data_samples or (), of_samples):
+                sample.set_data({f'pred_text_{domain}': text})
+        return out
+
+    def _predicting_with(
+        self, recognizer: EncoderDecoderRecognizer, domain: str
+    ) -> AbstractContextManager:
+        if domain == 'source':
+            return nullcontext()
+        decoder = recognizer.decoder
+        return module_replaced(decoder, adapter_of(decoder).classifier_path, self.classifier)
+
+    @property
+    def replaces_weights(self) -> bool:
+        return self.predict_with == 'target'
+
+    def before_export(
+        self, recognizer: EncoderDecoderRecognizer, state_dict: dict[str, Tensor]
+    ) -> None:
+        """The plain model's classifier is the one that predicts."""
+        if not self.replaces_weights:
+            return
+        for key in self.classifier.state_dict():
+            own, twin = self._keys(recognizer, key)
+            if twin in state_dict:  # without one, C^t is a copy of C^s
+                state_dict[own] = state_dict[twin]
+
+    def _keys(self, recognizer: EncoderDecoderRecognizer, key: str) -> tuple[str, str]:
+        """Names of a weight of C^s and of the same weight of C^t in the recognizer."""
+        own = f'decoder.{adapter_of(recognizer.decoder).classifier_path}'
+        return f'{own}.{key}', f'objectives.{self.name}.classifier.{key}'
 
 
-def symmetric_logits(
-    features: Tensor, source: nn.Module, target: nn.Module, detach: bool = False
-) -> tuple[Tensor, Tensor]:
-    """``v^s`` and ``v^t`` of ``(M, H)`` features, ``(M, K)`` each; see `classify`."""
-    v_s, v_t = (classify(features, classifier, detach) for classifier in (source, target))
-    if v_s.size(-1) != v_t.size(-1):
-        raise ValueError(
-            'C^s and C^t must have the same classes in the same order, got '
-            f'{v_s.size(-1)} and {v_t.size(-1)} of them; both need one dictionary'
-        )
-    return v_s, v_t
-
-
-def task_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Cross-entropy of one classifier (eq. 5 and 6), ``(M, K), (M,) -> (M,)``."""
-    return F.cross_entropy(logits, targets, reduction='none')
-
-
-def log_domains(v_s: Tensor, v_t: Tensor) -> tuple[Tensor, Tensor]:
-    """``log sum_k p^st_k`` and ``log sum_k p^st_{k+K}`` (in eq. 7 and 9), ``(M,)`` each.
-
-    A sum of probabilities that underflow has no logarithm; a difference of log-sum-exps has.
-
-    >>> [x.item() for x in log_domains(torch.tensor([[0., -200.]]), torch.tensor([[-200., 0.]]))]
-    [-0.6931471824645996, -0.6931471824645996]
-    >>> [x.item() for x in log_domains(torch.tensor([[200., 0.]]), torch.tensor([[0., -200.]]))]
-    [0.0, -200.0]
-    """
-    odds = v_s.logsumexp(-1) - v_t.logsumexp(-1)
-    return F.logsigmoid(odds), F.logsigmoid(-odds)
-
-
-def log_pairs(v_s: Tensor, v_t: Tensor) -> tuple[Tensor, Tensor]:
-    """``log p^st_k`` and ``log p^st_{k+K}``, ``(M, K)`` each."""
-    log_p = torch.cat([v_s, v_t], -1).log_softmax(-1)
-    return log_p.chunk(2, -1)
-
-
-def category_confusion(v_s: Tensor, v_t: Tensor, targets: Tensor) -> Tensor:
-    """F_category (eq. 8), ``(M,)``: the true class, half of it in either classifier."""
-    index = targets[:, None]
-    log_s, log_t = log_pairs(v_s, v_t)
-    return -0.5 * (log_s.gather(-1, index) + log_t.gather(-1, index)).squeeze(-1)
-
-
-def confusion_of_domains(v_s: Tensor, v_t: Tensor) -> Tensor:
-    """F_domain (eq. 9) and its form for the source (eq. 12), ``(M,)``."""
-    log_source, log_target = log_domains(v_s, v_t)
-    return -0.5 * (log_source + log_target)
-
-
-def symmetric_entropy(v_s: Tensor, v_t: Tensor) -> Tensor:
-    """M (eq. 10), ``(M,)``: the entropy of ``q_k = p^st_k + p^st_{k+K}``."""
-    log_q = torch.logaddexp(*log_pairs(v_s, v_t))
-    return -(log_q.exp() * log_q).sum(-1)
+def _comparable_logits(
+    source: Pair, target: Pair, comparable: Tensor, blank: int | None
+) -> list[Pair]:
+    """Logits for the domain losses: comparable steps, blank class removed."""
+    v_s, v_t = (marked(v, comparable) for v in source)
+    return [
+        (without_class(v_s, blank), without_class(v_t, blank)) for v_s, v_t in ((v_s, v_t), target)
+    ]
 
 
 def _mean_or(values: Tensor, otherwise: float) -> Tensor:

@@ -4,16 +4,16 @@ from collections.abc import Sequence
 
 import torch
 from mmengine.dist import get_world_size
-from mmocr.models.textrecog.decoders import CRNNDecoder
 from mmocr.models.textrecog.recognizers import EncoderDecoderRecognizer
 from mmocr.structures import TextRecogDataSample
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmocr_da.device import marked
 from mmocr_da.registry import MODELS
 
-from ..decoders.character_features import shown_steps
+from ..decoders.adapters import adapter_of
 from ..encoders import as_feature_map
+from ..valid_ratio import num_valid, valid_ratios
 
 REPRESENTATIONS = ('V', 'H', 'HV')
 
@@ -23,15 +23,13 @@ class SeqCLR(EncoderDecoderRecognizer):
     """The encoder of any MMOCR recognizer, trained on images without labels (section 4).
 
     It takes the config of a recognizer whose ``type`` is changed to this. Preprocessor, backbone
-    and encoder keep their names, so the recognizer takes over its checkpoints by ``load_from``, and
-    it those of the recognizer. The decoder is not built, nor is the encoder if ``representation``
-    is V. Exception: of a ``CRNNDecoder``, which holds the sequence model of CRNN, the BiLSTMs are
-    trained if ``representation`` asks for H.
+    and encoder keep their names, so checkpoints load in both directions. The decoder is not built,
+    nor is the encoder if ``representation`` is V. Exception: a ``CRNNDecoder`` holds the sequence
+    model of CRNN; its BiLSTMs are trained if ``representation`` contains H.
 
-    A batch holds two views of each image (:class:`MultiView`). Both pass the encoder together; what
-    comes out is a sequence of frames, the columns of the feature map, of which the projection head
-    and the instance mapping make the instances that the loss compares. Columns of padding make no
-    instance.
+    A batch holds two views of each image (:class:`MultiView`). Both pass the encoder together. The
+    projection head and the instance mapping turn its frames, the columns of the feature map, into
+    the instances that the loss compares. Columns of padding become no instance.
 
     Args:
         representation: R, what is contrasted: ``'V'``, the feature map of the backbone, ``'H'``,
@@ -92,7 +90,12 @@ class SeqCLR(EncoderDecoderRecognizer):
                 "representation='H', the output of the encoder"
             )
         if 'H' in representation and not self.with_encoder:
-            self.decoder = _sequence_model(decoder)
+            if decoder is None:
+                raise ValueError(
+                    "representation='H' needs an encoder, or a CRNNDecoder with rnn_flag=True, "
+                    "got neither; set representation='V', the feature map of the backbone"
+                )
+            self.decoder = adapter_of(MODELS.build(decoder)).sequence_model()
         mapping = mapping or dict(type='mmocr_da.WindowToInstance')
         self.projection = None if projection is None else MODELS.build(projection)
         self.mapping = MODELS.build(mapping)
@@ -109,7 +112,7 @@ class SeqCLR(EncoderDecoderRecognizer):
         """Names of the parts that a recognizer takes over."""
         parts = [name for name in ('preprocessor', 'backbone', 'encoder') if hasattr(self, name)]
         if self.with_decoder:
-            parts += ['decoder.decoder.0', 'decoder.decoder.1.rnn']
+            parts += [f'decoder.{name}' for name in adapter_of(self.decoder).encoder_parts]
         return tuple(parts)
 
     def represent(
@@ -135,8 +138,7 @@ class SeqCLR(EncoderDecoderRecognizer):
                 f'and {parts[1].size(1)}; choose one of them'
             )
         frames = torch.cat(parts, -1)
-        ratio = torch.tensor([float(s.get('valid_ratio', 1)) for s in data_samples])
-        return frames, shown_steps(ratio, frames.size(1))
+        return frames, num_valid(valid_ratios(data_samples), frames.size(1))
 
     def _frames(self, sequence: Tensor, feature_map: Tensor) -> Tensor:
         """What an encoder makes of a feature map, as one frame per column, ``(N, T, F)``."""
@@ -208,16 +210,3 @@ class SeqCLR(EncoderDecoderRecognizer):
         """R, ``(N, T, F)``."""
         samples = data_samples or [TextRecogDataSample() for _ in inputs]
         return self.represent(inputs, samples)[0]
-
-
-def _sequence_model(decoder: dict | None) -> nn.Module:
-    """The BiLSTMs of a ``CRNNDecoder`` without its classifier."""
-    built = None if decoder is None else MODELS.build(decoder)
-    if not isinstance(built, CRNNDecoder) or not built.rnn_flag:
-        raise ValueError(
-            "representation='H' needs an encoder, or a CRNNDecoder with "
-            "rnn_flag=True, got none; set representation='V', the feature map of "
-            'the backbone'
-        )
-    built.decoder[1].embedding = nn.Identity()
-    return built

@@ -6,10 +6,10 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from helpers.characters import character_features
 from mmengine.registry import init_default_scope
 from torch.nn.parallel import DistributedDataParallel
 
-from mmocr_da.models.decoders import CharacterFeatures
 from mmocr_da.models.objectives import DomainFeatures, LocalAlignment
 from mmocr_da.models.objectives.domain_adversary import mean_per_image
 from mmocr_da.registry import MODELS
@@ -30,7 +30,7 @@ def halves(images):
                 torch.zeros(len(images), 1, 1, 1),
                 None,
                 torch.ones(len(images)),
-                CharacterFeatures(features[images], logits[images], valid[images]),
+                character_features(features[images], logits[images], valid[images]),
             )
         )
     return out

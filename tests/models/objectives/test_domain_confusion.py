@@ -2,8 +2,8 @@ import math
 
 import pytest
 import torch
+from helpers.characters import character_features
 
-from mmocr_da.models.decoders import CharacterFeatures
 from mmocr_da.models.objectives import DomainConfusion, DomainFeatures
 
 
@@ -14,7 +14,7 @@ def half(valid=((1, 1, 0), (1, 0, 0)), shift=0.0):
         hidden,
         None,
         torch.ones(len(valid)),
-        CharacterFeatures(hidden, hidden, None, valid, hidden=hidden),
+        character_features(hidden, hidden, valid),
     )
 
 
@@ -27,7 +27,7 @@ def equations(module, source, target):
     log_s, log_not_s, log_t, log_not_t = [], [], [], []
     for half, logs, log_nots in ((source, log_s, log_not_s), (target, log_t, log_not_t)):
         characters = half.characters
-        for h, counts in zip(characters.hidden.flatten(0, 1), characters.answered.flatten()):
+        for h, counts in zip(characters.hidden.flatten(0, 1), characters.supervised.flatten()):
             if counts:
                 d = torch.sigmoid(module.discriminator(h))[0]
                 logs.append(torch.log(d))
@@ -58,13 +58,13 @@ def test_one_backward_equals_the_gradients_of_eq_4_taken_one_by_one():
 def test_blank_frames_of_a_ctc_decoder_are_not_compared():
     module, source, target = make(), half(), half(shift=0.5)
     for domain in (source, target):
-        domain.characters.valid = domain.characters.answered.clone()
-        domain.characters.answered = torch.ones_like(domain.characters.answered)
+        domain.characters.is_character = domain.characters.supervised.clone()
+        domain.characters.supervised = torch.ones_like(domain.characters.supervised)
         domain.characters.blank = 0
     before = module(source, target)
     with torch.no_grad():
         for domain in (source, target):
-            domain.characters.hidden[~domain.characters.valid] += 100
+            domain.characters.hidden[~domain.characters.is_character] += 100
     assert module(source, target)['loss_confusion_domain'] == before['loss_confusion_domain']
 
 

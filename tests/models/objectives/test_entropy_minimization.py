@@ -2,9 +2,9 @@ import math
 
 import pytest
 import torch
+from helpers.characters import character_features
 from torch import nn
 
-from mmocr_da.models.decoders import CharacterFeatures
 from mmocr_da.models.objectives import DomainFeatures, EntropyMinimization
 
 
@@ -15,9 +15,7 @@ def half(classifier, valid=((1, 1, 0), (1, 0, 0))):
         hidden,
         None,
         torch.ones(len(valid)),
-        CharacterFeatures(
-            hidden, classifier(hidden), None, valid, hidden=hidden, classifier=classifier
-        ),
+        character_features(hidden, classifier(hidden), valid, classifier=classifier),
     )
 
 
@@ -25,12 +23,12 @@ def make(**options):
     return EntropyMinimization(**{'schedule': 'constant', 'weight': 0.3, **options})
 
 
-def test_it_is_the_mean_entropy_and_only_the_features_feel_it():
+def test_it_is_the_mean_entropy_and_only_the_features_get_a_gradient():
     classifier = nn.Linear(5, 4).double()
     target = half(classifier)
     entropies = []
     characters = target.characters
-    for h, counts in zip(characters.hidden.flatten(0, 1), characters.answered.flatten()):
+    for h, counts in zip(characters.hidden.flatten(0, 1), characters.supervised.flatten()):
         if counts:
             p = torch.softmax(classifier(h), 0)
             entropies.append(-sum(x * torch.log(x) for x in p))
@@ -49,7 +47,7 @@ def test_of_a_ctc_decoder_it_is_that_of_the_characters():
     classifier = nn.Linear(5, 4).double()
     target = half(classifier)
     characters = target.characters
-    characters.blank, characters.valid = 1, torch.tensor([[True, False, False]] * 2)
+    characters.blank, characters.is_character = 1, torch.tensor([[True, False, False]] * 2)
     p = torch.softmax(classifier(characters.hidden[:, 0])[:, [0, 2, 3]], -1)
     torch.testing.assert_close(
         make(weight=1.0)(None, target)['loss_entropy'], -(p * p.log()).sum(-1).mean()

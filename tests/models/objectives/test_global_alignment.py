@@ -2,7 +2,6 @@ import math
 
 import pytest
 import torch
-import torch.nn.functional as F
 
 from mmocr_da.models.objectives import DomainFeatures, GlobalAlignment
 
@@ -14,8 +13,7 @@ def domain(n=3, c=4, h=2, w=5, ratio=None, shift=0.0):
 
 
 def make(in_channels=4, **kwargs):
-    defaults = {} if kwargs.get('published') else dict(schedule='constant')
-    return GlobalAlignment(in_channels, **{**defaults, **kwargs}).double()
+    return GlobalAlignment(in_channels, **{'schedule': 'constant', **kwargs}).double()
 
 
 def oracle(module, source, target):
@@ -108,10 +106,9 @@ def test_accuracy_counts_each_domain():
 
 
 @pytest.mark.parametrize('missing', ['source', 'target', 'both'])
-@pytest.mark.parametrize('published', [False, True])
-def test_a_missing_domain_is_no_loss_of_its_own_and_no_nan(missing, published, progress):
+def test_a_missing_domain_is_no_loss_of_its_own_and_no_nan(missing, progress):
     progress(5, 10)
-    module = make(40, pooling='flatten', published=published)
+    module = make(40, pooling='flatten')
     sizes = dict(
         source=0 if missing in ('source', 'both') else 3,
         target=0 if missing in ('target', 'both') else 3,
@@ -138,21 +135,6 @@ def test_lambda_follows_its_schedule(progress):
     assert float(module(source, target)['global_lambda']) == pytest.approx(0.09866, abs=1e-4)
 
 
-def test_published_is_the_released_loss(progress):
-    """gamma(p) in the reversal, omega(p) on the sum of both losses, renewed every 2000 steps."""
-    progress(2500, 10000)
-    module = make(40, published=True)
-    source, target = domain(), domain()
-    out = module(source, target)
-    total = 0
-    for label, half in enumerate((source, target)):
-        z = module.discriminator(half.feature_map.flatten(1)).float()
-        total = total + F.binary_cross_entropy_with_logits(z, torch.full_like(z, label))
-    omega = 1 - 1 / (1 + math.exp(-10 * 0.2))
-    torch.testing.assert_close(out['loss_global'].float(), omega * total)
-    assert float(out['global_lambda']) == pytest.approx(2 / (1 + math.exp(-2)) - 1)
-
-
 @pytest.mark.parametrize(
     'cfg, message',
     [
@@ -161,13 +143,7 @@ def test_published_is_the_released_loss(progress):
         (dict(weight='abc'), "weight must be a number of at least 0, got 'abc'"),
         (dict(weight=math.nan), 'weight must be a number of at least 0, got nan'),
         (dict(discriminator=dict(hidden_channels=0)), 'hidden_channels must be an integer'),
-        (
-            dict(published=True, pooling='mean'),
-            "released code with its own pooling, got pooling='mean'.*leave out one",
-        ),
-        (dict(published=True, weight=0.3), 'its own weight, got weight=0.3'),
-        (dict(published=True, schedule='constant'), "its own schedule, got schedule='constant'"),
-        (dict(published=True, discriminator=dict(hidden_channels=8)), 'its own discriminator, got'),
+        (dict(published=True), 'option published of GlobalAlignment was removed'),
     ],
 )
 def test_wrong_settings_are_refused(cfg, message):
@@ -182,12 +158,6 @@ def test_a_wrong_width_names_the_right_one():
         make(4, pooling='flatten')(domain(), domain())
     with pytest.raises(ValueError, match='in_channels must be an integer of at least 1, got 0'):
         make(0)
-
-
-def test_published_does_not_send_to_what_it_refuses(progress):
-    progress(1, 10)
-    with pytest.raises(ValueError, match='4 x 2 x 5 = 40; .* cannot be used with published=True'):
-        make(4, published=True)(domain(), domain())
 
 
 def test_without_weight_it_says_that_the_recognizer_learns_nothing(monkeypatch):

@@ -1,7 +1,7 @@
 import pytest
 import torch
+from helpers.characters import character_features
 
-from mmocr_da.models.decoders import CharacterFeatures
 from mmocr_da.models.objectives import DomainFeatures, LocalAlignment
 
 
@@ -11,13 +11,12 @@ def domain(logits=None, valid=None, n=3, t=4, d=5, k=6, shift=0.0):
     valid = torch.ones(n, t, dtype=torch.bool) if valid is None else valid
     empty = torch.zeros(n, 1, 1, 1, dtype=torch.double)
     return DomainFeatures(
-        empty, None, torch.ones(n).double(), CharacterFeatures(features, logits, valid)
+        empty, None, torch.ones(n).double(), character_features(features, logits, valid)
     )
 
 
 def make(**kwargs):
-    defaults = {} if kwargs.get('published') else dict(schedule='constant')
-    return LocalAlignment(5, **{**defaults, **kwargs}).double()
+    return LocalAlignment(5, **{'schedule': 'constant', **kwargs}).double()
 
 
 def oracle(module, source, target):
@@ -26,7 +25,7 @@ def oracle(module, source, target):
     for label, half in enumerate((source, target)):
         images, everything = [], []
         for c, z, valid in zip(
-            half.characters.features, half.characters.logits, half.characters.valid
+            half.characters.features, half.characters.logits, half.characters.is_character
         ):
             terms = []
             for k in range(len(c)):
@@ -60,14 +59,14 @@ def test_the_gate_reads_probabilities_and_not_logits():
     """Logits (8, 8): the largest is far above any p_c, the probability is 1/2."""
     logits = torch.tensor([[[8.0, 8.0], [8.0, 5.0]]])
     module = make(threshold=0.6)
-    characters = CharacterFeatures(logits, logits, torch.ones(1, 2).bool())
+    characters = character_features(logits, logits, torch.ones(1, 2).bool())
     assert module.gate(characters).tolist() == [[False, True]]
 
 
 def test_a_step_that_is_no_character_never_passes():
     module = make(threshold=0.0)
     logits = torch.randn(2, 3, 4)
-    assert not module.gate(CharacterFeatures(logits, logits, torch.zeros(2, 3).bool())).any()
+    assert not module.gate(character_features(logits, logits, torch.zeros(2, 3).bool())).any()
 
 
 def test_threshold_0_lets_every_character_pass_and_the_pass_rate_falls_with_it():
@@ -106,23 +105,11 @@ def test_what_the_gate_holds_back_has_no_gradient():
     assert grad[0, 0].abs().sum() > 0 and grad[0, 1].abs().sum() == 0
 
 
-def test_published_gates_by_the_logit_and_masks_nothing(progress):
-    progress(2000, 10000)
-    module = make(threshold=0.1, published=True)
-    logits = torch.tensor([[[0.2, 0.0], [0.05, 0.0]]])
-    invalid = torch.zeros(1, 2).bool()
-    assert module.gate(CharacterFeatures(logits, logits, invalid)).tolist() == [[True, False]]
-    source = domain(torch.zeros(3, 4, 6).double(), invalid.new_zeros(3, 4))
-    out = module(source, source)
-    assert out['loss_local'] == 0 and out['loss_local'].isfinite()
-
-
 @pytest.mark.parametrize(
     'cfg, message',
     [
         (dict(threshold=1.0), 'of at least 0 and below 1, got 1.0: .*let nothing pass'),
         (dict(threshold='high'), "threshold must be a number.*got 'high'"),
-        (dict(published=True, average='image'), "its own average, got average='image'"),
         (dict(threshold=-0.1), 'got -0.1'),
         (dict(average='batch'), "'image' or 'character'"),
         (dict(schedule='cosine'), "got 'cosine'"),

@@ -1,4 +1,4 @@
-"""An objective of one's own, as a user would write it."""
+"""A custom objective, as a user would write it."""
 
 import pytest
 import torch
@@ -11,21 +11,21 @@ from mmocr_da.registry import MODELS
 class ToyObjective(Objective):
     name = 'toy'
 
-    def __init__(self, needs=(), holds=False):
+    def __init__(self, needs=(), freezes=False):
         super().__init__()
         for need in needs:
             setattr(self, f'needs_{need}', True)
         self.needs_target = 'target' in needs
-        self.holds = holds
+        self.freezes = freezes
         self.weight = torch.nn.Parameter(torch.ones(()))
         self.attached = []
 
     @property
-    def holds_recognizer(self):
-        return self.holds
+    def freezes_recognizer(self):
+        return self.freezes
 
-    def attach(self, decoder, supervised_weight):
-        self.attached.append((type(decoder).__name__, supervised_weight))
+    def attach(self, recognizer):
+        self.attached.append((type(recognizer.decoder).__name__, recognizer.supervised_weight))
 
     def forward(self, source, target):
         self.seen = source, target
@@ -41,20 +41,29 @@ def test_it_is_attached_once(adaptive):
     assert model.objectives['toy'].attached == [('ASTERDecoder', 0.5)]
 
 
-@pytest.mark.parametrize('needs', ['characters', 'reading'])
+@pytest.mark.parametrize('needs', ['characters', 'prediction'])
 def test_it_gets_what_it_needs_and_no_more(adaptive, batch, needs):
     for wanted in ((), (needs,)):
         model = adaptive(toy(needs=wanted))
         model(**batch(), mode='loss')
         source, target = model.objectives['toy'].seen
-        assert (getattr(source, needs) is not None) == bool(wanted)
-        assert target.reading is None  # the target is not read for it
-    other = {'characters': 'reading', 'reading': 'characters'}[needs]
-    assert getattr(source, other) is None
+        assert has(source, needs) == bool(wanted)
+        assert not has(target, 'prediction')  # the target is not decoded for it
+    other = {'characters': 'prediction', 'prediction': 'characters'}[needs]
+    assert not has(source, other)
     assert len(source.feature_map) == len(target.feature_map) == 2
 
 
-def test_domains_are_asked_for_where_the_target_is(adaptive, batch):
+def has(features, name):
+    """Whether an objective can use it; else it is told how to get it."""
+    try:
+        return getattr(features, name) is not None
+    except ValueError as error:
+        assert f'needs_{name} = True' in str(error)
+        return False
+
+
+def test_domains_are_needed_where_the_target_is(adaptive, batch):
     data = batch(targets=0)
     for sample in data['data_samples']:
         del sample.domain
@@ -63,9 +72,10 @@ def test_domains_are_asked_for_where_the_target_is(adaptive, batch):
         adaptive(toy(needs=('target',)))(**data, mode='loss')
 
 
-def test_one_that_holds_is_alone_and_the_recognizer_stands_still(adaptive, batch):
+def test_one_that_freezes_the_recognizer_is_trained_alone(adaptive, batch):
     model = adaptive(
-        toy(holds=True), dict(type='mmocr_da.GlobalAlignment', in_channels=16, schedule='constant')
+        toy(freezes=True),
+        dict(type='mmocr_da.GlobalAlignment', in_channels=16, schedule='constant'),
     )
     before = {k: v.clone() for k, v in model.state_dict().items()}
     losses = model(**batch(), mode='loss')
@@ -75,14 +85,14 @@ def test_one_that_holds_is_alone_and_the_recognizer_stands_still(adaptive, batch
         'objectives.toy.weight'
     }
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
-    model.objectives['toy'].holds = False
+    model.objectives['toy'].freezes = False
     losses = model(**batch(), mode='loss')
     assert {'loss_toy', 'loss_global', 'loss_ce'} <= set(losses)
     assert any(not torch.equal(v, before[k]) for k, v in model.state_dict().items())
 
 
 def test_statistics_are_put_back_where_a_step_fails(adaptive, batch, monkeypatch):
-    model = adaptive(toy(holds=True))
+    model = adaptive(toy(freezes=True))
     before = {k: v.clone() for k, v in model.named_buffers()}
     monkeypatch.setattr(type(model.encoder), 'forward', lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):

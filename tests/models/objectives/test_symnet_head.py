@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers.characters import character_features
 from mmengine.structures import LabelData
 from mmocr.structures import TextRecogDataSample
 from torch import nn
 
-from mmocr_da.models.decoders import CharacterFeatures
 from mmocr_da.models.objectives import DomainFeatures, SymNetHead
-from mmocr_da.models.objectives.symnet_head import (
+from mmocr_da.models.objectives.symnet_losses import (
     category_confusion,
     confusion_of_domains,
     log_domains,
@@ -44,7 +44,7 @@ def half(n=3, t=4, source=True, dtype=torch.double, shared=None, blank=None):
     valid = torch.tensor([[1, 1, 1, 0], [1, 0, 0, 0], [0, 0, 0, 0]]).bool()
     answered = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0], [1, 0, 0, 0]]).bool()
     targets = torch.randint(K, (n, t))
-    characters = CharacterFeatures(
+    characters = character_features(
         hidden, shared(hidden), valid, answered, targets if source else None, hidden, shared, blank
     )
     return DomainFeatures(hidden, None, torch.ones(n), characters)
@@ -79,17 +79,17 @@ def equations(source, target, c_s, c_t, threshold=0.0):
     for i in range(s.hidden.size(0)):
         for k in range(s.hidden.size(1)):
             p_s, p_t, p, r = probabilities(s.hidden[i, k])
-            y = s.targets[i, k]
-            if s.answered[i, k]:
+            y = s.labels[i, k]
+            if s.supervised[i, k]:
                 out['5'].append(-torch.log(p_s[y]))
                 out['6'].append(-torch.log(p_t[y]))
                 out['8'].append(-torch.log(p[y + K]) / 2 - torch.log(p[y]) / 2)
                 out['13'].append(-torch.log(p_s[y]) / 2 - torch.log(p_t[y]) / 2)
-            if (s.answered if s.blank is None else s.valid)[i, k]:
+            if (s.supervised if s.blank is None else s.is_character)[i, k]:
                 out['7s'].append(-torch.log(sum(r[j] for j in range(n))))
                 out['12'].append(-torch.log(r[:n].sum()) / 2 - torch.log(r[n:].sum()) / 2)
             sure = torch.softmax(t.logits[i, k], 0).max() > threshold
-            if (t.answered if t.blank is None else t.valid)[i, k] and sure:
+            if (t.supervised if t.blank is None else t.is_character)[i, k] and sure:
                 r = probabilities(t.hidden[i, k])[-1]
                 out['7t'].append(-torch.log(sum(r[j + n] for j in range(n))))
                 out['9'].append(-torch.log(r[n:].sum()) / 2 - torch.log(r[:n].sum()) / 2)
@@ -178,7 +178,7 @@ def test_the_log_counts_right_guesses_of_the_domain_and_equal_readings():
     out = head(source, target)
     assert (out['symnet_acc_source'], out['symnet_acc_target']) == (0, 1)
     head.classifier.bias.data[0] += 100  # C^t reads class 0 everywhere
-    reading = target.characters.hidden[target.characters.answered][:, :K].argmax(-1)
+    reading = target.characters.hidden[target.characters.supervised][:, :K].argmax(-1)
     assert head(source, target)['symnet_agreement'] == pytest.approx((reading == 0).double().mean())
 
 
@@ -195,7 +195,7 @@ def test_isolated_characters_are_the_papers_classification():
             x,
             None,
             torch.ones(7),
-            CharacterFeatures(x[:, None], None, every, every, y[:, None], x[:, None], c_s),
+            character_features(x[:, None], None, every, every, y[:, None], x[:, None], c_s),
         )
         for x in (x_s, x_t)
     ]
@@ -320,9 +320,9 @@ def test_what_does_not_count_changes_nothing():
     source, target = half(shared=c_s), half(source=False, shared=c_s)
     before = head(source, target)
     with torch.no_grad():
-        source.characters.hidden[~source.characters.answered] += 100
-        source.characters.targets[~source.characters.answered] = -1
-        target.characters.hidden[~target.characters.answered] -= 100
+        source.characters.hidden[~source.characters.supervised] += 100
+        source.characters.labels[~source.characters.supervised] = -1
+        target.characters.hidden[~target.characters.supervised] -= 100
     after = head(source, target)
     for key in before:
         assert torch.equal(before[key], after[key]), key
@@ -334,9 +334,9 @@ def test_nothing_to_compare_is_a_zero_that_is_connected(options, empty):
     c_s, head = classifier(), make(**options)
     source, target = half(shared=c_s), half(source=False, shared=c_s)
     if empty != 'target':
-        source.characters.answered[:] = False
+        source.characters.supervised[:] = False
     if empty != 'source':
-        target.characters.answered[:] = False
+        target.characters.supervised[:] = False
     out = head(source, target)
     assert all(v.isfinite() for v in out.values())
     if empty != 'source':
@@ -405,7 +405,7 @@ def test_a_recognizer_of_isolated_characters_is_the_papers_network():
         .double()
         .train()
     )
-    torch.nn.init.normal_(model.symnet.classifier.weight)
+    torch.nn.init.normal_(model.objectives['symnet'].classifier.weight)
     samples = []
     for text, domain in (('3', 'source'), ('7', 'source'), ('', 'target')):
         sample = TextRecogDataSample(gt_text=LabelData(item=text))
@@ -414,7 +414,7 @@ def test_a_recognizer_of_isolated_characters_is_the_papers_network():
     images = torch.randn(3, 1, 16, 16).double()
     out = model.loss(images, samples)
     features = model.extract_feat(images).mean((2, 3))
-    z = torch.cat([model.decoder.fc(features), model.symnet.classifier(features)], 1)
+    z = torch.cat([model.decoder.fc(features), model.objectives['symnet'].classifier(features)], 1)
     n, y = model.decoder.dictionary.num_classes, torch.tensor([3, 7])
     category = 0.5 * F.cross_entropy(z[:2], y) + 0.5 * F.cross_entropy(z[:2], y + n)
     torch.testing.assert_close(out['loss_symnet_category'], category)

@@ -105,13 +105,13 @@ def test_a_recognizer_that_would_learn_nothing_is_refused(adaptive):
         adaptive(LOCAL, supervised_weight='abc')
 
 
-def test_a_hook_point_that_no_objective_looks_at_is_named(adaptive, monkeypatch):
+def test_a_character_feature_that_no_objective_looks_at_is_named(adaptive, monkeypatch):
     said = []
     monkeypatch.setattr('mmocr_da.arguments.print_log', lambda text, **_: said.append(text))
-    adaptive(dict(LOCAL, in_channels=12), hook_point='hidden')
+    adaptive(dict(LOCAL, in_channels=12), character_feature='hidden')
     assert said == []
-    adaptive(GLOBAL, hook_point='hidden')
-    assert "hook_point='hidden' has no effect" in said[0]
+    adaptive(GLOBAL, character_feature='hidden')
+    assert "character_feature='hidden' has no effect" in said[0]
 
 
 def test_without_objectives_untagged_data_is_source(adaptive, batch):
@@ -200,7 +200,6 @@ def test_a_ctc_decoder_trains_with_global_alignment(
         dictionary=dict(digits_dictionary, with_start=False, with_end=False, same_start_end=False),
     )
     model = adaptive(GLOBAL, decoder=ctc, encoder=None)
-    assert model.tap is None
     total, _ = model.parse_losses(model.loss(**batch(texts, targets)))
     total.backward()
     assert total.isfinite() and [n for n, p in model.named_parameters() if p.grad is None] == []
@@ -296,13 +295,19 @@ def test_a_wrong_width_of_characters_is_found_when_the_model_is_built(adaptive, 
 
 
 @pytest.mark.parametrize('decoder', ['ASTERDecoder', 'mmocr_da.AttentionDecoder'])
-@pytest.mark.parametrize('hook_point', ['context', 'hidden'])
-def test_the_width_that_is_asked_for_is_that_of_the_features(adaptive, batch, decoder, hook_point):
-    width = {'context': 16, 'hidden': 12}[hook_point]
-    model = adaptive(dict(LOCAL, in_channels=width), decoder=decoder, hook_point=hook_point)
+@pytest.mark.parametrize('character_feature', ['context', 'hidden'])
+def test_the_width_that_is_asked_for_is_that_of_the_features(
+    adaptive, batch, decoder, character_feature
+):
+    width = {'context': 16, 'hidden': 12}[character_feature]
+    model = adaptive(
+        dict(LOCAL, in_channels=width), decoder=decoder, character_feature=character_feature
+    )
     assert model.loss(**batch())['loss_local'].isfinite()
     with pytest.raises(ValueError, match=f'set in_channels={width}'):
-        adaptive(dict(LOCAL, in_channels=width + 1), decoder=decoder, hook_point=hook_point)
+        adaptive(
+            dict(LOCAL, in_channels=width + 1), decoder=decoder, character_feature=character_feature
+        )
 
 
 def test_a_character_outside_the_dictionary_names_the_image(adaptive, batch, digits_dictionary):
@@ -346,18 +351,6 @@ def test_only_objectives_of_characters_have_the_target_read(adaptive, batch):
         model.decoder.fc.register_forward_hook(lambda m, x, y: read.append(len(y)))
         model.loss(**batch(('12', '345'), targets=2))
         assert set(read) == {rows}
-
-
-def test_published_gates_every_step_of_the_decoder(adaptive, batch, progress):
-    progress(1, 10)
-    model = adaptive(
-        dict(type='mmocr_da.LocalAlignment', in_channels=16, published=True, threshold=0.1)
-    )
-    steps = []
-    model.decoder.fc.register_forward_hook(lambda m, x, y: steps.append(1))
-    losses = model.loss(**batch(('1', '2'), targets=2))
-    assert len(steps) == model.decoder.max_seq_len
-    assert losses['loss_local'].isfinite()
 
 
 @pytest.mark.parametrize('gated', [False, True])
@@ -491,7 +484,7 @@ def own(model):
 
 def twin(model):
     """C^t."""
-    return model.symnet.classifier
+    return model.objectives['symnet'].classifier
 
 
 def same_weights(a, b):
@@ -594,8 +587,8 @@ def test_raw_output_in_testing_is_that_of_the_chosen_classifier(symnet, plain, b
     for predict_with in ('source', 'target'):
         model = symnet(kind, predict_with=predict_with).eval()
         stock = plain(kind)
-        deployed = model.deployed_state_dict(model.state_dict())
-        stock.load_state_dict(without_twin(deployed), strict=True)
+        plain = model.plain_state_dict(model.state_dict())
+        stock.load_state_dict(without_twin(plain), strict=True)
         chosen = dict(source=own, target=twin)[predict_with](model)
         assert same_weights(own(stock), chosen)
         outputs[predict_with] = model(inputs, mode='tensor')
@@ -669,7 +662,7 @@ def test_symnet_of_a_missing_domain_is_zero_and_connected(symnet, batch, kind, l
 def test_a_target_that_is_read_as_nothing_but_blanks_has_nothing_to_compare(symnet, batch, kind):
     model = symnet(kind, same=True)
     with torch.no_grad():
-        for classifier in (own(model), model.symnet.classifier):
+        for classifier in (own(model), model.objectives['symnet'].classifier):
             classifier.bias[model.decoder.dictionary.padding_idx] += 100
     losses = model.loss(**batch())
     assert losses['loss_symnet_confusion'] == losses['loss_symnet_entropy'] == 0
@@ -762,12 +755,12 @@ def test_where_in_the_list_symnet_stands_does_not_matter(adaptive, recognizer_cf
     model = adaptive(*objectives)
     stock = MMOCR_MODELS.build(recognizer_cfg())
     model.load_state_dict(stock.state_dict(), strict=False)
-    assert same_weights(stock.decoder.fc, model.symnet.classifier)
+    assert same_weights(stock.decoder.fc, model.objectives['symnet'].classifier)
     with torch.no_grad():
-        model.symnet.classifier.weight.normal_()
-    deployed = model.deployed_state_dict(model.state_dict())
-    assert torch.equal(deployed['decoder.fc.weight'], model.symnet.classifier.weight)
-    assert not torch.equal(deployed['decoder.fc.weight'], model.decoder.fc.weight)
+        model.objectives['symnet'].classifier.weight.normal_()
+    plain = model.plain_state_dict(model.state_dict())
+    assert torch.equal(plain['decoder.fc.weight'], model.objectives['symnet'].classifier.weight)
+    assert not torch.equal(plain['decoder.fc.weight'], model.decoder.fc.weight)
 
 
 @pytest.mark.parametrize('kind', KINDS)
@@ -787,7 +780,7 @@ def test_symnet_in_half_precision_is_near_that_of_float32(symnet, batch, kind):
 def test_the_twin_starts_as_a_copy_also_after_weights_are_initialized(symnet, kind):
     model = symnet(kind)
     model.init_weights()
-    assert same_weights(own(model), model.symnet.classifier)
+    assert same_weights(own(model), model.objectives['symnet'].classifier)
 
 
 def test_a_label_without_an_alignment_does_not_reach_the_loss_that_has_no_weight(symnet, batch):
@@ -800,9 +793,9 @@ def test_a_label_without_an_alignment_does_not_reach_the_loss_that_has_no_weight
 def test_initializing_again_does_not_undo_what_was_trained(symnet):
     model = symnet('ctc')
     model.init_weights()
-    torch.nn.init.normal_(model.symnet.classifier.weight)
+    torch.nn.init.normal_(model.objectives['symnet'].classifier.weight)
     model.init_weights()
-    assert not same_weights(own(model), model.symnet.classifier)
+    assert not same_weights(own(model), model.objectives['symnet'].classifier)
 
 
 def test_changing_one_reading_leaves_the_other(symnet, batch):

@@ -92,18 +92,18 @@ def test_weights_of_another_list_of_objectives_are_not_used(adaptive, monkeypatc
     for name in set(before) - {'symnet'}:  # C^t starts as a copy of C^s
         assert same(before[name], model.objectives[name])
     assert len(said) == 1 and 'objectives.0, objectives.1' in said[0] and 'not used' in said[0]
-    if model.symnet is None:
-        assert model.deployed_state_dict(weights).keys() == weights.keys()  # none is needed
+    if 'symnet' not in model.objectives:
+        assert model.plain_state_dict(weights).keys() == weights.keys()  # none is needed
     else:
         with pytest.raises(ValueError, match='numbers its objectives'):
-            model.deployed_state_dict(weights)  # the classifier that predicts may be among them
+            model.plain_state_dict(weights)  # the classifier that predicts may be among them
 
 
-def test_the_predicting_classifier_of_a_checkpoint_with_numbers_is_deployed(adaptive):
+def test_the_predicting_classifier_of_a_checkpoint_with_numbers_is_exported(adaptive):
     model = adaptive(LOCAL, SYMNET)
-    torch.nn.init.normal_(model.symnet.classifier.weight)
-    deployed = model.deployed_state_dict(numbered(model, 'local', 'symnet'))
-    assert torch.equal(deployed['decoder.fc.weight'], model.symnet.classifier.weight)
+    torch.nn.init.normal_(model.objectives['symnet'].classifier.weight)
+    plain = model.plain_state_dict(numbered(model, 'local', 'symnet'))
+    assert torch.equal(plain['decoder.fc.weight'], model.objectives['symnet'].classifier.weight)
 
 
 def test_a_run_is_resumed_from_a_checkpoint_with_numbers(toy, trained, run_tool, tmp_path):

@@ -1,3 +1,5 @@
+"""Every decoder whose characters objectives can use: one matrix, the laws of its adapter."""
+
 import copy
 import math
 
@@ -6,14 +8,10 @@ import torch
 from mmengine.structures import LabelData
 from torch import nn
 
-from mmocr_da.models.decoders import CharacterTap, supported_decoders
-from mmocr_da.models.decoders.character_features import (
-    classifier_path,
-    classifier_replaced,
-    classify,
-    pad_steps,
-    read_characters,
-)
+from mmocr_da.models.decoders import adapter_of, character_decoders
+from mmocr_da.models.decoders.adapters.recurrent import predicted_characters
+from mmocr_da.models.decoders.classifier import classify, module_replaced
+from mmocr_da.models.valid_ratio import valid_ratios
 from mmocr_da.registry import MODELS
 
 DECODERS = ['ASTERDecoder', 'mmocr_da.AttentionDecoder']
@@ -26,7 +24,14 @@ def encode(model, batch):
     return feature_map, model.encoder(feature_map, batch['data_samples'])
 
 
-def with_targets(model, samples):
+def decode(decoder, feature_map, sequence, samples, character_feature='context'):
+    labelled = [s.domain == 'source' for s in samples]
+    return adapter_of(decoder).decode(
+        feature_map, sequence, samples, labelled, valid_ratios(samples), character_feature
+    )
+
+
+def with_labels(model, samples):
     """The samples, after the loss has given the labelled ones their indexes."""
     model.decoder.module_loss.get_targets([s for s in samples if s.domain == 'source'])
     return samples
@@ -38,12 +43,10 @@ def test_labelled_rows_equal_the_decoders_training_path(adaptive, batch, decoder
     data = batch(('12', '3456', '7'), targets=0)
     feature_map, sequence = encode(model, data)
     expected = model.decoder(feature_map, sequence, data['data_samples'])
-    tapped = CharacterTap(model.decoder)(
-        model.decoder, feature_map, sequence, with_targets(model, data['data_samples'])
-    )
-    steps = tapped.logits.size(1)
+    decoded = decode(model.decoder, feature_map, sequence, with_labels(model, data['data_samples']))
+    steps = decoded.logits.size(1)
     assert steps == 5  # four characters and the end token
-    torch.testing.assert_close(tapped.logits, expected[:, :steps])
+    torch.testing.assert_close(decoded.logits, expected[:, :steps])
 
 
 @pytest.mark.parametrize('decoder', DECODERS)
@@ -51,11 +54,9 @@ def test_unlabelled_rows_equal_the_decoders_test_path(adaptive, batch, decoder):
     model = adaptive(decoder=decoder)
     data = batch(('123456',), targets=3)
     feature_map, sequence = encode(model, data)
-    tapped = CharacterTap(model.decoder)(
-        model.decoder, feature_map, sequence, with_targets(model, data['data_samples'])
-    )
+    decoded = decode(model.decoder, feature_map, sequence, with_labels(model, data['data_samples']))
     free = model.decoder.eval()(feature_map[1:], sequence[1:], None)
-    logits = torch.softmax(tapped.logits[1:], -1)
+    logits = torch.softmax(decoded.logits[1:], -1)
     torch.testing.assert_close(logits, free[:, : logits.size(1)])
 
 
@@ -64,24 +65,23 @@ def test_a_row_does_not_depend_on_its_neighbours(adaptive, batch, decoder):
     model = adaptive(decoder=decoder).eval()
     data = batch(('12', '345'), targets=2)
     feature_map, sequence = encode(model, data)
-    samples = with_targets(model, data['data_samples'])
-    tap = CharacterTap(model.decoder)
-    together = tap(model.decoder, feature_map, sequence, samples)
+    samples = with_labels(model, data['data_samples'])
+    together = decode(model.decoder, feature_map, sequence, samples)
     for row in range(4):
         one = slice(row, row + 1)
-        alone = tap(model.decoder, feature_map[one], sequence[one], samples[one])
+        alone = decode(model.decoder, feature_map[one], sequence[one], samples[one])
         steps = min(alone.logits.size(1), together.logits.size(1))
         torch.testing.assert_close(alone.features[0, :steps], together.features[row, :steps])
-        assert torch.equal(alone.valid[0, :steps], together.valid[row, :steps])
+        assert torch.equal(alone.is_character[0, :steps], together.is_character[row, :steps])
 
 
 def test_features_are_the_contexts_or_the_classifier_input(adaptive, batch):
     model = adaptive(decoder='mmocr_da.AttentionDecoder')
     data = batch(('12',), targets=1)
     feature_map, sequence = encode(model, data)
-    samples = with_targets(model, data['data_samples'])
-    context = CharacterTap(model.decoder)(model.decoder, feature_map, sequence, samples)
-    hidden = CharacterTap(model.decoder, 'hidden')(model.decoder, feature_map, sequence, samples)
+    samples = with_labels(model, data['data_samples'])
+    context = decode(model.decoder, feature_map, sequence, samples)
+    hidden = decode(model.decoder, feature_map, sequence, samples, 'hidden')
     assert context.features.size(-1) == model.decoder.in_channels
     torch.testing.assert_close(model.decoder.fc(hidden.features), hidden.logits)
     # A context is a convex combination of the memory (eq. 2): it lies within its range.
@@ -93,21 +93,17 @@ def test_features_are_the_contexts_or_the_classifier_input(adaptive, batch):
 def test_valid_steps_of_a_label_are_its_characters(adaptive, batch):
     model = adaptive()
     data = batch(('12', '345', ''), targets=0)
-    tapped = CharacterTap(model.decoder)(
-        model.decoder, *encode(model, data), with_targets(model, data['data_samples'])
-    )
-    assert tapped.valid.sum(1).tolist() == [2, 3, 0]
+    decoded = decode(model.decoder, *encode(model, data), with_labels(model, data['data_samples']))
+    assert decoded.is_character.sum(1).tolist() == [2, 3, 0]
     for row, text in enumerate(('12', '345')):
-        assert tapped.targets[row, : len(text)].tolist() == [int(c) for c in text]
+        assert decoded.labels[row, : len(text)].tolist() == [int(c) for c in text]
 
 
 def test_a_text_that_fills_the_decoder_loses_its_last_character_only(adaptive, batch):
     model = adaptive()
     data = batch(('1234567890',), targets=0)  # max_seq_len 8: start token and 7 characters
-    tapped = CharacterTap(model.decoder)(
-        model.decoder, *encode(model, data), with_targets(model, data['data_samples'])
-    )
-    assert tapped.valid.sum() == 7
+    decoded = decode(model.decoder, *encode(model, data), with_labels(model, data['data_samples']))
+    assert decoded.is_character.sum() == 7
 
 
 def test_valid_steps_of_a_reading_end_with_the_end_token(adaptive):
@@ -115,7 +111,7 @@ def test_valid_steps_of_a_reading_end_with_the_end_token(adaptive):
     end, padding = decoder.dictionary.end_idx, decoder.dictionary.padding_idx
     reading = torch.tensor([[1, 2, end, 3], [end, 4, 5, 6], [7, padding, 8, 9]])
     logits = torch.nn.functional.one_hot(reading, decoder.num_classes).float()
-    assert read_characters(decoder, logits)[0].int().tolist() == [
+    assert predicted_characters(decoder, logits)[0].int().tolist() == [
         [1, 1, 0, 0],
         [0, 0, 0, 0],
         [1, 0, 1, 1],
@@ -126,16 +122,9 @@ def test_gradient_reaches_the_features_of_a_free_reading(adaptive, batch):
     model = adaptive()
     data = batch((), targets=2)
     feature_map, sequence = encode(model, data)
-    tapped = CharacterTap(model.decoder)(model.decoder, feature_map, sequence, data['data_samples'])
-    (grad,) = torch.autograd.grad(tapped.features.square().sum(), feature_map)
+    decoded = decode(model.decoder, feature_map, sequence, data['data_samples'])
+    (grad,) = torch.autograd.grad(decoded.features.square().sum(), feature_map)
     assert (grad.abs().sum((1, 2, 3)) > 0).all()
-
-
-def test_padded_steps_are_zero():
-    logits = torch.ones(2, 3, 4)
-    padded = pad_steps(logits, 5)
-    assert padded.shape == (2, 5, 4) and padded[:, 3:].abs().sum() == 0
-    assert torch.equal(padded[:, :3], logits)
 
 
 def test_an_unknown_decoder_gets_the_list_of_the_known_ones(digits_dictionary):
@@ -153,20 +142,15 @@ def test_an_unknown_decoder_gets_the_list_of_the_known_ones(digits_dictionary):
             module_loss=dict(type='CEModuleLoss'),
         )
     )
-    with pytest.raises(ValueError, match='NRTRDecoder.*' + ', '.join(supported_decoders())):
-        CharacterTap(transformer)
-
-
-def test_wrong_hook_point_is_refused(adaptive):
-    with pytest.raises(ValueError, match="'context' or 'hidden', got 'glimpse'"):
-        CharacterTap(adaptive().decoder, 'glimpse')
+    with pytest.raises(ValueError, match='NRTRDecoder.*' + ', '.join(character_decoders())):
+        adapter_of(transformer).check_characters()
 
 
 def test_a_loss_that_keeps_the_start_token_is_refused(adaptive):
     decoder = adaptive().decoder
     decoder.module_loss.ignore_first_char = False
     with pytest.raises(ValueError, match='ignore_first_char=True'):
-        CharacterTap(decoder)
+        adapter_of(decoder).check_characters()
 
 
 def test_all_steps_are_run_when_the_loss_reads_the_padding(adaptive, batch):
@@ -174,10 +158,8 @@ def test_all_steps_are_run_when_the_loss_reads_the_padding(adaptive, batch):
     model.decoder.module_loss.ignore_index = -1
     data = batch(('1',), targets=0)
     data['data_samples'][0].gt_text = LabelData(item='1')
-    tapped = CharacterTap(model.decoder)(
-        model.decoder, *encode(model, data), with_targets(model, data['data_samples'])
-    )
-    assert tapped.logits.size(1) == model.decoder.max_seq_len
+    decoded = decode(model.decoder, *encode(model, data), with_labels(model, data['data_samples']))
+    assert decoded.logits.size(1) == model.decoder.max_seq_len
 
 
 @pytest.fixture
@@ -234,9 +216,9 @@ def inputs_of(decoder, count, width=8):
     return feature_map, feature_map if name == 'SVTRDecoder' else None
 
 
-def tap(decoder, inputs, samples, hook_point='context', **kwargs):
+def run(decoder, inputs, samples, character_feature='context'):
     decoder.module_loss.get_targets([s for s in samples if s.domain == 'source'])
-    return CharacterTap(decoder, hook_point)(decoder, *inputs, samples, **kwargs)
+    return decode(decoder, *inputs, samples, character_feature)
 
 
 def texts_for(kind):
@@ -253,10 +235,10 @@ def collapse(path, blank):
 def test_logits_are_those_of_the_decoders_training(decoder, sample, kind, width):
     model = decoder(kind)
     inputs, samples = inputs_of(model, 3, width), [sample(text) for text in texts_for(kind)]
-    out = tap(model, inputs, samples)
+    out = run(model, inputs, samples)
     wanted = model(*inputs, samples)
     torch.testing.assert_close(out.logits, wanted[:, : out.logits.size(1)])
-    assert CharacterTap(model).stops_early == (kind in DECODERS)
+    assert adapter_of(model).stops_early == (kind in DECODERS)
     if kind not in DECODERS:
         assert out.logits.shape == wanted.shape
 
@@ -267,8 +249,8 @@ def test_the_classifier_makes_the_logits_of_the_hidden_vectors(decoder, sample, 
     model = decoder(kind)
     # Attention: one step, two, or several.
     texts = ('1' * (width - 1),) * 2 if kind in DECODERS else texts_for(kind)[:2]
-    out = tap(model, inputs_of(model, 2, width), [sample(text) for text in texts])
-    assert out.classifier is model.get_submodule(classifier_path(model))
+    out = run(model, inputs_of(model, 2, width), [sample(text) for text in texts])
+    assert out.classifier is adapter_of(model).classifier
     assert out.hidden.shape[:2] == out.logits.shape[:2]
     logits = classify(out.hidden.flatten(0, 1), out.classifier)
     torch.testing.assert_close(logits.view_as(out.logits), out.logits)
@@ -279,44 +261,11 @@ def test_the_classifier_makes_the_logits_of_the_hidden_vectors(decoder, sample, 
 def test_without_attention_the_feature_is_the_hidden_vector(decoder, sample, kind):
     model = decoder(kind)
     inputs, samples = inputs_of(model, 1), [sample('1')]
-    for hook_point in ('context', 'hidden'):
-        out = tap(model, inputs, samples, hook_point)
+    for character_feature in ('context', 'hidden'):
+        out = run(model, inputs, samples, character_feature)
         assert out.features is out.hidden
     width = {CTC[1]: 512}.get(kind, 16)
     assert out.features.shape == (1, 1 if kind == ISOLATED else 8, width)
-
-
-@pytest.mark.parametrize('bias', [True, False])
-@pytest.mark.parametrize('layer', [nn.Linear, nn.Conv2d])
-def test_classify_is_a_matrix_and_a_bias(layer, bias):
-    size = dict(kernel_size=1) if layer is nn.Conv2d else {}
-    classifier = layer(3, 4, bias=bias, **size).double()
-    features = torch.randn(5, 3, dtype=torch.double, requires_grad=True)
-    logits = classify(features, classifier)
-    for m in range(5):
-        for k in range(4):
-            wanted = sum(features[m, i] * classifier.weight[k, i] for i in range(3)).squeeze()
-            wanted = wanted + classifier.bias[k] if bias else wanted
-            torch.testing.assert_close(logits[m, k], wanted)
-    assert torch.equal(logits, classify(features, classifier, detach=True))
-
-
-def test_classify_lets_the_gradient_through_or_not():
-    classifier, features = nn.Linear(3, 4), torch.randn(5, 3, requires_grad=True)
-    classify(features, classifier, detach=True).sum().backward()
-    torch.testing.assert_close(features.grad, classifier.weight.sum(0).detach().expand(5, 3))
-    assert classifier.weight.grad is None and classifier.bias.grad is None
-    classify(features.detach(), classifier).sum().backward()
-    assert classifier.weight.grad is not None and classifier.bias.grad is not None
-
-
-@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16, torch.float32])
-def test_classify_computes_in_single_precision_at_least(dtype):
-    classifier, features = nn.Linear(3, 4), torch.randn(5, 3).to(dtype)
-    logits = classify(features, classifier.to(dtype))
-    assert logits.dtype == torch.float32
-    exact = classify(features.double(), classifier)
-    torch.testing.assert_close(logits.double(), exact, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -329,16 +278,16 @@ def test_an_attention_label_is_its_characters_and_its_end(decoder, sample, kind,
     """Texts that have room for an end token, and from 7 characters on (max_seq_len 8) none."""
     model = decoder(kind, **padding)
     texts = ('12', '', '123456', '1234567', '1234567890')
-    out = tap(model, inputs_of(model, len(texts)), [sample(text) for text in texts])
+    out = run(model, inputs_of(model, len(texts)), [sample(text) for text in texts])
     for row, text in enumerate(texts):
         tokens = ([int(c) for c in text] + [model.dictionary.end_idx])[:7]
         characters = min(len(text), 7)
         behind = out.logits.size(1) - len(tokens)
-        assert out.valid[row].tolist() == [True] * characters + [False] * (
+        assert out.is_character[row].tolist() == [True] * characters + [False] * (
             out.logits.size(1) - characters
         )
-        assert out.answered[row].tolist() == [True] * len(tokens) + [False] * behind
-        assert out.targets[row, : len(tokens)].tolist() == tokens
+        assert out.supervised[row].tolist() == [True] * len(tokens) + [False] * behind
+        assert out.labels[row, : len(tokens)].tolist() == tokens
 
 
 @pytest.mark.parametrize('kind', DECODERS)
@@ -346,37 +295,37 @@ def test_a_free_reading_ends_with_the_first_end_token(decoder, sample, kind):
     model = decoder(kind)
     with torch.no_grad():  # so that some readings end
         model.fc.weight.mul_(10)
-    out = tap(model, inputs_of(model, 32), [sample(domain='target') for _ in range(32)])
+    out = run(model, inputs_of(model, 32), [sample(domain='target') for _ in range(32)])
     found = set()
     for row, reading in enumerate(out.logits.argmax(-1).tolist()):
         characters = next(
             (k for k, c in enumerate(reading) if c == model.dictionary.end_idx), len(reading)
         )
         ended = characters < len(reading)
-        assert out.valid[row].tolist() == [
+        assert out.is_character[row].tolist() == [
             k < characters and c != model.dictionary.padding_idx for k, c in enumerate(reading)
         ]
-        assert out.answered[row].tolist() == [
-            v or (ended and k == characters) for k, v in enumerate(out.valid[row].tolist())
+        assert out.supervised[row].tolist() == [
+            v or (ended and k == characters) for k, v in enumerate(out.is_character[row].tolist())
         ]
         found.add(ended)
-    assert out.blank is None and torch.equal(out.compared, out.answered)
+    assert out.blank is None and torch.equal(out.comparable, out.supervised)
     assert found == {True, False}
 
 
 @pytest.mark.parametrize('ignored', ['unknown', 'end'])
 def test_what_the_loss_ignores_is_no_target(decoder, sample, ignored):
     model = decoder('ASTERDecoder', module_loss=dict(ignore_char=ignored))
-    out = tap(model, inputs_of(model, 2), [sample('1?2'), sample('34')])
-    assert out.answered[0, :4].tolist() == [True, ignored != 'unknown', True, ignored != 'end']
-    assert out.answered[1, :3].tolist() == [True, True, ignored != 'end']
+    out = run(model, inputs_of(model, 2), [sample('1?2'), sample('34')])
+    assert out.supervised[0, :4].tolist() == [True, ignored != 'unknown', True, ignored != 'end']
+    assert out.supervised[1, :3].tolist() == [True, True, ignored != 'end']
 
 
 def test_a_dictionary_without_an_end_token_has_no_ends(decoder, sample):
     model = decoder('ASTERDecoder', dictionary=dict(with_end=False, same_start_end=False))
-    out = tap(model, inputs_of(model, 2), [sample('12'), sample(domain='target')])
-    assert out.valid[0].tolist() == [True] * 2 + [False] * 6
-    assert torch.equal(out.valid, out.answered)
+    out = run(model, inputs_of(model, 2), [sample('12'), sample(domain='target')])
+    assert out.is_character[0].tolist() == [True] * 2 + [False] * 6
+    assert torch.equal(out.is_character, out.supervised)
 
 
 @pytest.mark.parametrize('kind', CTC)
@@ -394,13 +343,13 @@ def test_a_ctc_label_is_a_path_that_reads_it(decoder, sample, kind):
         ('7', 0.01, 1),
     ]
     samples = [sample(text, valid_ratio=ratio) for text, ratio, _ in cases]
-    out = tap(model, inputs_of(model, len(cases)), samples)
+    out = run(model, inputs_of(model, len(cases)), samples)
     for row, (text, _, frames) in enumerate(cases):
         shown = [k < frames for k in range(8)]
-        assert out.answered[row].tolist() == shown
-        path = out.targets[row, :frames].tolist()
+        assert out.supervised[row].tolist() == shown
+        path = out.labels[row, :frames].tolist()
         assert collapse(path, blank) == [int(c) for c in text]
-        assert out.valid[row].tolist() == [c != blank for c in path] + [False] * (8 - frames)
+        assert out.is_character[row].tolist() == [c != blank for c in path] + [False] * (8 - frames)
 
 
 @pytest.mark.parametrize(
@@ -410,17 +359,17 @@ def test_a_ctc_label_is_a_path_that_reads_it(decoder, sample, kind):
 def test_a_label_that_does_not_fit_its_frames_teaches_nothing(decoder, sample, kind, text, ratio):
     model = decoder(kind)
     samples = [sample(text, valid_ratio=ratio), sample('12')]
-    out = tap(model, inputs_of(model, 2), samples)
-    assert not out.answered[0].any() and not out.valid[0].any()
-    assert out.targets[0].min() >= 0  # no class that a loss would stumble over
-    assert out.answered[1].all() and out.valid[1].any()
+    out = run(model, inputs_of(model, 2), samples)
+    assert not out.supervised[0].any() and not out.is_character[0].any()
+    assert out.labels[0].min() >= 0  # no class that a loss would stumble over
+    assert out.supervised[1].all() and out.is_character[1].any()
 
 
 @pytest.mark.parametrize('kind', CTC)
 def test_characters_of_an_unlabelled_row_are_what_mmocr_reads(decoder, sample, kind):
     model = decoder(kind)
     blank = model.dictionary.padding_idx
-    classifier = model.get_submodule(classifier_path(model))
+    classifier = adapter_of(model).classifier
     ratios = [1.0, 0.9, 0.5, 0.3, 0.1, 1.0] * 3
     inputs = inputs_of(model, len(ratios))
     with torch.no_grad():  # so that half of the frames are blank
@@ -429,18 +378,18 @@ def test_characters_of_an_unlabelled_row_are_what_mmocr_reads(decoder, sample, k
         others = logits[..., [k for k in range(logits.size(-1)) if k != blank]].amax(-1)
         classifier.bias[blank] += (others - logits[..., blank]).median()
     samples = [sample(domain='target', valid_ratio=ratio) for ratio in ratios]
-    out = tap(model, inputs, samples)
+    out = run(model, inputs, samples)
     reading = out.logits.argmax(-1).tolist()
     for row, ratio in enumerate(ratios):
         frames = math.ceil(ratio * 8)
-        assert out.valid[row].tolist() == [
+        assert out.is_character[row].tolist() == [
             k < frames and c != blank for k, c in enumerate(reading[row])
         ]
-        assert out.answered[row].tolist() == [k < frames for k in range(8)]
-    assert out.blank == blank and torch.equal(out.compared, out.valid)
-    assert 0 < out.valid.float().mean() < 1
+        assert out.supervised[row].tolist() == [k < frames for k in range(8)]
+    assert out.blank == blank and torch.equal(out.comparable, out.is_character)
+    assert 0 < out.is_character.float().mean() < 1
     for row, read in enumerate(model.postprocessor(out.logits.softmax(-1), samples)):
-        path = [c if v else blank for c, v in zip(reading[row], out.valid[row].tolist())]
+        path = [c if v else blank for c, v in zip(reading[row], out.is_character[row].tolist())]
         assert read.pred_text.item == model.dictionary.idx2str(collapse(path, blank))
 
 
@@ -448,8 +397,8 @@ def test_a_frame_is_not_added_by_rounding(decoder, sample):
     """0.28 * 25 is more than 7 in floating point."""
     model = decoder(CTC[0])
     assert math.ceil(0.28 * 25) == 8
-    out = tap(model, inputs_of(model, 1, 25), [sample('1', valid_ratio=0.28)])
-    assert out.answered.sum() == 7
+    out = run(model, inputs_of(model, 1, 25), [sample('1', valid_ratio=0.28)])
+    assert out.supervised.sum() == 7
 
 
 @pytest.mark.parametrize('kind', [*CTC, ISOLATED])
@@ -463,15 +412,15 @@ def test_a_row_of_a_ctc_decoder_does_not_depend_on_its_neighbours(decoder, sampl
         sample(domain='target'),
     ]
     inputs = inputs_of(model, 4)
-    together = tap(model, inputs, samples)
+    together = run(model, inputs, samples)
     for row in range(4):
         one = torch.tensor([row])
-        alone = tap(model, [None if x is None else x[one] for x in inputs], [samples[row]])
+        alone = run(model, [None if x is None else x[one] for x in inputs], [samples[row]])
         wanted = together.of_images(one)
         assert wanted.classifier is alone.classifier
-        names = ['features', 'hidden', 'logits', 'valid', 'answered']
+        names = ['features', 'hidden', 'logits', 'is_character', 'supervised']
         # Of unlabelled rows these mean nothing.
-        names += ['targets'] if samples[row].domain == 'source' else []
+        names += ['labels'] if samples[row].domain == 'source' else []
         for name in names:
             torch.testing.assert_close(getattr(alone, name), getattr(wanted, name))
 
@@ -480,18 +429,18 @@ def test_a_row_of_a_ctc_decoder_does_not_depend_on_its_neighbours(decoder, sampl
 def test_a_decoder_reads_with_the_other_classifier_and_gets_its_own_back(decoder, kind):
     model = decoder(kind).eval()
     inputs = inputs_of(model, 3)
-    own = model.get_submodule(classifier_path(model))
+    own = adapter_of(model).classifier
     other = copy.deepcopy(own)
     nn.init.normal_(other.weight)
     keys, before = list(model.state_dict()), model(*inputs)
     twin = copy.deepcopy(model)
-    twin.get_submodule(classifier_path(twin)).load_state_dict(other.state_dict())
-    with classifier_replaced(model, other):
-        assert model.get_submodule(classifier_path(model)) is other
+    adapter_of(twin).classifier.load_state_dict(other.state_dict())
+    with module_replaced(model, adapter_of(model).classifier_path, other):
+        assert adapter_of(model).classifier is other
         assert torch.equal(model(*inputs), twin(*inputs))
-    with pytest.raises(KeyError), classifier_replaced(model, other):
+    with pytest.raises(KeyError), module_replaced(model, adapter_of(model).classifier_path, other):
         raise KeyError
-    assert model.get_submodule(classifier_path(model)) is own
+    assert adapter_of(model).classifier is own
     assert torch.equal(model(*inputs), before) and not torch.equal(twin(*inputs), before)
     assert list(model.state_dict()) == keys
 
@@ -501,14 +450,14 @@ def test_the_tap_works_in_half_precision(decoder, sample, kind):
     model = decoder(kind).float()
     samples = [sample(text) for text in texts_for(kind)]
     inputs = [None if x is None else x.float() for x in inputs_of(model, 3)]
-    full = tap(model, inputs, samples)
+    full = run(model, inputs, samples)
     with torch.autocast('cpu', torch.bfloat16):
-        half = tap(model, inputs, samples)
+        half = run(model, inputs, samples)
     for name in ('features', 'hidden', 'logits'):
         torch.testing.assert_close(
             getattr(half, name).float(), getattr(full, name), rtol=0.05, atol=0.05
         )
-    for name in ('valid', 'answered'):
+    for name in ('is_character', 'supervised'):
         assert getattr(half, name).dtype == torch.bool
     logits = classify(half.hidden.flatten(0, 1), half.classifier)
     assert logits.dtype == torch.float32
@@ -577,16 +526,11 @@ def test_a_text_that_is_no_character_is_refused_by_name(adaptive, batch, decoder
 )
 def test_a_decoder_with_another_loss_is_refused(decoder_cfg, kind, loss):
     model = MODELS.build(dict(decoder_cfg(kind), module_loss=loss))
-    assert not CharacterTap.fits(model)
+    assert not adapter_of(model).can_decode()
     with pytest.raises(ValueError, match=f'characters of {kind.split(".")[-1]} cannot be aligned'):
-        CharacterTap(model)
+        adapter_of(model).check_characters()
 
 
-def test_the_table_knows_these_decoders():
-    assert supported_decoders() == [
-        'ASTERDecoder',
-        'AttentionDecoder',
-        'CRNNDecoder',
-        'SVTRDecoder',
-        'CharacterDecoder',
-    ]
+def test_these_decoders_have_characters():
+    known = ['ASTERDecoder', 'AttentionDecoder', 'CRNNDecoder', 'CharacterDecoder', 'SVTRDecoder']
+    assert sorted(character_decoders()) == known

@@ -1,4 +1,4 @@
-"""A free reading is the reading of testing, and gradients reach what it was read from."""
+"""Greedy decoding with gradients, as in testing, for every decoder with a step per character."""
 
 import copy
 
@@ -8,7 +8,7 @@ from helpers.emulated_cuda import emulated_cuda, on_cuda
 from mmengine.config import Config
 from mmocr.structures import TextRecogDataSample
 
-from mmocr_da.models.decoders.free_reading import FreeReading, check_readable, read_freely
+from mmocr_da.models.decoders import GreedyPrediction, adapter_of
 from mmocr_da.registry import MODELS
 
 MMOCR = {  # one config for each decoder of MMOCR with a step per character
@@ -30,27 +30,27 @@ def model_cfg(name, tmp_path):
 
 
 @pytest.mark.parametrize('name', MMOCR)
-def test_it_is_the_reading_of_testing(name, tmp_path):
+def test_it_is_the_prediction_of_testing(name, tmp_path):
     model = MODELS.build(model_cfg(name, tmp_path)).eval()
     decoder = model.decoder
     assert type(decoder).__name__ == MMOCR[name]
-    check_readable(decoder, 'a test')
+    adapter_of(decoder).check_greedy('a test')
     samples = [TextRecogDataSample(metainfo=dict(valid_ratio=r)) for r in (1.0, 0.6)]
     images = torch.randn(2, 3, 32, 128)
     with torch.no_grad():
         feature_map = model.extract_feat(images)
         sequence = model.encoder(feature_map, samples) if model.with_encoder else None
-        for parameter in decoder.parameters():  # or a fresh one repeats one letter
+        for parameter in decoder.parameters():  # or a fresh one repeats one character
             if parameter.dim() > 1:
                 parameter.mul_(1.5)
         wanted = decoder.forward_test(feature_map, sequence, samples)
-        without_gradient = read_freely(decoder, feature_map, sequence, samples).softmax(-1)
+        without_gradient = adapter_of(decoder).predict(feature_map, sequence, samples).softmax(-1)
     torch.testing.assert_close(without_gradient, wanted[:, : without_gradient.size(1)])
     decoder.train('robust' in name)  # its parts ask for the mode, and have no dropout
     feature_map = feature_map.requires_grad_()
     sequence = None if sequence is None else sequence.requires_grad_()
-    logits = read_freely(decoder, feature_map, sequence, samples)
-    found = FreeReading(logits, []).probabilities
+    logits = adapter_of(decoder).predict(feature_map, sequence, samples)
+    found = GreedyPrediction(logits, []).probabilities
     torch.testing.assert_close(found, wanted[:, : found.size(1)], rtol=1e-3, atol=1e-5)
     # MMOCR's own samples are as they were.
     assert not any('gt_text' in s for s in samples)
@@ -61,7 +61,7 @@ def test_it_is_the_reading_of_testing(name, tmp_path):
     decoder.zero_grad()
     # The pass without gradients must not leave its casts of the weights to the one with them.
     with torch.autocast('cpu', torch.bfloat16):
-        logits = read_freely(decoder, feature_map, sequence, samples)
+        logits = adapter_of(decoder).predict(feature_map, sequence, samples)
     logits.float().square().sum().backward()
     assert with_gradient(decoder) == trained
 
@@ -80,15 +80,15 @@ def test_recurrent_decoders_stop_when_all_have_ended(adaptive, batch, kind):
     classifier = decoder.fc
     torch.nn.init.zeros_(classifier.weight)
     classifier.bias.data[decoder.dictionary.end_idx] = 9.0
-    assert read_freely(decoder, feature_map, sequence, data['data_samples']).size(1) == 1
+    assert adapter_of(decoder).predict(feature_map, sequence, data['data_samples']).size(1) == 1
     classifier.bias.data[0] = 99.0
-    assert read_freely(decoder, feature_map, sequence, data['data_samples']).size(1) == 8
+    assert adapter_of(decoder).predict(feature_map, sequence, data['data_samples']).size(1) == 8
 
 
 @pytest.mark.parametrize('kind', ['ASTERDecoder', 'mmocr_da.AttentionDecoder'])
 @pytest.mark.parametrize('wrong, steps', [(0.0, 4), (99.0, 8)])
 def test_on_a_gpu_it_asks_once_whether_all_have_ended(adaptive, batch, kind, wrong, steps):
-    """Behind the longest label, of 3 characters and the end token; or else it reads to the end."""
+    """After the longest label, of 3 characters and the end token; or else it goes to the end."""
     model = adaptive(decoder=kind).eval()
     data = batch(('12', '345'), targets=0)
     samples = model.decoder.module_loss.get_targets(data['data_samples'])
@@ -98,8 +98,7 @@ def test_on_a_gpu_it_asks_once_whether_all_have_ended(adaptive, batch, kind, wro
     model.decoder.fc.bias.data[model.decoder.dictionary.end_idx] = 9.0
     model.decoder.fc.bias.data[0] = wrong
     with emulated_cuda() as record:
-        logits = read_freely(
-            on_cuda(model.decoder),
+        logits = adapter_of(on_cuda(model.decoder)).predict(
             on_cuda(feature_map.detach()),
             on_cuda(sequence.detach()),
             samples,
@@ -110,26 +109,28 @@ def test_on_a_gpu_it_asks_once_whether_all_have_ended(adaptive, batch, kind, wro
 
 def test_labels_do_not_steer_it(adaptive, batch):
     model = adaptive().eval()
-    readings = []
+    predictions = []
     for texts in (('12', '345'), ('9', '')):
         data = batch(texts, targets=0)
         model.decoder.module_loss.get_targets(data['data_samples'])
         feature_map = model.extract_feat(data['inputs'])
         sequence = model.encoder(feature_map, data['data_samples'])
-        readings.append(read_freely(model.decoder, feature_map, sequence, data['data_samples']))
-    assert torch.equal(*readings)
+        predictions.append(
+            adapter_of(model.decoder).predict(feature_map, sequence, data['data_samples'])
+        )
+    assert torch.equal(*predictions)
 
 
 def test_an_empty_batch(adaptive):
     model = adaptive()
-    logits = read_freely(model.decoder, torch.zeros(0, 16, 1, 8), torch.zeros(0, 8, 16), [])
+    logits = adapter_of(model.decoder).predict(torch.zeros(0, 16, 1, 8), torch.zeros(0, 8, 16), [])
     assert len(logits) == 0 and logits.size(2) == model.decoder.dictionary.num_classes
 
 
 def test_probabilities_are_float32_with_amp():
-    reading = FreeReading(torch.randn(1, 2, 3).bfloat16(), [])
-    assert reading.probabilities.dtype == torch.float32
-    torch.testing.assert_close(reading.probabilities.sum(-1), torch.ones(1, 2))
+    prediction = GreedyPrediction(torch.randn(1, 2, 3).bfloat16(), [])
+    assert prediction.probabilities.dtype == torch.float32
+    torch.testing.assert_close(prediction.probabilities.sum(-1), torch.ones(1, 2))
 
 
 @pytest.mark.parametrize('name', ['crnn/crnn_mini-vgg_5e_mj', 'svtr/svtr-tiny_20e_st_mj'])
@@ -140,7 +141,7 @@ def test_ctc_is_refused(name, tmp_path):
         match='LSEDLoss needs one step per character, got (CRNN|SVTR)'
         'Decoder with CTCModuleLoss.*use a recognizer with att',
     ):
-        check_readable(decoder, 'LSEDLoss')
+        adapter_of(decoder).check_greedy('LSEDLoss')
 
 
 def test_a_dictionary_without_an_end_is_refused(recognizer_cfg):
@@ -148,4 +149,4 @@ def test_a_dictionary_without_an_end_is_refused(recognizer_cfg):
     decoder.dictionary = copy.copy(decoder.dictionary)
     decoder.dictionary.end_idx = None
     with pytest.raises(ValueError, match='end token.*got ASTERDecoder.*set with_end=True'):
-        check_readable(decoder, 'LSEDLoss')
+        adapter_of(decoder).check_greedy('LSEDLoss')

@@ -1,0 +1,42 @@
+"""Adapters: one file per decoder, with what the rest of the package needs to know of it."""
+
+from .abinet import ABIFuserAdapter, ABIVisionAdapter
+from .adapter import (
+    CHARACTER_FEATURES,
+    DecoderAdapter,
+    adapter_of,
+    character_decoders,
+    register_adapter,
+)
+from .aster import ASTERAdapter
+from .attention import AttentionAdapter
+from .character import CharacterAdapter
+from .crnn import CRNNAdapter
+from .ctc import CTCAdapter
+from .master import MasterAdapter
+from .nrtr import NRTRAdapter
+from .recurrent import RecurrentAdapter
+from .robust_scanner import RobustScannerAdapter
+from .sar import SARAdapter
+from .svtr import SVTRAdapter
+
+__all__ = [
+    'CHARACTER_FEATURES',
+    'ABIFuserAdapter',
+    'ABIVisionAdapter',
+    'ASTERAdapter',
+    'AttentionAdapter',
+    'CRNNAdapter',
+    'CTCAdapter',
+    'CharacterAdapter',
+    'DecoderAdapter',
+    'MasterAdapter',
+    'NRTRAdapter',
+    'RecurrentAdapter',
+    'RobustScannerAdapter',
+    'SARAdapter',
+    'SVTRAdapter',
+    'adapter_of',
+    'character_decoders',
+    'register_adapter',
+]

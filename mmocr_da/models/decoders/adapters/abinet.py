@@ -1,0 +1,49 @@
+"""MMOCR's decoders of ABINet, which predict all characters in parallel."""
+
+from collections.abc import Sequence
+
+from mmocr.models.textrecog.decoders import ABIFuser, ABIVisionDecoder
+from mmocr.structures import TextRecogDataSample
+from torch import Tensor
+
+from .adapter import DecoderAdapter, register_adapter
+
+
+@register_adapter(ABIVisionDecoder)
+class ABIVisionAdapter(DecoderAdapter):
+    """The vision model alone: one pass, no label is fed."""
+
+    classifier_name = 'cls'
+
+    def predict(
+        self,
+        feature_map: Tensor,
+        sequence: Tensor | None,
+        samples: Sequence[TextRecogDataSample],
+    ) -> Tensor:
+        """See :meth:`DecoderAdapter.predict`."""
+        return self.decoder.forward_train(feature_map, sequence, samples)['logits']
+
+
+@register_adapter(ABIFuser)
+class ABIFuserAdapter(DecoderAdapter):
+    """Vision, and a language model that corrects it where the decoder has one."""
+
+    @property
+    def classifier_path(self) -> str:
+        return 'vision_decoder.cls' if self.decoder.language_decoder is None else 'cls'
+
+    @property
+    def loss_names(self) -> tuple[str, ...]:
+        names = [f'loss_{name}' for name in ('visual', 'lang', 'fusion')]
+        return tuple(names if self.decoder.language_decoder is not None else names[:1])
+
+    def predict(
+        self,
+        feature_map: Tensor,
+        sequence: Tensor | None,
+        samples: Sequence[TextRecogDataSample],
+    ) -> Tensor:
+        """Logits of the last correction, see :meth:`DecoderAdapter.predict`."""
+        out = self.decoder.forward_train(feature_map, sequence, samples)
+        return (out['out_fusers'][-1] if out['out_fusers'] else out['out_vis'])['logits']

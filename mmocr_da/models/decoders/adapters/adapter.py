@@ -1,0 +1,268 @@
+"""What the package needs to know of a decoder, and where it finds it."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from mmengine.structures import LabelData
+from mmocr.models.textrecog.decoders.base import BaseDecoder
+from mmocr.models.textrecog.module_losses import CTCModuleLoss
+from mmocr.structures import TextRecogDataSample
+from torch import Tensor, nn
+
+from mmocr_da.compat import no_grad
+
+from ..character_features import CharacterFeatures, DecodedSteps
+
+#: Which vector of a step is a character's feature.
+CHARACTER_FEATURES = ('context', 'hidden')
+
+_ADAPTERS: dict[type[BaseDecoder], type['DecoderAdapter']] = {}
+
+
+def register_adapter(*decoders: type[BaseDecoder]) -> Callable[[type], type]:
+    """Decorate an adapter with the decoder classes that it is for, and their subclasses."""
+
+    def register(adapter: type) -> type:
+        _ADAPTERS.update(dict.fromkeys(decoders, adapter))
+        return adapter
+
+    return register
+
+
+def adapter_of(decoder: BaseDecoder) -> 'DecoderAdapter':
+    """The adapter of a decoder; one that knows greedy decoding alone if none is registered."""
+    found = (_ADAPTERS[c] for c in type(decoder).__mro__ if c in _ADAPTERS)
+    return next(found, DecoderAdapter)(decoder)
+
+
+def character_decoders() -> list[str]:
+    """Names of the decoder classes whose characters objectives can use."""
+    return [c.__name__ for c, adapter in _ADAPTERS.items() if adapter.has_characters]
+
+
+class DecoderAdapter:
+    """Access to a decoder for objectives; this one is for any decoder of MMOCR.
+
+    An adapter for a decoder whose characters can be aligned sets :attr:`has_characters` and
+    :attr:`classifier_name`, and defines :meth:`loss_fits` and :meth:`decode_steps`. It has no state
+    beside the decoder: it is created wherever it is needed.
+
+    Args:
+        decoder: Of a class that the adapter is registered for.
+    """
+
+    #: Whether :meth:`decode` works for the class of the decoder.
+    has_characters = False
+    #: Whether :meth:`decode` may return fewer steps than ``decoder.max_seq_len``.
+    stops_early = False
+    #: Name of the final classifier in the decoder, a linear layer or a convolution of size 1.
+    classifier_name = ''
+
+    def __init__(self, decoder: BaseDecoder) -> None:
+        self.decoder = decoder
+
+    @property
+    def name(self) -> str:
+        """Of the decoder's class, for messages."""
+        return type(self.decoder).__name__
+
+    # Single characters.
+
+    @property
+    def classifier_path(self) -> str:
+        """:attr:`classifier_name`, or what this decoder has instead.
+
+        Raises:
+            ValueError: If the adapter does not know it.
+        """
+        if not self.classifier_name:
+            raise ValueError(f'{type(self).__name__} knows no final classifier of {self.name}')
+        return self.classifier_name
+
+    @property
+    def classifier(self) -> nn.Module:
+        """The final classifier."""
+        return self.decoder.get_submodule(self.classifier_path)
+
+    def loss_fits(self) -> bool:
+        """Whether the decoder's loss says which step is which character."""
+        return False
+
+    def can_decode(self) -> bool:
+        """Whether :meth:`decode` works for this very decoder."""
+        return self.has_characters and self.loss_fits()
+
+    def check_characters(self) -> None:
+        """Raise a ValueError if the characters of the decoder cannot be aligned."""
+        if not self.can_decode():
+            raise ValueError(
+                f'characters of {self.name} cannot be aligned: objectives of single '
+                f'characters work with {", ".join(character_decoders())}, whose module_loss must '
+                'be a CEModuleLoss with ignore_first_char=True for attention and a CTCModuleLoss '
+                'for CTC; GlobalAlignment works with all decoders'
+            )
+
+    def feature_channels(self, character_feature: str) -> int:
+        """D, the width of the features that :meth:`decode` returns."""
+        return self.classifier.weight.size(1)
+
+    def decode(
+        self,
+        feature_map: Tensor,
+        sequence: Tensor | None,
+        samples: Sequence[TextRecogDataSample],
+        labelled: Sequence[bool],
+        valid_ratio: Tensor,
+        character_feature: str = 'context',
+    ) -> CharacterFeatures:
+        """Decode labelled images by their labels and the others greedily, in one pass.
+
+        An attention decoder is teacher-forced by the labels, and fed its own predictions for the
+        other images. Both kinds of rows share every step, so that ``B + B`` images cost what ``2B``
+        labelled ones do; the loop ends when every label and every prediction has ended. For a CTC
+        decoder, the characters of a labelled image are the frames of the best alignment, and those
+        of another one the frames that it does not predict as blank.
+
+        Args:
+            feature_map: ``(N, C, H, W)``.
+            sequence: What the encoder returned; None without one.
+            samples: One per image, the labelled ones after ``module_loss.get_targets``.
+            labelled: Which images have a label.
+            valid_ratio: ``(N,)`` on the CPU, see :mod:`mmocr_da.models.valid_ratio`.
+            character_feature: ``'context'``, the attention-weighted sum ``c_k`` (ASSDA, eq. 2), or
+                ``'hidden'``, the input of the final classifier. They are the same where there is no
+                attention.
+        """
+        inputs: list[Tensor] = []
+        handle = self.classifier.register_forward_pre_hook(lambda _, x: inputs.append(x[0]))
+        try:
+            steps = self.decode_steps(feature_map, sequence, samples, labelled, valid_ratio)
+        finally:
+            handle.remove()
+        hidden = as_steps(inputs, steps.logits)
+        use_hidden = steps.contexts is None or character_feature == 'hidden'
+        return CharacterFeatures(
+            hidden if use_hidden else steps.contexts,
+            steps.logits,
+            steps.is_character,
+            steps.supervised,
+            steps.labels,
+            hidden,
+            self.classifier,
+            steps.blank,
+        )
+
+    def decode_steps(
+        self,
+        feature_map: Tensor,
+        sequence: Tensor | None,
+        samples: Sequence[TextRecogDataSample],
+        labelled: Sequence[bool],
+        valid_ratio: Tensor,
+    ) -> DecodedSteps:
+        """What :meth:`decode` says of each step."""
+        raise NotImplementedError
+
+    # Greedy decoding.
+
+    def check_greedy(self, purpose: str) -> None:
+        """Raise a ValueError if a greedy prediction is not one step per character.
+
+        Args:
+            purpose: Who needs it, for the message.
+        """
+        if isinstance(self.decoder.module_loss, CTCModuleLoss):
+            raise ValueError(
+                f'{purpose} needs one step per character, got {self.name} with CTCModuleLoss: its '
+                'frames are not characters, and a change of one frame is no edit; use a recognizer '
+                'with attention or parallel decoding (ASTER, SAR, NRTR, SATRN, MASTER, '
+                'RobustScanner, ABINet), or remove the objective'
+            )
+        if self.decoder.dictionary.end_idx is None:
+            raise ValueError(
+                f'{purpose} needs an end token to know where a text ends, got {self.name} with '
+                'a dictionary without one; set with_end=True in the dictionary'
+            )
+
+    def predict(
+        self,
+        feature_map: Tensor,
+        sequence: Tensor | None,
+        samples: Sequence[TextRecogDataSample],
+    ) -> Tensor:
+        """Logits ``(N, T, K)`` of greedy decoding as in testing, with gradients.
+
+        MMOCR's greedy search cannot be differentiated. So its prediction becomes the label of a
+        second, parallel pass, which has the same logits. (With dropout the two passes may differ,
+        as any two do.) Without gradients, one is enough.
+        """
+        decoder = self.decoder
+        with no_grad():
+            probabilities = decoder.forward_test(feature_map, sequence, samples)
+        if not torch.is_grad_enabled():
+            return probabilities.log()
+        tokens = probabilities.argmax(-1)
+        start = torch.full_like(tokens[:, :1], decoder.dictionary.start_idx)
+        tokens = torch.cat([start, tokens[:, :-1]], 1)
+        predicted = [
+            TextRecogDataSample(
+                gt_text=LabelData(padded_indexes=row),
+                metainfo=dict(valid_ratio=sample.get('valid_ratio', 1.0)),
+            )
+            for row, sample in zip(tokens, samples)
+        ]
+        return decoder.forward_train(feature_map, sequence, predicted)
+
+    # The supervised loss.
+
+    @property
+    def loss_names(self) -> tuple[str, ...]:
+        """Names of the losses that the decoder's loss returns."""
+        return ('loss_ce',)
+
+    def loss(self, logits: Tensor, samples: Sequence[TextRecogDataSample]) -> dict[str, Tensor]:
+        """The decoder's own loss of logits ``(N, T, K)``, which may end early."""
+        return self.decoder.module_loss(logits, samples)
+
+    def count_supervised(self, samples: Sequence[TextRecogDataSample]) -> Tensor | None:
+        """Number of steps that the decoder's loss is a mean over; None if it is no such mean.
+
+        Args:
+            samples: Labelled ones, after ``module_loss.get_targets``.
+        """
+        module_loss = self.decoder.module_loss
+        if getattr(getattr(module_loss, 'loss_ce', None), 'reduction', None) != 'mean':
+            return None
+        if not samples:
+            return torch.zeros(())
+        tokens = torch.stack([s.gt_text.padded_indexes for s in samples])
+        tokens = tokens[:, 1:] if module_loss.ignore_first_char else tokens
+        return (tokens != module_loss.ignore_index).sum().float()
+
+    # Pre-training of the encoder.
+
+    #: Names of the parts of the decoder that belong to the encoder, as in CRNN.
+    encoder_parts: tuple[str, ...] = ()
+
+    def sequence_model(self) -> nn.Module:
+        """The decoder without its classifier, if it holds the sequence model of the recognizer.
+
+        Raises:
+            ValueError: If it holds none.
+        """
+        raise ValueError(
+            "representation='H' needs an encoder, or a CRNNDecoder with rnn_flag=True, got "
+            f"{self.name} alone; set representation='V', the feature map of the backbone"
+        )
+
+
+def as_steps(inputs: list[Tensor], logits: Tensor) -> Tensor:
+    """The inputs of a classifier that were recorded during decoding, as ``(N, T, H)``."""
+    if len(inputs) > 1:
+        return torch.stack(inputs, 1)  # step by step
+    x = inputs[0]
+    if x.dim() == 4:  # a convolution over (N, H, 1, T)
+        return x.squeeze(2).transpose(1, 2)
+    if x.dim() == 2:  # MMOCR's BidirectionalLSTM, (T * N, H), or a single step
+        return x.view(logits.size(1), logits.size(0), -1).transpose(0, 1)
+    return x

@@ -1,0 +1,25 @@
+"""MMOCR's decoder of CRNN."""
+
+from mmocr.models.textrecog.decoders import CRNNDecoder
+from torch import nn
+
+from .adapter import register_adapter
+from .ctc import CTCAdapter
+
+
+@register_adapter(CRNNDecoder)
+class CRNNAdapter(CTCAdapter):
+    """Two BiLSTMs and a linear layer, or a convolution alone."""
+
+    encoder_parts = ('decoder.0', 'decoder.1.rnn')
+
+    @property
+    def classifier_path(self) -> str:
+        return 'decoder.1.embedding' if self.decoder.rnn_flag else 'decoder'
+
+    def sequence_model(self) -> nn.Module:
+        """The two BiLSTMs; the decoder loses its classifier."""
+        if not self.decoder.rnn_flag:
+            return super().sequence_model()
+        self.decoder.decoder[1].embedding = nn.Identity()
+        return self.decoder

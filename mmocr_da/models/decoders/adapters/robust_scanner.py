@@ -1,0 +1,15 @@
+"""MMOCR's decoder of RobustScanner, which fuses a hybrid and a position branch."""
+
+from mmocr.models.textrecog.decoders import RobustScannerFuser
+
+from .adapter import DecoderAdapter, register_adapter
+
+
+@register_adapter(RobustScannerFuser)
+class RobustScannerAdapter(DecoderAdapter):
+    """Greedy decoding in two passes, see :meth:`DecoderAdapter.predict`.
+
+    RobustScanner has gradients in training mode alone.
+    """
+
+    classifier_name = 'prediction'
