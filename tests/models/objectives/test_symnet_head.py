@@ -423,8 +423,8 @@ def test_a_recognizer_of_isolated_characters_is_the_papers_network():
     torch.testing.assert_close(out['loss_symnet_task_target'], F.cross_entropy(z[:2, n:], y))
 
 
-def test_a_head_without_its_classifier_says_who_makes_it():
-    with pytest.raises(RuntimeError, match='AdaptiveRecognizer makes it'):
+def test_a_head_without_its_classifier_says_who_creates_it():
+    with pytest.raises(RuntimeError, match='AdaptiveRecognizer creates it'):
         SymNetHead()(None, None)
 
 

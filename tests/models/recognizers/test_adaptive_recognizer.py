@@ -587,8 +587,8 @@ def test_raw_output_in_testing_is_that_of_the_chosen_classifier(symnet, plain, b
     for predict_with in ('source', 'target'):
         model = symnet(kind, predict_with=predict_with).eval()
         stock = plain(kind)
-        plain = model.plain_state_dict(model.state_dict())
-        stock.load_state_dict(without_twin(plain), strict=True)
+        weights = model.plain_state_dict(model.state_dict())
+        stock.load_state_dict(without_twin(weights), strict=True)
         chosen = dict(source=own, target=twin)[predict_with](model)
         assert same_weights(own(stock), chosen)
         outputs[predict_with] = model(inputs, mode='tensor')

@@ -28,7 +28,7 @@ EVERY = [
 @pytest.fixture
 def said(monkeypatch):
     texts = []
-    for module in ('recognizers.training_watch', 'alignment.gate_watch'):
+    for module in ('recognizers.training_watch', 'objectives.gate_watch'):
         monkeypatch.setattr(
             f'mmocr_da.models.{module}.print_log', lambda text, **_: texts.append(text)
         )
