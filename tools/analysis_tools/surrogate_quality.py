@@ -31,7 +31,7 @@ from mmocr_da.datasets.image_loading import load_as_shown
 from mmocr_da.engine.export import select_weights
 from mmocr_da.engine.launch import check_checkpoint, check_finite, load_config
 from mmocr_da.engine.model_parts import find_surrogate
-from mmocr_da.models.decoders import FreeReading, read_freely
+from mmocr_da.models.decoders import GreedyPrediction, adapter_of
 from mmocr_da.models.surrogates import EditDistanceSurrogate, RotatedIoUSurrogate
 from mmocr_da.models.surrogates.quality import error_by_value
 from mmocr_da.structures import polygons_to_rotated, rotated_overlaps
@@ -57,11 +57,12 @@ def compare(
         samples = model.decoder.module_loss.get_targets(data['data_samples'])
         feature_map = model.extract_feat(data['inputs'])
         sequence = model.encoder(feature_map, samples) if model.with_encoder else None
-        logits = read_freely(model.decoder, feature_map, sequence, samples).requires_grad_()
+        logits = adapter_of(model.decoder).predict(feature_map, sequence, samples)
+        logits.requires_grad_()
         with torch.enable_grad():
-            reading = FreeReading(logits, [s.gt_text.indexes for s in samples])
-            z = surrogate.encode_prediction(reading.probabilities)
-            y = surrogate.encode(reading.texts).to(z)
+            prediction = GreedyPrediction(logits, [s.gt_text.indexes for s in samples])
+            z = surrogate.encode_prediction(prediction.probabilities)
+            y = surrogate.encode(prediction.labels).to(z)
             (gradient,) = torch.autograd.grad(surrogate.frozen_distance(z, y).sum(), logits)
         lengths.extend(gradient.flatten(1).norm(dim=1).tolist())
         for pairs, sample in zip(
