@@ -6,16 +6,16 @@ from torch import Tensor
 
 @torch.no_grad()
 def best_alignment(
-    log_probs: Tensor, targets: Tensor, frames: Tensor, lengths: Tensor, blank: int
+    log_probs: Tensor, labels: Tensor, frames: Tensor, lengths: Tensor, blank: int
 ) -> Tensor:
     """The class that the most probable path through a label gives to each frame.
 
     Viterbi search over the label with blanks around its characters (Graves et al., ICML 2006,
-    section 4.1, with the maximum in place of the sum). No gradient, no host sync.
+    section 4.1, with the maximum instead of the sum). No gradient, no host sync.
 
     Args:
         log_probs: ``(N, T, K)``, log-probabilities or logits.
-        targets: ``(N, L)`` long, classes of the label; anything behind ``lengths``.
+        labels: ``(N, L)`` long, classes of the label; anything after ``lengths``.
         frames: ``(N,)`` long, how many frames of an image are not padding, at most ``T``.
         lengths: ``(N,)`` long, how many characters a label has, at most ``L``.
         blank: The class between characters; no label contains it.
@@ -32,28 +32,28 @@ def best_alignment(
     """
     (count, steps, _), device = log_probs.shape, log_probs.device
     images, times = torch.arange(count, device=device), torch.arange(steps, device=device)
-    places = torch.arange(targets.size(1), device=device)
-    # States are blank, l1, blank, l2, ..., blank, behind two columns that no path ever is in, so
-    # that the first states too have neighbours to come from.
-    label = targets.new_full((count, 2 * targets.size(1) + 3), blank)
-    label[:, 3::2] = torch.where(places < lengths[:, None], targets, blank)
+    places = torch.arange(labels.size(1), device=device)
+    # States are blank, l1, blank, l2, ..., blank, preceded by two columns that no path enters, so
+    # that the first states have predecessors, too.
+    label = labels.new_full((count, 2 * labels.size(1) + 3), blank)
+    label[:, 3::2] = torch.where(places < lengths[:, None], labels, blank)
     # Only a blank between two different characters can be skipped.
     no_skip = label[:, 2:] == label[:, :-2]
-    gate = torch.zeros(
+    skip_penalty = torch.zeros(
         no_skip.shape, dtype=torch.promote_types(log_probs.dtype, torch.float32), device=device
     ).masked_fill(no_skip, -torch.inf)
     label = label[:, 2:]
-    scores = log_probs.transpose(0, 1).gather(2, label.expand(steps, -1, -1)).to(gate.dtype)
+    scores = log_probs.transpose(0, 1).gather(2, label.expand(steps, -1, -1)).to(skip_penalty.dtype)
 
     best = scores.new_full((steps + 1, count, label.size(1) + 2), -torch.inf)
     best[0, :, 2] = 0  # before the first frame all paths are in the first blank
     stay, step, skip = best[:-1, :, 2:], best[:-1, :, 1:-1], best[:-1, :, :-2]
     for t in range(steps):
-        before = torch.maximum(torch.maximum(stay[t], step[t]), skip[t] + gate)
+        before = torch.maximum(torch.maximum(stay[t], step[t]), skip[t] + skip_penalty)
         torch.add(before, scores[t], out=best[t + 1, :, 2:])
     # How many states the path came forward by; of equal paths the one that came forward first.
     back = (step > stay).to(torch.uint8)
-    back = back.masked_fill_(skip + gate > torch.maximum(stay, step), 2)
+    back = back.masked_fill_(skip + skip_penalty > torch.maximum(stay, step), 2)
     back *= (times[:, None] < frames)[..., None]
 
     # A path ends in the last blank or, if that is better, in the last character.

@@ -18,9 +18,9 @@ class GlobalAlignment(DomainAdversary):
 
     Args:
         in_channels: Channels of the feature map; ``C * H * W`` for ``pooling='flatten'``.
-        pooling: What one row of the discriminator is. ``'mean'``: the mean over an image's map, for
-            any image width. ``'position'``: each position of the map, averaged per image (a local
-            style, not the content of a whole string, is compared). ``'flatten'``: the whole map, as
+        pooling: What the discriminator compares. ``'mean'``: the mean over an image's map, for any
+            image width. ``'position'``: each position of the map, averaged per image (the local
+            style rather than the content of a whole string). ``'flatten'``: the whole map, as
             in the released code; all images must have one size.
         weight, schedule, discriminator: see :class:`DomainAdversary`.
     """

@@ -200,9 +200,9 @@ class SeqCLR(EncoderDecoderRecognizer):
             )
 
     def predict(self, inputs: Tensor, data_samples: list[TextRecogDataSample], **kwargs):
-        """Raise: an encoder reads nothing."""
+        """Raise a ValueError: an encoder predicts no text."""
         raise ValueError(
-            'SeqCLR trains an encoder and reads nothing, so it cannot be validated or '
+            'SeqCLR trains an encoder and predicts nothing, so it cannot be validated or '
             'tested: train a decoder on it, with load_from=<its checkpoint>'
         )
 

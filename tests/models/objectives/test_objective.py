@@ -103,3 +103,45 @@ def test_statistics_are_put_back_where_a_step_fails(adaptive, batch, monkeypatch
 def test_one_without_a_forward_is_no_objective():
     with pytest.raises(NotImplementedError):
         Objective()(None, None)
+
+
+class Hooked(ToyObjective):
+    """Doubles the classifier's bias in testing, and says so in checkpoints and exports."""
+
+    name = 'hooked'
+    replaces_weights = True
+
+    def before_load(self, recognizer, state_dict, prefix):
+        state_dict[f'{prefix}decoder.fc.bias'] = state_dict[f'{prefix}decoder.fc.bias'] + 1
+
+    def predict(self, recognizer, decode, data_samples):
+        self.tested = data_samples is not None
+        bias = recognizer.decoder.fc.bias.data
+        bias.mul_(2)
+        out = decode()
+        bias.div_(2)
+        return out
+
+    def before_export(self, recognizer, state_dict):
+        state_dict['decoder.fc.bias'] = 2 * state_dict['decoder.fc.bias']
+
+
+MODELS.register_module(module=Hooked)
+
+
+def test_its_hooks_change_loading_prediction_and_export_together(adaptive, batch):
+    model = adaptive(toy(), dict(type='mmocr_da.Hooked')).eval()
+    torch.nn.init.normal_(model.decoder.fc.bias, std=3)
+    plain = adaptive().eval()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    exported = model.plain_state_dict(model.state_dict())
+    plain.load_state_dict({k: v for k, v in exported.items() if not k.startswith('objectives.')})
+    data = batch(targets=2)
+    wanted = plain(data['inputs'], mode='tensor')
+    torch.testing.assert_close(model(data['inputs'], mode='tensor'), wanted)
+    assert not model.objectives['hooked'].tested
+    texts = [[s.pred_text.item for s in m.predict(**batch(targets=2))] for m in (plain, model)]
+    assert texts[0] == texts[1] and model.objectives['hooked'].tested
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+    model.load_state_dict(before)
+    torch.testing.assert_close(model.decoder.fc.bias, before['decoder.fc.bias'] + 1)

@@ -1,0 +1,82 @@
+"""A custom decoder becomes known by a class of a few lines, and subclasses inherit adapters."""
+
+import pytest
+import torch
+from mmocr.models.textrecog.decoders import ABIFuser, ASTERDecoder, NRTRDecoder
+from mmocr.models.textrecog.decoders.base import BaseDecoder
+
+from mmocr_da.models.decoders import DecoderAdapter, adapter_of, register_adapter
+from mmocr_da.models.decoders.adapters import adapter as module
+from mmocr_da.registry import MODELS
+
+LOCAL = dict(type='mmocr_da.LocalAlignment', in_channels=16, threshold=0.0, schedule='constant')
+
+
+@pytest.fixture(autouse=True)
+def _registered(monkeypatch):
+    monkeypatch.setattr(module, '_ADAPTERS', dict(module._ADAPTERS))
+
+
+def test_a_subclass_of_a_known_decoder_has_its_adapter(adaptive, batch):
+    @MODELS.register_module(force=True)
+    class MyASTERDecoder(ASTERDecoder):
+        pass
+
+    model = adaptive(LOCAL, decoder='mmocr_da.MyASTERDecoder')
+    assert adapter_of(model.decoder).name == 'MyASTERDecoder'
+    assert model.loss(**batch())['loss_local'] > 0
+
+
+def test_the_nearest_class_decides(adaptive):
+    class MyASTERDecoder(ASTERDecoder):
+        pass
+
+    @register_adapter(MyASTERDecoder)
+    class MyAdapter(DecoderAdapter):
+        pass
+
+    decoder = adaptive().decoder
+    assert not isinstance(adapter_of(decoder), MyAdapter)
+    decoder.__class__ = MyASTERDecoder
+    assert isinstance(adapter_of(decoder), MyAdapter)
+
+
+def test_a_decoder_without_an_adapter_says_what_it_lacks():
+    class Unknown(BaseDecoder):
+        def __init__(self):
+            torch.nn.Module.__init__(self)
+            self.module_loss = None
+
+    adapter = adapter_of(Unknown())
+    assert not adapter.can_decode()
+    with pytest.raises(ValueError, match='characters of Unknown cannot be aligned'):
+        adapter.check_characters()
+    with pytest.raises(ValueError, match='knows no final classifier of Unknown'):
+        adapter.classifier_path
+    with pytest.raises(ValueError, match="got Unknown alone; set representation='V'"):
+        adapter.sequence_model()
+
+
+@pytest.mark.parametrize('weight', [0.0, 1.0])
+@pytest.mark.parametrize('texts', [(), ('12',)])
+def test_the_losses_of_a_ctc_decoder_keep_their_name_without_labels(
+    adaptive, batch, digits_dictionary, texts, weight
+):
+    ctc = dict(
+        type='CRNNDecoder',
+        in_channels=16,
+        module_loss=dict(type='CTCModuleLoss'),
+        postprocessor=dict(type='CTCPostProcessor'),
+        dictionary=dict(digits_dictionary, with_start=False, with_end=False, same_start_end=False),
+    )
+    objective = dict(type='mmocr_da.GlobalAlignment', in_channels=16, schedule='constant')
+    model = adaptive(objective, decoder=ctc, encoder=None, supervised_weight=weight)
+    losses = model.loss(**batch(texts, 2))
+    assert 'loss_ctc' in losses and 'loss_ce' not in losses
+    assert (losses['loss_ctc'] == 0) == (not texts or weight == 0)
+
+
+def test_every_adapter_is_reached_by_a_class_of_its_host():
+    for decoder, adapter in module._ADAPTERS.items():
+        assert issubclass(decoder, BaseDecoder) and issubclass(adapter, DecoderAdapter)
+    assert {ABIFuser, ASTERDecoder, NRTRDecoder} <= set(module._ADAPTERS)
