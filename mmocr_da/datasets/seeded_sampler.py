@@ -43,7 +43,7 @@ class SeededSampler(Sampler):
         dataset: A :class:`SeededDataset`, which uses the seeds of the draws, or any other.
         batch_size: Images per batch and rank; equal to the dataloader's ``batch_size``.
         seed: The same for all ranks; if None, it is random.
-        shuffle: Whether each epoch has an order of its own, or that of the dataset.
+        shuffle: Whether to shuffle each epoch, or to keep the order of the dataset.
         round_up: Whether to fill up the last batch of an epoch with images that were already in it.
             Otherwise an epoch ends before the first batch that is not full.
 

@@ -1,4 +1,4 @@
-"""Wrapped datasets are the plain ones in them."""
+"""Wrapped datasets are replaced by the datasets in them."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Labels that are no polygon do not reach what computes with polygons."""
+"""Labels that are not polygons are dropped before anything computes with them."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Each image of a folder once, in a fixed order; what is left out has a number."""
+"""Each image of a folder is found once, in a fixed order; skipped files are counted."""
 
 import os
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Every image shows what MMCV shows, but for two kinds that MMCV may show as black."""
+"""Images are decoded as by MMCV, except two kinds that MMCV may show as black."""
 
 import io
 import json

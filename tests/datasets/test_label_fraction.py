@@ -1,4 +1,4 @@
-"""A fixed part of the labels, alone and inside other datasets."""
+"""A fixed subset of a labelled dataset, alone and inside other datasets."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""All labels that are in use, by the index of their item."""
+"""The labels that are in use, by the index of their item."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""One environment per LMDB and process, and none that is cut off."""
+"""One environment per LMDB and process; LMDBs that are cut off are refused."""
 
 import multiprocessing
 import os

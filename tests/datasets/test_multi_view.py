@@ -1,4 +1,4 @@
-"""Views are independent draws of one image, and what would misalign their columns is refused."""
+"""Views are independent draws of one image; transforms that misalign columns are refused."""
 
 import random
 import time
@@ -41,7 +41,7 @@ def some_of(*transforms):
 
 
 class OnColumns:
-    """Puts ``columns(W)`` in the places of the W columns, in ``40 - after`` of 40 draws."""
+    """Replaces the W columns by ``columns(W)``, in ``40 - after`` of 40 draws."""
 
     def __init__(self, columns, after=0):
         self.columns, self.after = columns, after
@@ -230,7 +230,7 @@ def test_what_keeps_columns_passes(name):
 
 
 def test_the_transforms_of_the_paper_pass_by_far():
-    """Not by luck of the seeds of the check: in other draws, too, columns stay where they are."""
+    """Columns also keep their places in draws other than those of the check."""
     images = np.full((2, 32, 100), 80, np.uint8)
     images[1, :, 49:51] = 200
     for transform in Compose(VIEWS.seqclr_augmentation.transforms):
@@ -283,7 +283,7 @@ def test_the_largest_shift_is_that_of_the_argument(pixels, refused):
 
 
 def test_shifts_are_read_where_they_are():
-    """The columns from 20 % to 80 % of the width are stretched to all of it."""
+    """The columns from 20 % to 80 % of the width are stretched to the full width."""
     zoom = OnColumns(lambda width: 20 + np.arange(width) * 60 // 100)
     assert _fault_of(zoom, 0.12) == 'moves the column at 70 % of the width to 83 %'
 

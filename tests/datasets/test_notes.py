@@ -1,4 +1,4 @@
-"""Notes are those of one item and end up in its data samples."""
+"""Notes about an item end up in its data samples."""
 
 import pytest
 from mmengine.structures import BaseDataElement

@@ -40,7 +40,7 @@ BOXES = torch.tensor(
 
 
 def drawn():
-    """An image in which each label is filled with the grey that is its class."""
+    """An image in which each label is filled with the grey value of its class."""
     image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     polygons = corners_of(BOXES).numpy()
     greys = np.arange(1, 6) * 40
@@ -138,7 +138,7 @@ def test_boxes_cover_what_is_drawn(name):
 
 
 def test_a_label_that_resize_has_emptied_is_left_out():
-    """MMOCR's Resize makes zeros of what is outside, and keeps the rest."""
+    """MMOCR's Resize sets points outside to zero and keeps the rest."""
     outside = corners_of(torch.tensor([500.0, 60, 60, 20, 0.3])).numpy().ravel()
     out = drawn()
     out['gt_polygons'].insert(2, outside)
@@ -238,7 +238,7 @@ def test_an_odd_number_of_coordinates(log):
 
 
 def test_labels_stay_with_their_boxes():
-    """Good ones in between all that is bad, each in its own place."""
+    """Good labels between bad ones keep their order."""
     polygons, places = [], []
     for i, (bad, _) in enumerate(BAD.values()):
         polygons += [bad, SQUARE + np.tile([3 * i, i], 4)]

@@ -1,4 +1,4 @@
-"""Preparation of IAM, RIMES and CVL: archives are checked, texts and splits are the official."""
+"""Preparation of IAM, RIMES and CVL: archives are checked, texts and splits are official."""
 
 import io
 import json
@@ -29,7 +29,7 @@ LOGIN = b'\n<!DOCTYPE html><html><body>Please log in</body></html>'
 
 
 def pack(path, files):
-    """Write ``{path inside: content}`` as the archive that the name of ``path`` says."""
+    """Write ``{path inside: content}`` as an archive of the type of ``path``."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == '.zip':
         with zipfile.ZipFile(path, 'w') as archive:

@@ -1,4 +1,4 @@
-"""Items of one kind of images; what it shares with two domains is tested there."""
+"""Items of one domain; what is shared with two domains is tested there."""
 
 import json
 import os
@@ -148,7 +148,7 @@ def test_labels_stay_and_several_datasets_are_one(root):
 
 
 class Observer(Compose):
-    """What ``browse_dataset.py`` of MMOCR puts around the transforms; it does not pack."""
+    """The pipeline of MMOCR's ``browse_dataset.py`` around the transforms; it does not pack."""
 
     def __init__(self, transforms, seen):
         super().__init__(transforms)

@@ -1,4 +1,4 @@
-"""Batches of one kind of images: what an epoch covers, where they continue."""
+"""Batches of one domain: what an epoch covers, where they continue after a resume."""
 
 import pytest
 

@@ -130,7 +130,7 @@ def test_each_domain_can_have_a_pipeline(root):
 
 
 class Label:
-    """A transform that makes a label of what it finds."""
+    """A transform that makes a label from the image."""
 
     def __call__(self, results):
         results['gt_texts'] = ['7']
@@ -166,7 +166,7 @@ def test_items_do_not_depend_on_the_workers(root, workers, kwargs):
     'sampler', [dict(type='DefaultSampler', shuffle=True), dict(type='InfiniteSampler')]
 )
 def test_batches_of_a_sampler_that_knows_no_domains_are_refused(root, sampler, workers):
-    """By the dataset itself, so in MMEngine's loops and MMOCR's tools, too."""
+    """By the dataset itself, so also in MMEngine's loops and MMOCR's tools."""
     init_default_scope('mmocr')
     dataset = make(root)
     assert all(dataset[i] for i in (0, 11))  # looking at it is no training

@@ -1,4 +1,4 @@
-"""Batches of a two-domain sampler: their mix, what an epoch covers, where they continue."""
+"""Batches of two domains: their mix, what an epoch covers, where they continue."""
 
 import pickle
 from collections import Counter

@@ -1,4 +1,4 @@
-"""An unlabelled dataset has the images of its origin, in a fixed order, and no text."""
+"""An unlabelled dataset has the images of its origin, in a fixed order, without labels."""
 
 import json
 import pickle
@@ -27,7 +27,7 @@ def build(**kwargs):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Three images, of the grey values 0, 10 and 20, and things that are none."""
+    """Three images of the grey values 0, 10 and 20, and files that are not images."""
     folder = tmp_path / 'images'
     (folder / 'below').mkdir(parents=True)
     for i, name in enumerate(['a.png', 'below/b.PNG', 'c.png']):

@@ -1,4 +1,4 @@
-"""The augmentation of SeqCLR: limits, what imgaug makes of the same numbers, and known pixels."""
+"""The augmentation of SeqCLR: limits, equality with imgaug for the same draws, known pixels."""
 
 from collections import Counter
 from pathlib import Path
@@ -43,7 +43,7 @@ def noise(*shape):
 
 
 def ramps(height=33, width=100):
-    """An image of two channels that tell the place of a pixel: ``2 * x`` and ``5 * y``."""
+    """An image of two channels that encode the place of a pixel: ``2 * x`` and ``5 * y``."""
     y, x = np.mgrid[:height, :width]
     return np.stack([2 * x, 5 * y], -1).astype(np.uint8)
 
@@ -101,7 +101,7 @@ def test_the_seed_decides_and_nothing_else(op):
 
 @pytest.mark.parametrize('op', PAPER, ids=NAMES)
 def test_channels_do_not_mix(op):
-    """The last two are the same and stay so, whatever is in the first."""
+    """The last two images are equal and stay equal, independent of the first."""
     image = noise(32, 100, 3)
     image[..., 2] = image[..., 1]
     result, grey = (apply(build(**op), x, 3) for x in (image, image[..., 1]))
@@ -190,7 +190,7 @@ def test_a_crop_is_that_of_imgaug(sides):
 
 
 def test_a_crop_keeps_exactly_the_columns_that_are_left():
-    """Of ten columns, two on the left and three on the right go: the others get twice as wide."""
+    """Two of ten columns are cut on the left, three on the right: the others double in width."""
     image = np.tile(np.uint8([0, 0, 50, 50, 50, 50, 50, 255, 255, 255]), (4, 1))
     transform = build('CropAndResize', left=(0.2, 0.2), right=(0.3, 0.3))
     assert (apply(transform, image) == 50).all()
@@ -217,7 +217,7 @@ def test_a_crop_leaves_a_pixel_of_the_smallest_image():
 
 @pytest.fixture
 def moves(monkeypatch):
-    """Sets what is drawn from a normal distribution, as a part of its standard deviation."""
+    """Sets the draws from a normal distribution, in units of its standard deviation."""
 
     def set_moves(values):
         monkeypatch.setattr(
@@ -322,7 +322,7 @@ def test_a_perspective_has_no_affine_middle(moves):
 
 
 class Note:
-    """Notes that it was called."""
+    """Records that it was called."""
 
     def __init__(self, name):
         self.name = name

@@ -31,7 +31,7 @@ def random_words(seed, num=40):
 
 
 def slow_edit_distance(a, b):
-    """The recursion of the definition, without a table."""
+    """The recursive definition, without a table."""
     if not a or not b:
         return len(a) + len(b)
     return min(

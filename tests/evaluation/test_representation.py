@@ -1,4 +1,4 @@
-"""Measures of a representation: limits, invariances, a slow oracle in float64, hand numbers."""
+"""Measures of a representation: limits, invariances, an oracle in float64, known values."""
 
 import math
 

@@ -300,7 +300,7 @@ def test_two_models_of_one_name_are_an_error(run_tool, toy, tmp_path, capsys):
     model = ['--model', 'new', toy, tmp_path / 'toy.pth']
     with pytest.raises(SystemExit):
         run_tool('analysis_tools/prediction_sheet', *model, *model, '--out', tmp_path / 'sheet.png')
-    assert 'each --model needs a name of its own, got new, new' in capsys.readouterr().err
+    assert 'each --model needs a different name, got new, new' in capsys.readouterr().err
 
 
 def test_an_lmdb_for_mmocrs_own_pipeline_is_read_as_in_mmocr(sheet, trained, in_lmdb):

@@ -1,4 +1,4 @@
-"""Characters of any script find a font that is installed, or a word that there is none."""
+"""Characters of any script get an installed font, or a warning that there is none."""
 
 import matplotlib
 import numpy as np
@@ -37,7 +37,7 @@ def make_font(path, family, characters):
 
 @pytest.fixture
 def installed(tmp_path, monkeypatch):
-    """Fonts that matplotlib has not seen yet, by their family."""
+    """Fonts that are new to matplotlib, by their family."""
     files = {
         family: make_font(tmp_path / f'{family}.ttf', family, characters)
         for family, characters in (('Some', KOREAN[:1]), ('Both', KOREAN), ('Third', HINDI))
@@ -72,7 +72,7 @@ def test_what_no_font_has_is_said_in_one_line(installed, warned):
 
 
 def test_the_last_resort_is_no_font():
-    """It has a glyph, always the same, for everything."""
+    """It has the same glyph for every character."""
     assert not any('LastResort' in file for file in fonts._installed_files())
 
 

@@ -58,7 +58,7 @@ def test_a_lone_layer_has_gates_too():
 
 
 def numbered(*widths):
-    """Layers whose gates all have the layer's number as value."""
+    """Layers whose gates all equal the number of the layer."""
     return {f'layer{i}': torch.full((width,), float(i)) for i, width in enumerate(widths)}
 
 
@@ -82,7 +82,7 @@ def test_depths_are_consecutive_and_about_equal(widths, parts):
 
 @pytest.mark.parametrize('seed', range(20))
 def test_no_other_cut_into_thirds_is_nearer(seed):
-    """The first cut is the one next to a third of the gates, over all that leave three parts."""
+    """The first cut is nearest to a third of the gates, among those that leave three parts."""
     widths = torch.randint(1, 50, (8,), generator=torch.Generator().manual_seed(seed)).tolist()
     lower = len(by_depth(numbered(*widths))['lower'])
     ends = [sum(widths[:i]) for i in range(1, len(widths) - 1)]

@@ -223,7 +223,7 @@ def main():
     args = parser.parse_args()
     names = [name for name, _, _ in args.model]
     if len({*names}) < len(names):
-        parser.error(f'each --model needs a name of its own, got {", ".join(names)}')
+        parser.error(f'each --model needs a different name, got {", ".join(names)}')
     given = [path for _, *paths in args.model for path in paths]
     check_picture(args.out, 'prediction_sheet', given, args.font)
     configs = {name: load_config(config) for name, config, _ in args.model}
