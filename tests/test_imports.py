@@ -13,6 +13,7 @@ FLOORS = [
     {'datasets', 'evaluation', 'models'},
     {'visualization'},
     {'engine'},
+    {'export'},
 ]
 MODULES = {
     '.'.join(['mmocr_da', *path.relative_to(PACKAGE).with_suffix('').parts]): path

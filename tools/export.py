@@ -19,18 +19,15 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from mmocr.registry import MODELS
 from mmocr.utils import register_all_modules
 
-from mmocr_da.engine.export import (
+from mmocr_da.engine.checkpoints import check_checkpoint, check_finite, weights_of
+from mmocr_da.engine.dictionary_check import check_dictionary
+from mmocr_da.engine.inference import random_batch
+from mmocr_da.engine.launch import load_config
+from mmocr_da.export import (
     bundle_dictionaries,
+    make_plain,
     remaining_parts,
-    select_weights,
-    strip_adaptation,
-)
-from mmocr_da.engine.export_check import random_batch, same_predictions
-from mmocr_da.engine.launch import (
-    check_checkpoint,
-    check_dictionary,
-    check_finite,
-    load_config,
+    same_predictions,
 )
 from mmocr_da.outputs import output_files
 
@@ -71,13 +68,18 @@ def export(cfg: Config, checkpoint: str, out_dir: str, name: str, raw: bool = Fa
 def write_plain(
     cfg: Config, checkpoint: str, config_file: str, weights_file: str, raw: bool
 ) -> None:
-    """Write the two files, and the dictionaries beside them; an error if they are not as good."""
+    """Write the two files and the dictionaries beside them, and verify what was written.
+
+    Raises:
+        ValueError: If the model has no plain counterpart.
+        RuntimeError: If the plain model predicts something else.
+    """
     register_all_modules(init_default_scope=True)
     loaded = CheckpointLoader.load_checkpoint(checkpoint, 'cpu')
-    weights = select_weights(loaded, raw)
+    weights = weights_of(loaded, raw)
     adapted = MODELS.build(copy.deepcopy(cfg.model))  # building changes a config
     check_finite(weights, adapted, checkpoint)
-    plain, plain_weights = strip_adaptation(cfg, weights)
+    plain, plain_weights = make_plain(cfg, weights, adapted)
 
     folder = osp.dirname(config_file)
     bundle_dictionaries(plain, folder)
@@ -100,8 +102,8 @@ def write_plain(
     adapted.load_state_dict(weights, strict=True)
     if not same_predictions(adapted, model, random_batch(plain)):
         raise RuntimeError(
-            f'the plain model does not read like {checkpoint}, so nothing was '
-            'written: a part outside of it takes part in the predictions'
+            f'the plain model does not predict what {checkpoint} does, so nothing was '
+            'written: a part that is not exported influences the predictions'
         )
 
 

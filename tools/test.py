@@ -20,15 +20,10 @@ from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader
 from mmocr.registry import TASK_UTILS
 
-from mmocr_da.engine.export import select_weights
+from mmocr_da.engine.checkpoints import check_checkpoint, check_finite, weights_of
+from mmocr_da.engine.dictionary_check import check_dictionary
 from mmocr_da.engine.guards import add_guards
-from mmocr_da.engine.launch import (
-    check_checkpoint,
-    check_dictionary,
-    check_finite,
-    load_config,
-    prepare_cpu_launch,
-)
+from mmocr_da.engine.launch import load_config, prepare_cpu_launch
 from mmocr_da.engine.work_dir import check_work_dir
 from mmocr_da.visualization.fonts import font_file
 
@@ -165,7 +160,7 @@ def main():
         save_predictions(cfg, args.checkpoint)
     prepare_cpu_launch(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-    weights = select_weights(CheckpointLoader.load_checkpoint(args.checkpoint, 'cpu'))
+    weights = weights_of(CheckpointLoader.load_checkpoint(args.checkpoint, 'cpu'))
     check_finite(weights, runner.model, args.checkpoint)
     add_guards(runner)
     runner.test()

@@ -4,7 +4,7 @@
 
 It writes checkpoints and logs to ``work_dirs/<config name>``, or to ``--work-dir``. In addition to
 MMOCR's arguments it has ``--seed`` and ``--deterministic``; ``--resume FILE`` resumes that
-checkpoint, ``--resume`` alone the last one in the work directory, or starts again if it has none.
+checkpoint, ``--resume`` alone the last one in the work directory, or starts at iteration 0.
 """
 
 import argparse
@@ -17,10 +17,10 @@ from mmengine.config import DictAction
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from mmocr_da.engine.checkpoints import check_checkpoint
+from mmocr_da.engine.dictionary_check import check_dictionary
 from mmocr_da.engine.launch import (
     check_amp,
-    check_checkpoint,
-    check_dictionary,
     check_training,
     enable_amp,
     enable_auto_scale_lr,

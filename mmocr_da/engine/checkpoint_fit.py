@@ -1,14 +1,15 @@
 """Whether the weights of a checkpoint fit a model: MMEngine skips those that do not."""
 
-import re
 from collections import Counter, OrderedDict
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
 
 from mmocr_da.arguments import some
+
+from .checkpoints import set_versions, versions_of, weights_of
 
 #: Parts that only training has. A model starts without them from a checkpoint of a plain one.
 TRAINING_PARTS = ('objectives', 'projection', 'mapping', 'contrastive_loss')
@@ -25,28 +26,6 @@ class Fit(NamedTuple):
     misfits: list[str]
     #: Keys of the checkpoint that the model does not know.
     unused: list[str]
-
-
-def versions_of(weights: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Versions of the layers that the weights were saved with, by the layer's name."""
-    return getattr(weights, '_metadata', {})
-
-
-def set_versions(weights: Mapping[str, Tensor], versions: Mapping[str, Any] | None) -> None:
-    """Without versions, some layers would convert their keys as if they were old."""
-    setattr(weights, '_metadata', versions)  # where torch looks for them
-
-
-def weights_of(checkpoint: dict) -> dict[str, Tensor]:
-    """The weights in a checkpoint as the runner takes them: without the prefix of DDP."""
-    found = checkpoint.get('state_dict', checkpoint)
-    weights = OrderedDict(
-        (re.sub(r'^module\.', '', str(key)), value)
-        for key, value in found.items()
-        if isinstance(value, Tensor)
-    )
-    set_versions(weights, getattr(found, '_metadata', OrderedDict()))
-    return weights
 
 
 def load_fitting(model: nn.Module, weights: dict[str, Tensor]) -> Fit:

@@ -10,7 +10,8 @@ from torch import nn
 
 from mmocr_da.arguments import some
 
-from .checkpoint_fit import load_fitting, weights_of
+from .checkpoint_fit import load_fitting
+from .checkpoints import weights_of
 
 #: Settings whose state is in the checkpoint, which replaces them.
 _IN_CHECKPOINT = (

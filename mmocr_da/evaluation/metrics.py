@@ -55,6 +55,15 @@ class TextErrorMetric(BaseMetric):
 
     default_prefix: str | None = 'recog'
 
+    @classmethod
+    def plain_cfg(cls, cfg: dict[str, Any]) -> list[dict[str, Any]]:
+        """MMOCR's metrics of recognition (:mod:`mmocr_da.plain`)."""
+        return [
+            dict(type='WordMetric', mode=['exact', 'ignore_case', 'ignore_case_symbol']),
+            dict(type='CharMetric'),
+            dict(type='OneMinusNEDMetric'),
+        ]
+
     def __init__(
         self,
         ignore_case: bool = False,
@@ -185,6 +194,10 @@ class DumpPredictions(DumpResults):
         super().__init__(*args, **kwargs)
         check_outputs([self.out_file_path], type(self).__name__)
         self._dumped: list[Any] = []
+
+    @classmethod
+    def plain_cfg(cls, cfg: dict[str, Any]) -> None:
+        """Nothing: it computes no metric (:mod:`mmocr_da.plain`)."""
 
     def compute_metrics(self, results: list[Any]) -> dict[str, float]:
         """Dump all results so far to the pickle file; it computes no metric."""

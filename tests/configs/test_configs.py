@@ -14,7 +14,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mmocr_da.engine.export_check import inference_pipeline
+from mmocr_da.engine.inference import inference_pipeline
 from mmocr_da.models.layers import BatchInstanceNorm
 from mmocr_da.registry import MODELS
 

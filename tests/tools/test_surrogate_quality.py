@@ -14,7 +14,7 @@ from mmengine.runner import load_checkpoint
 from mmengine.structures import InstanceData
 from mmocr.structures import TextDetDataSample
 
-from mmocr_da.engine.export_check import inference_pipeline
+from mmocr_da.engine.inference import inference_pipeline
 from mmocr_da.models.surrogates import EditDistanceSurrogate, RotatedIoUSurrogate
 from mmocr_da.registry import MODELS
 from mmocr_da.visualization import plot_quality

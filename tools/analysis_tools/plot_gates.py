@@ -12,8 +12,7 @@ import mmocr_da  # noqa: F401  before anything of MMOCR: it settles which versio
 # isort: split
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from mmocr_da.engine.export import select_weights
-from mmocr_da.engine.launch import check_checkpoint, check_finite
+from mmocr_da.engine.checkpoints import check_checkpoint, check_finite, weights_of
 from mmocr_da.visualization import add_picture_arguments, check_picture, gates_of, plot_gates
 
 
@@ -34,7 +33,7 @@ def main():
     args = parser.parse_args()
     check_picture(args.out, 'plot_gates', [args.checkpoint], args.font)
     check_checkpoint(args.checkpoint, 'checkpoint')
-    weights = select_weights(CheckpointLoader.load_checkpoint(args.checkpoint, 'cpu'), args.raw)
+    weights = weights_of(CheckpointLoader.load_checkpoint(args.checkpoint, 'cpu'), args.raw)
     gates = gates_of(weights)
     if not gates:
         raise ValueError(

@@ -32,9 +32,9 @@ from mmocr_da.datasets.building import build_dataset
 from mmocr_da.datasets.image_loading import LoadImageFromFile, load_as_shown, shown_pipeline
 from mmocr_da.datasets.lmdb_files import database_of
 from mmocr_da.datasets.notes import collect_notes
-from mmocr_da.engine.export import select_weights
-from mmocr_da.engine.export_check import test_pipeline
-from mmocr_da.engine.launch import check_checkpoint, check_finite, load_config
+from mmocr_da.engine.checkpoints import check_checkpoint, check_finite, weights_of
+from mmocr_da.engine.inference import test_pipeline
+from mmocr_da.engine.launch import load_config
 from mmocr_da.evaluation import normalize
 from mmocr_da.visualization import add_picture_arguments, check_picture, save_picture
 
@@ -110,7 +110,7 @@ def read_images(
     """Return a recognizer's prediction for each item, one at a time as MMOCR tests."""
     register_all_modules(init_default_scope=True)
     check_checkpoint(checkpoint, 'checkpoint')
-    weights = select_weights(CheckpointLoader.load_checkpoint(checkpoint, 'cpu'))
+    weights = weights_of(CheckpointLoader.load_checkpoint(checkpoint, 'cpu'))
     model = MODELS.build(cfg.model)
     check_finite(weights, model, checkpoint)
     model.load_state_dict(weights, strict=True)

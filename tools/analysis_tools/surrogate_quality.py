@@ -28,8 +28,8 @@ from mmocr.registry import MODELS
 from mmocr.utils import register_all_modules
 
 from mmocr_da.datasets.image_loading import load_as_shown
-from mmocr_da.engine.export import select_weights
-from mmocr_da.engine.launch import check_checkpoint, check_finite, load_config
+from mmocr_da.engine.checkpoints import check_checkpoint, check_finite, weights_of
+from mmocr_da.engine.launch import load_config
 from mmocr_da.engine.model_parts import find_surrogate
 from mmocr_da.models.decoders import GreedyPrediction, adapter_of
 from mmocr_da.models.surrogates import EditDistanceSurrogate, RotatedIoUSurrogate
@@ -122,7 +122,7 @@ def load_model(cfg: Config, checkpoint: str) -> torch.nn.Module:
     register_all_modules(init_default_scope=True)
     model = MODELS.build(cfg.model)
     find_surrogate(model)
-    weights = select_weights(CheckpointLoader.load_checkpoint(checkpoint, 'cpu'))
+    weights = weights_of(CheckpointLoader.load_checkpoint(checkpoint, 'cpu'))
     check_finite(weights, model, checkpoint)
     load_checkpoint(model, checkpoint, map_location='cpu')
     return model.to(get_device()).eval()

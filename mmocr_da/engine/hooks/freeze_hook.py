@@ -13,7 +13,8 @@ from torch.nn.parallel import DistributedDataParallel
 from mmocr_da.arguments import some
 from mmocr_da.registry import HOOKS
 
-from ..checkpoint_fit import is_within, load_fitting, set_versions, versions_of, weights_of
+from ..checkpoint_fit import is_within, load_fitting
+from ..checkpoints import set_versions, versions_of, weights_of
 from ..model_parts import as_names, outermost, unwrapped
 
 

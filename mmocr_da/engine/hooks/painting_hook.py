@@ -9,6 +9,7 @@ from mmocr.engine.hooks import VisualizationHook
 
 from mmocr_da.datasets.image_loading import LoadImageFromFile
 from mmocr_da.datasets.lmdb_files import content_in_lmdb
+from mmocr_da.plain import base_cfg
 from mmocr_da.registry import HOOKS
 
 
@@ -18,6 +19,8 @@ class PaintingHook(VisualizationHook):
 
     MMOCR looks for a file of each image, and shows text in an alpha channel black.
     """
+
+    plain_cfg = classmethod(base_cfg)
 
     def after_test_iter(
         self, runner, batch_idx: int, data_batch=None, outputs: Sequence[BaseDataElement] = ()

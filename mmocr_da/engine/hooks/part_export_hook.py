@@ -16,7 +16,7 @@ from mmocr_da.arguments import check_count
 from mmocr_da.outputs import check_outputs, is_own, output_file
 from mmocr_da.version import __version__
 
-from ..checkpoint_fit import set_versions, versions_of
+from ..checkpoints import set_versions, versions_of
 from ..model_parts import unwrapped
 
 

@@ -9,6 +9,7 @@ from mmocr.models.textrecog.data_preprocessors import TextRecogDataPreprocessor
 from torch import Tensor
 
 from mmocr_da.device import on_device
+from mmocr_da.plain import base_cfg
 from mmocr_da.registry import MODELS
 
 
@@ -19,6 +20,8 @@ class BatchedTextRecogDataPreprocessor(TextRecogDataPreprocessor):
     MMEngine converts and normalises image by image. Here the images are joined as they were loaded
     and everything else is done once; the numbers are the same, bit for bit.
     """
+
+    plain_cfg = classmethod(base_cfg)
 
     def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
         images = data['inputs']

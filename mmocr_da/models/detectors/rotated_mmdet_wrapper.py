@@ -41,6 +41,13 @@ class RotatedMMDetWrapper(MMDetWrapper):
             ``boxtype2tensor=False``.
     """
 
+    #: See :mod:`mmocr_da.plain`.
+    not_exportable = (
+        'MMOCR has no rotated boxes, so there is no plain model of a rotated '
+        'detector to export; keep mmocr_da installed and use the config and the '
+        'checkpoint as they are'
+    )
+
     def __init__(self, cfg: dict, **kwargs) -> None:
         if cfg['data_preprocessor'].get('boxtype2tensor', True):
             raise ValueError(

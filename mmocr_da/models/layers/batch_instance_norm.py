@@ -60,6 +60,24 @@ class BatchInstanceNorm(DomainNorm):
         self.rho.data.clamp_(0, 1)
         return self.rho
 
+    @classmethod
+    def plain_cfg(cls, cfg: dict) -> dict:
+        """A batch norm, if all gates are 1 (:mod:`mmocr_da.plain`)."""
+        name = cfg['type'].removeprefix('mmocr_da.')
+        return dict(cfg, type=name.replace('BIN', 'BN'))
+
+    def plain_state_dict(self, state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The weights of a batch norm, if all gates are 1 (:mod:`mmocr_da.plain`)."""
+        state_dict = super().plain_state_dict(state_dict)
+        rho = state_dict.pop('rho', None)
+        if rho is not None and not (rho == 1).all():
+            raise ValueError(
+                'batch-instance norms can be exported as batch norms only if all their gates are '
+                '1, got others: what such a layer does depends on the image, and MMOCR has none '
+                'like it; keep mmocr_da installed and use the config and the checkpoint as they are'
+            )
+        return state_dict
+
     @torch.no_grad()
     def _complete(self, state_dict, prefix, missing_keys) -> None:
         super()._complete(state_dict, prefix, missing_keys)

@@ -169,6 +169,11 @@ class DomainNorm(_InstanceNorm):
             self.register_buffer('source_mean', self.running_mean.clone())
             self.register_buffer('source_var', self.running_var.clone())
 
+    def plain_state_dict(self, state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
+        """All but the statistics of the source (:mod:`mmocr_da.plain`)."""
+        dropped = ('source_mean', 'source_var')
+        return {key: value for key, value in state_dict.items() if key not in dropped}
+
     def _load_from_state_dict(
         self, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
     ) -> None:

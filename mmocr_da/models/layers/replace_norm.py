@@ -141,6 +141,15 @@ def with_bin(
     return convert_batch_norm(MODELS.build(dict(cfg, type=of)), include, exclude)
 
 
+def _plain_cfg(cfg: dict) -> dict:
+    """The part itself, if all its gates are 1 (:mod:`mmocr_da.plain`)."""
+    kept = {key: value for key, value in cfg.items() if key not in ('of', 'include', 'exclude')}
+    return dict(kept, type=cfg['of'])
+
+
+with_bin.plain_cfg = _plain_cfg  # type: ignore[attr-defined]
+
+
 def _norm_layers(module: nn.Module) -> Names:
     """All layers that are, or can become, batch-instance norms."""
     modes = {layer.mode for layer in module.modules() if isinstance(layer, DomainNorm)}

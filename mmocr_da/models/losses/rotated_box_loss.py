@@ -34,6 +34,11 @@ class RotatedBoxLoss(BaseModule):
         self.loss_weight = loss_weight
         self._to_check = NUM_CHECKED
 
+    @classmethod
+    def plain_cfg(cls, cfg: dict) -> dict:
+        """A loss that every head takes, as testing needs none (:mod:`mmocr_da.plain`)."""
+        return dict(type='SmoothL1Loss')
+
     def rows(self, pred: Tensor, target: Tensor) -> Tensor:
         """The loss of each pair, ``(N, 5), (N, 5) -> (N,)``, in the precision of ``pred``."""
         raise NotImplementedError

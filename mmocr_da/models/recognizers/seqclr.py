@@ -42,6 +42,13 @@ class SeqCLR(EncoderDecoderRecognizer):
         preprocessor, backbone, encoder, decoder, data_preprocessor, init_cfg: The recognizer's.
     """
 
+    #: See :mod:`mmocr_da.plain`.
+    not_exportable = (
+        'SeqCLR has no decoder, so there is no recognizer to export; its encoder '
+        'is in the encoder_*.pth beside the checkpoint (EncoderExportHook), '
+        'which a recognizer takes by load_from'
+    )
+
     def __init__(
         self,
         representation: str = 'H',

@@ -169,6 +169,10 @@ class LearnedSurrogate(BaseModule):
             )
         self.load_state_dict(checkpoint['state_dict'])
 
+    def plain_state_dict(self, state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Nothing: only training needs a surrogate (:mod:`mmocr_da.plain`)."""
+        return {}
+
     def distance(self, z: Tensor, y: Tensor) -> Tensor:
         """e_hat (eq. 3), ``(N,)``, in float32 or float64, also under AMP."""
         return self._distance(z, y, self.embedding)

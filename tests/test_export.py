@@ -9,7 +9,9 @@ import torch
 from mmengine.config import Config, ConfigDict
 from mmocr.models.textrecog.recognizers import EncoderDecoderRecognizer
 
-from mmocr_da.engine import export, export_check
+from mmocr_da import export
+from mmocr_da.engine.inference import random_batch
+from mmocr_da.models.layers import BatchInstanceNorm2d
 from mmocr_da.registry import MODELS
 
 
@@ -40,8 +42,8 @@ def test_the_export_is_stock_mmocr_and_predicts_the_same(exported, adapted):
     model = build(plain, checkpoint['state_dict'])
     assert type(model) is EncoderDecoderRecognizer
     for seed in range(3):
-        batch = export_check.random_batch(plain, seed)
-        assert export_check.same_predictions(build(*adapted), model, batch)
+        batch = random_batch(plain, seed)
+        assert export.same_predictions(build(*adapted), model, batch)
 
 
 def test_the_weights_are_the_adapted_ones_and_no_others(exported, adapted):
@@ -95,7 +97,7 @@ assert isinstance(result['predictions'][0]['text'], str)
 def test_exporting_the_export_changes_nothing(exported):
     cfg = Config.fromfile(str(exported / 'toy.py'))
     weights = torch.load(exported / 'toy.pth')['state_dict']
-    plain, plain_weights = export.strip_adaptation(cfg, weights)
+    plain, plain_weights = export.make_plain(cfg, weights)
     assert plain.to_dict() == cfg.to_dict()
     assert all(torch.equal(weights[key], plain_weights[key]) for key in weights)
     assert weights.keys() == plain_weights.keys()
@@ -107,18 +109,18 @@ def test_a_pipeline_of_all_test_datasets_is_where_mmocr_looks_for_it(adapted):
     pipeline = data.pop('pipeline')
     for part in data.datasets:
         part.pipeline = copy.deepcopy(pipeline)
-    plain = export.strip_adaptation(cfg, weights)[0].test_dataloader.dataset
+    plain = export.make_plain(cfg, weights)[0].test_dataloader.dataset
     assert plain.pipeline == pipeline and [part.pipeline for part in plain.datasets] == [None] * 2
     assert data.datasets[0].pipeline == pipeline and 'pipeline' not in data
     data.datasets[1].pipeline[2].scale = (64, 16)
-    plain = export.strip_adaptation(cfg, weights)[0].test_dataloader.dataset
+    plain = export.make_plain(cfg, weights)[0].test_dataloader.dataset
     assert 'pipeline' not in plain and plain.datasets[1].pipeline[2].scale == (64, 16)
 
 
 def test_inputs_are_not_changed(adapted):
     cfg, weights = adapted
     text, keys = cfg.pretty_text, list(weights)
-    plain, _ = export.strip_adaptation(cfg, weights)
+    plain, _ = export.make_plain(cfg, weights)
     plain.model.decoder.max_seq_len = 99
     assert (cfg.pretty_text, list(weights)) == (text, keys)
 
@@ -131,14 +133,14 @@ def test_a_missing_weight_is_an_error(adapted):
         match='must hold all weights of EncoderDecoderRecognizer, got '
         r'none for encoder\.',
     ):
-        export.strip_adaptation(cfg, weights)
+        export.make_plain(cfg, weights)
 
 
 def test_a_weight_more_inside_the_recognizer_is_an_error(adapted):
     cfg, weights = adapted
     weights['backbone.layer1.0.bn1.scale'] = torch.ones(8)
     with pytest.raises(ValueError, match=r'got also backbone\.layer1\.0\.bn1\.scale; make'):
-        export.strip_adaptation(cfg, weights)
+        export.make_plain(cfg, weights)
 
 
 def with_gates(cfg, weights, part):
@@ -155,8 +157,8 @@ def with_gates(cfg, weights, part):
 @pytest.mark.parametrize('part', ['model', 'backbone'])
 def test_batch_instance_norms_whose_gates_are_open_are_exported_as_batch_norms(adapted, part):
     cfg, weights = adapted
-    wanted, wanted_weights = export.strip_adaptation(cfg, weights)
-    plain, plain_weights = export.strip_adaptation(cfg, with_gates(cfg, weights, part))
+    wanted, wanted_weights = export.make_plain(cfg, weights)
+    plain, plain_weights = export.make_plain(cfg, with_gates(cfg, weights, part))
     assert plain.model == wanted.model and export.remaining_parts(plain) == []
     assert plain_weights.keys() == wanted_weights.keys()
     assert all(torch.equal(plain_weights[key], wanted_weights[key]) for key in wanted_weights)
@@ -166,14 +168,16 @@ def test_a_gate_that_is_not_open_cannot_be_exported(adapted):
     cfg, weights = adapted
     weights = with_gates(cfg, weights, 'model')
     weights['backbone.layer2.0.bn1.rho'][3] = 1 - 1e-6
-    with pytest.raises(ValueError, match=r'in backbone\.layer2\.0\.bn1\.rho: .*keep mmocr_da'):
-        export.strip_adaptation(cfg, weights)
+    with pytest.raises(ValueError, match=r'backbone\.layer2\.0\.bn1: .*gates are 1.*keep mmocr_da'):
+        export.make_plain(cfg, weights)
 
 
-def test_a_gate_of_what_falls_away_does_not_matter(adapted):
+def test_a_gate_of_what_is_dropped_does_not_matter(adapted):
     cfg, weights = adapted
     weights['objectives.global.bn.rho'] = torch.zeros(8)
-    assert 'objectives.global.bn.rho' not in export.strip_adaptation(cfg, weights)[1]
+    model = MODELS.build(copy.deepcopy(cfg.model))
+    model.objectives['global'].bn = BatchInstanceNorm2d(8)
+    assert 'objectives.global.bn.rho' not in export.make_plain(cfg, weights, model)[1]
 
 
 def test_a_norm_layer_of_a_config_becomes_a_batch_norm():
@@ -194,35 +198,38 @@ def test_a_norm_layer_of_a_config_becomes_a_batch_norm():
     assert plain.neck[0].conv.norm_cfg == dict(type='BN1d')
 
 
-def test_statistics_of_the_source_fall_away(adapted):
+def test_statistics_of_the_source_are_dropped(adapted):
     cfg, weights = adapted
-    wanted = export.strip_adaptation(cfg, weights)[1]
-    for name in ('mean', 'var'):
-        weights[f'backbone.layer1.0.bn1.source_{name}'] = torch.rand(8)
-    plain = export.strip_adaptation(cfg, weights)[1]
+    wanted = export.make_plain(cfg, weights)[1]
+    cfg.model.norm_statistics = 'per_domain'
+    for key in [key for key in weights if 'running' in key and not key.startswith('decoder')]:
+        weights[key.replace('running', 'source')] = torch.rand(weights[key].shape)
+    build(cfg, weights)
+    plain = export.make_plain(cfg, weights)[1]
     assert plain.keys() == wanted.keys()
+    assert all(torch.equal(plain[key], wanted[key]) for key in plain)
     # but only where a norm layer has them
     weights['backbone.source_mean'] = torch.rand(8)
     with pytest.raises(ValueError, match=r'got also backbone\.source_mean; make'):
-        export.strip_adaptation(cfg, weights)
+        export.make_plain(cfg, weights)
 
 
 def test_a_model_without_a_stock_counterpart_is_an_error(adapted):
     cfg, weights = adapted
     cfg.model = ConfigDict(type='mmocr_da.DomainDiscriminator')
     with pytest.raises(ValueError, match='DomainDiscriminator'):
-        export.strip_adaptation(cfg, weights)
+        export.make_plain(cfg, weights)
 
 
 @pytest.mark.parametrize('change', ['text', 'probabilities'])
 def test_the_check_sees_a_model_that_reads_differently(adapted, change):
     first, second = build(*adapted), build(*adapted)
-    batch = export_check.random_batch(adapted[0])
-    assert export_check.same_predictions(first, second, batch)
+    batch = random_batch(adapted[0])
+    assert export.same_predictions(first, second, batch)
     with torch.no_grad():
         # The second is too little for another text, and the check must still see it.
         second.decoder.fc.bias[3] += 100 if change == 'text' else 0.01
-    assert not export_check.same_predictions(first, second, batch)
+    assert not export.same_predictions(first, second, batch)
 
 
 def test_what_remains_of_ours_is_named():
@@ -241,26 +248,11 @@ def test_our_hooks_imports_and_preprocessor_give_way(adapted):
     cfg.default_hooks.ours = dict(type='mmocr_da.SomeHook')
     cfg.custom_imports = dict(imports=['mmocr_da.models', 'other'], allow_failed_imports=False)
     cfg.model.data_preprocessor.type = 'mmocr_da.BatchedTextRecogDataPreprocessor'
-    plain, _ = export.strip_adaptation(cfg, weights)
+    plain, _ = export.make_plain(cfg, weights)
     assert 'ours' not in plain.default_hooks and 'logger' in plain.default_hooks
     assert plain.custom_imports.imports == ['other']
     assert plain.model.data_preprocessor.type == 'TextRecogDataPreprocessor'
     assert plain.model.data_preprocessor.mean == [127.5]
-
-
-def test_raw_undoes_the_swap_of_the_moving_average():
-    from mmengine.hooks import EMAHook
-
-    state = {'weight': torch.tensor(1.0), 'buffer': torch.tensor(5.0)}
-    checkpoint = dict(
-        state_dict=dict(state),
-        ema_state_dict={'module.weight': torch.tensor(2.0), 'steps': torch.tensor(9)},
-    )
-    EMAHook._swap_ema_state_dict(None, checkpoint)
-    assert export.select_weights(checkpoint)['weight'] == 2
-    assert export.select_weights(checkpoint, raw=True) == state
-    with pytest.raises(ValueError, match='--raw needs a checkpoint of EMAHook'):
-        export.select_weights(dict(state_dict=state), raw=True)
 
 
 def test_dictionaries_of_one_name_do_not_overwrite_each_other(tmp_path):
@@ -281,7 +273,7 @@ def test_a_config_inherited_from_this_package_keeps_no_mark_of_it(tmp_path):
     config.write_text("_base_ = 'mmocr_da::assda/small_assda_p2h.py'\n")
     cfg = Config.fromfile(str(config))
     assert "_scope_='mmocr_da'" in cfg.pretty_text
-    plain, _ = export.strip_adaptation(cfg, MODELS.build(copy.deepcopy(cfg.model)).state_dict())
+    plain, _ = export.make_plain(cfg, MODELS.build(copy.deepcopy(cfg.model)).state_dict())
     assert "_scope_='mmocr_da'" not in plain.pretty_text
     assert export.remaining_parts(plain) == []
 
@@ -290,7 +282,7 @@ def test_without_test_data_nothing_is_written(adapted):
     cfg, weights = adapted
     cfg.test_dataloader = None
     with pytest.raises(ValueError, match='needs a test_dataloader'):
-        export.strip_adaptation(cfg, weights)
+        export.make_plain(cfg, weights)
 
 
 @pytest.fixture(params=['attention', 'ctc', 'ctc_rnn'])
@@ -334,7 +326,7 @@ def test_the_classifier_that_predicts_is_the_exported_one(with_twins):
         torch.manual_seed(0)
         cfg, weights, paths = with_twins(predict_with)
         before = {key: value.clone() for key, value in weights.items()}
-        plain, plain_weights = export.strip_adaptation(cfg, weights)
+        plain, plain_weights = export.make_plain(cfg, weights)
         assert not any(key.startswith('objectives') for key in plain_weights)
         assert plain.model.type == 'EncoderDecoderRecognizer' and 'objectives' not in plain.model
         assert export.remaining_parts(plain) == []
@@ -350,19 +342,19 @@ def test_the_classifier_that_predicts_is_the_exported_one(with_twins):
         model = build(plain, plain_weights)
         assert type(model) is EncoderDecoderRecognizer
         for seed in range(2):
-            batch = export_check.random_batch(plain, seed)
-            assert export_check.same_predictions(build(cfg, weights), model, batch)
+            batch = random_batch(plain, seed)
+            assert export.same_predictions(build(cfg, weights), model, batch)
         texts[predict_with] = [s.pred_text.item for s in model.eval().test_step(batch)]
     assert texts['source'] != texts['target']
 
 
 def test_the_check_tells_the_two_classifiers_apart(with_twins):
     cfg, weights, paths = with_twins('target')
-    plain, plain_weights = export.strip_adaptation(cfg, weights)
+    plain, plain_weights = export.make_plain(cfg, weights)
     for key in ('weight', 'bias'):
         plain_weights[f'{paths["source"]}.{key}'] = weights[f'{paths["source"]}.{key}']
-    assert not export_check.same_predictions(
-        build(cfg, weights), build(plain, plain_weights), export_check.random_batch(plain)
+    assert not export.same_predictions(
+        build(cfg, weights), build(plain, plain_weights), random_batch(plain)
     )
 
 
@@ -375,7 +367,7 @@ def test_a_checkpoint_that_numbers_its_objectives_is_exported(with_twins, predic
         ): value
         for key, value in weights.items()
     }
-    new, expected = export.strip_adaptation(cfg, old)[1], export.strip_adaptation(cfg, weights)[1]
+    new, expected = export.make_plain(cfg, old)[1], export.make_plain(cfg, weights)[1]
     assert new.keys() == expected.keys() and len(old) == len(weights)
     assert all(torch.equal(new[key], expected[key]) for key in new)
 
@@ -386,10 +378,10 @@ def test_without_c_t_in_the_checkpoint_c_s_is_exported(with_twins):
     weights = {
         key: value for key, value in weights.items() if not key.startswith('objectives.symnet.')
     }
-    plain, plain_weights = export.strip_adaptation(cfg, weights)
+    plain, plain_weights = export.make_plain(cfg, weights)
     assert all(torch.equal(plain_weights[key], weights[key]) for key in plain_weights)
-    assert export_check.same_predictions(
-        build(cfg, weights), build(plain, plain_weights), export_check.random_batch(plain)
+    assert export.same_predictions(
+        build(cfg, weights), build(plain, plain_weights), random_batch(plain)
     )
 
 
@@ -399,7 +391,7 @@ def test_metrics_of_the_single_classifiers_give_way(with_twins):
         dict(type='mmocr_da.TextErrorMetric'),
         dict(type='mmocr_da.TextErrorMetric', prediction='pred_text_source', prefix='C_s'),
     ]
-    plain, _ = export.strip_adaptation(cfg, weights)
+    plain, _ = export.make_plain(cfg, weights)
     assert [m.type for m in plain.test_evaluator.metrics] == [
         'WordMetric',
         'CharMetric',
@@ -412,7 +404,7 @@ def test_an_encoder_without_a_decoder_cannot_be_exported(adapted, name):
     cfg, weights = adapted
     cfg.model.type = name
     with pytest.raises(ValueError, match='SeqCLR has no decoder.*load_from'):
-        export.strip_adaptation(cfg, weights)
+        export.make_plain(cfg, weights)
 
 
 def test_a_detector_is_exported_without_its_surrogate(adapted, tmp_path):
@@ -428,7 +420,7 @@ def test_a_detector_is_exported_without_its_surrogate(adapted, tmp_path):
     head['loss_bbox'] = dict(type='mmocr_da.LSIoULoss', surrogate=dict(approximation='local'))
     cfg.model = ConfigDict(type='MMDetWrapper', cfg=detector)
     tuned = MODELS.build(copy.deepcopy(cfg.model)).state_dict()
-    plain, weights = export.strip_adaptation(cfg, tuned)
+    plain, weights = export.make_plain(cfg, tuned)
     assert plain.model.cfg.roi_head.bbox_head.loss_bbox.type == 'SmoothL1Loss'
     build(plain, weights)
     left = {k for k in tuned if 'surrogate' in k}
@@ -439,4 +431,4 @@ def test_a_rotated_detector_has_no_plain_one(adapted):
     cfg, weights = adapted
     cfg.model = ConfigDict(type='mmocr_da.RotatedMMDetWrapper')
     with pytest.raises(ValueError, match='MMOCR has no rotated boxes'):
-        export.strip_adaptation(cfg, weights)
+        export.make_plain(cfg, weights)

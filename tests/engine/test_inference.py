@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
-from mmocr_da.engine import export_check
-from mmocr_da.engine.export_check import inference_pipeline, random_batch
+from mmocr_da.engine import inference
+from mmocr_da.engine.inference import inference_pipeline, random_batch
 
 PIPELINE = [
     dict(type='LoadImageFromFile', color_type='grayscale'),
@@ -43,7 +43,7 @@ def cfg(request):
 def test_an_image_alone_goes_through_the_test_pipeline(cfg):
     """What only a dataset knows, as in MMOCR's ASTER, is not asked for."""
     before = copy.deepcopy(cfg.to_dict())
-    assert export_check.test_pipeline(cfg) == PIPELINE
+    assert inference.test_pipeline(cfg) == PIPELINE
     packed = inference_pipeline(cfg)(np.zeros((20, 30, 3), np.uint8))
     assert packed['inputs'].shape[-2:] == (16, 32)
     assert {'ori_shape', 'valid_ratio'} <= set(packed['data_samples'].metainfo_keys())

@@ -1,0 +1,345 @@
+"""From an adapted model to a plain MMOCR one: a config and weights that need no ``mmocr_da``.
+
+Training adds its parts under attributes of their own and keeps every key of the base model, so an
+export is a selection. What each class of this package is in plain MMOCR, it says itself, see
+:mod:`mmocr_da.plain`. Here is what walks through a config and a model to ask it.
+"""
+
+import copy
+import inspect
+import os.path as osp
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.model import BaseModel
+from mmengine.registry import init_default_scope
+from torch import Tensor, nn
+
+from mmocr_da.arguments import some
+from mmocr_da.plain import base_cfg, is_ours
+from mmocr_da.registry import HOOKS, METRICS, MODELS
+from mmocr_da.renamed import current_name
+
+#: What MMOCR's ``tools/test.py`` and inferencers read. Whatever else a config holds (training,
+#: helper variables of the user) is not exported.
+KEPT_KEYS = (
+    'default_scope',
+    'custom_imports',
+    'env_cfg',
+    'log_level',
+    'log_processor',
+    'default_hooks',
+    'vis_backends',
+    'visualizer',
+    'test_pipeline',
+    'tta_pipeline',
+    'tta_model',
+    'test_dataloader',
+    'test_cfg',
+    'test_evaluator',
+)
+
+
+def make_plain(
+    cfg: Config, state_dict: dict[str, Tensor], adapted: nn.Module | None = None
+) -> tuple[Config, dict[str, Tensor]]:
+    """Return the config and the weights of the plain model inside an adapted one.
+
+    For a model that is already plain they stay the same. Nothing is changed in place.
+
+    Args:
+        cfg: Config of the adapted model.
+        state_dict: Weights of the adapted model.
+        adapted: The model of ``cfg``, if it is built already.
+
+    Returns:
+        A config for testing, which needs ``mmocr_da`` only if a part of the model does, see
+        :func:`remaining_parts`; and weights that its model loads with ``strict=True``.
+
+    Raises:
+        ValueError: If the model has no plain counterpart, or not with these weights.
+    """
+    # The package's own default is "mmocr", and without it no bare type name is found.
+    init_default_scope(cfg.get('default_scope', 'mmocr'))
+    plain = plain_config(cfg)
+    if adapted is None:
+        adapted = MODELS.build(copy.deepcopy(cfg.model))
+    return plain, plain_state_dict(adapted, plain.model, state_dict)
+
+
+# ---------------------------------------------------------------------------- the config
+
+
+def plain_config(cfg: Config) -> Config:
+    """Return the config of the plain model, with all that testing it needs.
+
+    Raises:
+        ValueError: If the model has no plain counterpart, or there are no test data.
+    """
+    plain: dict[str, Any] = dict(default_scope='mmocr', model=plain_model(cfg.model))
+    if cfg.get('test_dataloader') is None:
+        raise ValueError(
+            'an export needs a test_dataloader in the config, whose pipeline becomes '
+            'that of the exported model, got none; add one, its images may be missing'
+        )
+    for key in KEPT_KEYS:
+        if key in cfg:
+            change = _plain_evaluator if key == 'test_evaluator' else _plain
+            plain[key] = change(cfg[key])
+    plain.setdefault('test_cfg', dict(type='TestLoop'))
+    # A hook that does not say otherwise serves training.
+    hooks = plain.get('default_hooks') or {}
+    for name in [name for name, hook in hooks.items() if _is_ours(hook)]:
+        del hooks[name]
+    _drop_import(plain.get('custom_imports') or {})
+    _share_pipeline(plain['test_dataloader']['dataset'])
+    return Config(plain)
+
+
+def plain_model(cfg: dict) -> ConfigDict:
+    """Return the config of the plain model.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    plain = _plain_node(dict(cfg))
+    cls = _our_class(plain) or MODELS.get(plain['type'])
+    if cls is None:
+        raise ValueError(f'type must be a registered model, got {cfg["type"]!r}')
+    if why := getattr(cls, 'not_exportable', None):
+        raise ValueError(why)
+    if any(map(is_ours, cls.__mro__)):
+        plain = base_cfg(cls, plain)
+    plain = _plain(plain)
+    # Weights come from the checkpoint: the exported config must not look for another one.
+    if 'init_cfg' in inspect.signature(MODELS.get(plain['type']).__init__).parameters:
+        plain['init_cfg'] = None
+    return ConfigDict(plain)
+
+
+def remaining_parts(cfg: Config) -> list[str]:
+    """Return the types of ``mmocr_da`` that are still in a config, sorted.
+
+    >>> remaining_parts(Config(dict(model=dict(decoder=dict(type='mmocr_da.AttentionDecoder')))))
+    ['mmocr_da.AttentionDecoder']
+    """
+    found = set()
+
+    def look(node: dict) -> dict:
+        if _is_ours(node):
+            found.add(node['type'])
+        return node
+
+    rewrite(cfg.to_dict(), look)
+    return sorted(found)
+
+
+def bundle_dictionaries(cfg: Config, out_dir: str) -> None:
+    """Copy every ``dict_file`` of the config into ``out_dir`` and refer to the copy.
+
+    The config finds it wherever the folder is moved to.
+    """
+    copied: dict[str, str] = {}
+
+    def bundle(node: dict) -> dict:
+        path = node.get('dict_file')
+        if not isinstance(path, str):
+            return node
+        if path not in copied:
+            name = osp.basename(path)
+            if name in copied.values():  # another folder's file of the same name
+                name = f'{len(copied)}_{name}'
+            copied[path] = name
+            shutil.copyfile(path, osp.join(out_dir, name))
+        return dict(node, dict_file='{{ fileDirname }}/' + copied[path])
+
+    cfg._cfg_dict.update(ConfigDict(rewrite(cfg.to_dict(), bundle)))
+
+
+def rewrite(node: Any, change: Callable[[dict], Any]) -> Any:
+    """Return a copy of a config in which ``change`` has replaced each dict, from outside to inside.
+
+    A None drops the dict from the list or dict that holds it, and a list in a list joins it.
+
+    >>> rewrite(dict(a=[dict(n=1), dict(n=0)]), lambda node: node if node.get('n', 1) else None)
+    {'a': [{'n': 1}]}
+    """
+    if isinstance(node, dict):
+        node = change(dict(node))
+    if isinstance(node, dict):
+        pairs = ((key, value, rewrite(value, change)) for key, value in node.items())
+        return {key: new for key, old, new in pairs if new is not None or old is None}
+    if isinstance(node, (list, tuple)):
+        values: list = []
+        for old in node:
+            new = rewrite(old, change)
+            if isinstance(old, dict) and isinstance(new, list):
+                values += new
+            elif new is not None or old is None:
+                values.append(new)
+        return type(node)(values)
+    return copy.deepcopy(node)
+
+
+def _plain(node: Any) -> Any:
+    return rewrite(node, _plain_node)
+
+
+def _plain_node(node: dict) -> Any:
+    """What replaces a dict of a config in the exported one."""
+    # The mark that MMEngine leaves on what came from a `mmocr_da::` config.
+    if node.get('_scope_') == 'mmocr_da':
+        del node['_scope_']
+    cls = _our_class(node)
+    if not hasattr(cls, 'plain_cfg'):
+        return node
+    plain = cls.plain_cfg(node)
+    # It may be of this package, too: `WithBIN` of an `AdaptiveRecognizer`.
+    return _plain_node(plain) if isinstance(plain, dict) else plain
+
+
+def _plain_evaluator(evaluator: Any) -> Any:
+    """The evaluator with MMOCR's metrics instead of ours, none of them a second time."""
+    if evaluator is None:
+        return None
+    if isinstance(evaluator, dict) and 'metrics' in evaluator:
+        return dict(_plain(evaluator), metrics=_plain_evaluator(evaluator['metrics']))
+    metrics = list(evaluator) if isinstance(evaluator, (list, tuple)) else [evaluator]
+    plain = _plain([metric for metric in metrics if not _is_ours(metric)])
+    there = {metric['type'] for metric in plain}
+    for metric in _plain([metric for metric in metrics if _is_ours(metric)]):
+        if metric['type'] not in there:
+            plain.append(metric)
+            there.add(metric['type'])
+    return plain
+
+
+def _our_class(node: dict) -> Any:
+    """The class or function of this package that a config names, None if it is of another one."""
+    if not isinstance(node.get('type'), str):
+        return None
+    name = current_name(node['type'].removeprefix('mmocr_da.'))
+    for registry in (MODELS, METRICS, HOOKS):
+        registry.import_from_location()
+        if name in registry.module_dict:
+            return registry.module_dict[name]
+    return None
+
+
+def _is_ours(node: Any) -> bool:
+    return isinstance(node, dict) and str(node.get('type', '')).startswith('mmocr_da.')
+
+
+def _share_pipeline(dataset: dict) -> None:
+    """Put the pipeline that all parts have where MMOCR's inferencers look for it."""
+    parts = dataset.get('datasets') or []
+    pipelines = [part.get('pipeline') for part in parts]
+    if (
+        not dataset.get('pipeline')
+        and pipelines
+        and pipelines[0]
+        and all(pipeline == pipelines[0] for pipeline in pipelines)
+    ):
+        dataset['pipeline'] = pipelines[0]
+        for part in parts:
+            part['pipeline'] = None
+
+
+def _drop_import(imports: dict) -> None:
+    """Remove this package from ``custom_imports``."""
+    if 'imports' in imports:
+        names = imports['imports']
+        names = [names] if isinstance(names, str) else names
+        imports['imports'] = [name for name in names if name.split('.')[0] != 'mmocr_da']
+
+
+# ---------------------------------------------------------------------------- the weights
+
+
+def plain_state_dict(
+    adapted: nn.Module, cfg: dict, state_dict: dict[str, Tensor]
+) -> dict[str, Tensor]:
+    """Return the weights of the plain model, all of them or an error.
+
+    What is left out must lie under attributes of its own, or a module must say that it makes no
+    difference. A surplus weight *inside* a part of the plain model means that training changed this
+    part, and without it the model predicts something else.
+
+    Args:
+        adapted: The adapted model; its own weights do not matter.
+        cfg: Config of the plain model.
+        state_dict: Weights of the adapted model.
+
+    Raises:
+        ValueError: If a weight is missing or left over, or a module has no plain counterpart.
+    """
+    plain = MODELS.build(copy.deepcopy(cfg))
+    parts = {name for name, _ in plain.named_children()}
+    keys = plain.state_dict().keys()
+    state_dict = _asked(adapted, state_dict, parts)
+    missing = sorted(keys - state_dict.keys())
+    if missing:
+        raise ValueError(
+            f'checkpoint must hold all weights of {cfg["type"]}, got none for '
+            f'{some(missing)}; config and checkpoint must belong together'
+        )
+    surplus = sorted(key for key in state_dict.keys() - keys if key.split('.')[0] in parts)
+    if surplus:
+        raise ValueError(
+            f'checkpoint must hold only weights that {cfg["type"]} has in '
+            f'{sorted(parts)}, got also {some(surplus)}; make the change part of '
+            'the backbone, encoder or decoder config'
+        )
+    return {key: state_dict[key].detach().cpu().clone() for key in keys}
+
+
+def _asked(adapted: nn.Module, state_dict: dict[str, Tensor], parts: set[str]) -> dict[str, Tensor]:
+    """The weights that are left when every module in these parts has said which are plain."""
+    problems: dict[str, list[str]] = {}
+    for name, module in adapted.named_modules():
+        if not hasattr(module, 'plain_state_dict') or name and name.split('.')[0] not in parts:
+            continue
+        prefix = f'{name}.' if name else ''
+        own = {key: state_dict[key] for key in state_dict if key.startswith(prefix)}
+        others = {key: value for key, value in state_dict.items() if key not in own}
+        try:
+            plain = module.plain_state_dict(
+                {key.removeprefix(prefix): value for key, value in own.items()}
+            )
+        except ValueError as error:
+            if not name:
+                raise
+            problems.setdefault(str(error), []).append(name)
+            continue
+        state_dict = {**others, **{prefix + key: value for key, value in plain.items()}}
+    for why, names in problems.items():
+        raise ValueError(f'no plain weights of {some(names)}: {why}')
+    return state_dict
+
+
+@torch.no_grad()
+def same_predictions(first: BaseModel, second: BaseModel, batch: dict) -> bool:
+    """Whether two recognizers predict the same texts from the same class probabilities.
+
+    Texts alone would say little: any model may predict the empty text for noise.
+    """
+    texts, outputs = [], []
+    for model in (first, second):
+        model.eval()
+        texts.append([s.pred_text.item for s in model.test_step(copy.deepcopy(batch))])
+        data = model.data_preprocessor(copy.deepcopy(batch), False)
+        outputs.append(model(**data, mode='tensor'))
+    return texts[0] == texts[1] and _close(*outputs)
+
+
+def _close(first, second) -> bool:
+    if isinstance(first, Tensor):
+        return first.shape == second.shape and torch.allclose(first, second, atol=1e-6)
+    if isinstance(first, dict):
+        return first.keys() == second.keys() and all(_close(first[k], second[k]) for k in first)
+    if isinstance(first, (list, tuple)):
+        return len(first) == len(second) and all(map(_close, first, second))
+    return first == second

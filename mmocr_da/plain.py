@@ -1,0 +1,48 @@
+"""What a class of this package is in plain MMOCR: what :mod:`mmocr_da.export` asks it for.
+
+A class answers by any of three attributes; one without them stays in an exported config as it is,
+and the export needs this package installed for it.
+
+``plain_cfg(cls, cfg) -> dict | list[dict] | None`` (class method)
+    The config of a class of the host that does the same in testing; several in a list; None if
+    there is nothing left to do. ``cfg`` must not be changed. ``plain_cfg = classmethod(base_cfg)``
+    is the answer of a class that only trains differently from its base class, and that of a model
+    without a ``plain_cfg`` of its own.
+``plain_state_dict(self, state_dict) -> dict[str, Tensor]``
+    Of the weights of the module, by its own keys, those that the plain module has. A ValueError
+    says why there is no plain module of these weights.
+``not_exportable``
+    Why a model has no plain counterpart, and what to do instead.
+"""
+
+import copy
+import inspect
+
+#: Packages whose classes are no models, but what models are made of.
+_BELOW_MODELS = ('mmengine', 'torch', 'builtins', 'abc')
+
+
+def base_cfg(cls: type, cfg: dict) -> dict:
+    """The config of the nearest base class outside this package, with the keys that it knows.
+
+    Raises:
+        ValueError: If the class does not extend one of MMOCR or of its hosts.
+    """
+    # A class of a user that extends one of ours is not plain either.
+    base = next(c for c in cls.__mro__ if not any(map(is_ours, c.__mro__)))
+    scope = base.__module__.split('.')[0]
+    if scope in _BELOW_MODELS:
+        raise ValueError(
+            f'model.type must extend a model of MMOCR, got {cfg["type"]!r}, which '
+            'has no plain counterpart; export the model that was fine-tuned from it'
+        )
+    known = {'_scope_', *inspect.signature(base.__init__).parameters}
+    # Types of other packages than MMOCR (a detector of MMDetection) need their prefix.
+    name = base.__name__ if scope == 'mmocr' else f'{scope}.{base.__name__}'
+    kept = {key: copy.deepcopy(value) for key, value in cfg.items() if key in known}
+    return dict(kept, type=name)
+
+
+def is_ours(cls: type) -> bool:
+    """Whether a class is of this package."""
+    return cls.__module__.split('.')[0] == 'mmocr_da'
