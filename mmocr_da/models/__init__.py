@@ -1,4 +1,4 @@
-"""Models: everything that is trained, and the losses it is trained by."""
+"""Models: batches in, losses by name or predictions out; and the parts they are made of."""
 
 from .backbones import *  # noqa: F401,F403
 from .contrastive import *  # noqa: F401,F403

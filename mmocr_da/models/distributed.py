@@ -1,4 +1,4 @@
-"""Sums and means over all processes whose gradients DDP's average turns into those of one."""
+"""Sums and means over processes, such that gradients averaged by DDP equal those of one process."""
 
 from mmengine.dist import all_reduce, get_world_size
 from torch import Tensor
@@ -16,11 +16,13 @@ def sum_per_rank(weight: Tensor) -> Tensor:
 
 
 def mean_over_ranks(values: Tensor, counted: Tensor | None = None) -> Tensor:
-    """Mean of the ``(M,)`` values of all ranks, as :func:`sum_per_rank` has it; 0 of none.
+    """This rank's share of the mean of the ``(M,)`` values of all ranks; 0 without values.
+
+    The average over ranks of the results, and of their gradients, is that of one process.
 
     Args:
-        values: Those of this rank. All ranks must call this, also without a value.
-        counted: ``(M,)`` bool, which values exist; the others must be 0. By default all do.
+        values: Of this rank. All ranks must call this, also those without values.
+        counted: ``(M,)`` bool, which values count; the others must be 0. By default all count.
 
     >>> import torch
     >>> mean_over_ranks(torch.tensor([1., 0., 3.]), torch.tensor([True, False, True]))
@@ -31,6 +33,6 @@ def mean_over_ranks(values: Tensor, counted: Tensor | None = None) -> Tensor:
 
 
 def mean_of_rank(values: Tensor, counted: Tensor | None = None) -> Tensor:
-    """As :func:`mean_over_ranks`, of the values of this process alone."""
+    """As :func:`mean_over_ranks`, over the values of this rank alone, without waiting."""
     count = max(len(values), 1) if counted is None else counted.sum().clamp(min=1)
     return values.sum() / count

@@ -1,4 +1,4 @@
-"""Backbones: images in, feature map out."""
+"""Backbones: images ``(N, C, H, W)`` in, feature map ``(N, C', H', W')`` out."""
 
 from .text_resnet import TextResNet
 

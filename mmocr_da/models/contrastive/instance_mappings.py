@@ -1,7 +1,7 @@
 """Instance mappings of SeqCLR (Aberdam et al., CVPR 2021, section 4 and Fig. 5).
 
-A mapping says which frames of an image become one instance of the contrastive loss. Frames behind
-``lengths`` are padding and are in none.
+A mapping says which frames of an image become one instance of the contrastive loss. Frames after
+``lengths`` are padding and belong to no instance.
 """
 
 import torch
@@ -17,12 +17,12 @@ class WindowToInstance(nn.Module):
     """Every image becomes ``num_windows`` instances, means of windows that cover it evenly.
 
     The windows are those of ``nn.AdaptiveAvgPool1d`` over the frames of the image without its
-    padding; neighbours share a frame where the frames do not divide evenly. An image with fewer
-    frames than windows has a window per frame, since equal windows would be each other's negatives.
+    padding; neighbours share a frame if the frames do not divide evenly. An image with fewer frames
+    than windows has one window per frame, since equal windows would be each other's negatives.
 
-    Shape: frames ``(N, T, F)``, lengths ``(N,)`` -> instances ``(N, num_windows, F)`` and which of
-    them exist, ``(N, num_windows)`` bool, where the lengths are (on the CPU, so that a GPU need not
-    be waited for).
+    Shape: frames ``(N, T, F)``, lengths ``(N,)`` -> instances ``(N, num_windows, F)``, and which of
+    them exist, ``(N, num_windows)`` bool, on the device of the lengths (the CPU, so that the host
+    need not wait for a GPU).
 
     >>> frames = torch.tensor([[1., 2., 3., 4.], [1., 3., 0., 0.]])[..., None]
     >>> instances, exists = WindowToInstance(2)(frames, torch.tensor([4, 2]))
@@ -45,7 +45,7 @@ class WindowToInstance(nn.Module):
         frame = torch.arange(frames.size(1), device=lengths.device)
         inside = (frame >= start) & (frame < end) & (window < count)  # (N, num_windows, T)
         weights = (inside / inside.sum(-1, keepdim=True).clamp(min=1)).to(frames.dtype)
-        # Padding may hold anything, and 0 times infinity is no 0.
+        # Padding may be infinite, and 0 times infinity is NaN.
         padding = (frame >= length[:, 0])[..., None]
         weights, padding = (on_device(x, frames.device) for x in (weights, padding))
         return weights @ frames.masked_fill(padding, 0), inside.any(-1)

@@ -8,8 +8,8 @@ sums and once more for the gradients,
     dL/dz_i = sum_j (w_i P_ij + w_j P_ji) z_j / tau - (w_i + w_p) z_p / tau,
     P_ij = exp(s_ij / tau - logsumexp_i),
 
-where ``w`` is the weight of an instance in the loss. The second term in the first sum is what ``i``
-does as a negative of others. It needs the others' ``logsumexp``, also those on other ranks, and
+where ``w`` is the weight of an instance in the loss. The second term of the first sum is the effect
+of ``i`` as a negative of others. It needs the others' ``logsumexp``, also those on other ranks, and
 nothing else of their backward pass.
 """
 
@@ -26,8 +26,8 @@ from mmocr_da.arguments import check_count, check_number
 from mmocr_da.registry import MODELS
 
 REDUCTIONS = ('mean', 'sum')
-#: Instances shorter than this have no direction. It is the rounding error, in half precision, of
-#: features around 1, so what is shorter there is noise.
+#: Instances shorter than this have no direction. It is the rounding error of features around 1 in
+#: half precision, so shorter instances are noise.
 MIN_LENGTH = torch.finfo(torch.float16).eps
 
 
@@ -59,15 +59,18 @@ def nt_xent(
 
     Args:
         za: Instances of one view, ``(M, D)``, of any length: cosines are compared. Those shorter
-            than :data:`MIN_LENGTH` are divided by that instead of their length, so that a gradient
-            is never magnified by more than ``1 / MIN_LENGTH``, also that of an instance of zeros.
-        zb: Those of the other view, ``(M, D)``; ``zb[i]`` is the positive of ``za[i]``.
+            than :data:`MIN_LENGTH` are divided by it instead of by their length, so that gradients
+            are magnified by at most ``1 / MIN_LENGTH``, also for an instance of zeros.
+        zb: Instances of the other view, ``(M, D)``; ``zb[i]`` is the positive of ``za[i]``.
         temperature: tau. The paper states none; 0.1 is the authors' code.
-        reduction: ``'mean'`` over all 2 M instances, or their ``'sum'``, as eq. 1 is printed.
-        block_size: Rows of similarities that are in memory at a time.
+        reduction: ``'mean'`` over all 2 M instances, or their ``'sum'``, as published in eq. 1.
+        block_size: Number of rows of similarities that are in memory at a time.
 
     Returns:
         A scalar, 0 for ``M <= 1`` in one process: there is no negative.
+
+    Raises:
+        ValueError: If the shapes differ, or an option is out of range.
 
     >>> z = torch.eye(2)
     >>> nt_xent(z, z, temperature=1.)  # log(e + 2) - 1
@@ -125,7 +128,7 @@ class _NTXent(torch.autograd.Function):
             for rows in _blocks(len(z), ctx.block_size):
                 similarities = scaled[rows] @ keys.T
                 _own(similarities, rows, ctx.first).fill_(float('-inf'))
-                # The matrix is symmetric, so its row is also the column of what others do to it.
+                # The matrix is symmetric, so a row has also what the instance does as a negative.
                 weights = (similarities - lse[rows, None]).exp_()
                 weights += similarities.sub_(all_lse).exp_()
                 torch.mm(weights, keys, out=out[rows])

@@ -1,4 +1,4 @@
-"""Projection heads of SeqCLR (section 4); they are thrown away after the pre-training."""
+"""Projection heads of SeqCLR (section 4), which are dropped after the pretraining."""
 
 from mmocr.models.textrecog.layers.lstm_layer import BidirectionalLSTM
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from mmocr_da.registry import MODELS
 
 @MODELS.register_module()
 class MLPProjection(nn.Module):
-    """Two linear layers with a ReLU between them, on each frame by itself.
+    """Two linear layers with a ReLU between them, applied to each frame.
 
     Shape: frames ``(N, T, in_channels)``, lengths ``(N,)`` -> ``(N, T, out_channels)``.
     """
@@ -34,7 +34,7 @@ class MLPProjection(nn.Module):
 
 @MODELS.register_module()
 class BiLSTMProjection(BidirectionalLSTM):
-    """MMOCR's bidirectional LSTM with a linear layer; it ends where an image's padding begins.
+    """MMOCR's bidirectional LSTM with a linear layer; it skips the padding of each image.
 
     Shape: frames ``(N, T, in_channels)``, lengths ``(N,)`` -> ``(N, T, out_channels)``.
     """
@@ -47,10 +47,10 @@ class BiLSTMProjection(BidirectionalLSTM):
         self.in_channels = in_channels
 
     def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        # In the order that packing needs; torch's own sorting makes the host wait for the device.
+        # Packing needs descending lengths; torch's own sorting makes the host wait for the device.
         lengths, order = lengths.cpu().sort(descending=True)
-        there, back = (on_device(x, frames.device) for x in (order, order.argsort()))
-        packed = pack_padded_sequence(frames.index_select(0, there), lengths, batch_first=True)
+        by_length, back = (on_device(x, frames.device) for x in (order, order.argsort()))
+        packed = pack_padded_sequence(frames.index_select(0, by_length), lengths, batch_first=True)
         hidden, _ = pad_packed_sequence(
             self.rnn(packed)[0], batch_first=True, total_length=frames.size(1)
         )

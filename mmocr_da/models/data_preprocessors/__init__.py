@@ -1,4 +1,4 @@
-"""Data preprocessors: images as they were loaded go in, a normalised batch comes out."""
+"""Data preprocessors: loaded images in, one normalized batch out."""
 
 from .batched_preprocessor import BatchedTextRecogDataPreprocessor
 from .multi_view_preprocessor import MultiViewTextRecogDataPreprocessor

@@ -15,10 +15,10 @@ from mmocr_da.registry import MODELS
 
 @MODELS.register_module()
 class BatchedTextRecogDataPreprocessor(TextRecogDataPreprocessor):
-    """MMOCR's preprocessor with one copy to the device and one normalisation per batch.
+    """MMOCR's preprocessor with one copy to the device and one normalization per batch.
 
-    MMEngine converts and normalises image by image. Here the images are joined as they were loaded
-    and everything else is done once; the numbers are the same, bit for bit.
+    MMEngine converts and normalizes image by image. Here the loaded images are stacked first, and
+    everything else is done once; the results are bit-identical.
     """
 
     plain_cfg = classmethod(base_cfg)
@@ -35,7 +35,7 @@ class BatchedTextRecogDataPreprocessor(TextRecogDataPreprocessor):
                 for x, (h, w) in zip(images, sizes)
             ]
         )
-        # A tensor takes the parent's branch that normalises once and pads to the divisor.
+        # For a tensor the parent normalizes once and pads to the divisor.
         batch = on_device(batch, self.device)
         data = super().forward({**data, 'inputs': batch}, training)
         if len(set(sizes)) > 1:
@@ -43,7 +43,7 @@ class BatchedTextRecogDataPreprocessor(TextRecogDataPreprocessor):
         return data
 
     def _fill_padding(self, batch: Tensor, sizes: list[tuple[int, int]]) -> None:
-        """``pad_value`` is meant in normalised units: write it where no image is."""
+        """Write ``pad_value``, which is in normalized units, where no image is."""
         h, w = on_device(torch.tensor(sizes), batch.device)[..., None].unbind(1)
         below = torch.arange(batch.size(-2), device=batch.device) >= h
         right = torch.arange(batch.size(-1), device=batch.device) >= w

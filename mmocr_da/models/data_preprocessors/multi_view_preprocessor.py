@@ -9,11 +9,11 @@ from .batched_preprocessor import BatchedTextRecogDataPreprocessor
 
 @MODELS.register_module()
 class MultiViewTextRecogDataPreprocessor(BatchedTextRecogDataPreprocessor):
-    """Joins the views of a batch, which :class:`MultiView` makes, into one batch, view by view.
+    """Joins the views of :class:`MultiView` into one batch, view by view.
 
     ``V`` lists of ``N`` images and of ``N`` data samples become ``V * N`` images and samples, which
-    are then preprocessed as MMOCR does. In training other batches are refused, in testing they are
-    taken for one view.
+    are then preprocessed as in MMOCR. Batches without views are refused in training, and are one
+    view in testing.
     """
 
     def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:

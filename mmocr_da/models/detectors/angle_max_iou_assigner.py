@@ -1,4 +1,4 @@
-"""Which anchors are text, in RRPN (Ma et al., arXiv:1703.01086)."""
+"""Assignment of anchors to labels in RRPN (Ma et al., arXiv:1703.01086)."""
 
 import math
 
@@ -18,13 +18,13 @@ PAIRS = 1 << 24
 class AngleMaxIoUAssigner(MaxIoUAssigner):
     """MMDetection's ``MaxIoUAssigner``, with a condition on the angle.
 
-    A box and a label can match only if their angles differ by less than ``max_angle``. Then the
-    overlap decides as it always does. A box that overlaps with a label by ``pos_iou_thr`` or more
-    at a wrong angle is background, and one that does so by less, but at least ``neg_iou_thr``, is
-    neither.
+    A box and a label can match only if their angles differ by less than ``max_angle``; then the
+    overlap decides as in ``MaxIoUAssigner``. If the angle differs more, a box is background if it
+    overlaps by ``pos_iou_thr`` or more, and ignored if it overlaps by less, but at least
+    ``neg_iou_thr``.
 
     Args:
-        pos_iou_thr: See ``MaxIoUAssigner``, as for all that is not named here.
+        pos_iou_thr: See ``MaxIoUAssigner``, also for all arguments that are not listed here.
         neg_iou_thr: One number.
         max_angle: In degrees, 15 in RRPN.
     """
@@ -46,8 +46,8 @@ class AngleMaxIoUAssigner(MaxIoUAssigner):
         **kwargs,
     ) -> AssignResult:
         """See ``MaxIoUAssigner``; ``priors`` and ``bboxes`` are rotated boxes."""
-        # The host's own assignment keeps the overlaps to itself, so the angles meet them in
-        # `assign_wrt_overlaps`, which it calls in the end.
+        # The host's method does not return the overlaps, so the angles are applied in
+        # `assign_wrt_overlaps`, which it calls at its end.
         labels, priors = (
             get_box_tensor(boxes)[:, 4] for boxes in (gt_instances.bboxes, pred_instances.priors)
         )
@@ -58,7 +58,7 @@ class AngleMaxIoUAssigner(MaxIoUAssigner):
             del self._fits
 
     def _angles_fit(self, labels: Tensor, priors: Tensor) -> Tensor:
-        """``(G,), (N,) -> (G, N)`` bool; some labels at a time, as differences are larger."""
+        """``(G,), (N,) -> (G, N)`` bool, some labels at a time to save memory."""
         fits = labels.new_empty(len(labels), len(priors), dtype=torch.bool)
         step = max(1, PAIRS // max(len(priors), 1))
         for start in range(0, len(labels), step):
@@ -73,7 +73,7 @@ class AngleMaxIoUAssigner(MaxIoUAssigner):
             overlaps.masked_fill(~(fits | ignored), 0.0), gt_labels
         )
         if len(overlaps):
-            # At a wrong angle: too much text for background, too little for a clear mistake.
+            # At a wrong angle: too much overlap for background, too little for a clear mistake.
             between = (overlaps >= self.neg_iou_thr) & (overlaps < self.pos_iou_thr)
             unclear = (between & ~fits).any(0)
             result.gt_inds.masked_fill_(unclear & (result.gt_inds == 0), -1)
@@ -81,7 +81,7 @@ class AngleMaxIoUAssigner(MaxIoUAssigner):
 
 
 def angle_difference(a: Tensor, b: Tensor) -> Tensor:
-    """Angle between two directions without an arrow, in radians, from 0 to pi/2.
+    """Angle between two undirected lines, in radians, from 0 to pi/2.
 
     >>> angle_difference(torch.tensor(-1.5), torch.tensor(1.5)).item() < 0.15
     True

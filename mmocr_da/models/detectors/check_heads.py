@@ -1,4 +1,4 @@
-"""What a head gives to its regression loss must be what that loss compares."""
+"""Check that the heads of a detector give their regression losses what these compare."""
 
 from mmdet.models import losses
 from torch import nn
@@ -6,9 +6,9 @@ from torch import nn
 from ..losses import RotatedBoxLoss
 from .rotated_anchor_generator import RotatedAnchorGenerator
 
-# Of differences, number by number: pixels and radians do not add up.
+# They compare number by number; boxes mix pixels and radians, which do not add up.
 BY_NUMBER = (losses.SmoothL1Loss, losses.L1Loss, losses.BalancedL1Loss, losses.MSELoss)
-# Of boxes x1, y1, x2, y2.
+# They compare boxes x1, y1, x2, y2.
 OF_FOUR_NUMBERS = (
     losses.IoULoss,
     losses.GIoULoss,
@@ -21,10 +21,14 @@ OF_FOUR_NUMBERS = (
 
 
 def check_heads(detector: nn.Module) -> None:
-    """Raise a ValueError if a head of the detector feeds its loss other quantities.
+    """Check that heads give boxes to losses of boxes and offsets to losses of offsets.
 
     MMDetection's heads give their ``loss_bbox`` boxes with ``reg_decoded_bbox=True``, and offsets
-    from anchors or proposals without. A loss of boxes takes most offsets for boxes without an area.
+    from anchors or proposals without. A loss of boxes treats most offsets as boxes without an area,
+    and is silently 0.
+
+    Raises:
+        ValueError: If a head and its loss disagree, or heads have boxes of different sizes.
     """
     heads = {
         name: head

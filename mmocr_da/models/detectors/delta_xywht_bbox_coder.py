@@ -1,4 +1,4 @@
-"""Rotated boxes as differences to other ones (RRPN, Ma et al., arXiv:1703.01086)."""
+"""Rotated boxes as offsets from other boxes (RRPN, Ma et al., arXiv:1703.01086)."""
 
 import math
 from collections.abc import Sequence
@@ -16,17 +16,20 @@ from mmocr_da.structures import RotatedBoxes, regularize, rotate
 
 @TASK_UTILS.register_module()
 class DeltaXYWHTBBoxCoder(BaseBBoxCoder):
-    """Boxes ``(..., 5)`` as ``(dx, dy, dw, dh, dangle)`` of others.
+    """Boxes ``(..., 5)`` as offsets ``(dx, dy, dw, dh, dangle)`` from anchors or proposals.
 
-    Centres are differences in units of the other's width and height, sizes logarithms of ratios,
-    angles differences modulo pi, in radians.
+    ``dx, dy`` are differences of centres in units of the anchor's width and height, ``dw, dh``
+    logarithms of ratios, ``dangle`` the difference of the angles modulo pi, in radians.
 
     Args:
-        target_means: Subtracted from what is encoded, 5 numbers.
-        target_stds: And divided by, 5 numbers.
-        proj_xy: Measure the centres along the sides of the other box. RRPN measures them along the
-            image, where a shift by the height of an upright line would be a small one.
-        use_box_type: Decode to :class:`~mmocr_da.structures.RotatedBoxes`; or else plain tensors.
+        target_means: Subtracted from the offsets, 5 numbers.
+        target_stds: Divisors of the offsets after that, 5 numbers.
+        proj_xy: Measure the centres along the sides of the anchor. RRPN measures them along the
+            axes of the image, where a shift by the height of a vertical line would be small.
+        use_box_type: Decode to :class:`~mmocr_da.structures.RotatedBoxes` instead of tensors.
+
+    Raises:
+        ValueError: If means or deviations are not 5 numbers.
     """
 
     encode_size = 5
@@ -49,7 +52,7 @@ class DeltaXYWHTBBoxCoder(BaseBBoxCoder):
         self.proj_xy = proj_xy
 
     def encode(self, bboxes: Tensor | BaseBoxes, gt_bboxes: Tensor | BaseBoxes) -> Tensor:
-        """``(N, 5), (N, 5) -> (N, 5)``. Sizes under 1e-3 px count as that."""
+        """``(N, 5), (N, 5) -> (N, 5)``. Sizes are at least 1e-3 px."""
         box, gt = get_box_tensor(bboxes), get_box_tensor(gt_bboxes)
         size, gt_size = box[:, 2:4].clamp(min=1e-3), gt[:, 2:4].clamp(min=1e-3)
         shift = gt[:, :2] - box[:, :2]
@@ -71,16 +74,16 @@ class DeltaXYWHTBBoxCoder(BaseBBoxCoder):
         Args:
             bboxes: ``(N, 5)``.
             pred_bboxes: ``(N, C * 5)``, of ``C`` classes.
-            max_shape: Not used, as rotated boxes are not clipped; part of the interface.
-            wh_ratio_clip: Sizes change by this factor at most.
+            max_shape: Part of the interface, not used: rotated boxes are not clipped.
+            wh_ratio_clip: Sizes change by at most this factor.
 
         Returns:
-            ``(N, C * 5)``; box types only for one class.
+            ``(N, C * 5)``, as a box type only if ``C`` is 1.
         """
         box = get_box_tensor(bboxes)
         classes = pred_bboxes.size(1) // 5
         box = box.repeat_interleave(classes, 0)
-        # In half precision a pixel at 1,000 is lost.
+        # Half precision has steps of 0.5 px and more at 1,000 px.
         deltas = pred_bboxes.reshape(-1, 5).to(torch.promote_types(box.dtype, torch.float32))
         deltas = deltas * constant(self.stds, deltas) + constant(self.means, deltas)
         size = box[:, 2:4]

@@ -18,10 +18,13 @@ class RotatedAnchorGenerator(AnchorGenerator):
     """Anchors of several scales, ratios and angles at each location.
 
     Args:
-        strides: See ``AnchorGenerator``, as for all that is not named here.
+        strides: See ``AnchorGenerator``, also for all arguments that are not listed here.
         ratios: Height by width, as in ``AnchorGenerator``. Text is wide: 0.5, 0.2, 0.125 in RRPN.
-        angles: In degrees, clockwise. The default are the six of RRPN, in our range of angles.
-        use_box_type: Return :class:`~mmocr_da.structures.RotatedBoxes`; or else plain tensors.
+        angles: In degrees, clockwise. The default are the six of RRPN, in ``[-90, 90)``.
+        use_box_type: Return :class:`~mmocr_da.structures.RotatedBoxes` instead of tensors.
+
+    Raises:
+        ValueError: Without an angle.
     """
 
     def __init__(
@@ -84,7 +87,7 @@ class RotatedAnchorGenerator(AnchorGenerator):
         return on_device(self.base_anchors[level_idx], device, dtype)
 
     def _at(self, location: Tensor, width: int, level_idx: int, dtype: torch.dtype) -> Tensor:
-        """What is added to the base anchors at locations that are counted row by row."""
+        """Shifts of the base anchors at locations that are counted row by row."""
         stride_w, stride_h = self.strides[level_idx]
         shift = torch.stack([location % width * stride_w, location // width * stride_h], 1)
         return torch.nn.functional.pad(shift.to(dtype), (0, 3))

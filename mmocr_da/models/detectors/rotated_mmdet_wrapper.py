@@ -25,20 +25,23 @@ from .rotated_nms import nms_rotated
 
 @MODELS.register_module()
 class RotatedMMDetWrapper(MMDetWrapper):
-    """An ``MMDetWrapper`` whose detector may find boxes of five numbers.
+    """An ``MMDetWrapper`` whose detector may predict boxes of five numbers.
 
-    They leave it as polygons of four points with their scores, so that MMOCR's metric, visualizer
-    and inferencer take them as any other.
+    They are returned as polygons of four points with their scores, which MMOCR's metric, visualizer
+    and inferencer take.
 
     If a loss of the detector is a learned surrogate (``LSIoULoss``), iterations that train it train
-    nothing else: the detector only says what it finds, and keeps its running statistics.
+    nothing else: the detector is frozen, also its running statistics.
 
     Which boxes MMDetection's samplers draw in training depends only on seed, iteration and rank, so
-    that a resumed run draws what an uninterrupted one would.
+    a resumed run draws the same boxes as an uninterrupted one.
 
     Args:
         cfg: The detector, as for ``MMDetWrapper``. Its ``data_preprocessor`` needs
             ``boxtype2tensor=False``.
+
+    Raises:
+        ValueError: If the preprocessor drops the type of boxes, or a head and its loss disagree.
     """
 
     #: See :mod:`mmocr_da.plain`.
@@ -76,7 +79,7 @@ class RotatedMMDetWrapper(MMDetWrapper):
     ) -> dict[str, Tensor]:
         with frozen(self, but=learning):
             losses = super().forward(inputs, data_samples, 'loss', **kwargs)
-        # Without a box to learn from, the head does not ask the loss.
+        # Without positive boxes the head does not call the surrogate's loss: a connected zero.
         losses['loss_nothing'] = sum(p.sum() for m in learning for p in m.parameters()) * 0
         return losses
 
@@ -86,7 +89,7 @@ class RotatedMMDetWrapper(MMDetWrapper):
         """See ``MMDetWrapper``; ``bboxes`` may be ``(N, 5)``."""
         if not data or data[0].pred_instances.bboxes.size(-1) != 5:
             return super().adapt_predictions(data, data_samples)
-        # Of all images at once: each copy is a wait for the device.
+        # One copy from the device for all images.
         found = [sample.pred_instances for sample in data]
         corners = corners_of(torch.cat([f.bboxes for f in found])).flatten(1)
         scores = torch.cat([f.scores for f in found])
@@ -111,7 +114,7 @@ def _draws_of_iteration() -> Iterator[None]:
 
 
 def _use_our_nms(cfg: dict | None) -> None:
-    """Put :func:`nms_rotated` in the place of its name, which MMCV would take for its own."""
+    """Replace the name ``nms_rotated`` by our function; MMCV would resolve it to its own."""
     for key, value in (cfg or {}).items():
         if isinstance(value, dict):
             if value.get('type') == 'nms_rotated':

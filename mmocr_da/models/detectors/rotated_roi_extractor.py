@@ -11,9 +11,9 @@ from mmocr_da.registry import MODELS
 
 @MODELS.register_module()
 class RotatedRoIExtractor(SingleRoIExtractor):
-    """Features of rotated boxes, upright, by ``RoIAlignRotated``.
+    """Features of rotated boxes, rotated to upright, by ``RoIAlignRotated``.
 
-    RRPN takes the maximum in each cell; this interpolates, as all of MMDetection does.
+    RRPN takes the maximum in each cell; this interpolates, like MMDetection's extractors.
 
     Args:
         roi_layer: ``output_size``, ``sampling_ratio``, ... of ``RoIAlignRotated``. Its angles are
@@ -31,7 +31,7 @@ class RotatedRoIExtractor(SingleRoIExtractor):
         super().__init__(roi_layer=layer, **kwargs)
 
     def map_roi_levels(self, rois: Tensor, num_levels: int) -> Tensor:
-        """As in ``SingleRoIExtractor``, the scale being the root of width times height."""
+        """As in ``SingleRoIExtractor``, with the root of width times height as the scale."""
         scale = (rois[:, 3] * rois[:, 4]).clamp(min=0).sqrt()
         levels = torch.floor(torch.log2(scale / self.finest_scale + 1e-6))
         return levels.clamp(0, num_levels - 1).long()
@@ -43,8 +43,8 @@ class RotatedRoIExtractor(SingleRoIExtractor):
         self, feats: Sequence[Tensor], rois: Tensor, roi_scale_factor: float | None = None
     ) -> Tensor:
         """``(N, 6)`` of image, cx, cy, w, h, angle ``-> (N, C, H, W)``."""
-        # The operator has no half precision on a CPU, and coordinates none anywhere; and it takes
-        # any memory for contiguous.
+        # The operator has no half precision on a CPU, coordinates need float32 everywhere, and it
+        # reads its inputs as if they were contiguous.
         with torch.autocast(rois.device.type, enabled=False):
             feats32 = [f.float().contiguous() for f in feats]
             pooled = super().forward(feats32, rois.float(), roi_scale_factor)

@@ -1,4 +1,4 @@
-"""Encoders: feature map in, sequence out."""
+"""Encoders: feature map ``(N, C, H, W)`` in, sequence ``(N, T, F)`` out."""
 
 from .bilstm_encoder import BiLSTMEncoder
 from .feature_map import as_feature_map

@@ -1,4 +1,4 @@
-"""What an encoder makes of a feature map, as a feature map again."""
+"""The output of an encoder as a feature map."""
 
 from typing import Any
 
@@ -8,15 +8,15 @@ from .bilstm_encoder import BiLSTMEncoder
 
 
 def as_feature_map(encoded: Any, feature_map: Tensor, encoder: nn.Module) -> Tensor | None:
-    """A map ``(N, F, H', W')`` of what an encoder returned; None where that is no map.
+    """The output of an encoder as a map ``(N, F, H', W')``; None if it cannot be one.
 
     A sequence with a step per column becomes a map of height 1; one with a step per position is put
     back into rows and columns. So columns stay columns, and padding stays on the right.
 
     Args:
         encoded: ``(N, F, H', W')``, or a sequence ``(N, W, F)`` or ``(N, H * W, F)``.
-        feature_map: What the encoder was given, ``(N, C, H, W)``.
-        encoder: Which order its sequences have depends on its type.
+        feature_map: The input of the encoder, ``(N, C, H, W)``.
+        encoder: Its type determines the order of its sequences.
     """
     if not isinstance(encoded, Tensor) or encoded.dim() not in (3, 4):
         return None

@@ -1,4 +1,4 @@
-"""Layers: tensor in, tensor out, no knowledge of models or losses."""
+"""Layers: tensor in, tensor out; and conversion of the batch norms of a model to such layers."""
 
 from .batch_instance_norm import (
     BatchInstanceNorm,

@@ -16,13 +16,14 @@ _layers: 'weakref.WeakSet[BatchInstanceNorm]' = weakref.WeakSet()
 class BatchInstanceNorm(DomainNorm):
     """A blend of batch and instance norm per channel: ``rho * BN(x) + (1 - rho) * IN(x)``.
 
-    ``rho = 1`` keeps style (batch norm), ``rho = 0`` removes it (instance norm). It starts at 1 and
-    reuses the keys of ``BN``, so a pretrained one loads as is. In evaluation BN uses running
-    statistics and IN those of the image. An image with one value per channel gets ``BN(x)``.
+    ``rho = 1`` keeps style (batch norm), ``rho = 0`` removes it (instance norm). It starts at 1,
+    and the other keys are those of ``BN``, so checkpoints of a batch norm load. In evaluation BN
+    uses running statistics, and IN the statistics of the image. For an image with one value per
+    channel the result is ``BN(x)``.
 
-    ``rho`` is in [0, 1] after every step of every ``torch.optim`` optimizer, and before every use
-    (eq. 4); nothing has to be configured for it. The paper trains it with 10 times the
-    learning rate and no weight decay: ``configs/_base_/gates.py``.
+    ``rho`` is clipped to [0, 1] after every step of every ``torch.optim`` optimizer and before
+    every use (eq. 4), without configuration. The paper trains it with 10 times the learning rate
+    and no weight decay: ``configs/_base_/gates.py``.
 
     Shape: ``(N, C, *) -> (N, C, *)``; ``rho`` is ``(C,)``.
 
@@ -48,14 +49,14 @@ class BatchInstanceNorm(DomainNorm):
         self.rho = nn.Parameter(torch.ones(num_features, device=device, dtype=dtype))
         _layers.add(self)
 
-    def __setstate__(self, state) -> None:  # of a copy, or of a pickle
+    def __setstate__(self, state) -> None:  # called by copies and by unpickling
         super().__setstate__(state)
         _layers.add(self)
 
     def _gate(self) -> Tensor:
         # Project rho itself, not a copy in the graph: that would stop its gradient outside [0, 1],
         # and a gate that once left could never come back.
-        if torch.compiler.is_compiling():  # cannot follow a change of data
+        if torch.compiler.is_compiling():  # which does not support assignments to .data
             return self.rho + (self.rho.clamp(0, 1) - self.rho).detach()
         self.rho.data.clamp_(0, 1)
         return self.rho

@@ -16,10 +16,10 @@ class _ReverseGradient(torch.autograd.Function):
 
 
 def reverse_gradient(x: Tensor, scale: float = 1.0) -> Tensor:
-    """Return ``x`` itself; its gradient is multiplied by ``-scale`` on the way back.
+    """Return ``x``; in the backward pass its gradient is multiplied by ``-scale``.
 
-    What comes after descends its own loss with weight 1, what comes before receives ``-scale``
-    times the gradient: the updates of ASSDA's eq. 20 to 23 in a single backward.
+    Modules after it descend their loss with weight 1; modules before it receive ``-scale`` times
+    the gradient: the updates of ASSDA's eq. 20 to 23 in a single backward.
 
     >>> x = torch.ones(2, requires_grad=True)
     >>> reverse_gradient(x, scale=0.5).sum().backward()

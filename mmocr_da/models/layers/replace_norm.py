@@ -1,4 +1,4 @@
-"""Batch-instance normalization in the place of batch normalization, in models that know none."""
+"""Replace batch norms by batch-instance norms or domain norms in models that are built already."""
 
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -21,47 +21,51 @@ from .batch_instance_norm import (
 )
 from .domain_norm import DomainBatchNorm1d, DomainBatchNorm2d, DomainBatchNorm3d, DomainNorm
 
-Globs = str | Sequence[str] | None
-Names = dict[nn.Module, list[str]]  # a layer that is used at two places has two
-# By new class: the classes, one or several, of the layers that become it.
-Classes = Mapping[type[nn.Module], type[nn.Module] | tuple[type[nn.Module], ...]]
+NamePatterns = str | Sequence[str] | None  # globs of dotted names
+LayerNames = dict[nn.Module, list[str]]  # a layer that is used at two places has two names
+# New class -> the class or classes of the layers that become it.
+Conversion = Mapping[type[nn.Module], type[nn.Module] | tuple[type[nn.Module], ...]]
 
-# A batch norm without a rank is a synchronized one, or one that was.
-GATED: Classes = {
+# A batch norm that is neither 1d, 2d nor 3d is synchronized, or was.
+TO_BATCH_INSTANCE_NORM: Conversion = {
     BatchInstanceNorm1d: (nn.BatchNorm1d, DomainBatchNorm1d),
     BatchInstanceNorm2d: (nn.BatchNorm2d, DomainBatchNorm2d),
     BatchInstanceNorm3d: (nn.BatchNorm3d, DomainBatchNorm3d),
     BatchInstanceNorm: nn.Module,
 }
-UNGATED: Classes = {
+TO_DOMAIN_NORM: Conversion = {
     DomainBatchNorm1d: nn.BatchNorm1d,
     DomainBatchNorm2d: nn.BatchNorm2d,
     DomainBatchNorm3d: nn.BatchNorm3d,
     DomainNorm: nn.Module,
 }
-SYNCHRONIZED = (nn.SyncBatchNorm, MMSyncBatchNorm)
-OF_SYNCHRONIZED = ('process_group', 'group', 'group_size', 'stats_mode')
-# A class with another forward (frozen, fused, quantized) computes something else.
-FORWARDS = {cls.forward for cls in (_BatchNorm, DomainNorm, *SYNCHRONIZED)}
+SYNC_BATCH_NORMS = (nn.SyncBatchNorm, MMSyncBatchNorm)
+SYNC_ATTRIBUTES = ('process_group', 'group', 'group_size', 'stats_mode')
+# Subclasses with another forward (frozen, fused, quantized) compute something else.
+CONVERTIBLE_FORWARDS = {cls.forward for cls in (_BatchNorm, DomainNorm, *SYNC_BATCH_NORMS)}
 
 
 def convert_batch_norm(
-    module: nn.Module, include: Globs = None, exclude: Globs = None
+    module: nn.Module, include: NamePatterns = None, exclude: NamePatterns = None
 ) -> nn.Module:
     """Turn the batch norms of a built module into batch-instance norms, and return the module.
 
     A layer stays the same object under the same name, with the same parameters, buffers, hooks and
-    mode; new is its gate ``rho``, which is 1 and changes nothing yet. Weights may be loaded before
-    or after, and ``module.init_weights()`` does to a layer what it would have done to the batch
-    norm; an ``init_cfg`` outside ``module`` that names ``BatchNorm2d`` no longer reaches it. A
-    synchronized layer stays synchronized. Subclasses with a forward of their own, such as frozen or
-    fused layers, stay as they are.
+    mode. It gets a gate ``rho`` of 1, with which it still computes batch norm. Weights may be
+    loaded before or after, and ``module.init_weights()`` initializes the layer like the batch norm;
+    only an ``init_cfg`` outside ``module`` that names ``BatchNorm2d`` no longer reaches it. A
+    synchronized layer stays synchronized. Subclasses with their own forward, such as frozen or
+    fused layers, are not converted.
 
-    An optimizer, ``DistributedDataParallel`` or moving average of before does not know the gates.
+    Convert before an optimizer, ``DistributedDataParallel`` or moving average is made: existing
+    ones do not know the gates.
 
     Args:
         include: Globs of the layers' dotted names in ``module``; by default all layers.
         exclude: Globs of layers that stay batch norms.
+
+    Raises:
+        ValueError: If there is no batch norm, a glob matches none, or no layer is left to convert.
 
     >>> model = nn.Sequential(nn.Conv2d(3, 2, 3), nn.BatchNorm2d(2))
     >>> convert_batch_norm(model)[1].rho
@@ -69,8 +73,8 @@ def convert_batch_norm(
     tensor([1., 1.], requires_grad=True)
     """
     names = _norm_layers(module)
-    selected = _fitting(names, '*' if include is None else include)
-    selected -= _fitting(names, () if exclude is None else exclude)
+    selected = _matching(names, '*' if include is None else include)
+    selected -= _matching(names, () if exclude is None else exclude)
     if not selected:
         raise ValueError(
             f'include and exclude must leave a layer to convert, got {include!r} and '
@@ -83,15 +87,20 @@ def convert_batch_norm(
             for layer, own in names.items()
             if layer in selected and not isinstance(layer, BatchInstanceNorm)
         },
-        GATED,
+        TO_BATCH_INSTANCE_NORM,
     )
     return module
 
 
 def keep_statistics_per_domain(module: nn.Module, without: Sequence[str] = ()) -> nn.Module:
-    """Let batch norms, gated or not, know domains (:class:`DomainNorm`), and return the module.
+    """Give batch norms and batch-instance norms statistics per domain, and return the module.
 
-    They are replaced as in :func:`convert_batch_norm`, except in the children named ``without``.
+    Batch norms become :class:`DomainNorm` as in :func:`convert_batch_norm`, except in the children
+    named ``without``.
+
+    Raises:
+        ValueError: If there is no batch norm, or one that is run twice (``with_cp=True``), or one
+            without running statistics.
     """
     checkpointed = [name for name, m in module.named_modules() if getattr(m, 'with_cp', False)]
     if checkpointed:
@@ -107,22 +116,21 @@ def keep_statistics_per_domain(module: nn.Module, without: Sequence[str] = ()) -
     _convert(
         module,
         {layer: own for layer, own in layers.items() if not isinstance(layer, DomainNorm)},
-        UNGATED,
+        TO_DOMAIN_NORM,
     )
     for layer in layers:
-        assert isinstance(layer, DomainNorm)  # now
+        assert isinstance(layer, DomainNorm)  # since the conversion
         layer.keep_statistics_per_domain()
     return module
 
 
 @MODELS.register_module('WithBIN')
 def with_bin(
-    of: str | None = None, include: Globs = None, exclude: Globs = None, **cfg
+    of: str | None = None, include: NamePatterns = None, exclude: NamePatterns = None, **cfg
 ) -> nn.Module:
     """Build ``dict(type=of, **cfg)`` and turn its batch norms into batch-instance norms.
 
-    In a config it takes the place of the ``type`` of a model or of any part that is built from one;
-    the rest of the part stays:
+    In a config it replaces the ``type`` of a model or of a part; the other keys stay:
 
     .. code-block:: python
 
@@ -132,6 +140,9 @@ def with_bin(
     Args:
         of: The type that the model or part had.
         include, exclude: Which layers, see :func:`convert_batch_norm`.
+
+    Raises:
+        ValueError: Without ``of``, or as in :func:`convert_batch_norm`.
     """
     if of is None:
         raise ValueError(
@@ -150,12 +161,12 @@ def _plain_cfg(cfg: dict) -> dict:
 with_bin.plain_cfg = _plain_cfg  # type: ignore[attr-defined]
 
 
-def _norm_layers(module: nn.Module) -> Names:
+def _norm_layers(module: nn.Module) -> LayerNames:
     """All layers that are, or can become, batch-instance norms."""
     modes = {layer.mode for layer in module.modules() if isinstance(layer, DomainNorm)}
-    names: Names = {}
+    names: LayerNames = {}
     for name, layer in module.named_modules(remove_duplicate=False):
-        if type(layer).forward in FORWARDS and layer not in modes:
+        if type(layer).forward in CONVERTIBLE_FORWARDS and layer not in modes:
             names.setdefault(layer, []).append(name)
     if not names:
         raise ValueError(
@@ -165,26 +176,26 @@ def _norm_layers(module: nn.Module) -> Names:
     return names
 
 
-def _fitting(names: Names, globs: str | Sequence[str]) -> set[nn.Module]:
+def _matching(names: LayerNames, globs: str | Sequence[str]) -> set[nn.Module]:
     found: set[nn.Module] = set()
     for glob in [globs] if isinstance(globs, str) else globs:
-        fitting = {
+        matching = {
             layer for layer, own in names.items() if any(fnmatchcase(name, glob) for name in own)
         }
-        if not fitting:
+        if not matching:
             raise ValueError(
-                'include and exclude need globs that fit names of norm layers, got '
-                f'{glob!r}, which fits none of {_quoted(names)}'
+                'include and exclude need globs that match names of norm layers, got '
+                f'{glob!r}, which matches none of {_quoted(names)}'
             )
-        found |= fitting
+        found |= matching
     return found
 
 
-def _quoted(names: Names) -> str:
+def _quoted(names: LayerNames) -> str:
     return some([repr(name) for name, *_ in names.values()])
 
 
-def _convert(module: nn.Module, layers: Names, classes: Classes) -> None:
+def _convert(module: nn.Module, layers: LayerNames, conversion: Conversion) -> None:
     for layer, (name, *_) in layers.items():
         if isinstance(layer, LazyModuleMixin):
             raise ValueError(
@@ -192,21 +203,21 @@ def _convert(module: nn.Module, layers: Names, classes: Classes) -> None:
                 f'{name!r}; run the module on a batch first'
             )
     like = next(chain(module.parameters(), module.buffers()), None)
-    also_known_as: dict[str, set[str]] = {}
+    new_names: dict[str, set[str]] = {}
     for layer in layers:
         old = type(layer)
-        _convert_layer(layer, like, classes)
+        _convert_layer(layer, like, conversion)
         for cls in (old, *old.__bases__):
-            also_known_as.setdefault(cls.__name__, set()).add(type(layer).__name__)
-    _extend_init_cfg(module, also_known_as)
+            new_names.setdefault(cls.__name__, set()).add(type(layer).__name__)
+    _extend_init_cfg(module, new_names)
 
 
-def _convert_layer(layer: Any, like: Tensor | None, classes: Classes) -> None:
-    """Give a layer another class: whoever holds it then holds the converted one."""
-    sync = {name: vars(layer).pop(name) for name in OF_SYNCHRONIZED if name in vars(layer)}
+def _convert_layer(layer: Any, like: Tensor | None, conversion: Conversion) -> None:
+    """Change the class of a layer in place, so that all references to it stay valid."""
+    sync = {name: vars(layer).pop(name) for name in SYNC_ATTRIBUTES if name in vars(layer)}
     old, old_class = dict(vars(layer)), type(layer)
     like = next((t for t in (layer.weight, layer.running_mean, like) if t is not None), None)
-    layer.__class__ = next(new for new, ranked in classes.items() if isinstance(layer, ranked))
+    layer.__class__ = next(new for new, ranked in conversion.items() if isinstance(layer, ranked))
     layer.__init__(
         layer.num_features, **({} if like is None else dict(device=like.device, dtype=like.dtype))
     )
@@ -218,19 +229,19 @@ def _convert_layer(layer: Any, like: Tensor | None, classes: Classes) -> None:
         layer.rho.requires_grad_(layer.weight.requires_grad)
     if not issubclass(old_class, DomainNorm):
         layer.mode.train(layer.training)
-    for cls in SYNCHRONIZED:
+    for cls in SYNC_BATCH_NORMS:
         if issubclass(old_class, cls):
             layer.mode = cls(layer.num_features, affine=False, track_running_stats=False)
             vars(layer.mode).update(sync, training=layer.training)
 
 
-def _extend_init_cfg(module: nn.Module, also_known_as: dict[str, set[str]]) -> None:
-    """Let initializers that a part has for its batch norms reach the converted ones."""
+def _extend_init_cfg(module: nn.Module, new_names: dict[str, set[str]]) -> None:
+    """Let the ``init_cfg`` of a part that names batch norms initialize the converted ones, too."""
     for part in module.modules():
         cfgs = getattr(part, 'init_cfg', None)
         for cfg in [cfgs] if isinstance(cfgs, dict) else cfgs or ():
             layers = cfg.get('layer') or ()
             layers = [layers] if isinstance(layers, str) else list(layers)
-            new = set().union(*(also_known_as.get(name, ()) for name in layers))
+            new = set().union(*(new_names.get(name, ()) for name in layers))
             if new:
                 cfg['layer'] = layers + sorted(new.difference(layers))

@@ -1,4 +1,4 @@
-"""Losses of rotated boxes: predicted and labelled boxes go in, a loss of MMDetection comes out."""
+"""Losses with the interface of MMDetection: predicted boxes and their labels in, loss out."""
 
 from .gaussian_losses import GWDLoss, KFIoULoss
 from .ls_iou import LSIoULoss

@@ -1,6 +1,7 @@
-"""Losses that compare rotated boxes as Gaussians: mean the centre, two standard deviations a side.
+"""Losses that compare rotated boxes as Gaussians.
 
-All in units of the label's size, so that small text counts as much as large.
+The mean is the centre, and each side is two standard deviations long. All in units of the label's
+size, so that small text counts as much as large text.
 """
 
 import torch
@@ -20,8 +21,8 @@ EPS = 1e-7
 def as_gaussian(boxes: Tensor) -> tuple[Tensor, Tensor]:
     """``(N, 5) -> `` centres ``(N, 2)`` and covariances ``(N, 3)``: of x, of x and y, of y.
 
-    A covariance has the squares of half the sides as eigenvalues. Entry by entry, as a product of
-    matrices is one of half precision on many a GPU.
+    The eigenvalues of a covariance are the squares of half the sides. It is computed entry by
+    entry, because GPUs may compute products of matrices in reduced precision.
     """
     cos, sin = boxes[:, 4].cos(), boxes[:, 4].sin()
     w, h = (boxes[:, 2:4].square() / 4).unbind(1)
@@ -31,7 +32,7 @@ def as_gaussian(boxes: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def in_units_of_label(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Both boxes around the label's centre, in units of the root of its area."""
+    """Both boxes relative to the label's centre, in units of the root of its area."""
     unit = (target[:, 2] * target[:, 3]).clamp(min=0).sqrt().clamp(min=EPS)[:, None]
     pred, target = (
         torch.cat([(b[:, :2] - target[:, :2]) / unit, b[:, 2:4] / unit, b[:, 4:]], 1)
@@ -41,7 +42,7 @@ def in_units_of_label(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def root_of_det(covariance: Tensor) -> Tensor:
-    """``(N, 3) -> (N,)``, with a derivative at 0."""
+    """Root of the determinant, ``(N, 3) -> (N,)``, with a finite derivative at 0."""
     xx, xy, yy = covariance.unbind(1)
     return ((xx * yy - xy * xy).clamp(min=0) + EPS**2).sqrt()
 
@@ -50,9 +51,9 @@ def root_of_det(covariance: Tensor) -> Tensor:
 class KFIoULoss(RotatedBoxLoss):
     """KFIoU: the overlap of two Gaussians by a Kalman filter (Yang et al., ICLR 2023).
 
-    ``1 - 3 KFIoU``, as KFIoU is 1/3 for equal boxes, plus smooth-L1 of the centre's distance in
-    units of the label's sides, since KFIoU itself does not see the centres (arXiv:2201.12558; there
-    the centre is compared as encoded).
+    ``1 - 3 KFIoU``, because KFIoU is 1/3 for equal boxes, plus smooth-L1 of the distance of the
+    centres in units of the label's sides, because KFIoU does not depend on the centres
+    (arXiv:2201.12558, which compares encoded centres).
 
     Args:
         beta: Of smooth-L1.
@@ -68,7 +69,7 @@ class KFIoULoss(RotatedBoxLoss):
         pred, target = in_units_of_label(pred, target)
         (_, sigma1), (_, sigma2) = as_gaussian(pred), as_gaussian(target)
         v1, v2 = (4 * root_of_det(sigma) for sigma in (sigma1, sigma2))
-        # det(S1 (S1 + S2)^-1 S2), what the filter leaves of both.
+        # Root of det(S1 (S1 + S2)^-1 S2), the covariance after the filter, times 4.
         v = v1 * v2 / (4 * root_of_det(sigma1 + sigma2)).clamp(min=EPS)
         kfiou = v / (v1 + v2 - v).clamp(min=EPS)
         offset = rotate(pred[:, :2], -target[:, 4]) / target[:, 2:4].clamp(min=EPS)
@@ -91,7 +92,7 @@ class GWDLoss(RotatedBoxLoss):
     def rows(self, pred: Tensor, target: Tensor) -> Tensor:
         pred, target = in_units_of_label(pred, target)
         (mean1, sigma1), (mean2, sigma2) = as_gaussian(pred), as_gaussian(target)
-        # The trace of a root of a matrix of 2 x 2, by its trace and determinant.
+        # tr(root(A))^2 = tr(A) + 2 root(det(A)) for a 2 x 2 matrix, here A = S1 S2.
         twice = constant((1, 2, 1), sigma1)
         trace = (sigma1 * sigma2 * twice).sum(1) + 2 * root_of_det(sigma1) * root_of_det(sigma2)
         distance = (

@@ -13,13 +13,13 @@ from .rotated_box_loss import RotatedBoxLoss
 
 @MODELS.register_module()
 class LSIoULoss(RotatedBoxLoss):
-    """Tunes a detector to higher IoU: the learned ``1 - IoU`` of its boxes and their labels.
+    """The learned ``1 - IoU`` of a detector's boxes and their labels, to tune it to higher IoU.
 
-    For post-tuning, in the place of the regression loss of any head with ``reg_decoded_bbox=True``;
-    boxes of four numbers are taken, too. Iterations train the surrogate and the detector in turns:
-    in one that trains the surrogate, this is the surrogate's loss, and
-    :class:`~mmocr_da.models.detectors.RotatedMMDetWrapper` sees to it that nothing else learns. In
-    another wrapper the detector's other losses go on. In several processes DDP needs
+    For post-tuning: it replaces the regression loss of any head with ``reg_decoded_bbox=True``,
+    also for boxes of four numbers. Each iteration trains either the surrogate or the detector. In
+    an iteration of the surrogate this is the surrogate's loss, and
+    :class:`~mmocr_da.models.detectors.RotatedMMDetWrapper` freezes everything else; other wrappers
+    train the detector by its other losses. In several processes DDP needs
     ``find_unused_parameters=True`` in the config.
 
     The log shows ``lsiou_error_model`` and ``lsiou_error_generated``, the mean of ``|e_hat - e|``
@@ -48,15 +48,15 @@ class LSIoULoss(RotatedBoxLoss):
     ) -> Tensor:
         """See :class:`~mmocr_da.models.losses.RotatedBoxLoss`.
 
-        Where the surrogate learns, the loss is its own, one number, whatever the reduction.
+        In an iteration of the surrogate the result is its loss, a scalar for every reduction.
         """
         if not (self.training and self.surrogate.learns):
             return super().forward(pred, target, weight, avg_factor, reduction_override)
         _, boxes, labels = self.pairs(pred.detach(), target, weight)
-        # Also where the detector is held.
+        # The wrapper has turned gradients off to freeze the detector.
         with torch.enable_grad(), torch.autocast(pred.device.type, enabled=False):
-            # The head of a process without a positive box does not come here, so none may wait for
-            # another: a mean of each, as MMDetection's own losses have.
+            # The head of a process without positive boxes does not call its loss, so a process must
+            # not wait for another one here: each takes its own mean, as in MMDetection's losses.
             out = self.surrogate.fit(*self._encode(boxes, labels), mean=mean_of_rank)
             self._log(out)
             return out['loss_fit'] + out['loss_gradient']
@@ -65,9 +65,9 @@ class LSIoULoss(RotatedBoxLoss):
         z, y = self._encode(pred, target)
         estimate = self.surrogate.frozen_distance(z, y)
         if self.training and len(estimate):
-            e, seen = self.surrogate.metric(z.detach(), y), estimate.detach()
-            self.surrogate.latest = seen.mean(), e.mean()
-            self._log(dict(error_model=(seen - e).abs().mean(), iou=1 - e.mean()))
+            e, e_hat = self.surrogate.metric(z.detach(), y), estimate.detach()
+            self.surrogate.latest = e_hat.mean(), e.mean()
+            self._log(dict(error_model=(e_hat - e).abs().mean(), iou=1 - e.mean()))
         return estimate
 
     def _encode(self, boxes: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -76,8 +76,9 @@ class LSIoULoss(RotatedBoxLoss):
         return z, y
 
     def _log(self, values: dict[str, Tensor]) -> None:
+        # A head returns the loss of its boxes alone, so other values have no way through it.
         hub = MessageHub.get_current_instance()
-        # Fetched from the device at once.
+        # One copy from the device for all.
         fetched = torch.stack([value.detach() for value in values.values()]).tolist()
         for name, value in zip(values, fetched):
             hub.update_scalar(f'train/lsiou_{name}', value)

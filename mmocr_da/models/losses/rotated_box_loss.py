@@ -1,4 +1,4 @@
-"""What losses of decoded rotated boxes have in common: the interface of MMDetection's losses."""
+"""Base class of losses of decoded rotated boxes, with the interface of MMDetection's losses."""
 
 import torch
 import torch.nn.functional as F
@@ -9,17 +9,17 @@ from torch import Tensor
 
 from mmocr_da.arguments import check_number
 
-#: Labels with a shorter side count as without an area, px.
+#: Labels with a shorter side are treated as without an area, px.
 MIN_SIDE = 1e-3
-#: Number of labels that are checked at the beginning of a training for being boxes at all.
+#: Number of pairs that are checked at the beginning of a training for being boxes at all.
 NUM_CHECKED = 256
 
 
 class RotatedBoxLoss(BaseModule):
     """A loss for heads with ``reg_decoded_bbox=True``.
 
-    A loss of your own is a subclass with :meth:`rows`. Labels without an area cost nothing: there
-    is no box that agrees with them.
+    A custom loss is a subclass with :meth:`rows`. Labels without an area have a loss of 0: no box
+    agrees with them.
 
     Args:
         reduction: ``'mean'``, ``'sum'`` or ``'none'``.
@@ -51,14 +51,20 @@ class RotatedBoxLoss(BaseModule):
         avg_factor: float | None = None,
         reduction_override: str | None = None,
     ) -> Tensor:
-        """The loss of a head's boxes, computed in float32 at least, and with AMP, too.
+        """The loss of a head's boxes, computed in float32 or float64, also under AMP.
 
         Args:
             pred: ``(N, 5)``, or ``(N, 4)`` of x1, y1, x2, y2.
             target: Their labels, in the same form.
-            weight: ``(N,)``, or ``(N, 5)`` as heads have it. Pairs of weight 0 are not looked at.
-            avg_factor: What the sum is divided by, instead of ``N``.
-            reduction_override: Instead of ``reduction``.
+            weight: ``(N,)``, or ``(N, 5)`` as heads have it. Pairs of weight 0 are skipped.
+            avg_factor: Divisor of the sum instead of ``N``.
+            reduction_override: Replaces ``reduction``.
+
+        Returns:
+            A scalar, or ``(N,)`` for the reduction ``'none'``.
+
+        Raises:
+            ValueError: If ``pred`` and ``target`` are not boxes of the same shape.
         """
         reduction = reduction_override or self.reduction
         _check_reduction(reduction)
@@ -73,7 +79,7 @@ class RotatedBoxLoss(BaseModule):
     def pairs(
         self, pred: Tensor, target: Tensor, weight: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Rows that count ``(M,)``; their boxes and labels, rotated, ``(M, 5)``."""
+        """Rows with a weight and an area ``(M,)``; their boxes and labels, rotated, ``(M, 5)``."""
         if pred.shape != target.shape or pred.size(-1) not in (4, 5):
             raise ValueError(
                 'pred and target must be boxes of 5 numbers, or of 4, of one shape, '
@@ -93,14 +99,14 @@ class RotatedBoxLoss(BaseModule):
         return used, as_rotated(pred[used].to(dtype)), labels[used]
 
     def _check_boxes(self, boxes: Tensor, labels: Tensor, weighted: Tensor) -> None:
-        """Raise a ValueError for what cannot be boxes; a head does not say what it gives.
+        """Raise a ValueError for offsets, since a head does not say whether it gives them or boxes.
 
-        Offsets have either sign, and are about 0 before a head has learned; what a head decodes has
+        Offsets have either sign, and are about 0 before a head has learned; decoded boxes have
         positive sides.
         """
         flat = boxes[:, 2:4].amin(1) < MIN_SIDE
         negative = labels[:, 2:4].amin(1) < -MIN_SIDE
-        # Fetched from the device at once.
+        # One copy from the device for all.
         count, flat, negative = torch.stack(
             [(mask & weighted).sum() for mask in (weighted, flat, negative)]
         ).tolist()

@@ -220,7 +220,7 @@ def test_globs_choose_the_layers(include, exclude, converted):
     'globs', [dict(include='backbone.*'), dict(exclude=['1', '0']), dict(include='')]
 )
 def test_a_glob_that_fits_no_norm_layer_is_an_error(globs):
-    with pytest.raises(ValueError, match=r"fits none of '1', '3\.1'"):
+    with pytest.raises(ValueError, match=r"matches none of '1', '3\.1'"):
         convert_batch_norm(network(), **globs)
 
 
