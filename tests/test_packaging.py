@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from mmengine.config import Config
 
 import mmocr_da
 
@@ -53,7 +52,7 @@ def test_the_model_index_lists_every_metafile():
 def test_every_config_of_the_model_index_exists():
     for metafile in yaml.safe_load((ROOT / 'model-index.yml').read_text())['Import']:
         for model in yaml.safe_load((ROOT / metafile).read_text())['Models']:
-            assert Config.fromfile(ROOT / model['Config']).model
+            assert (ROOT / model['Config']).is_file()  # tests/configs read it
 
 
 @pytest.mark.slow

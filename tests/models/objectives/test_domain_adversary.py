@@ -1,13 +1,10 @@
 """Two processes with half the batch each give the gradients of one with the whole batch."""
 
-import socket
-
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from helpers.characters import character_features
-from mmengine.registry import init_default_scope
+from helpers.processes import run_ranks
 from torch.nn.parallel import DistributedDataParallel
 
 from mmocr_da.models.objectives import DomainFeatures, LocalAlignment
@@ -56,9 +53,7 @@ def recognizer_gradients(cfg, data, wrap):
     return [p.grad for p in model.parameters()]
 
 
-def worker(rank, port, cfg, shares, out):
-    init_default_scope('mmocr')
-    dist.init_process_group('gloo', f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
+def gradients_of_rank(rank, cfg, shares):
     grads = {}
     for average in ('image', 'character'):
         grads[average] = alignment_gradients(average, [[0, 1], [2, 3]][rank])
@@ -67,9 +62,7 @@ def worker(rank, port, cfg, shares, out):
             g /= 2
     for case, share in shares.items():
         grads[case] = recognizer_gradients(cfg, share[rank], wrap=True)
-    if rank == 0:
-        torch.save(grads, out)
-    dist.destroy_process_group()
+    return grads
 
 
 ASSDA = [
@@ -94,7 +87,7 @@ def symnet(width):
     ids=['ASSDA', 'SymNet', 'SymNet on CTC'],
 )
 def test_two_ranks_equal_one(
-    recognizer_cfg, digits_dictionary, batch, tmp_path, objectives, supervised_weight, ctc
+    recognizer_cfg, digits_dictionary, batch, objectives, supervised_weight, ctc
 ):
     cfg = recognizer_cfg()
     cfg.update(
@@ -129,12 +122,7 @@ def test_two_ranks_equal_one(
         ]
         for case, split in splits.items()
     }
-    out = tmp_path / 'grads.pt'
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        port = s.getsockname()[1]
-    mp.start_processes(worker, (port, cfg, shares, out), nprocs=2, start_method='spawn')
-    two = torch.load(out)
+    two = run_ranks(gradients_of_rank, cfg, shares)[0]
     one = {a: alignment_gradients(a, [0, 1, 2, 3]) for a in ('image', 'character')}
     one.update(dict.fromkeys(splits, recognizer_gradients(cfg, data, wrap=False)))
     for case, grads in one.items():
