@@ -162,14 +162,16 @@ def bundle_dictionaries(cfg: Config, out_dir: str) -> None:
 def rewrite(node: Any, change: Callable[[dict], Any]) -> Any:
     """Return a copy of a config in which ``change`` has replaced each dict, from outside to inside.
 
-    A None drops the dict from the list or dict that holds it, and a list in a list joins it.
+    If it returns None, the dict is dropped from the list or dict that holds it; if it returns a
+    list, this replaces the dict as it is, and joins the list that held it.
 
     >>> rewrite(dict(a=[dict(n=1), dict(n=0)]), lambda node: node if node.get('n', 1) else None)
     {'a': [{'n': 1}]}
     """
     if isinstance(node, dict):
         node = change(dict(node))
-    if isinstance(node, dict):
+        if not isinstance(node, dict):
+            return node
         pairs = ((key, value, rewrite(value, change)) for key, value in node.items())
         return {key: new for key, old, new in pairs if new is not None or old is None}
     if isinstance(node, (list, tuple)):

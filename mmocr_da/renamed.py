@@ -12,6 +12,8 @@ CLASSES: dict[str, str] = {
     'GateHook': 'BINGateHook',
     'GateOptimWrapperConstructor': 'BINGateOptimWrapperConstructor',
 }
+#: Arguments of any class, old name to new name; those of modules that are imported.
+ARGUMENTS: dict[str, str] = {}
 #: Options and classes that are gone, with what to do instead.
 REMOVED: dict[str, str] = {}
 
@@ -35,6 +37,8 @@ def current_name(name: str) -> str:
 
 def renamed_arguments(**names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Decorate a constructor so that it accepts old keywords, given as ``old='new'``."""
+
+    ARGUMENTS.update(names)
 
     def decorate(init: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(init)

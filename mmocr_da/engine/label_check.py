@@ -2,12 +2,12 @@
 
 import unicodedata
 from collections import Counter
-from collections.abc import Callable
 
 from mmengine.logging import MMLogger
 from mmengine.runner.loops import _InfiniteDataloaderIterator
 from mmocr.models.textrecog.module_losses.base import BaseTextRecogModuleLoss
 
+from mmocr_da.arguments import some
 from mmocr_da.datasets.data_samples import data_samples_of
 from mmocr_da.datasets.label_texts import labels_of, path_of
 from mmocr_da.datasets.notes import printable
@@ -34,13 +34,13 @@ def check_labels(dataset, module_loss: BaseTextRecogModuleLoss, logger: MMLogger
     Raises:
         ValueError: If labels are missing, or cannot be encoded and are not to be left out.
     """
-    known, case, longest = _limits(module_loss)
+    known, longest = set(module_loss.dictionary.dict), _longest(module_loss)
     unknown, long, missing, total = [], [], [], 0
     for index, text in labels_of(dataset):
         total += 1
         if text is None:
             missing.append((index, ''))
-        elif not known.issuperset(case(text)):
+        elif not known.issuperset(in_case(text, module_loss)):
             unknown.append((index, text))
         elif len(text) > longest:
             long.append((index, text))
@@ -89,20 +89,22 @@ def check_labels(dataset, module_loss: BaseTextRecogModuleLoss, logger: MMLogger
 HOW_TO_SKIP = 'skip_unusable=True of TwoDomainDataset or SeededDataset'
 
 
-def _limits(module_loss: BaseTextRecogModuleLoss) -> tuple[set, Callable[[str], str], float]:
-    """Known characters, the change of case, and the length of the longest label."""
+def in_case(text: str, module_loss: BaseTextRecogModuleLoss) -> str:
+    """A label in the case in which the loss learns it."""
+    if module_loss.letter_case not in ('upper', 'lower'):
+        return text
+    return text.upper() if module_loss.letter_case == 'upper' else text.lower()
+
+
+def _longest(module_loss: BaseTextRecogModuleLoss) -> float:
+    """Number of characters of the longest label that is not cut."""
+    # Subclasses, such as CTC, may encode labels in another way.
+    cuts = type(module_loss).get_targets is BaseTextRecogModuleLoss.get_targets
+    if not cuts or module_loss.pad_idx is None:
+        return float('inf')
     dictionary = module_loss.dictionary
-    cases = dict(lower=str.lower, upper=str.upper)
-    cuts = (
-        type(module_loss).get_targets is BaseTextRecogModuleLoss.get_targets
-        and module_loss.pad_idx is not None
-    )
     tokens = sum(index is not None for index in (dictionary.start_idx, dictionary.end_idx))
-    return (
-        set(dictionary.dict),
-        cases.get(module_loss.letter_case, str),
-        module_loss.max_seq_len - tokens if cuts else float('inf'),
-    )
+    return module_loss.max_seq_len - tokens
 
 
 def pipeline_makes_labels(dataset, suspects: list[Label]) -> bool:
@@ -137,11 +139,11 @@ def _report_missing(dataset, missing: list[Label], total: int) -> str:
 
 
 def _report_unknown(dataset, unknown: list[Label], total: int, module_loss) -> str:
-    known, case, _ = _limits(module_loss)
-    counts = Counter(char for _, text in unknown for char in set(case(text)) - known)
-    chars = ', '.join(f'{_describe(char)} in {n}' for char, n in counts.most_common(10))
-    more = f' and {len(counts) - 10} more characters' if len(counts) > 10 else ''
     dictionary = module_loss.dictionary
+    known = set(dictionary.dict)
+    cased = [in_case(text, module_loss) for _, text in unknown]
+    counts = Counter(char for text in cased for char in set(text) - known)
+    chars = some([f'{_describe(char)} in {n}' for char, n in counts.most_common()], 10)
     fate = ''
     if dictionary.with_unknown:
         fate = (
@@ -151,10 +153,11 @@ def _report_unknown(dataset, unknown: list[Label], total: int, module_loss) -> s
         )
     message = (
         f'{len(unknown)} of {total} labels have characters outside the dictionary{fate}: '
-        f'{chars}{more}{examples(dataset, unknown)}'
+        f'{chars}{examples(dataset, unknown)}'
     )
     for form in ('NFC', 'NFD', 'NFKC'):
-        cured = sum(known.issuperset(case(to_unicode_form(t, form))) for _, t in unknown)
+        texts = (in_case(to_unicode_form(text, form), module_loss) for _, text in unknown)
+        cured = sum(map(known.issuperset, texts))
         if cured:
             return (
                 f'{message}. In the Unicode form {form}, {cured} of them fit: set unicode_form='

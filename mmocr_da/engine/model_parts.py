@@ -5,6 +5,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from mmengine.model import BaseTTAModel, is_model_wrapper
+from mmocr.models.textrecog.module_losses.base import BaseTextRecogModuleLoss
 from torch import nn
 
 from mmocr_da.models.surrogates import LearnedSurrogate
@@ -16,6 +17,15 @@ def unwrapped(model: nn.Module) -> nn.Module:
     while is_model_wrapper(inner) or isinstance(inner, BaseTTAModel):
         inner = inner.module
     return inner
+
+
+def label_loss(model: nn.Module) -> BaseTextRecogModuleLoss | None:
+    """The loss by which a recognizer learns from labels; None for a model that does without."""
+    # SeqCLR may have a decoder, but no use for its loss.
+    if hasattr(model, 'contrastive_loss'):
+        return None
+    module_loss = getattr(getattr(model, 'decoder', None), 'module_loss', None)
+    return module_loss if isinstance(module_loss, BaseTextRecogModuleLoss) else None
 
 
 def as_names(modules: str | Sequence[str]) -> tuple[str, ...]:

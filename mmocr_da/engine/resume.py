@@ -9,6 +9,7 @@ from mmengine.logging import print_log
 from torch import nn
 
 from mmocr_da.arguments import some
+from mmocr_da.renamed import ARGUMENTS, CLASSES
 
 from .checkpoint_fit import load_fitting
 from .checkpoints import weights_of
@@ -112,6 +113,7 @@ def _value(node: ast.expr) -> Any:
 
 def _differences(old: Any, new: Any, name: str = ''):
     if isinstance(old, dict) and isinstance(new, dict):
+        old = _with_names_of(new, old)
         for key in {**old, **new}:
             yield from _differences(
                 old.get(key, _MISSING),
@@ -121,8 +123,26 @@ def _differences(old: Any, new: Any, name: str = ''):
     elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         for i, pair in enumerate(zip(old, new)):
             yield from _differences(*pair, f'{name}[{i}]')
-    elif old != new:
+    elif _current(old) != _current(new):
         yield name, old, new
+
+
+def _with_names_of(new: dict, old: dict) -> dict:
+    """The settings ``old`` with the present names of arguments, where ``new`` has them."""
+    names = {
+        key: ARGUMENTS[key]
+        for key in old.keys() - new.keys()
+        if key in ARGUMENTS and ARGUMENTS[key] in new.keys() - old.keys()
+    }
+    return {names.get(key, key): value for key, value in old.items()}
+
+
+def _current(value: Any) -> Any:
+    """The present name of a class, of which ``value`` may be an old name."""
+    if not isinstance(value, str):
+        return value
+    name = value.removeprefix('mmocr_da.')
+    return f'mmocr_da.{CLASSES[name]}' if name in CLASSES else value
 
 
 def _check_model(model: nn.Module, checkpoint: dict, path: str, changes: list[Change]) -> None:

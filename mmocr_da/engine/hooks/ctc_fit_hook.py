@@ -18,8 +18,8 @@ from mmocr_da.datasets.two_domain_dataset import TwoDomainDataset
 from mmocr_da.registry import HOOKS
 from mmocr_da.rng import seeded
 
-from ..label_check import HOW_TO_SKIP, examples, pipeline_makes_labels, reload_data
-from ..model_parts import unwrapped
+from ..label_check import HOW_TO_SKIP, examples, in_case, pipeline_makes_labels, reload_data
+from ..model_parts import label_loss, unwrapped
 
 
 @HOOKS.register_module()
@@ -140,10 +140,9 @@ _REMEDY = (
 
 def _ctc_loss(model: nn.Module) -> CTCModuleLoss | None:
     """The CTC loss that trains a recognizer, if there is one."""
-    module_loss = getattr(getattr(model, 'decoder', None), 'module_loss', None)
-    supervised_weight: Any = getattr(model, 'supervised_weight', 1)
-    learns = supervised_weight and not hasattr(model, 'contrastive_loss')
-    return module_loss if learns and isinstance(module_loss, CTCModuleLoss) else None
+    module_loss = label_loss(model)
+    weight: Any = getattr(model, 'supervised_weight', 1)
+    return module_loss if weight and isinstance(module_loss, CTCModuleLoss) else None
 
 
 @torch.no_grad()
@@ -171,12 +170,7 @@ def frames_needed(indexes: list[int]) -> int:
 
 
 def _tokens(text: str, module_loss: CTCModuleLoss) -> list[int]:
-    cased = (
-        getattr(text, module_loss.letter_case)()
-        if module_loss.letter_case in ('upper', 'lower')
-        else text
-    )
     known = module_loss.dictionary
-    indexes = (known.char2idx(char, strict=False) for char in cased)
+    indexes = (known.char2idx(char, strict=False) for char in in_case(text, module_loss))
     # MMOCR leaves out a character without an index, where that is no error.
     return [index for index in indexes if index is not None]

@@ -1,12 +1,11 @@
 """Name the labels that a recognizer cannot learn before training starts."""
 
 from mmengine.hooks import Hook
-from mmocr.models.textrecog.module_losses.base import BaseTextRecogModuleLoss
 
 from mmocr_da.registry import HOOKS
 
 from ..label_check import check_labels, reload_data
-from ..model_parts import unwrapped
+from ..model_parts import label_loss, unwrapped
 
 
 @HOOKS.register_module()
@@ -23,11 +22,8 @@ class LabelCheckHook(Hook):
     priority = 'VERY_HIGH'
 
     def before_train(self, runner) -> None:
-        model = unwrapped(runner.model)
-        module_loss = getattr(getattr(model, 'decoder', None), 'module_loss', None)
-        # SeqCLR has a decoder, but no use for labels.
-        learns = isinstance(module_loss, BaseTextRecogModuleLoss)
-        if not learns or hasattr(model, 'contrastive_loss'):
+        module_loss = label_loss(unwrapped(runner.model))
+        if module_loss is None:
             return
         if check_labels(runner.train_dataloader.dataset, module_loss, runner.logger):
             reload_data(runner.train_loop)

@@ -158,7 +158,7 @@ def _plain_cfg(cfg: dict) -> dict:
     return dict(kept, type=cfg['of'])
 
 
-with_bin.plain_cfg = _plain_cfg  # type: ignore[attr-defined]
+with_bin.plain_cfg = _plain_cfg
 
 
 def _norm_layers(module: nn.Module) -> LayerNames:
