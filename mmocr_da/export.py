@@ -99,7 +99,7 @@ def plain_config(cfg: Config) -> Config:
     return Config(plain)
 
 
-def plain_model(cfg: dict) -> ConfigDict:
+def plain_model(cfg: dict[str, Any]) -> ConfigDict:
     """Return the config of the plain model.
 
     Raises:
@@ -115,7 +115,7 @@ def plain_model(cfg: dict) -> ConfigDict:
         plain = base_cfg(cls, plain)
     plain = _plain(plain)
     # Weights come from the checkpoint: the exported config must not look for another one.
-    if 'init_cfg' in inspect.signature(MODELS.get(plain['type']).__init__).parameters:
+    if 'init_cfg' in inspect.signature(MODELS.get(plain['type']) or cls).parameters:
         plain['init_cfg'] = None
     return ConfigDict(plain)
 
@@ -128,7 +128,7 @@ def remaining_parts(cfg: Config) -> list[str]:
     """
     found = set()
 
-    def look(node: dict) -> dict:
+    def look(node: dict[str, Any]) -> dict[str, Any]:
         if _is_ours(node):
             found.add(node['type'])
         return node
@@ -144,7 +144,7 @@ def bundle_dictionaries(cfg: Config, out_dir: str) -> None:
     """
     copied: dict[str, str] = {}
 
-    def bundle(node: dict) -> dict:
+    def bundle(node: dict[str, Any]) -> dict[str, Any]:
         path = node.get('dict_file')
         if not isinstance(path, str):
             return node
@@ -159,7 +159,7 @@ def bundle_dictionaries(cfg: Config, out_dir: str) -> None:
     cfg._cfg_dict.update(ConfigDict(rewrite(cfg.to_dict(), bundle)))
 
 
-def rewrite(node: Any, change: Callable[[dict], Any]) -> Any:
+def rewrite(node: Any, change: Callable[[dict[str, Any]], Any]) -> Any:
     """Return a copy of a config in which ``change`` has replaced each dict, from outside to inside.
 
     If it returns None, the dict is dropped from the list or dict that holds it; if it returns a
@@ -175,7 +175,7 @@ def rewrite(node: Any, change: Callable[[dict], Any]) -> Any:
         pairs = ((key, value, rewrite(value, change)) for key, value in node.items())
         return {key: new for key, old, new in pairs if new is not None or old is None}
     if isinstance(node, (list, tuple)):
-        values: list = []
+        values: list[Any] = []
         for old in node:
             new = rewrite(old, change)
             if isinstance(old, dict) and isinstance(new, list):
@@ -190,7 +190,7 @@ def _plain(node: Any) -> Any:
     return rewrite(node, _plain_node)
 
 
-def _plain_node(node: dict) -> Any:
+def _plain_node(node: dict[str, Any]) -> Any:
     """What replaces a dict of a config in the exported one."""
     # The mark that MMEngine leaves on what came from a `mmocr_da::` config.
     if node.get('_scope_') == 'mmocr_da':
@@ -219,7 +219,7 @@ def _plain_evaluator(evaluator: Any) -> Any:
     return plain
 
 
-def _our_class(node: dict) -> Any:
+def _our_class(node: dict[str, Any]) -> Any:
     """The class or function of this package that a config names, None if it is of another one."""
     if not isinstance(node.get('type'), str):
         return None
@@ -235,7 +235,7 @@ def _is_ours(node: Any) -> bool:
     return isinstance(node, dict) and str(node.get('type', '')).startswith('mmocr_da.')
 
 
-def _share_pipeline(dataset: dict) -> None:
+def _share_pipeline(dataset: dict[str, Any]) -> None:
     """Put the pipeline that all parts have where MMOCR's inferencers look for it."""
     parts = dataset.get('datasets') or []
     pipelines = [part.get('pipeline') for part in parts]
@@ -250,7 +250,7 @@ def _share_pipeline(dataset: dict) -> None:
             part['pipeline'] = None
 
 
-def _drop_import(imports: dict) -> None:
+def _drop_import(imports: dict[str, Any]) -> None:
     """Remove this package from ``custom_imports``."""
     if 'imports' in imports:
         names = imports['imports']
@@ -262,7 +262,7 @@ def _drop_import(imports: dict) -> None:
 
 
 def plain_state_dict(
-    adapted: nn.Module, cfg: dict, state_dict: dict[str, Tensor]
+    adapted: nn.Module, cfg: dict[str, Any], state_dict: dict[str, Tensor]
 ) -> dict[str, Tensor]:
     """Return the weights of the plain model, all of them or an error.
 
@@ -323,7 +323,7 @@ def _asked(adapted: nn.Module, state_dict: dict[str, Tensor], parts: set[str]) -
 
 
 @torch.no_grad()
-def same_predictions(first: BaseModel, second: BaseModel, batch: dict) -> bool:
+def same_predictions(first: BaseModel, second: BaseModel, batch: dict[str, Any]) -> bool:
     """Whether two recognizers predict the same texts from the same class probabilities.
 
     Texts alone would say little: any model may predict the empty text for noise.
@@ -337,7 +337,7 @@ def same_predictions(first: BaseModel, second: BaseModel, batch: dict) -> bool:
     return texts[0] == texts[1] and _close(*outputs)
 
 
-def _close(first, second) -> bool:
+def _close(first: Any, second: Any) -> bool:
     if isinstance(first, Tensor):
         return first.shape == second.shape and torch.allclose(first, second, atol=1e-6)
     if isinstance(first, dict):

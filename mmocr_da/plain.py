@@ -17,12 +17,13 @@ and the export needs this package installed for it.
 
 import copy
 import inspect
+from typing import Any
 
 #: Packages whose classes are no models, but what models are made of.
 _BELOW_MODELS = ('mmengine', 'torch', 'builtins', 'abc')
 
 
-def base_cfg(cls: type, cfg: dict) -> dict:
+def base_cfg(cls: type, cfg: dict[str, Any]) -> dict[str, Any]:
     """The config of the nearest base class outside this package, with the keys that it knows.
 
     Raises:
@@ -36,7 +37,7 @@ def base_cfg(cls: type, cfg: dict) -> dict:
             f'model.type must extend a model of MMOCR, got {cfg["type"]!r}, which '
             'has no plain counterpart; export the model that was fine-tuned from it'
         )
-    known = {'_scope_', *inspect.signature(base.__init__).parameters}
+    known = {'_scope_', *inspect.signature(base).parameters}
     # Types of other packages than MMOCR (a detector of MMDetection) need their prefix.
     name = base.__name__ if scope == 'mmocr' else f'{scope}.{base.__name__}'
     kept = {key: copy.deepcopy(value) for key, value in cfg.items() if key in known}

@@ -2,6 +2,7 @@
 
 import os.path as osp
 from collections.abc import Sequence
+from typing import Any
 
 import mmcv
 from mmengine.structures import BaseDataElement
@@ -20,7 +21,7 @@ class PaintingHook(VisualizationHook):
     MMOCR looks for a file of each image, and shows text in an alpha channel black.
     """
 
-    plain_cfg = classmethod(base_cfg)
+    plain_cfg: Any = classmethod(base_cfg)
 
     def after_test_iter(
         self, runner, batch_idx: int, data_batch=None, outputs: Sequence[BaseDataElement] = ()
