@@ -151,7 +151,7 @@ def _own(similarities: Tensor, rows: slice, first: int) -> Tensor:
 
 
 def _gather(x: Tensor) -> tuple[Tensor, int]:
-    """The rows of all ranks, and where those of this one begin; ranks may have different many."""
+    """The rows of all ranks, and the first row of this rank; numbers of rows may differ."""
     if get_world_size() == 1:
         return x, 0
     counts = torch.stack(all_gather(torch.full((), len(x), device=x.device))).tolist()

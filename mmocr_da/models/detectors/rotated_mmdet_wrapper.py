@@ -103,7 +103,7 @@ class RotatedMMDetWrapper(MMDetWrapper):
 
 @contextmanager
 def _draws_of_iteration() -> Iterator[None]:
-    """Within it, random numbers of the CPU are those of the running MMEngine runner's iteration."""
+    """Seed the CPU's random numbers with the iteration of the running MMEngine runner."""
     iteration = MessageHub.get_current_instance().get_info('iter')
     if iteration is None:
         yield

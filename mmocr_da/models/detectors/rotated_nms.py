@@ -16,7 +16,7 @@ ROOM = 64
 
 
 def nms_rotated(dets: Tensor, scores: Tensor, iou_threshold: float) -> tuple[Tensor, Tensor]:
-    """What MMCV's ``nms_rotated`` does, by :func:`~mmocr_da.structures.rotated_overlaps`.
+    """MMCV's ``nms_rotated``, by the exact :func:`~mmocr_da.structures.rotated_overlaps`.
 
     MMCV's may keep two boxes that overlap if their sides lie on one line, and on a CPU it compares
     every pair. Here only pairs that :func:`~mmocr_da.structures.may_overlap` by the threshold are

@@ -79,7 +79,7 @@ class DomainNorm(_InstanceNorm):
             x, self._gate(), self.weight, self.bias, mean, var, self.eps, domains, process_group
         )
         if training and self.running_mean is not None:
-            assert group_size is not None  # since the statistics are those of the batch
+            assert group_size is not None  # since no statistics were given
             self._update(mean, var, group_size)
         return y
 

@@ -66,8 +66,7 @@ class LSIoULoss(RotatedBoxLoss):
         estimate = self.surrogate.frozen_distance(z, y)
         if self.training and len(estimate):
             e, e_hat = self.surrogate.metric(z.detach(), y), estimate.detach()
-            self.surrogate.latest = e_hat.mean(), e.mean()
-            self._log(dict(error_model=(e_hat - e).abs().mean(), iou=1 - e.mean()))
+            self._log(dict(self.surrogate.observe(e_hat, e), iou=1 - e.mean()))
         return estimate
 
     def _encode(self, boxes: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

@@ -81,7 +81,6 @@ class LSEDLoss(Objective):
         }
         if len(e):
             estimate = estimate.detach()
-            self.surrogate.latest = estimate.mean(), e.mean()
             out[f'{self.name}_estimated_ted'] = estimate.sum()
-            out[f'{self.name}_error_model'] = (estimate - e).abs().mean()
+            out |= self.named(self.surrogate.observe(estimate, e))
         return out

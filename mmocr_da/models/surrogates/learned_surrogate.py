@@ -202,7 +202,7 @@ class LearnedSurrogate(BaseModule):
         with torch.enable_grad(), torch.autocast(z.device.type, enabled=False):
             z = z.detach().requires_grad_()
             estimate = self.distance(z, y)
-            # Rows do not influence each other, so the gradient of the sum is that of each.
+            # Rows do not influence each other, so this has the gradient of each row's own distance.
             (gradient,) = torch.autograd.grad(estimate.sum(), z, create_graph=True)
             penalty = (safe_norm(gradient) - 1).square() * rows_differ(z, y)
         return estimate, (estimate - e).square(), penalty
@@ -253,6 +253,19 @@ class LearnedSurrogate(BaseModule):
         if correlation is not None:
             log['rank_correlation'] = zero.new_full((), correlation)
         return dict(loss_fit=loss, loss_gradient=self.gradient_weight * penalty, **log)
+
+    def observe(self, estimate: Tensor, e: Tensor) -> dict[str, Tensor]:
+        """Log values of a step of the model, and its means for ``SurrogateWatchHook``.
+
+        Args:
+            estimate: e_hat of at least one row, without a gradient.
+            e: The metric of the same rows.
+
+        Returns:
+            ``error_model``, the mean of ``|e_hat - e|``, as in :meth:`fit`.
+        """
+        self.latest = estimate.mean(), e.mean()
+        return dict(error_model=(estimate - e).abs().mean())
 
     def _rng(self) -> np.random.Generator:
         return np.random.default_rng([self.seed, current_iteration()[0], get_rank()])

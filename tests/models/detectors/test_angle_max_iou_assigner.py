@@ -35,7 +35,7 @@ def inds(*args, **kwargs):
     return assign(*args, **kwargs).gt_inds.tolist()
 
 
-def turned(box, degrees):
+def rotated(box, degrees):
     return [*box[:4], box[4] + math.radians(degrees)]
 
 
@@ -110,7 +110,7 @@ SQUARE = [100.0, 100, 40, 40, 0.3]
 
 def test_an_anchor_at_the_right_angle_is_text():
     result = assign(
-        AngleMaxIoUAssigner(**RRPN), [LINE, turned(LINE, 5), [500, 500, 60, 20, 0.3]], [LINE], [7]
+        AngleMaxIoUAssigner(**RRPN), [LINE, rotated(LINE, 5), [500, 500, 60, 20, 0.3]], [LINE], [7]
     )
     assert result.gt_inds.tolist() == [1, 1, 0]
     assert result.labels.tolist() == [7, 7, -1]
@@ -119,7 +119,7 @@ def test_an_anchor_at_the_right_angle_is_text():
 
 def test_much_overlap_at_a_wrong_angle_is_background():
     """Squares overlap wholly at 90 degrees, and by 0.707 at 45."""
-    priors = [turned(SQUARE, degrees) for degrees in (0, 45, 90, -90)]
+    priors = [rotated(SQUARE, degrees) for degrees in (0, 45, 90, -90)]
     assert inds(AngleMaxIoUAssigner(**RRPN), priors, [SQUARE]) == [1, 0, 0, 0]
     assert inds(AngleMaxIoUAssigner(**RRPN, max_angle=50), priors, [SQUARE]) == [1, 1, 0, 0]
 
@@ -127,15 +127,15 @@ def test_much_overlap_at_a_wrong_angle_is_background():
 def test_some_overlap_at_a_wrong_angle_is_neither():
     """40 x 20 overlap with themselves by a third at 90 degrees, 60 x 20 by a fifth."""
     box = [100.0, 100, 40, 20, 0.3]
-    assert inds(AngleMaxIoUAssigner(**RRPN), [box, turned(box, 90)], [box]) == [1, -1]
-    assert inds(AngleMaxIoUAssigner(**RRPN), [LINE, turned(LINE, 90)], [LINE]) == [1, 0]
+    assert inds(AngleMaxIoUAssigner(**RRPN), [box, rotated(box, 90)], [box]) == [1, -1]
+    assert inds(AngleMaxIoUAssigner(**RRPN), [LINE, rotated(LINE, 90)], [LINE]) == [1, 0]
     # Some overlap at the right angle is neither, too, as with MMDetection.
     longer = [100.0, 100, 120, 20, 0.3]
     assert inds(AngleMaxIoUAssigner(**RRPN), [LINE, longer], [LINE]) == [1, -1]
 
 
 def test_the_limit_of_the_angle():
-    priors = [turned(LINE, d) for d in (0, 14.5, -14.5, 15.5, -15.5, 180 - 14.5, 180 + 14.5)]
+    priors = [rotated(LINE, d) for d in (0, 14.5, -14.5, 15.5, -15.5, 180 - 14.5, 180 + 14.5)]
     assigner = AngleMaxIoUAssigner(0.4, 0.3, match_low_quality=False)
     assert inds(assigner, priors, [LINE]) == [1, 1, 1, 0, 0, 1, 1]
     exact = AngleMaxIoUAssigner(0.4, 0.3, max_angle=1e-9, match_low_quality=False)
@@ -151,15 +151,15 @@ def test_angles_on_both_sides_of_a_quarter_turn_fit():
 def test_the_best_anchor_at_a_wrong_angle_is_not_taken():
     box = [100.0, 100, 40, 20, 0.3]
     shifted = [100.0, 119, 110, 20, 0.3]
-    overlaps = rotated_overlaps(torch.tensor([box]), torch.tensor([turned(box, 90), shifted]))[0]
+    overlaps = rotated_overlaps(torch.tensor([box]), torch.tensor([rotated(box, 90), shifted]))[0]
     assert overlaps[0] > 0.3 > overlaps[1] > 0.01
     assigner = AngleMaxIoUAssigner(0.7, 0.3, min_pos_iou=0.01)
-    assert inds(assigner, [turned(box, 90), shifted], [box]) == [-1, 1]
-    assert inds(assigner, [turned(box, 90)], [box]) == [-1]
-    assert inds(assigner, [turned(SQUARE, 90)], [SQUARE]) == [0]
+    assert inds(assigner, [rotated(box, 90), shifted], [box]) == [-1, 1]
+    assert inds(assigner, [rotated(box, 90)], [box]) == [-1]
+    assert inds(assigner, [rotated(SQUARE, 90)], [SQUARE]) == [0]
     # Without the condition it is taken.
     free = AngleMaxIoUAssigner(0.7, 0.3, min_pos_iou=0.01, max_angle=180)
-    assert inds(free, [turned(box, 90), shifted], [box]) == [1, 0]
+    assert inds(free, [rotated(box, 90), shifted], [box]) == [1, 0]
 
 
 def test_each_label_is_judged_by_its_own_angle():
@@ -201,10 +201,10 @@ def test_ignored_labels():
     assert inds(assigner, priors, gts, ignore=[region]) == [-1, -1, -1, 0, 0]
     assert inds(AngleMaxIoUAssigner(**RRPN), priors, gts, ignore=[region]) == [0] * 5
     # Also one that would be text, or background for its angle.
-    found = inds(assigner, [priors[0], turned(SQUARE, 90)], [priors[0], SQUARE], ignore=[region])
+    found = inds(assigner, [priors[0], rotated(SQUARE, 90)], [priors[0], SQUARE], ignore=[region])
     assert found[0] == -1
     whole = [100.0, 100, 200, 200, 0.0]
-    assert inds(assigner, [turned(SQUARE, 90)], [SQUARE], ignore=[whole]) == [-1]
+    assert inds(assigner, [rotated(SQUARE, 90)], [SQUARE], ignore=[whole]) == [-1]
 
 
 def test_nothing_is_left_for_the_next_image():

@@ -30,12 +30,12 @@ def oracle_encode(box, gt, proj_xy):
     if proj_xy:
         along, across = (math.cos(angle), math.sin(angle)), (-math.sin(angle), math.cos(angle))
         dx, dy = dx * along[0] + dy * along[1], dx * across[0] + dy * across[1]
-    turn = gt[4] - angle
-    while turn >= math.pi / 2:
-        turn -= math.pi
-    while turn < -math.pi / 2:
-        turn += math.pi
-    return [dx / w, dy / h, math.log(gt[2] / w), math.log(gt[3] / h), turn]
+    difference = gt[4] - angle
+    while difference >= math.pi / 2:
+        difference -= math.pi
+    while difference < -math.pi / 2:
+        difference += math.pi
+    return [dx / w, dy / h, math.log(gt[2] / w), math.log(gt[3] / h), difference]
 
 
 # --------------------------------------------------------------------------- laws
@@ -107,8 +107,8 @@ def test_angles_on_both_sides_of_a_quarter_turn_are_close():
     assert coder.encode(gt, box)[0, 4].item() == pytest.approx(-0.1, abs=1e-5)
     found = coder.decode(box, torch.tensor([[0, 0, 0, 0, 0.1]])).tensor
     torch.testing.assert_close(found, gt)
-    turns = coder.encode(random_boxes(300), random_boxes(300, seed=1))[:, 4]
-    assert (turns >= -math.pi / 2).all() and (turns < math.pi / 2).all() and turns.std() > 0.5
+    angles = coder.encode(random_boxes(300), random_boxes(300, seed=1))[:, 4]
+    assert (angles >= -math.pi / 2).all() and (angles < math.pi / 2).all() and angles.std() > 0.5
 
 
 # --------------------------------------------------------------------------- by hand

@@ -86,8 +86,8 @@ def test_any_line_of_text_has_an_anchor():
     _, (anchors,) = anchors_of([(1, 1)])
     gaps = []
     for degrees in np.arange(-90, 90, 5.0):
-        turn = anchors.tensor[:, 4] - math.radians(degrees)
-        gaps.append(math.degrees(turn.sin().abs().min().asin()))
+        difference = anchors.tensor[:, 4] - math.radians(degrees)
+        gaps.append(math.degrees(difference.sin().abs().min().asin()))
     assert max(gaps) == pytest.approx(15, abs=1e-3)
 
 

@@ -89,7 +89,7 @@ def test_images_with_and_without_text_give_finite_losses_and_gradients(make):
 
 
 def test_ignored_text_is_neither_text_nor_background(make):
-    """Anchors on it are left out: a head that knows nothing of it is not told that it is wrong."""
+    """Anchors on it are left out, so a head is not trained to call it background."""
     model = make().train()
     data = batch(BOXES[:1])
     ignoring = copy.deepcopy(data)

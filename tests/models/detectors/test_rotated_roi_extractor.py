@@ -1,4 +1,4 @@
-"""Pooling from rotated boxes: against a plane, against MMDetection's at no angle, turned maps."""
+"""Pooling from rotated boxes: against a plane, against MMDetection's at no angle, rotated maps."""
 
 import math
 
@@ -102,19 +102,19 @@ def test_turning_the_maps_and_the_boxes_changes_nothing():
     wanted = extractor()(feats, rois)
     boxes = RotatedBoxes(rois[:, 1:])
     boxes.rotate_((128, 128), 90)  # clockwise, and within the range of angles
-    turned = torch.cat([rois[:, :1], boxes.tensor], 1)
+    rotated = torch.cat([rois[:, :1], boxes.tensor], 1)
     square = rois[:, 3] == rois[:, 4]
     assert (boxes.tensor[~square, 4] > 0).all()
-    found = extractor()([feat.rot90(-1, (2, 3)).contiguous() for feat in feats], turned)
+    found = extractor()([feat.rot90(-1, (2, 3)).contiguous() for feat in feats], rotated)
     torch.testing.assert_close(found, wanted, atol=1e-3, rtol=1e-3)
-    assert (extractor()(feats, turned) - wanted).abs().max() > 0.1
+    assert (extractor()(feats, rotated) - wanted).abs().max() > 0.1
 
 
 def test_a_turn_by_180_degrees_reverses_the_cells():
     feats, rois = pyramid(), random_rois(10)
-    turned = rois + torch.tensor([0, 0, 0, 0, 0, math.pi])
+    rotated = rois + torch.tensor([0, 0, 0, 0, 0, math.pi])
     torch.testing.assert_close(
-        extractor()(feats, turned), extractor()(feats, rois).flip(2, 3), atol=1e-3, rtol=1e-3
+        extractor()(feats, rotated), extractor()(feats, rois).flip(2, 3), atol=1e-3, rtol=1e-3
     )
 
 

@@ -1,4 +1,4 @@
-"""A map, told from the sequences that encoders make of it."""
+"""A map, recovered from the sequences that encoders make of it."""
 
 import pytest
 import torch

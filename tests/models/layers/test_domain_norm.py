@@ -51,7 +51,7 @@ def test_each_domain_is_normalized_and_counted_alone(cls):
     with domains_of_images(layer, IS_SOURCE):
         for part, norm, found in zip(parts(x), (source, target), parts(layer(x))):
             torch.testing.assert_close(found, norm(part))
-    # Who is not told takes all images for the target's.
+    # Outside the context all images are the target's.
     torch.testing.assert_close(layer(x), target(x))
 
 

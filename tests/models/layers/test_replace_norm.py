@@ -484,17 +484,17 @@ def test_a_pretrained_part_starts_with_the_weights_of_the_batch_norms(tmp_path):
 
 
 def test_an_inferencer_of_mmocr_reads_with_it_as_before(toy, tmp_path):
-    stock = MODELS.build(Config.fromfile(toy).model)
-    torch.save(stock.state_dict(), tmp_path / 'stock.pth')
+    plain = MODELS.build(Config.fromfile(toy).model)
+    torch.save(plain.state_dict(), tmp_path / 'plain.pth')
     (tmp_path / 'bin.py').write_text(
         f'_base_ = {str(toy)!r}\n'
         "model = dict(type='mmocr_da.WithBIN', of='mmocr_da.AdaptiveRecognizer')\n"
     )
     results = []
     for config in (toy, tmp_path / 'bin.py'):
-        reader = TextRecInferencer(str(config), str(tmp_path / 'stock.pth'), device='cpu')
+        reader = TextRecInferencer(str(config), str(tmp_path / 'plain.pth'), device='cpu')
         results.append(reader(str(toy.parent / 'source_0.png'), progress_bar=False))
-    assert gates(reader.model) == batch_norms(stock)
+    assert gates(reader.model) == batch_norms(plain)
     assert results[0] == results[1]
 
 

@@ -19,15 +19,15 @@ TARGET = torch.tensor(
 
 def gaussian(box):
     x, y, w, h, angle = box
-    turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
-    return np.array([x, y]), turn @ np.diag([w * w / 4, h * h / 4]) @ turn.T, turn
+    rotation = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    return np.array([x, y]), rotation @ np.diag([w * w / 4, h * h / 4]) @ rotation.T, rotation
 
 
 def kfiou(a, b, beta=1 / 9):
-    (m1, s1, _), (m2, s2, turn) = gaussian(a), gaussian(b)
+    (m1, s1, _), (m2, s2, rotation) = gaussian(a), gaussian(b)
     gain = s1 @ np.linalg.inv(s1 + s2)
     v1, v2, v = (4 * math.sqrt(np.linalg.det(s)) for s in (s1, s2, s1 - gain @ s1))
-    offset = np.abs(turn.T @ (m1 - m2) / b[2:4])
+    offset = np.abs(rotation.T @ (m1 - m2) / b[2:4])
     smooth = np.where(offset < beta, offset**2 / 2 / beta, offset - beta / 2)
     return 1 - 3 * v / (v1 + v2 - v) + smooth.sum()
 
@@ -62,5 +62,5 @@ def test_gwd_of_shifted_squares_by_hand():
 @pytest.mark.parametrize('loss', [KFIoULoss, GWDLoss])
 def test_a_square_has_no_angle_and_a_box_no_arrow(loss):
     square = torch.tensor([[0.0, 0, 10, 10, 0.1], [0, 0, 20, 10, 0.1]], dtype=torch.float64)
-    turned = square + torch.tensor([[0.0, 0, 0, 0, 0.4], [0, 0, 0, 0, math.pi]])
-    assert loss(reduction='none')(turned, square).max() < 1e-6
+    rotated = square + torch.tensor([[0.0, 0, 0, 0, 0.4], [0, 0, 0, 0, math.pi]])
+    assert loss(reduction='none')(rotated, square).max() < 1e-6

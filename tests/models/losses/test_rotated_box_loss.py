@@ -19,7 +19,7 @@ LOSSES = [
 NAMES = ['iou', 'kfiou', 'gwd', 'lsiou']
 
 LABELS = torch.tensor([[50.0, 50, 40, 10, 0.3]] * 9)
-# Equal, turned by pi, touching, nested, apart, flat, a point, both flat (below), huge.
+# Equal, rotated by pi, touching, nested, apart, flat, a point, both flat (below), huge.
 BOXES = torch.tensor(
     [
         [50.0, 50, 40, 10, 0.3],

@@ -64,11 +64,11 @@ def test_equal_rectangles_have_1(other):
 def test_a_similarity_changes_nothing():
     b = boxes(50)
     a = near(b)
-    turn = torch.tensor([[0.6, -0.8], [0.8, 0.6]], dtype=torch.float64)
+    rotation = torch.tensor([[0.6, -0.8], [0.8, 0.6]], dtype=torch.float64)
 
     def moved(x):
         angle = x[:, 4:] + math.atan2(0.8, 0.6)
-        return torch.cat([3 * x[:, :2] @ turn.T + 7, 3 * x[:, 2:4], angle], 1)
+        return torch.cat([3 * x[:, :2] @ rotation.T + 7, 3 * x[:, 2:4], angle], 1)
 
     torch.testing.assert_close(rotated_iou(moved(a), moved(b)), rotated_iou(a, b))
 

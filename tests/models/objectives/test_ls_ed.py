@@ -70,10 +70,10 @@ def test_the_log_tells_what_the_surrogate_is_worth(adaptive, batch, progress):
     log = model(**data, mode='loss')
     assert {'lsed_error_model', 'lsed_error_generated', 'lsed_rank_correlation'} <= set(log)
     progress(1, 10)
-    model.eval()  # the same reading again
+    model.eval()  # the same predictions again
     log = model(**data, mode='loss')
-    readings = model(data['inputs'], data['data_samples'], mode='predict')
-    ted = sum(editdistance.eval(s.pred_text.item, s.gt_text.item) for s in readings)
+    predictions = model(data['inputs'], data['data_samples'], mode='predict')
+    ted = sum(editdistance.eval(s.pred_text.item, s.gt_text.item) for s in predictions)
     assert log['lsed_ted'] == ted > 0
     latest = [x.item() for x in model.objectives['lsed'].surrogate.latest]
     assert latest == pytest.approx([log['lsed_estimated_ted'].item() / 3, ted / 3])
@@ -161,11 +161,11 @@ def test_a_weight_is_above_zero(weight):
         MODELS.build(lsed(weight))
 
 
-def test_it_falls_away_at_export(adaptive, recognizer_cfg):
+def test_it_is_dropped_at_export(adaptive, recognizer_cfg):
     model = adaptive(lsed())
-    stock = MODELS.build(recognizer_cfg())
+    plain = MODELS.build(recognizer_cfg())
     assert {k for k in model.state_dict() if not k.startswith('objectives.lsed.surrogate.')} == set(
-        stock.state_dict()
+        plain.state_dict()
     )
 
 

@@ -23,7 +23,7 @@ BOXES = dict(pairs=dict(ann_files='labels.json'))
 
 
 class HalfHamming(LearnedSurrogate):
-    """All that a metric of one's own needs."""
+    """All that a custom metric needs."""
 
     def __init__(self, width=4, **kwargs):
         super().__init__(**kwargs)
@@ -167,7 +167,7 @@ def test_finite_where_the_prediction_is_the_label(surrogate, rows):
     assert z.grad.isfinite().all()
 
 
-def test_equal_rows_are_not_asked_for_a_gradient():
+def test_equal_rows_have_no_gradient_term():
     """There it is 0 for every embedding, and 10 times 1 in the mean would only hide the others."""
     surrogate = linear([[1.0, 0.0], [0.0, 1.0]], approximation='local')
     z, y = pairs(4, 2)

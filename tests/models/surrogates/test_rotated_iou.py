@@ -59,10 +59,12 @@ def test_six_numbers_by_hand(make):
     assert x[0].tolist() == pytest.approx([0.5, 0.5, 0.4, 0.2, 0, 1], abs=1e-6)
 
 
-def test_a_box_turned_by_pi_is_the_same_box(make):
+def test_a_box_rotated_by_pi_is_the_same_box(make):
     s = make()
-    turned = BOXES + torch.tensor([0, 0, 0, 0, math.pi])
-    torch.testing.assert_close(s.encode(turned, LABELS), s.encode(BOXES, LABELS), atol=1e-5, rtol=0)
+    rotated = BOXES + torch.tensor([0, 0, 0, 0, math.pi])
+    torch.testing.assert_close(
+        s.encode(rotated, LABELS), s.encode(BOXES, LABELS), atol=1e-5, rtol=0
+    )
 
 
 def test_place_and_size_of_the_text_do_not_matter(make):
