@@ -4,6 +4,7 @@ from unittest.mock import patch
 import pytest
 from mmengine.config import Config
 
+from mmocr_da.models.decoders.adapters import DecoderAdapter
 from mmocr_da.models.recognizers import AdaptiveRecognizer
 from mmocr_da.models.surrogates import LearnedSurrogate
 
@@ -177,14 +178,12 @@ def tuning(toy, tmp_path):
 
 def test_steps_of_a_surrogate_and_of_the_model_it_tunes(run, seen, tuning, monkeypatch):
     learns, supervised = [], []
-    fit, module_loss = LearnedSurrogate.fit, AdaptiveRecognizer._module_loss
+    fit, loss = LearnedSurrogate.fit, DecoderAdapter.loss
     monkeypatch.setattr(
         LearnedSurrogate, 'fit', lambda *args: learns.append(len(seen)) or fit(*args)
     )
     monkeypatch.setattr(
-        AdaptiveRecognizer,
-        '_module_loss',
-        lambda *args: supervised.append(len(seen)) or module_loss(*args),
+        DecoderAdapter, 'loss', lambda *args: supervised.append(len(seen)) or loss(*args)
     )
     out = run(tuning(warmup=2))
     for name in ('surrogate step', 'model step', 'supervised'):

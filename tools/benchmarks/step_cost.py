@@ -37,6 +37,7 @@ from mmocr.structures import TextRecogDataSample
 from mmocr.utils import register_all_modules
 from torch import nn
 
+from mmocr_da.export import plain_model
 from mmocr_da.models.recognizers import AdaptiveRecognizer
 from mmocr_da.models.surrogates import LearnedSurrogate
 
@@ -72,22 +73,11 @@ def parse_args():
 
 def build(cfg: Config, adaptive: bool, checkpoint: str | None, plain: bool = False) -> tuple:
     """Build the model of a config, adaptive, supervised or plain, and its optimizer."""
-    model_cfg = cfg.model.copy()
-    if not adaptive:
-        model_cfg.update(objectives=[], supervised_weight=1.0)
-        if plain:
-            for key in (
-                'objectives',
-                'channels_last',
-                'character_feature',
-                'supervised_weight',
-                'norm_statistics',
-                'of',
-                'include',
-                'exclude',
-            ):
-                model_cfg.pop(key, None)
-            model_cfg.type = 'EncoderDecoderRecognizer'
+    if plain and not adaptive:
+        model_cfg = plain_model(cfg.model)
+    else:
+        off = {} if adaptive else dict(objectives=[], supervised_weight=1.0)
+        model_cfg = dict(cfg.model, **off)
     model = MODELS.build(model_cfg).train()
     if checkpoint:
         load_checkpoint(model, checkpoint, map_location='cpu')
