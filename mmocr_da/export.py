@@ -1,8 +1,8 @@
 """From an adapted model to a plain MMOCR one: a config and weights that need no ``mmocr_da``.
 
 Training adds its parts under attributes of their own and keeps every key of the base model, so an
-export is a selection. What each class of this package is in plain MMOCR, it says itself, see
-:mod:`mmocr_da.plain`. Here is what walks through a config and a model to ask it.
+export is a selection. Each class of this package says what replaces it in plain MMOCR, see
+:mod:`mmocr_da.plain`; the functions here walk through a config and a model and apply it.
 """
 
 import copy
@@ -23,8 +23,8 @@ from mmocr_da.plain import base_cfg, is_ours
 from mmocr_da.registry import HOOKS, METRICS, MODELS
 from mmocr_da.renamed import current_name
 
-#: What MMOCR's ``tools/test.py`` and inferencers read. Whatever else a config holds (training,
-#: helper variables of the user) is not exported.
+#: The settings that MMOCR's ``tools/test.py`` and inferencers use. All others (of training, helper
+#: variables of the user) are not exported.
 KEPT_KEYS = (
     'default_scope',
     'custom_imports',
@@ -191,7 +191,7 @@ def _plain(node: Any) -> Any:
 
 
 def _plain_node(node: dict[str, Any]) -> Any:
-    """What replaces a dict of a config in the exported one."""
+    """The dict of the exported config for one of the adapted config."""
     # The mark that MMEngine leaves on what came from a `mmocr_da::` config.
     if node.get('_scope_') == 'mmocr_da':
         del node['_scope_']
@@ -266,9 +266,9 @@ def plain_state_dict(
 ) -> dict[str, Tensor]:
     """Return the weights of the plain model, all of them or an error.
 
-    What is left out must lie under attributes of its own, or a module must say that it makes no
-    difference. A surplus weight *inside* a part of the plain model means that training changed this
-    part, and without it the model predicts something else.
+    A weight that is left out must lie under an attribute of its own, or its module must drop it in
+    ``plain_state_dict``. A surplus weight *inside* a part of the plain model means that training
+    changed this part, and without it the model predicts something else.
 
     Args:
         adapted: The adapted model; its own weights do not matter.
@@ -281,7 +281,7 @@ def plain_state_dict(
     plain = MODELS.build(copy.deepcopy(cfg))
     parts = {name for name, _ in plain.named_children()}
     keys = plain.state_dict().keys()
-    state_dict = _asked(adapted, state_dict, parts)
+    state_dict = _ask_modules(adapted, state_dict, parts)
     missing = sorted(keys - state_dict.keys())
     if missing:
         raise ValueError(
@@ -298,7 +298,9 @@ def plain_state_dict(
     return {key: state_dict[key].detach().cpu().clone() for key in keys}
 
 
-def _asked(adapted: nn.Module, state_dict: dict[str, Tensor], parts: set[str]) -> dict[str, Tensor]:
+def _ask_modules(
+    adapted: nn.Module, state_dict: dict[str, Tensor], parts: set[str]
+) -> dict[str, Tensor]:
     """The weights that are left when every module in these parts has said which are plain."""
     problems: dict[str, list[str]] = {}
     for name, module in adapted.named_modules():

@@ -1,16 +1,15 @@
-"""What a class of this package is in plain MMOCR: what :mod:`mmocr_da.export` asks it for.
+"""How a class of this package says what replaces it in plain MMOCR, for :mod:`mmocr_da.export`.
 
-A class answers by any of three attributes; one without them stays in an exported config as it is,
-and the export needs this package installed for it.
+It has any of three attributes. A class without them stays in an exported config as it is, and the
+exported model needs this package installed.
 
 ``plain_cfg(cls, cfg) -> dict | list[dict] | None`` (class method)
     The config of a class of the host that does the same in testing; several in a list; None if
-    there is nothing left to do. ``cfg`` must not be changed. ``plain_cfg = classmethod(base_cfg)``
-    is the answer of a class that only trains differently from its base class, and that of a model
-    without a ``plain_cfg`` of its own.
+    testing needs none. ``cfg`` must not be changed. A class that differs from its base class in
+    training only writes ``plain_cfg = classmethod(base_cfg)``, which is the default for models.
 ``plain_state_dict(self, state_dict) -> dict[str, Tensor]``
-    Of the weights of the module, by its own keys, those that the plain module has. A ValueError
-    says why there is no plain module of these weights.
+    The weights that the plain module has; keys are those of the module itself. A ValueError says
+    why there is no plain module with these weights.
 ``not_exportable``
     Why a model has no plain counterpart, and what to do instead.
 """
@@ -19,7 +18,7 @@ import copy
 import inspect
 from typing import Any
 
-#: Packages whose classes are no models, but what models are made of.
+#: Packages that models are built from; their classes are no models of the host.
 _BELOW_MODELS = ('mmengine', 'torch', 'builtins', 'abc')
 
 

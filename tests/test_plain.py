@@ -113,5 +113,5 @@ def test_all_layers_that_cannot_be_plain_are_named():
     model.append(BatchInstanceNorm2d(1))
     weights = {key: torch.zeros_like(value) for key, value in model.state_dict().items()}
     with pytest.raises(ValueError, match=r'no plain weights of 0\.0, 1: batch-instance norms'):
-        export._asked(model, weights, {'0', '1'})
-    assert export._asked(model, weights, set()).keys() == weights.keys()
+        export._ask_modules(model, weights, {'0', '1'})
+    assert export._ask_modules(model, weights, set()).keys() == weights.keys()

@@ -95,7 +95,7 @@ def write_plain(
     meta['cfg'] = text.replace(folder, osp.dirname(folder))
     torch.save(dict(meta=meta, state_dict=plain_weights), weights_file)
 
-    # From here on as a user of the files would: what is checked is what was written.
+    # From here on as a user of the files would, so that the files themselves are checked.
     plain = Config.fromfile(config_file)
     model = MODELS.build(plain.model)
     model.load_state_dict(torch.load(weights_file)['state_dict'], strict=True)

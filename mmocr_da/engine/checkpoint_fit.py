@@ -13,14 +13,14 @@ from .checkpoints import set_versions, versions_of, weights_of
 
 #: Parts that only training has. A model starts without them from a checkpoint of a plain one.
 TRAINING_PARTS = ('objectives', 'projection', 'mapping', 'contrastive_loss')
-#: Of a batch norm; older checkpoints have none, and nothing is computed with it.
+#: A buffer of batch norms; older checkpoints lack it, and nothing is computed with it.
 COUNTER = 'num_batches_tracked'
 
 
 class Fit(NamedTuple):
     """How a checkpoint fits a model, by keys of the ``state_dict``."""
 
-    #: Keys of the model without a weight that fits; those of another shape among them.
+    #: Keys of the model without a weight that fits, including those of another shape.
     lacking: list[str]
     #: Keys of both, of another shape.
     misfits: list[str]
@@ -29,9 +29,9 @@ class Fit(NamedTuple):
 
 
 def load_fitting(model: nn.Module, weights: dict[str, Tensor]) -> Fit:
-    """Load the weights that fit and tell about the rest.
+    """Load the weights that fit and return the keys of the rest.
 
-    Only loading tells which keys a model does without, as layers convert those of older versions.
+    Which keys a model does without shows only in loading, as layers convert older versions.
     """
     ours = model.state_dict()
     misfits = [
@@ -51,20 +51,23 @@ def check_start(
     new_parts: str | Sequence[str] = (),
     module: str = '',
 ) -> list[str]:
-    """Raise a ValueError if training would start from other weights than the user thinks.
+    """Check that training starts from the weights that the user expects.
 
-    Of each part of the model (backbone, encoder, decoder, ...) at least half of the weights must be
-    in the checkpoint, and none in another shape. Parts that only training has are left out. A
-    checkpoint of a part of the model is fine if the model uses all of it, or if it says which
-    modules it holds, as those of ``EncoderExportHook`` do.
+    For each part of the model (backbone, encoder, decoder, ...) at least half of the weights must
+    be in the checkpoint, and none in another shape. Parts that only training has are left out. A
+    checkpoint of a part of the model is fine if the model uses all of it, or if it names its
+    modules, as a file of ``EncoderExportHook`` does.
 
     Args:
-        source: What the checkpoint is in the config, with its path.
+        source: Name of the checkpoint for messages: the setting and the path.
         new_parts: Modules that are meant to start without the checkpoint.
         module: Name of the module that the checkpoint is of; the model itself by default.
 
     Returns:
         Keys that stay at their initial weights, without those of ``new_parts``.
+
+    Raises:
+        ValueError: If the checkpoint does not fit.
     """
     new_parts = as_names(model, new_parts)
     weights = _of_module(weights_of(checkpoint), module)
@@ -99,7 +102,11 @@ def check_start(
 
 
 def check_whole(model: nn.Module, checkpoint: dict, source: str) -> None:
-    """Raise a ValueError if a model would be tested with a weight that is not in the checkpoint."""
+    """Check that a checkpoint has all weights of a model that will be tested.
+
+    Raises:
+        ValueError: If it lacks one.
+    """
     weights = weights_of(checkpoint)
     fit = load_fitting(model, weights)
     learned = {name for name, _ in model.named_parameters()}
@@ -129,6 +136,11 @@ def check_pretrained(model: nn.Module, new_parts: str | Sequence[str] = ()) -> N
 
 
 def as_names(model: nn.Module, new_parts: str | Sequence[str]) -> list[str]:
+    """Return ``new_parts`` of a config as a list.
+
+    Raises:
+        ValueError: If one of them names no module of the model.
+    """
     names = [new_parts] if isinstance(new_parts, str) else list(new_parts or ())
     keys = model.state_dict()
     for name in names:
@@ -141,6 +153,7 @@ def as_names(model: nn.Module, new_parts: str | Sequence[str]) -> list[str]:
 
 
 def is_within(key: str, names: Sequence[str]) -> bool:
+    """Whether a key names one of these modules or something within it."""
     return any(f'{key}.'.startswith(f'{name}.') for name in names)
 
 
@@ -159,7 +172,7 @@ def only_for_training(key: str) -> bool:
 
 
 def by_part(keys: Sequence[str], wanted: Sequence[str] | None = None) -> dict[str, list[str]]:
-    """Keys by the part of the model; a wrapper around the model is no part.
+    """Keys by the part of the model; a wrapper around the model does not count as one.
 
     >>> by_part(['wrapped.backbone.a', 'wrapped.backbone.b', 'wrapped.neck.a'])
     {'wrapped.backbone': ['wrapped.backbone.a', 'wrapped.backbone.b'], 'wrapped.neck':
@@ -210,7 +223,7 @@ def _pair(model: nn.Module, weights: dict[str, Tensor], lacking: Sequence[str], 
 
 
 def _hint(model: nn.Module, checkpoint: dict, module: str = '') -> str:
-    """How to load a checkpoint whose keys begin otherwise than those of the model."""
+    """How to load a checkpoint whose keys have another prefix than those of the model."""
     nested = [
         key
         for key, value in checkpoint.items()
@@ -245,7 +258,7 @@ def _hint(model: nn.Module, checkpoint: dict, module: str = '') -> str:
 
 
 def _common_prefix(longer: dict[str, Tensor], shorter: dict[str, Tensor]) -> str | None:
-    """What most keys of ``longer`` that end like one of ``shorter`` begin with."""
+    """The prefix of most keys of ``longer`` that end like a key of ``shorter``."""
     prefixes: Counter[str] = Counter()
     for key, value in longer.items():
         names = key.split('.')

@@ -134,7 +134,7 @@ def _report_missing(dataset, missing: list[Label], total: int) -> str:
     return (
         f'a recognizer needs one text per image, got {len(missing)} of {total} images without, '
         f'such as {path_of(dataset, missing[0][0])} with {len(instances)} instances and their '
-        f'keys {keys}: is the ann_file that of another task, such as detection?'
+        f'keys {keys}: is the ann_file for another task, such as detection?'
     )
 
 

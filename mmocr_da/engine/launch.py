@@ -1,4 +1,4 @@
-"""What ``tools/train.py`` and ``tools/test.py`` settle before a runner exists.
+"""Preparations of ``tools/train.py`` and ``tools/test.py`` before a runner exists.
 
 A run that cannot work stops here, with a reason, and not an hour later in the first iteration.
 """
@@ -45,7 +45,11 @@ def load_config(
 
 
 def check_training(runner: Runner) -> None:
-    """Stop a training run whose checkpoint does not fit before its data are loaded."""
+    """Check the checkpoint of a training run before its data are loaded.
+
+    Raises:
+        ValueError: If it does not fit the model.
+    """
     add_guards(runner)
     path = runner._load_from
     local = path is not None and '://' not in path
@@ -56,7 +60,7 @@ def check_training(runner: Runner) -> None:
 def set_resume(cfg: Config, resume: str) -> None:
     """Resume from the checkpoint ``resume``, or with ``'auto'`` from the last in ``work_dir``.
 
-    MMEngine, told to resume a config that has ``load_from``, resumes *that* file: an adaptation
+    If a config has ``load_from``, MMEngine resumes *that* file: an adaptation
     would continue with the iteration and the optimizer of its source-only checkpoint. And without
     ``load_from`` it trains from random weights if ``work_dir`` is still empty. So the file is
     looked up here, and if there is none yet, the run starts as it would without ``--resume``.
@@ -129,7 +133,7 @@ def enable_auto_scale_lr(cfg: Config) -> None:
 
 
 def set_seed(cfg: Config, seed: int | None, deterministic: bool) -> None:
-    """Set the seed and, if asked for, deterministic kernels; keep the rest of ``randomness``."""
+    """Set the seed and, if wanted, deterministic kernels; keep the rest of ``randomness``."""
     randomness = dict(cfg.get('randomness') or {})
     if seed is not None:
         randomness['seed'] = seed

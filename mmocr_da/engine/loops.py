@@ -1,4 +1,4 @@
-"""A training loop that a resumed run enters where the killed one left it."""
+"""A training loop that a resumed run enters where the previous one stopped."""
 
 import logging
 import random
@@ -159,7 +159,7 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
 
 
 class _Unstarted:
-    """Stands for a dataloader whose workers must not start yet."""
+    """Replaces a dataloader whose workers must not start yet."""
 
     def __init__(self, dataloader: DataLoader) -> None:
         self.dataset = dataloader.dataset

@@ -68,6 +68,7 @@ class BINGateOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         return optim_wrapper
 
     def add_params(self, params: list[dict], module: nn.Module, prefix: str = '', **kwargs) -> None:
+        """Add the parameters of a module; those of the whole model are joined by their settings."""
         super().add_params(params, module, prefix, **kwargs)
         if not prefix and self.paramwise_cfg.get('bypass_duplicate'):
             params[:] = self._merge(params)

@@ -81,7 +81,7 @@ class InverseDecayParamScheduler(_ParamScheduler):
         return cls(*args, **steps, **kwargs)  # type: ignore[misc, arg-type]
 
     def _get_value(self) -> list[float]:
-        # (1 + alpha p) of the step before over that of this one, both times N.
+        # (1 + alpha p) of the previous step divided by (1 + alpha p) of this one, both times N.
         n, steps = self.last_step, self.end - self.begin
         factor = 1.0
         if n > 0:

@@ -1,4 +1,4 @@
-"""What a resumed run has to have in common with the run that wrote its checkpoint."""
+"""Whether a resumed run is the run that wrote its checkpoint."""
 
 import ast
 import logging
@@ -21,7 +21,7 @@ _IN_CHECKPOINT = (
     'optim_wrapper.loss_scale',
     'param_scheduler',
 )
-#: Settings that a resumed run does not depend on: of speed, and of the first start.
+#: Settings that do not change a resumed run: they are about speed, or about its first start.
 _WITHOUT_EFFECT = ('num_workers', 'persistent_workers', 'pin_memory', 'prefetch_factor', 'init_cfg')
 _MISSING = object()
 
@@ -29,10 +29,13 @@ Change = tuple[str, Any, Any]
 
 
 def check_resume(model: nn.Module, cfg: Config, checkpoint: dict, path: str) -> None:
-    """Raise a ValueError if a run cannot be resumed; warn if it will not be the same run.
+    """Check a run that is to be resumed; warn if it will not be the same run.
 
     Args:
-        cfg: The config of the run that shall go on.
+        cfg: The config of the resumed run.
+
+    Raises:
+        ValueError: If it cannot be resumed.
     """
     changes = changed_settings(checkpoint, cfg)
     _check_model(model, checkpoint, path, changes)
@@ -212,12 +215,15 @@ def align_optimizer(
     """Bring the state of an optimizer into the order of the parameters here, by their names.
 
     An optimizer knows its parameters by their place; a model may list the same ones in another
-    order. A ValueError says which parameters differ.
+    order.
 
     Args:
         state: ``state_dict`` of the optimizer in the checkpoint; changed in place.
         saved: Names in its groups; None in checkpoints of other programs and older versions.
         groups: Names in the groups of the optimizer here.
+
+    Raises:
+        ValueError: If the parameters differ.
     """
     counts = [len(group['params']) for group in state['param_groups']]
     if saved is None and counts == [len(group) for group in groups] or saved == groups:

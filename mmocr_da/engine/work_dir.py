@@ -1,4 +1,4 @@
-"""What MMEngine writes over in a work directory, told before it does."""
+"""Files in a work directory that MMEngine would overwrite."""
 
 import ast
 import os.path as osp
@@ -8,10 +8,13 @@ from mmengine.config import Config
 
 
 def check_work_dir(cfg: Config, training: bool) -> None:
-    """Raise a ValueError if the run would write over a file that the user wrote or starts from.
+    """Check that a run does not overwrite a file that the user wrote or that it starts from.
 
     Each run dumps its config to ``<work_dir>/<config name>``, and training its checkpoints. A
-    dumped config may be used again, as it is written again the same.
+    dumped config may be used again, as the same is written.
+
+    Raises:
+        ValueError: If it would overwrite one.
     """
     dumped = osp.join(cfg.work_dir, osp.basename(cfg.filename or ''))
     if osp.isfile(dumped) and not _is_dump(dumped):

@@ -33,6 +33,7 @@ class BINGateHook(Hook):
         self._drawn_at = None
 
     def before_train(self, runner) -> None:
+        """Find the gates."""
         self._layers = {
             name: module
             for name, module in runner.model.named_modules()
@@ -46,6 +47,7 @@ class BINGateHook(Hook):
     def after_train_iter(
         self, runner, batch_idx: int, data_batch=None, outputs: dict | None = None
     ) -> None:
+        """Count them."""
         if self._layers and self.every_n_train_iters(runner, self.interval):
             # One transfer from the device for both.
             below, above = torch.stack(shares(torch.cat([*self._gates().values()]))).tolist()
@@ -53,6 +55,7 @@ class BINGateHook(Hook):
             runner.message_hub.update_scalar('train/bin_gates_above_0.9', above)
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Draw their histograms."""
         # The gates of the model: in the checkpoint, EMAHook may have swapped the weights already.
         step = checkpoint['meta']['iter']
         # The best checkpoint comes at the same iteration as a regular one.

@@ -45,10 +45,16 @@ class CheckpointFitHook(Hook):
             self._checked = runner._load_from
 
     def before_run(self, runner) -> None:
+        """Check the ``Pretrained`` files of a training run that was not checked early."""
         if isinstance(runner._train_loop, BaseLoop) and self._checked is None:
             check_pretrained(unwrapped(runner.model), runner.cfg.get('new_parts', ()))
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Check the checkpoint, and bring the state of its optimizer into the order of the model.
+
+        Raises:
+            ValueError: If it does not fit the model, or the run that is to be resumed.
+        """
         if not isinstance(runner._train_loop, BaseLoop):
             check_whole(
                 unwrapped(runner.model), checkpoint, f'the checkpoint {runner._load_from!r}'
@@ -70,6 +76,7 @@ class CheckpointFitHook(Hook):
             )
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Add the names of the optimizer's parameters, for a run that resumes from it."""
         if isinstance(runner.optim_wrapper, OptimWrapper):
             checkpoint['meta']['optimizer_parameters'] = parameters_by_group(
                 runner.optim_wrapper.optimizer, unwrapped(runner.model)

@@ -24,11 +24,11 @@ from ..model_parts import label_loss, unwrapped
 
 @HOOKS.register_module()
 class CTCFitHook(Hook):
-    """Stop before the first iteration if CTC cannot read some label: its loss is infinite.
+    """Stop before the first iteration if a label is too long for CTC: its loss is infinite.
 
     A label needs a frame for each character, and one between two equal ones for the blank. The
-    number of frames is that of the model, for images as the pipeline of the training data scales
-    them. A pipeline that makes images of different widths is not checked here:
+    number of frames is counted in the model's output for images as the pipeline of the training
+    data scales them. A pipeline that makes images of different widths is not checked here:
     :class:`FiniteHook` stops such a run at the batch.
 
     Args:
@@ -43,6 +43,7 @@ class CTCFitHook(Hook):
         self.max_labels = max_labels
 
     def before_train(self, runner) -> None:
+        """Count the frames of an image, and check all labels against them."""
         model = unwrapped(runner.model)
         module_loss = _ctc_loss(model)
         if module_loss is None or runner.iter >= runner.max_iters:

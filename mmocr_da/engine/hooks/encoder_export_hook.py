@@ -15,7 +15,7 @@ from .part_export_hook import PartExportHook
 class EncoderExportHook(PartExportHook):
     """Write the encoder alone with each checkpoint, as a checkpoint of a recognizer.
 
-    The weights of ``modules`` keep their names. A recognizer whose parts have these names takes
+    The weights of ``modules`` keep their names. A recognizer with parts of these names takes
     the file with ``load_from``; ``FreezeHook`` checks that it did.
 
     Args:
@@ -34,6 +34,7 @@ class EncoderExportHook(PartExportHook):
         self._names: list[str] = []
 
     def find_part(self, model: nn.Module) -> None:
+        """Find ``modules``, or the ``encoder_modules`` of the model."""
         modules = self.modules
         if modules is None:
             modules = getattr(model, 'encoder_modules', None)
@@ -47,7 +48,9 @@ class EncoderExportHook(PartExportHook):
         self._names = outermost(model, modules)
 
     def key_of(self, key: str) -> str | None:
+        """Return the key as it is."""
         return key if is_within(key, self._names) else None
 
     def meta(self) -> dict:
+        """Return the names of the modules in the file."""
         return dict(modules=list(self._names))

@@ -40,6 +40,7 @@ class FiniteHook(Hook):
         self._constants: set[str] = set()
 
     def before_train(self, runner) -> None:
+        """Note which buffers of the model may be infinite."""
         # Masks, such as those of SVTR, are infinite.
         self._constants = {
             key
@@ -50,6 +51,11 @@ class FiniteHook(Hook):
     def after_train_iter(
         self, runner, batch_idx: int, data_batch=None, outputs: dict | None = None
     ) -> None:
+        """Check the losses and the norm of the gradient.
+
+        Raises:
+            ValueError: If one is not finite; in mixed precision, ``patience`` times in a row.
+        """
         values = _losses(runner, outputs or {})
         if all(map(math.isfinite, values.values())):
             self._skipped = 0
@@ -83,6 +89,11 @@ class FiniteHook(Hook):
             )
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Check the weights.
+
+        Raises:
+            ValueError: If one of them is not finite.
+        """
         ruined = [
             key
             for key, value in checkpoint['state_dict'].items()

@@ -48,6 +48,11 @@ class FreezeHook(Hook):
         self._loaded = False
 
     def before_run(self, runner) -> None:
+        """Freeze the modules of a model that will be trained.
+
+        Raises:
+            ValueError: If there is no such module, or nothing else to train.
+        """
         # Validation and testing call this too, and have nothing to freeze.
         if not isinstance(runner._train_loop, BaseLoop):
             return
@@ -85,6 +90,11 @@ class FreezeHook(Hook):
         runner.model = runner.wrap_model(runner.cfg.get('model_wrapper_cfg'), runner.model.module)
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Check that the frozen weights are in the checkpoint.
+
+        Raises:
+            ValueError: If one of them is not.
+        """
         if not self._names:
             return
         self._loaded = True
@@ -114,6 +124,7 @@ class FreezeHook(Hook):
         )
 
     def before_train(self, runner) -> None:
+        """Warn if nothing was loaded."""
         if not self._loaded:
             runner.logger.warning(
                 f'FreezeHook freezes RANDOM weights of {self._names}: nothing was loaded, as there '
@@ -122,6 +133,7 @@ class FreezeHook(Hook):
             )
 
     def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
+        """Put the frozen modules in evaluation mode."""
         # Here, since loops put the whole model in training mode for each iteration or epoch.
         for part in self._frozen:
             part.training = False

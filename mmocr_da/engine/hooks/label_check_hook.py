@@ -22,6 +22,11 @@ class LabelCheckHook(Hook):
     priority = 'VERY_HIGH'
 
     def before_train(self, runner) -> None:
+        """Check the labels; a loop that has loaded some of those that are left out loads again.
+
+        Raises:
+            ValueError: If one of them cannot be learned and is not to be left out.
+        """
         module_loss = label_loss(unwrapped(runner.model))
         if module_loss is None:
             return

@@ -22,6 +22,11 @@ class LabelSubsetHook(Hook):
 
     @master_only
     def before_train(self, runner) -> None:
+        """Write the files, or compare them if the run is resumed.
+
+        Raises:
+            ValueError: If the resumed run has other labels.
+        """
         found = list(of_type(runner.train_loop.dataloader.dataset, LabelFraction))
         if not found:
             runner.logger.warning(

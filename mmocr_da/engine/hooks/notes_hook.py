@@ -26,35 +26,44 @@ class NotesHook(Hook):
         self._reported: dict[str, int] = {}
 
     def before_train(self, runner) -> None:
+        """Let the training data be loaded as shown."""
         if _trains_as_shown(runner):
             load_as_shown(runner.train_dataloader.dataset)
 
     def before_val(self, runner) -> None:
+        """Let the validation data be loaded as the training data are."""
         # As in training, so that both get the same images.
         if _trains_as_shown(runner):
             load_as_shown(runner.val_dataloader.dataset)
 
     def before_test(self, runner) -> None:
+        """Let the test data be loaded as shown."""
         load_as_shown(runner.test_dataloader.dataset)
 
     def after_train_iter(
         self, runner, batch_idx: int, data_batch=None, outputs: dict | None = None
     ) -> None:
+        """Collect the notes of a batch."""
         self._collect(data_batch)
 
     def after_val_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+        """Collect the notes of a batch."""
         self._collect(data_batch)
 
     def after_test_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+        """Collect the notes of a batch."""
         self._collect(data_batch)
 
     def after_val(self, runner) -> None:
+        """Report new notes."""
         self._report(runner)
 
     def after_train(self, runner) -> None:
+        """Report new notes."""
         self._report(runner)
 
     def after_test(self, runner) -> None:
+        """Report new notes."""
         self._report(runner)
 
     def _collect(self, data_batch) -> None:

@@ -7,7 +7,7 @@ from torch import nn
 
 from mmocr_da.registry import HOOKS
 
-#: Packages whose modules call compiled operators: convolutions and pooling of MMCV, and the heads
+#: Packages with modules that call compiled operators: convolutions and pooling of MMCV, and heads
 #: of MMDetection, which call its NMS.
 PLACES = ('mmcv.ops.', 'mmdet.models.dense_heads.', 'mmdet.models.roi_heads.')
 

@@ -26,6 +26,7 @@ class PaintingHook(VisualizationHook):
     def after_test_iter(
         self, runner, batch_idx: int, data_batch=None, outputs: Sequence[BaseDataElement] = ()
     ) -> None:
+        """Paint the predictions of a batch."""
         if not self.enable:
             return
         loader = LoadImageFromFile(backend_args=self.backend_args)

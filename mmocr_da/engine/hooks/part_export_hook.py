@@ -65,6 +65,7 @@ class PartExportHook(Hook):
         return []
 
     def before_train(self, runner) -> None:
+        """Find the part, and check that no file of the user would be overwritten."""
         self.find_part(unwrapped(runner.model))
         self._check_folder(runner)
 
@@ -92,6 +93,7 @@ class PartExportHook(Hook):
 
     @master_only
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Write the file."""
         unit = self._unit(runner)
         meta = checkpoint['meta']
         name = f'{self.part}_{unit}_{meta[unit]}.pth'

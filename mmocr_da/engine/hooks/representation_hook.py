@@ -57,6 +57,11 @@ class RepresentationHook(Hook):
         self._collapsed = 0
 
     def before_train(self, runner) -> None:
+        """Find the instances of the model.
+
+        Raises:
+            ValueError: If it does not keep any.
+        """
         model = unwrapped(runner.model)
         if not hasattr(model, 'keep_instances'):
             raise ValueError(
@@ -67,11 +72,13 @@ class RepresentationHook(Hook):
         self._model = model
 
     def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
+        """Ask the model for the instances of an iteration that will be measured."""
         self._model.keep_instances = self.every_n_train_iters(runner, self.interval)
 
     def after_train_iter(
         self, runner, batch_idx: int, data_batch=None, outputs: dict | None = None
     ) -> None:
+        """Measure them, and warn of a collapse."""
         if not self._model.keep_instances:
             return
         za, zb = self._model.latest_instances

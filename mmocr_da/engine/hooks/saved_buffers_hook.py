@@ -20,6 +20,7 @@ class SavedBuffersHook(Hook):
     def after_train_iter(
         self, runner, batch_idx: int, data_batch=None, outputs: dict | None = None
     ) -> None:
+        """Average the buffers if a checkpoint follows."""
         if any(_saves(hook, runner) for hook in runner.hooks):
             all_reduce_params(runner.model.buffers(), op='mean')
 

@@ -30,6 +30,11 @@ class SettingsHook(Hook):
     priority = 'VERY_HIGH'
 
     def before_train(self, runner) -> None:
+        """Check all settings.
+
+        Raises:
+            ValueError: If one of them cannot work.
+        """
         check_sampler(runner.train_dataloader)
         by_iter = isinstance(runner.train_loop, IterBasedTrainLoop)
         end = runner.max_iters if by_iter else runner.max_epochs

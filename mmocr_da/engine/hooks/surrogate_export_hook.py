@@ -21,17 +21,21 @@ class SurrogateExportHook(PartExportHook):
     part = 'surrogate'
 
     def find_part(self, model: nn.Module) -> None:
+        """Find the surrogate."""
         self._name, self._surrogate = find_surrogate(model)
 
     def inputs(self) -> list[str]:
+        """Return the checkpoint that the surrogate starts from."""
         checkpoint = self._surrogate.checkpoint
         return [] if checkpoint is None else [checkpoint]
 
     def key_of(self, key: str) -> str | None:
+        """Return the key without the name of the surrogate in the model."""
         if key == self._name:
             return ''
         prefix = f'{self._name}.'
         return key[len(prefix) :] if key.startswith(prefix) else None
 
     def meta(self) -> dict:
+        """Return what the surrogate is for."""
         return dict(surrogate=self._surrogate.spec)

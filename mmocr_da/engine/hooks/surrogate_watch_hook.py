@@ -1,4 +1,4 @@
-"""See that a learned surrogate serves the metric that it stands for."""
+"""Warn when a learned surrogate no longer follows its metric."""
 
 import numpy as np
 import torch
@@ -31,6 +31,11 @@ class SurrogateWatchHook(Hook):
         self._before: np.ndarray | None = None
 
     def before_train(self, runner) -> None:
+        """Find the surrogate.
+
+        Raises:
+            ValueError: If there is none, or DDP would wait for gradients that are not there.
+        """
         _, self._surrogate = find_surrogate(unwrapped(runner.model))
         # An iteration trains either the surrogate or the model. If the other one had gradients of
         # 0 instead of none, an optimizer with momentum would move it.
@@ -46,6 +51,7 @@ class SurrogateWatchHook(Hook):
     def after_train_iter(
         self, runner, batch_idx: int, data_batch=None, outputs: dict | None = None
     ) -> None:
+        """Compare the last two windows whenever one is complete."""
         latest, self._surrogate.latest = self._surrogate.latest, None
         if latest is None:
             return
