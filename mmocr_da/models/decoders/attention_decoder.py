@@ -71,11 +71,11 @@ class AttentionDecoder(ASTERDecoder):
 
         ``projected`` is ``proj_feat(memory)``, which does not depend on the step.
         """
-        hidden = state if self.cell == 'gru' else state[0]
+        hidden = state if isinstance(state, Tensor) else state[0]
         context = attend(self, memory, projected, hidden)
         embedded = self.embedding(previous)
         state = self.recurrent(torch.cat([embedded, context], 1), state)
-        hidden = state if self.cell == 'gru' else state[0]
+        hidden = state if isinstance(state, Tensor) else state[0]
         if self.readout == 'deep':
             hidden = torch.tanh(
                 embedded + self.readout_hidden(hidden) + self.readout_context(context)
@@ -84,9 +84,9 @@ class AttentionDecoder(ASTERDecoder):
 
     def memory(self, feat: Tensor | None, out_enc: Tensor | None) -> Tensor:
         """The grid sequence ``[f_1, ..., f_L]`` of eq. 1, ``(N, L, in_channels)``."""
-        if out_enc is None:
-            out_enc = feat
-        return out_enc.flatten(2).transpose(1, 2) if out_enc.dim() == 4 else out_enc
+        memory = feat if out_enc is None else out_enc
+        assert memory is not None
+        return memory.flatten(2).transpose(1, 2) if memory.dim() == 4 else memory
 
     def forward_train(
         self,
@@ -95,6 +95,7 @@ class AttentionDecoder(ASTERDecoder):
         data_samples: Sequence[TextRecogDataSample] | None = None,
     ) -> Tensor:
         """Logits under teacher forcing, ``(N, max_seq_len, K)``."""
+        assert data_samples is not None
         memory = self.memory(feat, out_enc)
         tokens = torch.stack([s.gt_text.padded_indexes for s in data_samples]).to(memory.device)
         return self._run(memory, tokens)
@@ -112,7 +113,7 @@ class AttentionDecoder(ASTERDecoder):
         projected = self.proj_feat(memory)
         state = self.initial_state(memory)
         previous = torch.full((memory.size(0),), self.start_idx, device=memory.device)
-        logits = []
+        logits: list[Tensor] = []
         for k in range(self.max_seq_len):
             if tokens is not None:
                 previous = tokens[:, k]

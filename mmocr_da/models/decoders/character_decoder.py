@@ -58,5 +58,6 @@ class CharacterDecoder(BaseDecoder):
         return self._classify(feat, out_enc).softmax(-1)
 
     def _classify(self, feat: Tensor | None, out_enc: Tensor | None) -> Tensor:
-        feat = feat if out_enc is None else out_enc
-        return self.fc(feat.mean((2, 3))).unsqueeze(1)
+        feature_map = feat if out_enc is None else out_enc
+        assert feature_map is not None
+        return self.fc(feature_map.mean((2, 3))).unsqueeze(1)

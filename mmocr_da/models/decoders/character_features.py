@@ -1,7 +1,7 @@
 """What every method for sequences needs of a decoder, whatever decoder it is."""
 
 from dataclasses import dataclass, fields
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -45,10 +45,10 @@ class CharacterFeatures:
 
     def of_images(self, index: Tensor) -> 'CharacterFeatures':
         """The features of some images."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return CharacterFeatures(
-            **{name: x[index] if isinstance(x, Tensor) else x for name, x in values.items()}
-        )
+        values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        for name, value in values.items():
+            values[name] = value[index] if isinstance(value, Tensor) else value
+        return CharacterFeatures(**values)
 
     def confident(self, threshold: float) -> Tensor:
         """Steps predicted with a probability above ``threshold``, ``(N, T)`` bool."""

@@ -18,7 +18,8 @@ def classify(features: Tensor, classifier: nn.Module, detach: bool = False) -> T
     """
     if features.dtype != torch.float64:
         features = features.float()
-    weight, bias = classifier.weight.flatten(1), classifier.bias
+    weight: Tensor = getattr(classifier, 'weight').flatten(1)
+    bias: Tensor | None = getattr(classifier, 'bias')
     bias = weight.new_zeros(len(weight)) if bias is None else bias
     if detach:
         weight, bias = weight.detach(), bias.detach()

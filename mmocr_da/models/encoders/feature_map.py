@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from .bilstm_encoder import BiLSTMEncoder
 
 
-def as_feature_map(encoded: Any, feature_map: Tensor, encoder: nn.Module) -> Tensor | None:
+def as_feature_map(encoded: Any, feature_map: Tensor, encoder: nn.Module | None) -> Tensor | None:
     """The output of an encoder as a map ``(N, F, H', W')``; None if it cannot be one.
 
     A sequence with a step per column becomes a map of height 1; one with a step per position is put

@@ -1,6 +1,7 @@
 """The minimax game that global and local alignment share (ASSDA, eq. 9 to 11 and 15 to 17)."""
 
 from collections.abc import Sequence
+from functools import reduce
 
 import torch
 import torch.nn.functional as F
@@ -96,7 +97,7 @@ class DomainAdversary(Objective):
         """Losses by name, and the discriminator's logits of source and target."""
         logits = self._discriminate([reverse_gradient(x, strength) for x in features])
         errors = [self._error(z, w, label) for label, (z, w) in enumerate(zip(logits, weights))]
-        return {f'loss_{self.name}': 0.5 * sum(errors)}, logits
+        return {f'loss_{self.name}': 0.5 * reduce(torch.add, errors)}, logits
 
     @staticmethod
     def _error(logits: Tensor, weight: Tensor, label: int) -> Tensor:

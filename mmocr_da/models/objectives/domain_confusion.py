@@ -1,6 +1,7 @@
 """Domain confusion (Tzeng et al., ICCV 2015) as in SymNets, eq. 2 to 4."""
 
 from collections.abc import Sequence
+from functools import reduce
 
 import torch
 from mmocr.models.textrecog.recognizers import EncoderDecoderRecognizer
@@ -35,7 +36,7 @@ class DomainConfusion(DomainAdversary):
         in_channels: int,
         weight: float = 1.0,
         schedule: str = 'rising',
-        discriminator: dict = None,
+        discriminator: dict | None = None,
     ) -> None:
         super().__init__(in_channels, weight, schedule, discriminator)
 
@@ -50,12 +51,16 @@ class DomainConfusion(DomainAdversary):
         self, features: list[Tensor], weights: list[Tensor], strength: float
     ) -> tuple[dict[str, Tensor], Sequence[Tensor]]:
         logits = self._discriminate([x.detach() for x in features])
-        domain = sum(self._error(z, w, label) for label, (z, w) in enumerate(zip(logits, weights)))
+        errors = [self._error(z, w, label) for label, (z, w) in enumerate(zip(logits, weights))]
         frozen = {k: p.detach() for k, p in self.discriminator.named_parameters()}
         from_frozen = functional_call(self.discriminator, frozen, (torch.cat(features),))
         from_frozen = from_frozen.split([len(x) for x in features])
-        confusion = 0.5 * sum(
+        by_coin = [
             self._error(z, w, label) for z, w in zip(from_frozen, weights) for label in (0, 1)
-        )
-        losses = {f'loss_{self.name}_domain': domain, f'loss_{self.name}': strength * confusion}
+        ]
+        confusion = 0.5 * reduce(torch.add, by_coin)
+        losses = {
+            f'loss_{self.name}_domain': reduce(torch.add, errors),
+            f'loss_{self.name}': strength * confusion,
+        }
         return losses, logits

@@ -173,7 +173,7 @@ class SymNetHead(Objective):
         out = self._classifier_losses(v_source, labels, *pairs)
         v_source, v_target = (symmetric_logits(f, *classifiers, detach=True) for f in (x, z))
         pairs = _comparable_logits(v_source, v_target, comparable, blank)
-        out.update(self._feature_losses(v_source, labels, *pairs, weight))
+        out.update(self._feature_losses(v_source, labels, pairs[0], pairs[1], weight))
         is_character = of_target.is_character
         out['target_length'] = is_character.sum() / max(len(is_character), 1)
         out['lambda'] = x.new_full((), weight, dtype=torch.float)

@@ -54,7 +54,8 @@ def log_domains(v_s: Tensor, v_t: Tensor) -> tuple[Tensor, Tensor]:
 def log_pairs(v_s: Tensor, v_t: Tensor) -> tuple[Tensor, Tensor]:
     """``log p^st_k`` and ``log p^st_{k+K}``, ``(M, K)`` each."""
     log_p = torch.cat([v_s, v_t], -1).log_softmax(-1)
-    return log_p.chunk(2, -1)
+    log_source, log_target = log_p.chunk(2, -1)
+    return log_source, log_target
 
 
 def category_confusion(v_s: Tensor, v_t: Tensor, labels: Tensor) -> Tensor:

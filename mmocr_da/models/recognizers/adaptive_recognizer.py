@@ -236,7 +236,8 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
             else:
                 reached = [encoded.feature_map, *self.decoder.parameters()]
                 reached += [encoded.sequence] if isinstance(encoded.sequence, Tensor) else []
-            losses = dict.fromkeys(adapter.loss_names, sum(x.sum() for x in reached) * 0)
+            zero: Any = sum(x.sum() for x in reached) * 0
+            losses: dict[str, Tensor] = dict.fromkeys(adapter.loss_names, zero)
         elif characters is not None:
             losses = adapter.loss(characters.logits[split.source], samples)
         else:
@@ -273,9 +274,11 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
         prediction: GreedyPrediction | None,
         split: DomainSplit,
     ) -> tuple[DomainFeatures, DomainFeatures]:
-        feature_map, sequence = encoded
+        feature_map: Tensor | None = encoded.feature_map
+        sequence = encoded.sequence
         if not self.with_backbone:  # it is the images
-            feature_map = as_feature_map(sequence, feature_map, getattr(self, 'encoder', None))
+            encoder = getattr(self, 'encoder', None)
+            feature_map = as_feature_map(sequence, encoded.feature_map, encoder)
         ratio = on_device(split.valid_ratio, split.source.device)
         source, target = (
             DomainFeatures(

@@ -40,12 +40,12 @@ class GradientWatch:
     """Warns if no gradient of an objective's losses arrives at what is trained of a recognizer."""
 
     def __init__(self) -> None:
-        self._seen = set()
+        self._seen: set[str] = set()
 
     def see(self, name: str, losses: dict[str, Tensor], recognizer: nn.Module) -> None:
         """Look at what an objective returned, the first time that it does."""
-        losses = [v for k, v in losses.items() if 'loss' in k and v.requires_grad]
-        if name in self._seen or not losses:
+        trainable = [v for k, v in losses.items() if 'loss' in k and v.requires_grad]
+        if name in self._seen or not trainable:
             return
         self._seen.add(name)
         trained = {
@@ -53,7 +53,7 @@ class GradientWatch:
             for k, p in recognizer.named_parameters()
             if p.requires_grad and not k.startswith('objectives.')
         }
-        if not any(reaches(loss, trained) for loss in losses):
+        if not any(reaches(loss, trained) for loss in trainable):
             print_log(
                 f'the objective {name!r} does NOT train the recognizer: no gradient of its losses '
                 'arrives at a parameter that is trained. Everything before the features that it '

@@ -161,7 +161,7 @@ class EditDistanceSurrogate(LearnedSurrogate):
             )
         return words
 
-    def encode(self, texts: Sequence[Sequence[int]]) -> Tensor:
+    def encode(self, texts: Sequence[Sequence[int] | Tensor]) -> Tensor:
         """One-hot steps of class indexes, ``(N, L, K)``; longer texts are cut off."""
         out = torch.zeros(len(texts), self.max_length, self.num_classes)
         for row, text in enumerate(texts):

@@ -104,7 +104,8 @@ class DecoderAdapter:
 
     def feature_channels(self, character_feature: str) -> int:
         """D, the width of the features that :meth:`decode` returns."""
-        return self.classifier.weight.size(1)
+        weight: Tensor = getattr(self.classifier, 'weight')
+        return weight.size(1)
 
     def decode(
         self,
@@ -140,9 +141,9 @@ class DecoderAdapter:
         finally:
             handle.remove()
         hidden = as_steps(inputs, steps.logits)
-        use_hidden = steps.contexts is None or character_feature == 'hidden'
+        contexts = hidden if steps.contexts is None else steps.contexts
         return CharacterFeatures(
-            hidden if use_hidden else steps.contexts,
+            hidden if character_feature == 'hidden' else contexts,
             steps.logits,
             steps.is_character,
             steps.supervised,
@@ -244,7 +245,7 @@ class DecoderAdapter:
     #: Names of the parts of the decoder that belong to the encoder, as in CRNN.
     encoder_parts: tuple[str, ...] = ()
 
-    def sequence_model(self) -> nn.Module:
+    def sequence_model(self) -> BaseDecoder:
         """The decoder without its classifier, if it holds the sequence model of the recognizer.
 
         Raises:

@@ -14,6 +14,7 @@ class ASTERAdapter(RecurrentAdapter):
     """One step of a GRU with additive attention over the encoder's sequence."""
 
     def memory(self, feature_map: Tensor, sequence: Tensor | None) -> Tensor:
+        assert sequence is not None  # MMOCR's decoder needs an encoder
         return sequence
 
     def initial_state(self, memory: Tensor) -> Tensor:

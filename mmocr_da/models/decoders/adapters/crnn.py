@@ -1,6 +1,7 @@
 """MMOCR's decoder of CRNN."""
 
 from mmocr.models.textrecog.decoders import CRNNDecoder
+from mmocr.models.textrecog.decoders.base import BaseDecoder
 from torch import nn
 
 from .adapter import register_adapter
@@ -17,7 +18,7 @@ class CRNNAdapter(CTCAdapter):
     def classifier_path(self) -> str:
         return 'decoder.1.embedding' if self.decoder.rnn_flag else 'decoder'
 
-    def sequence_model(self) -> nn.Module:
+    def sequence_model(self) -> BaseDecoder:
         """The two BiLSTMs; the decoder loses its classifier."""
         if not self.decoder.rnn_flag:
             return super().sequence_model()

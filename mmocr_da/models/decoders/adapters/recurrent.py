@@ -144,7 +144,8 @@ class RecurrentAdapter(DecoderAdapter):
         projected = decoder.proj_feat(memory)
         previous = torch.full_like(tokens[:, 0], decoder.start_idx)
         ended = forced.clone()
-        contexts, logits = [], []
+        contexts: list[Tensor] = []
+        logits: list[Tensor] = []
         on_cpu = memory.device.type == 'cpu'
         asking = range(steps, decoder.max_seq_len) if on_cpu else [expected]
         for k in range(decoder.max_seq_len):
