@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import tools
+from mmengine.config import Config
 from mmengine.logging import MessageHub
 from mmengine.registry import init_default_scope
 from mmengine.structures import LabelData
@@ -22,15 +23,15 @@ from mmocr_da.registry import MODELS
 
 HEIGHT, WIDTH = 16, 32
 
-# What keeps a test out of the fast tier: folders of whole programs; what trains the toy or starts
-# an interpreter, as a fixture of the test or a name in its module.
+# What keeps a test out of the fast tier: folders of whole programs; what trains the toy, builds a
+# recognizer at its size or starts an interpreter, as a fixture of the test or a name in its module.
 SLOWER_FOLDERS = [Path(__file__).parent / name for name in ('configs', 'tools')]
-SLOWER_NAMES = {'run_tool', 'trained', 'subprocess'}
+SLOWER_NAMES = {'run_tool', 'trained', 'mmocr_recognizer', 'subprocess'}
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m deselects
 def pytest_collection_modifyitems(items):
-    """Mark as ``fast`` what neither trains the toy nor starts an interpreter."""
+    """Mark as ``fast`` what has none of these."""
     for item in items:
         if not (
             any(folder in item.path.parents for folder in SLOWER_FOLDERS)
@@ -117,6 +118,22 @@ def recognizer_cfg(digits_dictionary):
             ),
             **kwargs,
         )
+
+    return make
+
+
+@pytest.fixture
+def mmocr_recognizer(tmp_path):
+    """Config of the model in ``mmocr::textrecog/<name>.py``, at its size, but with few steps where
+    a decoder loops over them: its cost grows with the square of their number."""
+
+    def make(name):
+        path = tmp_path / 'mmocr_recognizer.py'
+        path.write_text(f"_base_ = 'mmocr::textrecog/{name}.py'\n")
+        model = Config.fromfile(path).model
+        if model.decoder.type.startswith(('ASTER', 'NRTR', 'Master', 'Parallel', 'Sequential')):
+            model.decoder.max_seq_len = 8
+        return model
 
     return make
 

@@ -6,7 +6,6 @@ import editdistance
 import pytest
 import torch
 from helpers.processes import run_ranks
-from mmengine.config import Config
 from mmengine.structures import LabelData
 from mmocr.structures import TextRecogDataSample
 from torch.nn.parallel import DistributedDataParallel
@@ -235,9 +234,10 @@ def test_two_ranks_equal_one(recognizer_cfg, batch):
         'sar/sar_resnet31_sequential-decoder_5e_st-sub_mj-sub_sa_real',
     ],
 )
-def test_it_tunes_every_recognizer_of_mmocr_with_a_step_per_character(name, tmp_path, progress):
-    (tmp_path / 'config.py').write_text(f"_base_ = 'mmocr::textrecog/{name}.py'\n")
-    cfg = Config.fromfile(tmp_path / 'config.py').model
+def test_it_tunes_every_recognizer_of_mmocr_with_a_step_per_character(
+    name, mmocr_recognizer, progress
+):
+    cfg = mmocr_recognizer(name)
     cfg.update(type='mmocr_da.AdaptiveRecognizer', objectives=[lsed()])
     model = MODELS.build(cfg).train()
     samples = [

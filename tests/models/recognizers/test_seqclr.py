@@ -3,7 +3,6 @@ import re
 
 import pytest
 import torch
-from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.logging import MMLogger
 from mmengine.runner import load_checkpoint
@@ -220,10 +219,9 @@ MMOCR = {  # config: (representation, frames of a 32 x 128 image)
 
 
 @pytest.mark.parametrize('name', MMOCR)
-def test_any_recognizer_of_mmocr_by_its_type(name, tmp_path):
+def test_any_recognizer_of_mmocr_by_its_type(name, mmocr_recognizer):
     representation, frames = MMOCR[name]
-    (tmp_path / 'config.py').write_text(f"_base_ = 'mmocr::textrecog/{name.strip()}.py'\n")
-    cfg = Config.fromfile(tmp_path / 'config.py').model
+    cfg = mmocr_recognizer(name.strip())
     stock = MODELS.build(copy.deepcopy(cfg))
     cfg.update(type='mmocr_da.SeqCLR', representation=representation)
     model = MODELS.build(cfg)

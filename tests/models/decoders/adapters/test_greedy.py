@@ -5,7 +5,6 @@ import copy
 import pytest
 import torch
 from helpers.emulated_cuda import emulated_cuda, on_cuda
-from mmengine.config import Config
 from mmocr.structures import TextRecogDataSample
 
 from mmocr_da.models.decoders import GreedyPrediction, adapter_of
@@ -24,14 +23,9 @@ MMOCR = {  # one config for each decoder of MMOCR with a step per character
 }
 
 
-def model_cfg(name, tmp_path):
-    (tmp_path / 'config.py').write_text(f"_base_ = 'mmocr::textrecog/{name}.py'\n")
-    return Config.fromfile(tmp_path / 'config.py').model
-
-
 @pytest.mark.parametrize('name', MMOCR)
-def test_it_is_the_prediction_of_testing(name, tmp_path):
-    model = MODELS.build(model_cfg(name, tmp_path)).eval()
+def test_it_is_the_prediction_of_testing(name, mmocr_recognizer):
+    model = MODELS.build(mmocr_recognizer(name)).eval()
     decoder = model.decoder
     assert type(decoder).__name__ == MMOCR[name]
     adapter_of(decoder).check_greedy('a test')
@@ -134,8 +128,8 @@ def test_probabilities_are_float32_with_amp():
 
 
 @pytest.mark.parametrize('name', ['crnn/crnn_mini-vgg_5e_mj', 'svtr/svtr-tiny_20e_st_mj'])
-def test_ctc_is_refused(name, tmp_path):
-    decoder = MODELS.build(model_cfg(name, tmp_path)).decoder
+def test_ctc_is_refused(name, mmocr_recognizer):
+    decoder = MODELS.build(mmocr_recognizer(name)).decoder
     with pytest.raises(
         ValueError,
         match='LSEDLoss needs one step per character, got (CRNN|SVTR)'
