@@ -14,8 +14,10 @@ CLASSES: dict[str, str] = {
 }
 #: Arguments of any class, old name to new name; those of modules that are imported.
 ARGUMENTS: dict[str, str] = {}
-#: Options and classes that are gone, with what to do instead.
-REMOVED: dict[str, str] = {}
+#: Classes that are gone, with what to do instead.
+REMOVED: dict[str, str] = {
+    'PublishedDomainDiscriminator': 'it had no measured benefit; use DomainDiscriminator',
+}
 
 
 def current_name(name: str) -> str:

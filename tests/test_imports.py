@@ -14,6 +14,7 @@ FLOORS = [
     {'visualization'},
     {'engine'},
     {'export'},
+    {'export'},
 ]
 MODULES = {
     '.'.join(['mmocr_da', *path.relative_to(PACKAGE).with_suffix('').parts]): path

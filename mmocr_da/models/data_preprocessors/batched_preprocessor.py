@@ -21,7 +21,7 @@ class BatchedTextRecogDataPreprocessor(TextRecogDataPreprocessor):
     everything else is done once; the results are bit-identical.
     """
 
-    plain_cfg = classmethod(base_cfg)
+    plain_cfg: Any = classmethod(base_cfg)
 
     def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
         images = data['inputs']
