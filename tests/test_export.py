@@ -270,7 +270,7 @@ def test_dictionaries_of_one_name_do_not_overwrite_each_other(tmp_path):
 def test_a_config_inherited_from_this_package_keeps_no_mark_of_it(tmp_path):
     """MMEngine marks what it takes from ``mmocr_da::``, and stock MMOCR cannot resolve the mark."""
     config = tmp_path / 'theirs.py'
-    config.write_text("_base_ = 'mmocr_da::assda/small_assda_p2h.py'\n")
+    config.write_text("_base_ = 'mmocr_da::assda/small/small_assda.py'\n")
     cfg = Config.fromfile(str(config))
     assert "_scope_='mmocr_da'" in cfg.pretty_text
     plain, _ = export.make_plain(cfg, MODELS.build(copy.deepcopy(cfg.model)).state_dict())

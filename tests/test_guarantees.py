@@ -220,7 +220,7 @@ def test_a_stopped_tuning_of_a_detector_resumes_to_the_same_weights(tmp_path):
         f'{surrogate}.pretrain_steps=2',
         f'{surrogate}.model_steps=2',
     ]
-    config = TOOLS.parent / 'configs/learned_surrogate/small_rrpn-lsiou_scenes.py'
+    config = TOOLS.parent / 'configs/learned_surrogate/small/small_rrpn-lsiou_scenes.py'
     for name, lengths in dict(whole=[6], cut=[3, 6]).items():
         for length in lengths:
             resume = ['--resume'] if length != lengths[0] else []

@@ -22,10 +22,10 @@ from mmocr_da.outputs import check_outputs, output_file, whole_file
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path('data/printed_to_handwritten')
 CONFIGS = Path('configs/assda')
-#: Rows of the table: name, config. All adapted runs start from the first one's last checkpoint.
-SOURCE = ('source-only', 'small_source-only_p2h')
-CONTROL = ('source-only, same length', 'small_control_p2h')
-ADAPTED = ('adapted (ASSDA)', 'small_assda_p2h')
+#: Rows of the table: name, config below CONFIGS. All adapted runs start from the first one's last checkpoint.
+SOURCE = ('source-only', 'small/small_source-only')
+CONTROL = ('source-only, same length', 'small/small_control')
+ADAPTED = ('adapted (ASSDA)', 'small/small_assda')
 
 
 def parse_args():
@@ -117,6 +117,7 @@ def main() -> None:
         args.work_dir = Path('work_dirs', *([f'seed{args.seed}'] if args.seed else []))
     start = time.time()
     os.chdir(ROOT)
+    os.environ['MMOCR_DA_DATA'] = 'numbers'  # of configs/_base_/small_adaptation.py
     os.environ.setdefault('PYTHONWARNINGS', 'ignore')  # the hosts' deprecation warnings
     report_file = args.work_dir / 'quickstart.md'
     # In the end would be late to find that one of them is not ours.
@@ -131,7 +132,7 @@ def main() -> None:
     work_dirs, results, checkpoints = [], {}, {}
 
     def step(name: str, config: str, load_from: Path = None) -> Path:
-        work_dir = args.work_dir / config
+        work_dir = args.work_dir / f'{Path(config).name}_numbers'
         checkpoints[name] = config, train(config, work_dir, args.seed, load_from)
         results[name] = test(config, checkpoints[name][1], work_dir)
         work_dirs.append((name, work_dir))
@@ -140,7 +141,7 @@ def main() -> None:
     source = step(*SOURCE)
     if not args.no_control:
         step(*CONTROL, source)
-    adapted = [(f'adapted ({c})', c) for c in args.config] or [ADAPTED]
+    adapted = [(f'adapted ({Path(c).name})', c) for c in args.config] or [ADAPTED]
     for name, config in adapted:
         step(name, config, source)
     draw(args, work_dirs, checkpoints)

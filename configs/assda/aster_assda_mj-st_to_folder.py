@@ -1,7 +1,8 @@
-"""ASSDA on MMOCR's own ASTER config: synthetic words to a folder of images without labels."""
+"""ASSDA on MMOCR's ASTER: synthetic words to a folder of images without labels."""
 
-_base_ = 'mmocr::textrecog/aster/aster_resnet45_6e_st_mj.py'
+_base_ = ['mmocr::textrecog/aster/aster_resnet45_6e_st_mj.py', '../_base_/two_domains.py']
 
+# MMOCR's released weights, or your own: load_from = 'aster_resnet45_6e_st_mj.pth'
 model = dict(
     type='mmocr_da.AdaptiveRecognizer',
     objectives=[
@@ -9,27 +10,14 @@ model = dict(
         dict(type='mmocr_da.LocalAlignment', in_channels=512, weight=0.3, threshold=0.5),
     ],
 )
-
+optim_wrapper = dict(optimizer=dict(lr=1e-4))
 train_dataloader = dict(
-    batch_size=256,  # 128 source + 128 target
-    sampler=dict(_delete_=True, type='mmocr_da.TwoDomainSampler', batch_size=256),
+    **_base_.two_domain_loader,
     dataset=dict(
-        _delete_=True,
-        type='mmocr_da.TwoDomainDataset',
-        source=_base_.train_list,
-        target=dict(type='mmocr_da.UnlabelledDataset', img_dir='data/my_images', pipeline=None),
-        pipeline=_base_.train_pipeline,
+        **_base_.two_domain_dataset, source=_base_.train_list, pipeline=_base_.train_pipeline
     ),
 )
-
-# MMOCR's released weights, or your own: load_from = 'aster_resnet45_6e_st_mj.pth'
-train_cfg = dict(
-    _delete_=True, type='mmocr_da.ResumableIterBasedTrainLoop', max_iters=20000, val_interval=2000
-)
+train_cfg = _base_.iteration_loop
 param_scheduler = []
-optim_wrapper = dict(optimizer=dict(lr=1e-4))
-default_hooks = dict(
-    logger=dict(log_metric_by_epoch=False), checkpoint=dict(by_epoch=False, interval=2000)
-)
-log_processor = dict(by_epoch=False)
-visualizer = dict(vis_backends=[dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')])
+default_hooks, log_processor = _base_.iteration_hooks, _base_.iteration_log
+visualizer = _base_.iteration_curves

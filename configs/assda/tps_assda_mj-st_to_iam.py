@@ -1,6 +1,9 @@
-"""ASSDA at full size: synthetic scene words to unlabelled handwritten words."""
+"""ASSDA at full size: synthetic scene words to handwritten words, whose labels are dropped.
 
-_base_ = ['../_base_/models/tps_resnet_bilstm_attention.py', './_base_mj-st_to_iam.py']
+The target is what ``tools/dataset_converters/prepare_dataset.py iam --out data/iam`` writes.
+"""
+
+_base_ = '../_base_/tps_mj-st.py'
 
 load_from = 'work_dirs/tps_source-only_mj-st/iter_300000.pth'
 model = dict(
@@ -9,3 +12,23 @@ model = dict(
         dict(type='mmocr_da.LocalAlignment', in_channels=256, weight=0.3, threshold=0.4),
     ]
 )
+# The released code's learning rates: 0.1 for the recognizer and 1 for the discriminators.
+optim_wrapper = dict(
+    optimizer=dict(lr=0.1), paramwise_cfg=dict(custom_keys={'objectives': dict(lr_mult=10.0)})
+)
+train_dataloader = dict(
+    batch_size=256,  # 128 source + 128 target, of one GPU
+    sampler=dict(_delete_=True, type='mmocr_da.TwoDomainSampler', batch_size=256, ratio=(1, 1)),
+    dataset=dict(
+        _delete_=True,
+        type='mmocr_da.TwoDomainDataset',
+        source=_base_.source_train,
+        target=dict(
+            type='mmocr_da.UnlabelledDataset',
+            dataset=dict(_base_.iam, ann_file='textrecog_train.json'),
+            pipeline=None,
+        ),
+        pipeline=_base_.train_pipeline,
+    ),
+)
+auto_scale_lr = dict(base_batch_size=256)

@@ -3,9 +3,8 @@
 _base_ = [
     'mmocr::textdet/_base_/datasets/icdar2015.py',
     'mmocr::textdet/_base_/datasets/icdar2017.py',
-    '../_base_/datasets/rotated_boxes.py',
     '../_base_/models/rrpn_resnet50_fpn.py',
-    '../_base_/detection_runtime.py',
+    '../_base_/detection.py',
 ]
 
 max_iters = 140000

@@ -4,8 +4,7 @@ It is tested on the paper's sets, but for ICDAR'03, which MMOCR does not have.
 """
 
 _base_ = [
-    '../assda/tps_source-only_mj-st.py',
-    './_base_lsed.py',
+    '../_base_/tps_mj-st.py',
     'mmocr::textrecog/_base_/datasets/iiit5k.py',
     'mmocr::textrecog/_base_/datasets/svt.py',
     'mmocr::textrecog/_base_/datasets/icdar2015.py',
@@ -14,7 +13,14 @@ _base_ = [
 ]
 
 load_from = 'work_dirs/tps_source-only_mj-st/iter_300000.pth'
-model = _base_.lsed
+model = dict(
+    supervised_weight=0,  # the learned edit distance alone, as in the paper
+    objectives=[dict(type='mmocr_da.LSEDLoss')],
+)
+# The surrogate is written to surrogate_iter_*.pth beside each checkpoint.
+custom_hooks = [dict(type='mmocr_da.SurrogateExportHook'), dict(type='mmocr_da.SurrogateWatchHook')]
+# In several processes: an iteration trains either the surrogate or the model.
+find_unused_parameters = True
 train_cfg = dict(max_iters=20000, val_interval=20001)
 default_hooks = dict(checkpoint=dict(interval=5000))
 # The paper names no learning rates: here AdaDelta's is 1 for both, as in the training before.

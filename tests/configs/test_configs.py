@@ -2,14 +2,17 @@
 
 import copy
 import json
+import os
 import pathlib
 import re
+import shlex
+import statistics
 
 import cv2
 import numpy as np
 import pytest
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -19,19 +22,69 @@ from mmocr_da.models.layers import BatchInstanceNorm
 from mmocr_da.registry import MODELS
 
 ROOT = pathlib.Path(__file__).parents[2] / 'configs'
-CONFIGS = sorted(p for p in ROOT.glob('*/*.py') if p.name[0] != '_' and p.parent.name != '_base_')
+METHODS = sorted(p.parent for p in ROOT.glob('*/README.md'))
+CONFIGS = sorted(p for method in METHODS for p in method.rglob('*.py'))
+#: The option that chooses the data: the values, by the default one.
+OPTION = 'MMOCR_DA_DATA'
+VALUES = dict(numbers=('numbers', 'words'), iam=('iam', 'rimes', 'cvl', 'synthtext'))
 # MMOCR's own with batch-instance norms.
 CONVERTED = [p for p in CONFIGS if re.search(r"'mmocr::.*WithBIN", p.read_text(), re.S)]
 
 
 def name_of(path):
-    return f'{path.parent.name}/{path.stem}'
+    return str(path.relative_to(ROOT).with_suffix('')) if ROOT in path.parents else path.stem
+
+
+def values_of(path):
+    """The values of the option that a config knows, the default one first; none without it."""
+    default = re.search(rf'\{{\{{\${OPTION}:(\w+)}}}}', path.read_text())
+    if path.stem == 'small_supervised-augmented':  # a step that numbers do not have
+        return ('words',)
+    return VALUES[default[1]] if default else ()
+
+
+#: Every config with every choice of data.
+CHOICES = [
+    pytest.param(path, value, id='-'.join(filter(None, (name_of(path), value))))
+    for path in CONFIGS
+    for value in values_of(path) or (None,)
+]
+#: With its own data, and one of each kind with the others.
+STEPS = [
+    choice
+    for choice in CHOICES
+    if choice.values[1] in (None, *values_of(choice.values[0])[:1])
+    or choice.id
+    in (
+        'assda/small/small_assda-words',
+        'symnet/small/small_symnet-words',
+        'bin/small/small_bin-control-words',
+        'seqclr/small/small_seqclr-window-words',
+        'seqclr/small/small_decoder-attention-words',
+        'learned_surrogate/small/small_lsed-words',
+        'seqclr/resnet29_finetune-ctc-rimes',
+        'seqclr/resnet29_finetune-ctc-synthtext',
+    )
+]
 
 
 @pytest.fixture(autouse=True)
 def _unformatted(monkeypatch):
     """A runner pretty-prints its config three times, which takes longer than a step."""
     monkeypatch.setattr('mmengine.config.config.FormatCode', lambda text, **_: (text, True))
+    monkeypatch.delenv(OPTION, raising=False)
+
+
+@pytest.fixture
+def load(monkeypatch):
+    """``Config.fromfile`` with a choice of data."""
+
+    def load(path, value=None):
+        if value:
+            monkeypatch.setenv(OPTION, value)
+        return Config.fromfile(path)
+
+    return load
 
 
 @pytest.fixture(scope='module')
@@ -179,9 +232,13 @@ def shrink_surrogate(model, root):
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize('path', CONFIGS, ids=name_of)
-def test_config_takes_a_training_step(path, toy, tmp_path):
-    runner = Runner.from_cfg(shrink(Config.fromfile(path), toy, tmp_path))
+@pytest.mark.parametrize('path, value', STEPS)
+def test_config_takes_a_training_step(path, value, load, toy, tmp_path):
+    take_a_training_step(load(path, value), toy, tmp_path)
+
+
+def take_a_training_step(cfg, toy, tmp_path):
+    runner = Runner.from_cfg(shrink(cfg, toy, tmp_path))
     runner._init_model_weights()  # not when training begins: frozen parts must not seem to learn
     before = {k: v.clone() for k, v in runner.model.named_parameters()}
     runner.train()
@@ -245,6 +302,7 @@ def test_there_are_configs():
         'crnn',
         'aster',
         'svtr',
+        'satrn',
         'dbnet',
         'mask-rcnn',
     }
@@ -264,55 +322,92 @@ def test_the_recipe_of_a_readme_takes_a_training_step(readme, toy, tmp_path):
     recipe = (ROOT.parent / readme).read_text().split('```python\n')[1].split('```')[0]
     config = tmp_path / 'my_config.py'
     config.write_text(recipe)
-    test_config_takes_a_training_step(config, toy, tmp_path)
+    take_a_training_step(Config.fromfile(config), toy, tmp_path)
 
 
-@pytest.mark.parametrize('path', [ROOT.parent / 'README.md', *CONFIGS], ids=name_of)
-def test_what_the_readme_says_to_watch_is_in_tensorboard(path, tmp_path):
+@pytest.mark.parametrize(
+    'path, value', [pytest.param(ROOT.parent / 'README.md', None, id='README'), *CHOICES]
+)
+def test_what_the_readme_says_to_watch_is_in_tensorboard(path, value, load, tmp_path):
     if path.name == 'README.md':
         recipe = path.read_text().split('```python\n')[1].split('```')[0]
         path = tmp_path / 'my_config.py'
         path.write_text(recipe)
-    cfg = Config.fromfile(path)
+    cfg = load(path, value)
     if cfg.model.get('objectives'):
         backends = [backend.type for backend in cfg.visualizer.vis_backends]
         assert backends == ['LocalVisBackend', 'TensorboardVisBackend']
 
 
-@pytest.mark.parametrize('path', CONFIGS, ids=name_of)
-def test_config_can_be_exported_and_its_learning_rate_scaled(path):
-    cfg = Config.fromfile(path)
+@pytest.mark.parametrize('path, value', CHOICES)
+def test_config_can_be_exported_and_its_learning_rate_scaled(path, value, load):
+    cfg = load(path, value)
     if path.stem != 'svtr_bin_tiny_20e_st_mj':  # MMOCR's SVTR has no base batch size
         assert cfg.auto_scale_lr.base_batch_size >= cfg.train_dataloader.batch_size
     if cfg.model.type != 'mmocr_da.SeqCLR':  # which cannot read
         inference_pipeline(cfg)
 
 
-@pytest.mark.parametrize('path', CONFIGS, ids=name_of)
-def test_every_factor_of_a_learning_rate_finds_its_parameters(path):
+@pytest.mark.parametrize('path, value', CHOICES)
+def test_every_factor_of_a_learning_rate_finds_its_parameters(path, value, load):
     """MMEngine passes silently over a key that no parameter has."""
-    cfg = Config.fromfile(path)
+    cfg = load(path, value)
     keys = cfg.optim_wrapper.get('paramwise_cfg', {}).get('custom_keys', {})
     if not keys:
         return
     init_default_scope('mmocr')
     names = [name for name, _ in MODELS.build(cfg.model).named_parameters()]
     for key in keys:
-        # The small configs share their bases with those that have no adversary.
-        assert (
-            any(key in name for name in names)
-            or not cfg.model.get('objectives')
-            or (key == 'objectives' and path.stem.endswith(('source-em_p2h', 'source-em')))
+        # The small configs share their bases with one that has no adversary.
+        assert any(key in name for name in names) or (
+            key == 'objectives' and path.stem == 'small_source-em'
         ), key
 
 
-@pytest.mark.parametrize('folder', sorted({p.parent for p in CONFIGS}), ids=lambda p: p.name)
-def test_every_config_is_in_its_readme_and_metafile(folder):
-    names = {p.stem for p in CONFIGS if p.parent == folder}
-    meta = (folder / 'metafile.yml').read_text()
-    assert sorted(re.findall('- Name: (.*)', meta)[1:]) == sorted(names)
-    assert meta.count('In Collection:') == meta.count('Config:') == len(names)
-    assert {name for name, _ in named_in(folder / 'README.md', names)} >= names
+@pytest.mark.parametrize('path, value', CHOICES)
+def test_each_choice_of_data_has_a_work_directory_of_its_own(path, value, load):
+    if value:
+        assert load(path, value).work_dir == f'work_dirs/{path.stem}_{value}'
+    else:
+        assert 'work_dir' not in load(path)
+
+
+def test_the_choices_of_data_differ_in_their_data(load):
+    for path in CONFIGS:
+        loaders = [str(load(path, value).train_dataloader) for value in values_of(path)]
+        assert len(set(loaders)) == len(loaders), path
+
+
+@pytest.mark.parametrize('path', [p for p in CONFIGS if values_of(p)], ids=name_of)
+def test_a_choice_of_data_that_does_not_exist_is_an_error(path, load):
+    # A folder by that name makes the path of a base that is not there.
+    with pytest.raises((ValueError, FileNotFoundError), match='nubmers'):
+        load(path, 'nubmers')
+    if 'small_lsed/' not in path.read_text():
+        wanted = ', '.join(map(repr, values_of(path)[:-1])) + f' or {values_of(path)[-1]!r}'
+        with pytest.raises(ValueError, match=f"^{OPTION} must be {wanted} here, got 'nubmers'$"):
+            load(path, 'nubmers')
+
+
+def test_start_of_a_config_is_what_another_one_writes(load):
+    """``load_from`` names a work directory and a last checkpoint that there are."""
+    written = {}
+    for path, value in (choice.values for choice in CHOICES):
+        cfg = load(path, value)
+        folder = cfg.get('work_dir', f'work_dirs/{path.stem}')
+        iters = cfg.train_cfg.get('max_iters')
+        encoder = 'encoder_' if cfg.model.type == 'mmocr_da.SeqCLR' else ''
+        written[f'{folder}/{encoder}iter_{iters}.pth'] = path
+    for path, value in (choice.values for choice in CHOICES):
+        start = load(path, value).get('load_from')
+        # The paper's recognizer without rectification is an option of the one with it.
+        assert not start or start in written or path.stem == 'resnet_lsed_mj-st', start
+
+
+@pytest.mark.parametrize('method', METHODS, ids=lambda p: p.name)
+def test_every_config_is_in_its_readme(method):
+    names = {p.stem for p in CONFIGS if method in p.parents}
+    assert {name for name, _ in named_in(method / 'README.md', names)} >= names
 
 
 def test_every_config_that_a_readme_names_exists():
@@ -326,7 +421,119 @@ def named_in(readme, names):
     """``(config, cell)`` of all names in the first column of a README's tables."""
     families = '|'.join(sorted({re.split('[_-]', name)[0] for name in names}))
     for cell in re.findall(r'^\| (`.*?) \|', readme.read_text(), re.M):
-        for name in re.findall(rf'`((?:{families})[_-][^`]*)`', cell):
+        for name in re.findall(rf'`((?:{families})[_-][^`= ]*)`', cell):
             stem, options, rest = re.fullmatch(r'([^{]*)(?:\{(.*)\})?(.*)', name).groups()
             for option in (options or '').split(','):
                 yield stem + option.strip() + rest, cell
+
+
+def commands():
+    """``(file, words of a command)`` of all READMEs that name a config."""
+    for readme in (ROOT.parent / 'README.md', *ROOT.rglob('README.md')):
+        for block in re.findall(r'```bash\n(.*?)```', readme.read_text(), re.S):
+            for line in block.replace('\\\n', ' ').splitlines():
+                words = shlex.split(line, comments=True)
+                if any(re.fullmatch(r'configs/[^$]*\.py', word) for word in words):
+                    yield readme, words
+
+
+@pytest.mark.parametrize(
+    'readme, words',
+    [pytest.param(*c, id=f'{c[0].parent.name}-{i}') for i, c in enumerate(commands())],
+)
+def test_a_command_of_a_readme_fits_its_config(readme, words, load):
+    """Configs exist, and ``--cfg-options`` changes keys that they have."""
+    configs = [word for word in words if re.fullmatch(r'configs/[^$]*\.py', word)]
+    value = next((w.split('=')[1] for w in words if w.startswith(f'{OPTION}=')), None)
+    options = words[words.index('--cfg-options') + 1 :] if '--cfg-options' in words else []
+    for config in configs:
+        cfg = load(ROOT.parent / config, value)
+        for option in options:
+            key, text = option.split('=', 1)
+            before = copy.deepcopy(cfg._cfg_dict)
+            cfg.merge_from_dict({key: DictAction._parse_iterable(text)})
+            assert cfg._cfg_dict != before or key == 'load_from', option
+            node = before
+            for part in key.split('.')[:-1]:
+                node = node[int(part)] if isinstance(node, list) else node[part]
+
+
+def bases_of(path, tmp_path):
+    """The bases of a config, and what MMEngine makes of their paths."""
+    plain = str(tmp_path / 'plain.py')
+    Config._substitute_predefined_vars(str(path), plain)
+    Config._substitute_env_variables(plain, plain)
+    for base in Config._get_base_files(plain):
+        yield pathlib.Path(os.path.realpath(Config._get_cfg_path(base, str(path))[0]))
+
+
+def inherited(path, tmp_path):
+    """``(files, depth)``: a config with all that it inherits, MMOCR's files among them."""
+    below = [inherited(base, tmp_path) for base in bases_of(path, tmp_path)]
+    files = {path}.union(*(found for found, _ in below))
+    return files, 1 + max((depth for _, depth in below), default=0)
+
+
+def test_few_files_say_all_of_a_config(tmp_path):
+    found = {path: inherited(path, tmp_path) for path in CONFIGS}
+    for path, (_, depth) in found.items():
+        assert depth <= 4, path
+    assert statistics.median(len(files) for files, _ in found.values()) <= 4
+
+
+def test_no_method_inherits_from_the_folder_of_another(tmp_path):
+    for path in CONFIGS:
+        (method,) = (m for m in METHODS if m in path.parents)
+        for base in inherited(path, tmp_path)[0]:
+            assert not any(m in base.parents for m in METHODS if m != method), (path, base)
+
+
+def test_a_name_is_unique_as_it_names_the_work_directory():
+    assert len({p.stem for p in CONFIGS}) == len(CONFIGS)
+
+
+@pytest.mark.parametrize(
+    'method, models',
+    [
+        ('assda', ('crnn', 'svtr', 'aster', 'satrn')),
+        ('bin', ('crnn', 'svtr', 'aster', 'satrn')),
+        ('seqclr', ('crnn', 'svtr', 'aster', 'satrn')),
+        ('symnet', ('crnn', 'svtr', 'aster')),
+        ('learned_surrogate', ('aster', 'satrn')),  # CTC has no step per character
+    ],
+)
+def test_a_method_is_a_few_lines_on_the_recognizers_of_mmocr(method, models):
+    for model in models:
+        (path,) = (ROOT / method).glob(f'{model}_*.py')
+        assert 'mmocr::textrecog/' in path.read_text()
+        assert len(path.read_text().splitlines()) <= 45
+
+
+def test_the_runtime_has_all_of_that_of_mmocr(tmp_path):
+    theirs = tmp_path / 'theirs.py'
+    theirs.write_text("_base_ = 'mmocr::textrecog/_base_/default_runtime.py'")
+    theirs, ours = Config.fromfile(theirs), Config.fromfile(ROOT / '_base_/default_runtime.py')
+    theirs, ours = (dict(dicts_as_leaves(cfg._cfg_dict)) for cfg in (theirs, ours))
+    assert {key for key in theirs if key not in ours or ours[key] != theirs[key]} == {
+        'randomness.seed',
+        'log_processor.by_epoch',
+        'default_hooks.logger.interval',
+        'default_hooks.checkpoint.interval',
+        'vis_backends',
+        'visualizer.vis_backends',
+        *(
+            f'{split}_evaluator.{key}'
+            for split in ('val', 'test')
+            for key in ('metrics', 'dataset_prefixes')
+        ),
+    }
+
+
+def dicts_as_leaves(node, name=''):
+    """``(dotted key, value)`` of all values of nested dicts, without MMEngine's marks."""
+    if not isinstance(node, dict):
+        yield name, node
+        return
+    for key, value in node.items():
+        if key != '_scope_':
+            yield from dicts_as_leaves(value, f'{name}.{key}'.strip('.'))

@@ -203,7 +203,7 @@ def test_the_log_says_how_gates_learn(log):
     [
         'mmocr::textrecog/crnn/crnn_mini-vgg_5e_mj.py',
         'mmocr::textdet/dbnet/dbnet_resnet18_fpnc_1200e_icdar2015.py',
-        'mmocr_da::assda/small_assda_p2h.py',
+        'mmocr_da::assda/small/small_assda.py',
     ],
 )
 def test_the_ready_setting_fits_any_config(tmp_path, base):

@@ -44,7 +44,7 @@ def run(load_tool, tmp_path, capsys, monkeypatch):
     module = load_tool('benchmarks/detector_step_cost')
 
     def run(*names):
-        configs = [str(CONFIGS / f'{name}.py') for name in names]
+        configs = [str(next(CONFIGS.rglob(f'{name}.py'))) for name in names]
         options = ['--steps', '1', '--cfg-options', f'{DATA}={tmp_path}']
         with patch('sys.argv', ['detector_step_cost.py', *configs, *options]):
             module.main()

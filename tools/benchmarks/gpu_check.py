@@ -44,15 +44,15 @@ from mmocr_da.structures import RotatedBoxes, rotated_overlaps
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 COMPONENTS = {
-    'supervised': 'assda/small_source-only_p2h',
-    'ASSDA': 'assda/small_assda_p2h',
-    'SymNet': 'symnet/small_symnet_p2h',
-    'BIN': 'bin/small_bin-assda_p2h',
-    'BIN, statistics per domain': 'bin/small_bin-assda-per-domain_p2h',
-    'SeqCLR': 'seqclr/small_window_numbers',
-    'LS-ED': 'learned_surrogate/small_lsed-local_words',
-    'RRPN': 'learned_surrogate/small_rrpn_scenes',
-    'LS-IoU': 'learned_surrogate/small_rrpn-lsiou-local_scenes',
+    'supervised': 'assda/small/small_source-only',
+    'ASSDA': 'assda/small/small_assda',
+    'SymNet': 'symnet/small/small_symnet',
+    'BIN': 'bin/small/small_bin-assda',
+    'BIN, statistics per domain': 'bin/ablations/small_bin-assda-per-domain',
+    'SeqCLR': 'seqclr/small/small_seqclr-window',
+    'LS-ED': 'learned_surrogate/small/small_lsed',
+    'RRPN': 'learned_surrogate/small/small_rrpn_scenes',
+    'LS-IoU': 'learned_surrogate/ablations/small_rrpn-lsiou-local_scenes',
 }
 PRECISIONS = dict(float32=torch.float32, float16=torch.float16, bfloat16=torch.bfloat16)
 STEPS = 10

@@ -1,6 +1,6 @@
 """Measure the time of an adaptation step, relative to a supervised step on as many images.
 
-    python tools/benchmarks/step_cost.py configs/assda/small_assda_p2h.py
+    python tools/benchmarks/step_cost.py configs/assda/small/small_assda.py
 
 It prints the median time of each step and the ratio to the last one. Both recognizers are built
 from the config, with and without its objectives, and get the same 2B images: B source and B target

@@ -1,6 +1,6 @@
 """Measure the speed of SeqCLR's augmentation, relative to imgaug and to the training.
 
-    python tools/benchmarks/view_speed.py configs/seqclr/small_window_words.py
+    python tools/benchmarks/view_speed.py configs/seqclr/small/small_seqclr-window.py
 
 It prints the time of each operation of the paper for an image of 32 x 100 x 3, with our transforms
 and with those of imgaug. Then, for the config, it prints the number of images per second that one

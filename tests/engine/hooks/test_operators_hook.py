@@ -26,7 +26,7 @@ def build(text, tmp_path):
             'mmocr::textdet/dbnet/dbnet_resnet50-dcnv2_fpnc_1200e_icdar2015.py',
             ['ModulatedDeformConv2dPack'],
         ),
-        ('mmocr_da::learned_surrogate/small_rrpn_scenes.py', ['RPNHead', 'Rotated']),
+        ('mmocr_da::learned_surrogate/small/small_rrpn_scenes.py', ['RPNHead', 'Rotated']),
     ],
 )
 def test_modules_that_call_operators_are_found(config, users, tmp_path):

@@ -8,7 +8,7 @@ from mmengine.config import Config, ConfigDict
 
 from mmocr_da.registry import MODELS
 
-CONFIG = Path(__file__).parents[3] / 'configs/learned_surrogate/small_rrpn_scenes.py'
+CONFIG = Path(__file__).parents[3] / 'configs/learned_surrogate/small/small_rrpn_scenes.py'
 OURS = [
     dict(type='mmocr_da.RotatedIoULoss'),
     dict(type='mmocr_da.KFIoULoss'),
@@ -85,7 +85,7 @@ def test_a_detector_of_boxes_of_four_numbers_may_compare_them_decoded(cfg):
     """MMDetection's own, as Sparse R-CNN has it."""
     model = copy.deepcopy(cfg)
     model.cfg = Config.fromfile(
-        CONFIG.parents[2] / 'configs/bin/mask-rcnn_bin_resnet50_fpn_160e_icdar2015.py'
+        CONFIG.parents[2] / 'bin/mask-rcnn_bin_resnet50_fpn_160e_icdar2015.py'
     ).model.cfg
     model.cfg.data_preprocessor.boxtype2tensor = False
     model.cfg.backbone.init_cfg = None

@@ -21,7 +21,7 @@ from mmocr_da.models.detectors import RotatedMMDetWrapper
 from mmocr_da.registry import MODELS
 from mmocr_da.structures import RotatedBoxes, corners_of
 
-CONFIGS = Path(__file__).parents[3] / 'configs/learned_surrogate'
+CONFIGS = Path(__file__).parents[3] / 'configs/learned_surrogate/small'
 BOXES = torch.tensor([[45.0, 40, 60, 18, 0.3], [85, 90, 50, 16, -0.6]])
 
 

@@ -1,0 +1,115 @@
+"""Post-tuning of a small rotated detector (1.2 M parameters) on the photos of a folder, on a CPU.
+
+Data: tools/dataset_converters/rotated_scenes.py. For other photos set ``detection_data_root`` in a
+copy; the folder has instances_train.json and instances_test.json in MMOCR's format, whose paths are
+relative to it. ``load_from``, the detector to tune, is given on the command line.
+"""
+
+_base_ = [
+    './models/rrpn_resnet50_fpn.py',
+    './detection.py',
+]
+
+detection_data_root = 'data/rotated_scenes'
+
+model = dict(
+    cfg=dict(
+        backbone=dict(depth=18, base_channels=16, frozen_stages=-1, norm_eval=False, init_cfg=None),
+        neck=dict(in_channels=[16, 32, 64, 128], out_channels=64, start_level=1, num_outs=3),
+        rpn_head=dict(
+            in_channels=64, feat_channels=64, anchor_generator=dict(scales=[3], strides=[8, 16, 32])
+        ),
+        roi_head=dict(
+            bbox_roi_extractor=dict(
+                roi_layer=dict(output_size=(4, 8), sampling_ratio=1),
+                out_channels=64,
+                featmap_strides=[8, 16, 32],
+                finest_scale=36,
+            ),
+            bbox_head=dict(in_channels=64, fc_out_channels=128, roi_feat_size=(4, 8)),
+        ),
+        train_cfg=dict(
+            rpn=dict(assigner=dict(pos_iou_thr=0.6, min_pos_iou=0.2)),
+            rpn_proposal=dict(nms_pre=300, max_per_img=200),
+            rcnn=dict(sampler=dict(num=128)),
+        ),
+        test_cfg=dict(rpn=dict(nms_pre=600, max_per_img=400)),
+    )
+)
+# Of mmocr_da.LSIoULoss.
+surrogate = dict(
+    source='local-global',
+    pairs=dict(ann_files=f'{detection_data_root}/instances_train.json'),
+    pretrain_steps=2000,
+    surrogate_steps=1,
+    model_steps=9,
+)
+# The surrogate is written to surrogate_iter_*.pth beside each checkpoint.
+surrogate_hooks = [
+    dict(type='mmocr_da.SurrogateExportHook'),
+    dict(type='mmocr_da.SurrogateWatchHook'),
+]
+
+max_iters = 300
+optim_wrapper = dict(
+    type='OptimWrapper', optimizer=dict(type='Adam', lr=5e-4), clip_grad=dict(max_norm=5.0)
+)
+param_scheduler = [dict(type='CosineAnnealingLR', by_epoch=False, T_max=max_iters)]
+train_cfg = dict(
+    type='mmocr_da.ResumableIterBasedTrainLoop', max_iters=max_iters, val_interval=max_iters
+)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+default_hooks = dict(checkpoint=dict(interval=max_iters))
+auto_scale_lr = dict(base_batch_size=4)
+
+train_dataloader = dict(
+    batch_size=4,
+    num_workers=1,
+    persistent_workers=True,
+    sampler=dict(type='mmocr_da.SeededSampler', batch_size=4),
+    dataset=dict(
+        type='mmocr_da.SeededDataset',
+        datasets=dict(
+            type='OCRDataset',
+            data_root=detection_data_root,
+            ann_file='instances_train.json',
+            pipeline=None,
+        ),
+        pipeline=[
+            _base_.load_photo,
+            _base_.load_boxes,
+            _base_.check_polygons,
+            dict(
+                type='RandomChoice',
+                transforms=[
+                    [dict(type='Resize', scale_factor=factor)] for factor in (0.7, 0.85, 1.0, 1.2)
+                ],
+            ),
+            dict(type='RandomRotate', max_angle=15, use_canvas=True),
+            dict(type='TextDetRandomCrop', target_size=(384, 384), positive_sample_ratio=0.9),
+            _base_.jitter,
+            *_base_.pack_boxes,
+        ],
+    ),
+)
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=1,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='OCRDataset',
+        data_root=detection_data_root,
+        ann_file='instances_test.json',
+        test_mode=True,
+        pipeline=[
+            _base_.load_test_photo,
+            dict(type='Resize', scale_factor=1.0),
+            _base_.load_boxes,
+            _base_.check_polygons,
+            _base_.pack_polygons,
+        ],
+    ),
+)
+test_dataloader = val_dataloader

@@ -1,0 +1,29 @@
+"""ASSDA on MMOCR's CRNN: synthetic words to a folder of images without labels."""
+
+_base_ = ['mmocr::textrecog/crnn/crnn_mini-vgg_5e_mj.py', '../_base_/two_domains.py']
+
+# MMOCR's released weights, or your own: load_from = 'crnn_mini-vgg_5e_mj.pth'
+model = dict(
+    type='mmocr_da.AdaptiveRecognizer',
+    # A text that is longer than the 25 positions has no alignment.
+    decoder=dict(module_loss=dict(zero_infinity=True)),
+    objectives=[
+        dict(type='mmocr_da.GlobalAlignment', in_channels=512, pooling='position', weight=0.1),
+        dict(type='mmocr_da.LocalAlignment', in_channels=256, weight=0.3, threshold=0.5),
+    ],
+)
+# AdaDelta, with the rates of the released code: 0.1 for the recognizer, 1 for the discriminators.
+optim_wrapper = dict(
+    optimizer=dict(lr=0.1), paramwise_cfg=dict(custom_keys={'objectives': dict(lr_mult=10.0)})
+)
+train_dataloader = dict(
+    **_base_.two_domain_loader,
+    dataset=dict(
+        **_base_.two_domain_dataset, source=_base_.train_list, pipeline=_base_.train_pipeline
+    ),
+)
+auto_scale_lr = dict(base_batch_size=256)
+train_cfg = _base_.iteration_loop
+param_scheduler = []
+default_hooks, log_processor = _base_.iteration_hooks, _base_.iteration_log
+visualizer = _base_.iteration_curves

@@ -1,0 +1,6 @@
+"""ASSDA: global and local alignment together."""
+
+_base_ = '../../_base_/small_adaptation.py'
+work_dir = 'work_dirs/{{ fileBasenameNoExtension }}_{{$MMOCR_DA_DATA:numbers}}'
+
+model = dict(objectives=[_base_.global_alignment, _base_.local_alignment])

@@ -1,0 +1,13 @@
+"""ASSDA with batch-instance norms that keep the statistics of source and target apart."""
+
+_base_ = ['../../_base_/small_adaptation.py', '../../_base_/gates.py']
+work_dir = 'work_dirs/{{ fileBasenameNoExtension }}_{{$MMOCR_DA_DATA:numbers}}'
+
+load_from = f'work_dirs/small_bin-source-only_{_base_.data}/iter_{_base_.source_iters}.pth'
+model = dict(
+    type='mmocr_da.WithBIN',
+    of='mmocr_da.AdaptiveRecognizer',
+    norm_statistics='per_domain',
+    objectives=[_base_.global_alignment, _base_.local_alignment],
+)
+optim_wrapper = _base_.gates

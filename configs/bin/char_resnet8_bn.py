@@ -1,3 +1,0 @@
-"""ResNet-8 with batch norm: what BIN is compared with."""
-
-_base_ = './_base_characters.py'

@@ -1,0 +1,14 @@
+"""Post-tuned by the KFIoU."""
+
+_base_ = '../../_base_/small_rrpn.py'
+
+model = dict(
+    cfg=dict(
+        roi_head=dict(
+            bbox_head=dict(
+                reg_decoded_bbox=True,
+                loss_bbox=dict(_delete_=True, type='mmocr_da.KFIoULoss'),
+            )
+        )
+    )
+)

@@ -1,0 +1,6 @@
+"""SymNet without confusion: eq. 13 instead of 8, nothing of 9."""
+
+_base_ = '../small/small_symnet.py'
+work_dir = 'work_dirs/{{ fileBasenameNoExtension }}_{{$MMOCR_DA_DATA:numbers}}'
+
+model = dict(objectives=[dict(_base_.symnet, confusion='none')])
