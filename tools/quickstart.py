@@ -22,7 +22,7 @@ from mmocr_da.outputs import check_outputs, output_file, whole_file
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path('data/printed_to_handwritten')
 CONFIGS = Path('configs/assda')
-#: Rows of the table: name, config below CONFIGS. All adapted runs start from the first one's last checkpoint.
+#: Rows of the table: name, config in CONFIGS. All adapted runs start from the first one's end.
 SOURCE = ('source-only', 'small/small_source-only')
 CONTROL = ('source-only, same length', 'small/small_control')
 ADAPTED = ('adapted (ASSDA)', 'small/small_assda')
@@ -41,7 +41,7 @@ def parse_args():
         action='append',
         default=[],
         metavar='NAME',
-        help='Adapt with configs/assda/NAME.py instead of ' + ADAPTED[1] + '; may be repeated',
+        help='Adapt with NAME below configs/assda instead of ' + ADAPTED[1] + '; may be repeated',
     )
     parser.add_argument(
         '--no-control', action='store_true', help='Skip the source-only run of the same length'

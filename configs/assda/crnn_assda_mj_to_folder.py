@@ -9,7 +9,7 @@ model = dict(
     decoder=dict(module_loss=dict(zero_infinity=True)),
     objectives=[
         dict(type='mmocr_da.GlobalAlignment', in_channels=512, pooling='position', weight=0.1),
-        dict(type='mmocr_da.LocalAlignment', in_channels=256, weight=0.3, threshold=0.5),
+        dict(type='mmocr_da.LocalAlignment', in_channels=512, weight=0.3, threshold=0.5),
     ],
 )
 # AdaDelta, with the rates of the released code: 0.1 for the recognizer, 1 for the discriminators.

@@ -6,7 +6,7 @@ from mmengine.config import Config
 
 from mmocr_da.registry import MODELS
 
-CONFIGS = pathlib.Path(__file__).parents[3] / 'configs' / '_base_' / 'models'
+CONFIGS = pathlib.Path(__file__).parents[3] / 'configs' / '_base_'
 
 
 def backbone(name):
@@ -17,9 +17,9 @@ def backbone(name):
     'name, shape',
     [
         # H / 16 x W / 4 with 64 channels (Table I)
-        ('tps_resnet_bilstm_attention', (2, 64, 2, 25)),
-        # what the released code's discriminator of 26 * 512 inputs relies on
-        ('tps_resnet_bilstm_attention_published', (2, 512, 1, 26)),
+        ('models/tps_resnet_bilstm_attention', (2, 64, 2, 25)),
+        # as in the released code, of which SeqCLR's recognizer is a copy
+        ('resnet29_seqclr', (2, 512, 1, 26)),
     ],
 )
 def test_map_of_a_32_x_100_image(name, shape):
@@ -49,7 +49,7 @@ def test_parameters_of_table_1():
         + conv(512, 512)
         + conv(512, 64)
     )
-    got = sum(p.numel() for p in backbone('tps_resnet_bilstm_attention').parameters())
+    got = sum(p.numel() for p in backbone('models/tps_resnet_bilstm_attention').parameters())
     assert got == wanted
 
 
