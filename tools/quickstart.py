@@ -22,7 +22,7 @@ from mmocr_da.outputs import check_outputs, output_file, whole_file
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path('data/printed_to_handwritten')
 CONFIGS = Path('configs/assda')
-#: Rows of the table: name, config in CONFIGS. All adapted runs start from the first one's end.
+#: Rows of the table: name, config in CONFIGS. All adapted runs start from the end of the first.
 SOURCE = ('source-only', 'small/small_source-only')
 CONTROL = ('source-only, same length', 'small/small_control')
 ADAPTED = ('adapted (ASSDA)', 'small/small_assda')

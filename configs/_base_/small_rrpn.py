@@ -38,7 +38,7 @@ model = dict(
 )
 # Of mmocr_da.LSIoULoss.
 surrogate = dict(
-    source='local-global',
+    approximation='local-global',
     pairs=dict(ann_files=f'{detection_data_root}/instances_train.json'),
     pretrain_steps=2000,
     surrogate_steps=1,

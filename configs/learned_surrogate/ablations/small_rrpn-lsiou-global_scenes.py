@@ -10,7 +10,7 @@ model = dict(
                 loss_bbox=dict(
                     _delete_=True,
                     type='mmocr_da.LSIoULoss',
-                    surrogate=dict(_base_.surrogate, source='global'),
+                    surrogate=dict(_base_.surrogate, approximation='global'),
                 ),
             )
         )

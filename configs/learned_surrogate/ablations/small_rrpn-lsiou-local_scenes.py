@@ -11,7 +11,11 @@ model = dict(
                     _delete_=True,
                     type='mmocr_da.LSIoULoss',
                     surrogate=dict(
-                        _base_.surrogate, source='local', pairs=None, pretrain_steps=0, warmup=50
+                        _base_.surrogate,
+                        approximation='local',
+                        pairs=None,
+                        pretrain_steps=0,
+                        warmup=50,
                     ),
                 ),
             )
