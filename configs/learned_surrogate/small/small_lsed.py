@@ -1,6 +1,9 @@
 """LS-ED: the trained recognizer, tuned on the learned edit distance (local-global)."""
 
-_base_ = '../../_base_/small_lsed/{{$MMOCR_DA_DATA:numbers}}.py'
+_base_ = [
+    '../../_base_/small_lsed/choice.py',
+    '../../_base_/small_lsed/{{$MMOCR_DA_DATA:numbers}}.py',
+]
 work_dir = 'work_dirs/{{ fileBasenameNoExtension }}_{{$MMOCR_DA_DATA:numbers}}'
 
 model = dict(

@@ -1,6 +1,9 @@
 """What is post-tuned on words: trained on with SeqCLR's augmentation until it converged again."""
 
-_base_ = '../../_base_/small_lsed/{{$MMOCR_DA_DATA:numbers}}.py'
+_base_ = [
+    '../../_base_/small_lsed/choice.py',
+    '../../_base_/small_lsed/{{$MMOCR_DA_DATA:numbers}}.py',
+]
 work_dir = 'work_dirs/{{ fileBasenameNoExtension }}_{{$MMOCR_DA_DATA:numbers}}'
 
 if _base_.data != 'words':

@@ -1,6 +1,9 @@
 """What is post-tuned: the recognizer, trained by cross-entropy until it has converged."""
 
-_base_ = '../../_base_/small_lsed/{{$MMOCR_DA_DATA:numbers}}.py'
+_base_ = [
+    '../../_base_/small_lsed/choice.py',
+    '../../_base_/small_lsed/{{$MMOCR_DA_DATA:numbers}}.py',
+]
 work_dir = 'work_dirs/{{ fileBasenameNoExtension }}_{{$MMOCR_DA_DATA:numbers}}'
 
 load_from = None
