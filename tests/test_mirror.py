@@ -1,4 +1,4 @@
-"""Each module ``mmocr_da/a/b.py`` has its test file ``tests/a/test_b.py``, and the other way round."""
+"""Each module ``mmocr_da/a/b.py`` has its test file ``tests/a/test_b.py``, and the reverse."""
 
 from pathlib import Path
 
