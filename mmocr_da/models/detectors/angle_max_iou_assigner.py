@@ -1,6 +1,7 @@
 """Assignment of anchors to labels in RRPN (Ma et al., arXiv:1703.01086)."""
 
 import math
+from typing import Any
 
 import torch
 from mmdet.models.task_modules.assigners import AssignResult, MaxIoUAssigner
@@ -30,7 +31,7 @@ class AngleMaxIoUAssigner(MaxIoUAssigner):
     """
 
     def __init__(
-        self, pos_iou_thr: float, neg_iou_thr: float, max_angle: float = 15.0, **kwargs
+        self, pos_iou_thr: float, neg_iou_thr: float, max_angle: float = 15.0, **kwargs: Any
     ) -> None:
         if not isinstance(neg_iou_thr, float):
             raise ValueError(f'neg_iou_thr must be one float, got {neg_iou_thr!r}')
@@ -43,7 +44,7 @@ class AngleMaxIoUAssigner(MaxIoUAssigner):
         pred_instances: InstanceData,
         gt_instances: InstanceData,
         gt_instances_ignore: InstanceData | None = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> AssignResult:
         """See ``MaxIoUAssigner``; ``priors`` and ``bboxes`` are rotated boxes."""
         # The host's method does not return the overlaps, so the angles are applied in

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmdet.models.task_modules.prior_generators import AnchorGenerator
@@ -33,7 +34,7 @@ class RotatedAnchorGenerator(AnchorGenerator):
         ratios: Sequence[float],
         angles: Sequence[float] = (-90, -60, -30, 0, 30, 60),
         use_box_type: bool = True,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         if not angles:
             raise ValueError('angles must have one entry at least, got none')

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -51,7 +52,7 @@ class RotatedMMDetWrapper(MMDetWrapper):
         'checkpoint as they are'
     )
 
-    def __init__(self, cfg: dict, **kwargs) -> None:
+    def __init__(self, cfg: dict[str, Any], **kwargs: Any) -> None:
         if cfg['data_preprocessor'].get('boxtype2tensor', True):
             raise ValueError(
                 'data_preprocessor must have boxtype2tensor=False, got True: rotated '
@@ -63,8 +64,12 @@ class RotatedMMDetWrapper(MMDetWrapper):
         check_heads(self.wrapped_model)
 
     def forward(
-        self, inputs: Tensor, data_samples: list | None = None, mode: str = 'tensor', **kwargs
-    ):
+        self,
+        inputs: Tensor,
+        data_samples: list[Any] | None = None,
+        mode: str = 'tensor',
+        **kwargs: Any,
+    ) -> Any:
         """See ``MMDetWrapper``."""
         if mode != 'loss' or not self.training:
             return super().forward(inputs, data_samples, mode, **kwargs)
@@ -75,7 +80,11 @@ class RotatedMMDetWrapper(MMDetWrapper):
             return super().forward(inputs, data_samples, mode, **kwargs)
 
     def _surrogate_losses(
-        self, learning: list[LearnedSurrogate], inputs: Tensor, data_samples: list | None, **kwargs
+        self,
+        learning: list[LearnedSurrogate],
+        inputs: Tensor,
+        data_samples: list[Any] | None,
+        **kwargs: Any,
     ) -> dict[str, Tensor]:
         with frozen(self, but=learning):
             losses = super().forward(inputs, data_samples, 'loss', **kwargs)
@@ -113,7 +122,7 @@ def _draws_of_iteration() -> Iterator[None]:
         yield
 
 
-def _use_our_nms(cfg: dict | None) -> None:
+def _use_our_nms(cfg: dict[str, Any] | None) -> None:
     """Replace the name ``nms_rotated`` by our function; MMCV would resolve it to its own."""
     for key, value in (cfg or {}).items():
         if isinstance(value, dict):

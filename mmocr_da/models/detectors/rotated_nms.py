@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mmocr_da.device import on_device
@@ -49,7 +50,7 @@ def nms_rotated(dets: Tensor, scores: Tensor, iou_threshold: float) -> tuple[Ten
 
 def _rivals(
     boxes: Tensor, better: Tensor, worse: Tensor, iou_threshold: float
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows of pairs of boxes that overlap by the threshold, a better and a worse one each."""
     near = may_overlap(boxes[better], boxes[worse], iou_threshold)
     near &= better[:, None] < worse

@@ -1,6 +1,7 @@
 """Rotated RoI pooling (RRoI, Ma et al., arXiv:1703.01086), from the levels of a pyramid."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
@@ -21,7 +22,7 @@ class RotatedRoIExtractor(SingleRoIExtractor):
         kwargs: See ``SingleRoIExtractor``.
     """
 
-    def __init__(self, roi_layer: dict, **kwargs) -> None:
+    def __init__(self, roi_layer: dict[str, Any], **kwargs: Any) -> None:
         if not roi_layer.get('clockwise', True):
             raise ValueError(
                 'roi_layer must have clockwise=True, the convention of rotated boxes '

@@ -1,6 +1,7 @@
 """Batch-instance normalization (Nam & Kim, NeurIPS 2018, arXiv:1805.07925)."""
 
 import weakref
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -42,14 +43,14 @@ class BatchInstanceNorm(DomainNorm):
         momentum: float | None = 0.1,
         affine: bool = True,
         track_running_stats: bool = True,
-        device=None,
-        dtype=None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
         self.rho = nn.Parameter(torch.ones(num_features, device=device, dtype=dtype))
         _layers.add(self)
 
-    def __setstate__(self, state) -> None:  # called by copies and by unpickling
+    def __setstate__(self, state: dict[str, Any]) -> None:  # called by copies and by unpickling
         super().__setstate__(state)
         _layers.add(self)
 
@@ -62,7 +63,7 @@ class BatchInstanceNorm(DomainNorm):
         return self.rho
 
     @classmethod
-    def plain_cfg(cls, cfg: dict) -> dict:
+    def plain_cfg(cls, cfg: dict[str, Any]) -> dict[str, Any]:
         """A batch norm, if all gates are 1 (:mod:`mmocr_da.plain`)."""
         name = cfg['type'].removeprefix('mmocr_da.')
         return dict(cfg, type=name.replace('BIN', 'BN'))
@@ -80,7 +81,7 @@ class BatchInstanceNorm(DomainNorm):
         return state_dict
 
     @torch.no_grad()
-    def _complete(self, state_dict, prefix, missing_keys) -> None:
+    def _complete(self, state_dict: dict[str, Any], prefix: str, missing_keys: list[str]) -> None:
         super()._complete(state_dict, prefix, missing_keys)
         key = f'{prefix}rho'
         if key not in state_dict and any(
@@ -107,7 +108,7 @@ class BatchInstanceNorm3d(BatchInstanceNorm):
 
 
 @torch.no_grad()
-def _project(optimizer, *_) -> None:
+def _project(optimizer: torch.optim.Optimizer, *_: Any) -> None:
     """Eq. 4 for every gate that the optimizer owns."""
     # By identity: a tensor's == compares values.
     owned = {id(p) for group in optimizer.param_groups for p in group['params']} if _layers else ()

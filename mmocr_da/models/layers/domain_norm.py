@@ -48,8 +48,8 @@ class DomainNorm(_InstanceNorm):
         momentum: float | None = 0.1,
         affine: bool = True,
         track_running_stats: bool = True,
-        device=None,
-        dtype=None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(num_features, eps, 0.1, affine, track_running_stats, device, dtype)
         self.momentum = momentum  # here, because an instance norm must have one
@@ -102,7 +102,7 @@ class DomainNorm(_InstanceNorm):
                     f'{tuple(x.shape)} with {count} image of a domain or batch'
                 )
 
-    def _process_group(self):
+    def _process_group(self) -> dist.ProcessGroup | None:
         # torch's and mmcv's name the attribute differently.
         if type(self.mode).__name__ != 'SyncBatchNorm' or not dist.is_initialized():
             return None
@@ -175,7 +175,14 @@ class DomainNorm(_InstanceNorm):
         return {key: value for key, value in state_dict.items() if key not in dropped}
 
     def _load_from_state_dict(
-        self, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        self,
+        state_dict: dict[str, Any],
+        prefix: str,
+        local_metadata: dict[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
     ) -> None:
         super()._load_from_state_dict(
             state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
@@ -183,7 +190,7 @@ class DomainNorm(_InstanceNorm):
         self._complete(state_dict, prefix, missing_keys)
 
     @torch.no_grad()
-    def _complete(self, state_dict, prefix, missing_keys) -> None:
+    def _complete(self, state_dict: dict[str, Any], prefix: str, missing_keys: list[str]) -> None:
         """Fill in what a checkpoint of a plain batch norm lacks."""
         for name in ('mean', 'var') if self.per_domain else ():
             key = f'{prefix}source_{name}'
@@ -206,7 +213,9 @@ class DomainBatchNorm3d(DomainNorm):
 
 
 @contextmanager
-def domains_of_images(module: nn.Module, is_source: Sequence[bool], device=None) -> Iterator[None]:
+def domains_of_images(
+    module: nn.Module, is_source: Sequence[bool], device: torch.device | str | None = None
+) -> Iterator[None]:
     """Within it, layers of ``module`` with statistics per domain know the domain of each row."""
     layers = [m for m in module.modules() if isinstance(m, DomainNorm) and m.per_domain]
     if not layers:

@@ -1,17 +1,19 @@
 """Gradient reversal (Ganin & Lempitsky, ICML 2015): a minimax game in one backward pass."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 
 class _ReverseGradient(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x: Tensor, scale: float) -> Tensor:
+    def forward(ctx: Any, x: Tensor, scale: float) -> Tensor:
         ctx.scale = scale
         return x.view_as(x)
 
     @staticmethod
-    def backward(ctx, grad: Tensor):
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         return -ctx.scale * grad, None
 
 

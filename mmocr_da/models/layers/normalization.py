@@ -8,10 +8,12 @@ of the input, and only they are in half precision.
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 from torch.autograd import Function
 
 from .normalization_formulas import (
+    GradientSums,
     affine_map,
     batch_statistics,
     batch_terms,
@@ -24,6 +26,9 @@ from .normalization_formulas import (
 from .planes import planes_of
 from .row_groups import WholeBatch
 
+#: ``y``, mean and variance that batch norm used, and of how many values per channel they are.
+Normalized = tuple[Tensor, Tensor, Tensor, None | int | Tensor]
+
 
 def normalize(
     x: Tensor,
@@ -34,8 +39,8 @@ def normalize(
     var: Tensor | None = None,
     eps: float = 1e-5,
     groups: WholeBatch | None = None,
-    process_group=None,
-) -> tuple[Tensor, Tensor, Tensor, None | int | Tensor]:
+    process_group: dist.ProcessGroup | None = None,
+) -> Normalized:
     """Return ``(rho * BN(x) + (1 - rho) * IN(x)) * weight + bias`` and the batch statistics.
 
     An image with a single value per channel has no statistics of its own; there the result is
@@ -70,7 +75,18 @@ class _Normalize(Function):
     """The formulas, with the derivatives that they give."""
 
     @staticmethod
-    def forward(ctx, x, rho, weight, bias, mean, var, eps, groups, process_group):
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        rho: Tensor | None,
+        weight: Tensor | None,
+        bias: Tensor | None,
+        mean: Tensor | None,
+        var: Tensor | None,
+        eps: float,
+        groups: WholeBatch,
+        process_group: dist.ProcessGroup | None,
+    ) -> Normalized:
         planes, saved = planes_of(x), x
         x = planes.arrange(x)
         blends = rho is not None and planes.size > 1
@@ -78,14 +94,15 @@ class _Normalize(Function):
         instance_mean = instance_var = mean_offset = group_size = scratch = None
         if blends or from_batch:
             instance_mean, instance_var, scratch = planes.statistics(x)
-        if from_batch:
+        if mean is None or var is None:
             assert instance_mean is not None and instance_var is not None
             mean, var, mean_offset, group_size = batch_statistics(
                 instance_mean, instance_var, planes.size, groups, process_group
             )
         else:
-            mean, var = (_cast(t, planes.dtype) for t in (mean, var))
-            mean_offset = instance_mean - groups.expand(mean) if blends else None
+            mean, var = mean.to(planes.dtype), var.to(planes.dtype)
+            if instance_mean is not None:
+                mean_offset = instance_mean - groups.expand(mean)
         wide_rho, wide_weight, wide_bias = (
             _cast(t, planes.dtype) for t in (rho if blends else None, weight, bias)
         )
@@ -102,7 +119,7 @@ class _Normalize(Function):
         return y, mean, var, group_size
 
     @staticmethod
-    def backward(ctx, grad, *_):
+    def backward(ctx: Any, grad: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
         if torch.is_grad_enabled():  # a gradient of this gradient is wanted
             return _differentiable_gradients(ctx, grad)
         if not torch.is_autocast_enabled(grad.device.type):
@@ -111,7 +128,7 @@ class _Normalize(Function):
             return _Normalize._backward(ctx, grad)
 
     @staticmethod
-    def _backward(ctx, grad):
+    def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, rho, weight, bias = ctx.saved_tensors
         planes, groups = ctx.planes, ctx.groups
         x, grad = planes.arrange(x), planes.arrange(grad)
@@ -133,7 +150,7 @@ class _Normalize(Function):
         )
 
     @staticmethod
-    def _input_gradient(ctx, grad, x, sums):
+    def _input_gradient(ctx: Any, grad: Tensor, x: Tensor, sums: GradientSums) -> Tensor:
         """Eq. 9."""
         of_batch = of_instance = None
         if ctx.from_batch:
@@ -145,7 +162,17 @@ class _Normalize(Function):
         return ctx.planes.combine(grad, x, ctx.scale, *sum_of_terms(of_batch, of_instance))
 
 
-def _normalize_by_autograd(x, rho, weight, bias, mean, var, eps, groups, process_group):
+def _normalize_by_autograd(
+    x: Tensor,
+    rho: Tensor | None,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    mean: Tensor | None,
+    var: Tensor | None,
+    eps: float,
+    groups: WholeBatch,
+    process_group: dist.ProcessGroup | None,
+) -> Normalized:
     """The same in differentiable operations: for compilers, exporters, other devices."""
     if process_group is not None:
         raise RuntimeError(
@@ -161,7 +188,7 @@ def _normalize_by_autograd(x, rho, weight, bias, mean, var, eps, groups, process
     instance_mean = planes.mean(-1)
     instance_var = (planes - instance_mean[..., None]).square().mean(-1)
     group_size = None
-    if mean is None:
+    if mean is None or var is None:
         mean, var, mean_offset, group_size = batch_statistics(
             instance_mean, instance_var, planes.shape[-1], groups, None
         )
@@ -174,9 +201,10 @@ def _normalize_by_autograd(x, rho, weight, bias, mean, var, eps, groups, process
     return y.reshape(x.shape).to(x.dtype), mean.detach(), var.detach(), group_size
 
 
-def _differentiable_gradients(ctx, grad):
+def _differentiable_gradients(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     # Aliases: a weight may itself be computed from x, and that path is autograd's.
-    x, rho, weight, bias = (None if t is None else t.view_as(t) for t in ctx.saved_tensors)
+    x, *parameters = ctx.saved_tensors
+    x, (rho, weight, bias) = x.view_as(x), (t if t is None else t.view_as(t) for t in parameters)
     mean, var = (None, None) if ctx.from_batch else (ctx.mean, ctx.var)
     y = _normalize_by_autograd(
         x, rho, weight, bias, mean, var, ctx.eps, ctx.groups, ctx.process_group

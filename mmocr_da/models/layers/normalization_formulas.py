@@ -78,7 +78,11 @@ class BatchStatistics(NamedTuple):
 
 
 def batch_statistics(
-    instance_mean: Tensor, instance_var: Tensor, plane_size: int, groups: WholeBatch, process_group
+    instance_mean: Tensor,
+    instance_var: Tensor,
+    plane_size: int,
+    groups: WholeBatch,
+    process_group: dist.ProcessGroup | None,
 ) -> BatchStatistics:
     """Eq. 2, over the groups of all processes in ``process_group``, if there is one."""
     mean = groups.mean(instance_mean)  # (2a)
@@ -210,7 +214,7 @@ def batch_terms(
     batch_mean: Tensor,
     group_size: int | Tensor,
     groups: WholeBatch,
-    process_group,
+    process_group: dist.ProcessGroup | None,
 ) -> InputTerms:
     """Eq. 10a and 11a, with the sums of all processes in ``process_group``, if there is one."""
     grad_sum, moment = sums.group_grad_sum, sums.group_moment

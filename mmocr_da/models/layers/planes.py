@@ -169,11 +169,11 @@ class _BatchNormPlanes(Planes):
         """Numbers per plane as those of each batch, ``(num_channels,)``."""
         raise NotImplementedError
 
-    def _join(self, of_batches: Sequence[Tensor]) -> Tensor:
+    def _join(self, of_batches: tuple[Tensor, ...]) -> Tensor:
         """The inverse of :meth:`_per_batch`."""
         raise NotImplementedError
 
-    def _statistics(self, x: Tensor):
+    def _statistics(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         # With running statistics of float32, half precision has statistics of float32. They are
         # for this alone: a plane with one value has no unbiased variance and makes them NaN.
         unused_running = (
@@ -185,9 +185,10 @@ class _BatchNormPlanes(Planes):
             aten.batch_norm_update_stats(batch, *unused_running, 0.0)
             for (batch,) in self._batches(x)
         ]
-        return *map(self._join, zip(*mean_and_var)), None
+        means, variances = zip(*mean_and_var)
+        return self._join(means), self._join(variances), None
 
-    def _sums(self, grad: Tensor, x: Tensor, center: Tensor):
+    def _sums(self, grad: Tensor, x: Tensor, center: Tensor) -> tuple[Tensor, Tensor]:
         one = x.new_ones(self.num_channels, dtype=self.dtype)
         weight_and_bias_gradients = [
             aten.native_batch_norm_backward(
@@ -195,10 +196,18 @@ class _BatchNormPlanes(Planes):
             )[1:]
             for (batch_grad, batch), mean in zip(self._batches(grad, x), self._per_batch(center))
         ]
-        moment, grad_sum = map(self._join, zip(*weight_and_bias_gradients))
-        return grad_sum, moment
+        moments, grad_sums = zip(*weight_and_bias_gradients)
+        return self._join(grad_sums), self._join(moments)
 
-    def _affine(self, x, center, scale, shift, out, same_bits) -> None:
+    def _affine(
+        self,
+        x: Tensor,
+        center: Tensor | None,
+        scale: Tensor,
+        shift: Tensor | None,
+        out: Tensor,
+        same_bits: bool,
+    ) -> None:
         per_batch = (
             self._per_batch(_or_zeros(t, scale).expand(self.shape)) for t in (center, scale, shift)
         )
@@ -209,7 +218,9 @@ def _or_zeros(per_plane: Tensor | None, like: Tensor) -> Tensor:
     return torch.zeros_like(like) if per_plane is None else per_plane
 
 
-def _affine_of_channels(batches, numbers) -> None:
+def _affine_of_channels(
+    batches: Iterable[Sequence[Tensor]], numbers: Iterable[Sequence[Tensor]]
+) -> None:
     """``(x - center) * scale + shift`` for the ``(x, out)`` and ``(C,)`` numbers of each batch."""
     one = None
     for (x, out), (center, scale, shift) in zip(batches, numbers):
@@ -245,16 +256,16 @@ class ContiguousPlanes(_BatchNormPlanes):
     def arrange(self, x: Tensor) -> Tensor:
         return x.contiguous()
 
-    def _batches(self, *tensors: Tensor):
+    def _batches(self, *tensors: Tensor) -> Iterable[Sequence[Tensor]]:
         return [[t.view(1, -1, self.size) for t in tensors]]
 
-    def _per_batch(self, per_plane: Tensor):
+    def _per_batch(self, per_plane: Tensor) -> Iterable[Tensor]:
         return [per_plane.reshape(-1)]
 
-    def _join(self, of_batches) -> Tensor:
+    def _join(self, of_batches: tuple[Tensor, ...]) -> Tensor:
         return of_batches[0].view(self.shape)
 
-    def _statistics(self, x: Tensor):
+    def _statistics(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         if x.dtype != self.dtype or x.device.type != 'cpu':
             return super()._statistics(x)
         # Several times as fast there as the kernel, and as exact.
@@ -276,7 +287,15 @@ class _ChannelsLast(Planes):
             memory_format=torch.channels_last if x.dim() == 4 else torch.channels_last_3d
         )
 
-    def affine(self, x, center, scale, shift, out=None, same_bits=False) -> Tensor:
+    def affine(
+        self,
+        x: Tensor,
+        center: Tensor | None,
+        scale: Tensor,
+        shift: Tensor | None,
+        out: Tensor | None = None,
+        same_bits: bool = False,
+    ) -> Tensor:
         if not x.numel() or any(t is not None and len(t) > 1 for t in (center, scale, shift)):
             return super().affine(x, center, scale, shift, out, same_bits)
         # Equal numbers for all images: they are one batch.
@@ -285,7 +304,9 @@ class _ChannelsLast(Planes):
         _affine_of_channels([(_as_images(x), _as_images(out))], [per_channel])
         return out
 
-    def _affine_of_all_images(self, x, center, scale, shift, out) -> None:
+    def _affine_of_all_images(
+        self, x: Tensor, center: Tensor | None, scale: Tensor, shift: Tensor | None, out: Tensor
+    ) -> None:
         if center is not None:
             shift = _or_zeros(shift, scale) - center * scale
         scale, shift = (self.broadcast(t, x) for t in (scale, _or_zeros(shift, scale)))
@@ -299,16 +320,24 @@ class PlanesByImage(_ChannelsLast, _BatchNormPlanes):
     def num_channels(self) -> int:
         return self.shape[1]
 
-    def _batches(self, *tensors: Tensor):
+    def _batches(self, *tensors: Tensor) -> Iterable[Sequence[Tensor]]:
         return zip(*(_as_images(t).split(1) for t in tensors))
 
-    def _per_batch(self, per_plane: Tensor):
+    def _per_batch(self, per_plane: Tensor) -> Iterable[Tensor]:
         return per_plane.contiguous().unbind()
 
-    def _join(self, of_batches) -> Tensor:
+    def _join(self, of_batches: tuple[Tensor, ...]) -> Tensor:
         return torch.stack(of_batches)
 
-    def _affine(self, x, center, scale, shift, out, same_bits) -> None:
+    def _affine(
+        self,
+        x: Tensor,
+        center: Tensor | None,
+        scale: Tensor,
+        shift: Tensor | None,
+        out: Tensor,
+        same_bits: bool,
+    ) -> None:
         if same_bits or x.dtype != self.dtype:
             super()._affine(x, center, scale, shift, out, same_bits)
         else:
@@ -322,7 +351,7 @@ class ReducedPlanes(_ChannelsLast):
     of the input's size in float32 and frees it.
     """
 
-    def _statistics(self, x: Tensor):
+    def _statistics(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         within_plane = tuple(range(2, x.dim()))
         if x.dtype == self.dtype:
             var, mean = torch.var_mean(x, within_plane, correction=0)
@@ -331,10 +360,18 @@ class ReducedPlanes(_ChannelsLast):
             var = torch.var(x, within_plane, correction=0, out=torch.empty_like(mean))
         return mean, var, None
 
-    def _sums(self, grad: Tensor, x: Tensor, center: Tensor):
+    def _sums(self, grad: Tensor, x: Tensor, center: Tensor) -> tuple[Tensor, Tensor]:
         within_plane = tuple(range(2, x.dim()))
         product = torch.sub(x, self.broadcast(center, x)).mul_(grad)
         return grad.sum(within_plane, dtype=self.dtype), product.sum(within_plane)
 
-    def _affine(self, x, center, scale, shift, out, same_bits) -> None:
+    def _affine(
+        self,
+        x: Tensor,
+        center: Tensor | None,
+        scale: Tensor,
+        shift: Tensor | None,
+        out: Tensor,
+        same_bits: bool,
+    ) -> None:
         self._affine_of_all_images(x, center, scale, shift, out)

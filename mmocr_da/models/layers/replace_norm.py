@@ -126,7 +126,7 @@ def keep_statistics_per_domain(module: nn.Module, without: Sequence[str] = ()) -
 
 @MODELS.register_module('WithBIN')
 def with_bin(
-    of: str | None = None, include: NamePatterns = None, exclude: NamePatterns = None, **cfg
+    of: str | None = None, include: NamePatterns = None, exclude: NamePatterns = None, **cfg: Any
 ) -> nn.Module:
     """Build ``dict(type=of, **cfg)`` and turn its batch norms into batch-instance norms.
 
@@ -152,7 +152,7 @@ def with_bin(
     return convert_batch_norm(MODELS.build(dict(cfg, type=of)), include, exclude)
 
 
-def _plain_cfg(cfg: dict) -> dict:
+def _plain_cfg(cfg: dict[str, Any]) -> dict[str, Any]:
     """The part itself, if all its gates are 1 (:mod:`mmocr_da.plain`)."""
     kept = {key: value for key, value in cfg.items() if key not in ('of', 'include', 'exclude')}
     return dict(kept, type=cfg['of'])

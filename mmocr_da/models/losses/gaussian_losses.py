@@ -4,6 +4,8 @@ The mean is the centre, and each side is two standard deviations long. All in un
 size, so that small text counts as much as large text.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -60,7 +62,7 @@ class KFIoULoss(RotatedBoxLoss):
         kwargs: See :class:`RotatedBoxLoss`.
     """
 
-    def __init__(self, beta: float = 1 / 9, **kwargs) -> None:
+    def __init__(self, beta: float = 1 / 9, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         check_number('beta', beta, above=0)
         self.beta = beta

@@ -1,5 +1,7 @@
 """LS-IoU: the IoU of rotated boxes as a loss (Patel et al., ECCV 2020, section 4.3)."""
 
+from typing import Any
+
 import torch
 from mmengine.logging import MessageHub
 from torch import Tensor
@@ -32,7 +34,7 @@ class LSIoULoss(RotatedBoxLoss):
         kwargs: See :class:`~mmocr_da.models.losses.RotatedBoxLoss`.
     """
 
-    def __init__(self, surrogate: dict, **kwargs) -> None:
+    def __init__(self, surrogate: dict[str, Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.surrogate: RotatedIoUSurrogate = MODELS.build(
             dict(type='mmocr_da.RotatedIoUSurrogate', **surrogate)

@@ -1,5 +1,7 @@
 """Base class of losses of decoded rotated boxes, with the interface of MMDetection's losses."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from mmdet.models.losses.utils import weight_reduce_loss
@@ -35,7 +37,7 @@ class RotatedBoxLoss(BaseModule):
         self._to_check = NUM_CHECKED
 
     @classmethod
-    def plain_cfg(cls, cfg: dict) -> dict:
+    def plain_cfg(cls, cfg: dict[str, Any]) -> dict[str, Any]:
         """A loss that every head takes, as testing needs none (:mod:`mmocr_da.plain`)."""
         return dict(type='SmoothL1Loss')
 

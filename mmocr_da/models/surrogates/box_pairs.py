@@ -12,6 +12,7 @@ import torch
 from mmengine.dist import barrier
 from mmengine.fileio import load
 from mmengine.logging import print_log
+from numpy.typing import NDArray
 
 from mmocr_da.arguments import check_count, check_number
 from mmocr_da.outputs import whole_file
@@ -111,7 +112,7 @@ class StoredBoxPairs:
         return rows[:, :5], rows[:, 5:10], rows[:, 10]
 
 
-def read_labels(ann_files: Sequence[str]) -> np.ndarray:
+def read_labels(ann_files: Sequence[str]) -> NDArray[np.float32]:
     """Rotated boxes of all labels with an area that are not ignored, ``(N, 5)`` float32.
 
     Raises:

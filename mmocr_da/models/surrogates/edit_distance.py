@@ -93,7 +93,7 @@ class EditDistanceSurrogate(LearnedSurrogate):
         channels: Sequence[int] = (256,) * 5,
         hidden_channels: int = 1024,
         out_channels: int = 1024,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         check_count('max_distance', 1 if max_distance is None else max_distance)

@@ -183,7 +183,7 @@ class LearnedSurrogate(BaseModule):
         return self._distance(z, y, lambda x: functional_call(self.embedding, frozen, (x,)))
 
     @staticmethod
-    def _distance(z: Tensor, y: Tensor, h) -> Tensor:
+    def _distance(z: Tensor, y: Tensor, h: Callable[[Tensor], Tensor]) -> Tensor:
         if z.shape != y.shape:
             raise ValueError(
                 'predictions and labels must have the same shape, got '

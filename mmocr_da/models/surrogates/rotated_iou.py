@@ -49,7 +49,7 @@ class RotatedIoUSurrogate(LearnedSurrogate):
 
     def __init__(
         self,
-        pairs: dict | None = None,
+        pairs: dict[str, Any] | None = None,
         num_generated: int = 1024,
         pretrain_steps: int = 0,
         pretrain_lr: float = 2e-3,
@@ -57,7 +57,7 @@ class RotatedIoUSurrogate(LearnedSurrogate):
         hidden_channels: tuple[int, int, int, int] = (128,) * 4,
         out_channels: int = 16,
         gradient_weight: float = 0.001,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         super().__init__(gradient_weight=gradient_weight, **kwargs)
         if self.approximation != 'local' and pairs is None:
