@@ -303,7 +303,8 @@ def _ask_modules(
 ) -> dict[str, Tensor]:
     """The weights that are left when every module in these parts has said which are plain."""
     problems: dict[str, list[str]] = {}
-    for name, module in adapted.named_modules():
+    # A module that is used at two places has its weights under two names.
+    for name, module in adapted.named_modules(remove_duplicate=False):
         if not hasattr(module, 'plain_state_dict') or name and name.split('.')[0] not in parts:
             continue
         prefix = f'{name}.' if name else ''

@@ -115,3 +115,11 @@ def test_all_layers_that_cannot_be_plain_are_named():
     with pytest.raises(ValueError, match=r'no plain weights of 0\.0, 1: batch-instance norms'):
         export._ask_modules(model, weights, {'0', '1'})
     assert export._ask_modules(model, weights, set()).keys() == weights.keys()
+
+
+def test_a_layer_that_is_used_twice_is_plain_at_both_places():
+    layer = BatchInstanceNorm2d(1)
+    model = nn.Sequential(layer, nn.Sequential(layer))
+    plain = export._ask_modules(model, model.state_dict(), {'0', '1'})
+    norm = nn.BatchNorm2d(1)
+    assert plain.keys() == nn.Sequential(norm, nn.Sequential(norm)).state_dict().keys()
