@@ -16,8 +16,6 @@ TESTED_IN = {
     'engine/model_parts.py': 'engine/hooks/test_freeze_hook.py',
     'models/decoders/adapters': 'models/decoders/adapters/test_characters.py',
     'models/decoders/character_features.py': 'models/decoders/adapters/test_characters.py',
-    'models/layers/normalization_formulas.py': 'models/layers/test_normalization.py',
-    'models/layers/row_groups.py': 'models/layers/test_normalization.py',
     'models/objectives/symnet_losses.py': 'models/objectives/test_symnet_head.py',
     'models/valid_ratio.py': 'models/decoders/adapters/test_characters.py',
     'unicode.py': 'evaluation/test_functional.py',

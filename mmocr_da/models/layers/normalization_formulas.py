@@ -92,7 +92,7 @@ def batch_statistics(
     group_size = groups.sizes(instance_mean) * plane_size
     if process_group is None:
         return BatchStatistics(mean, var, mean_offset, group_size)
-    # Ranks are to all of them what planes are to a group, except that their sizes differ.
+    # Eq. 2 once more, with a rank's part of the group as the plane; these may differ in size.
     of_rank = torch.cat([mean, var, mean.new_zeros(len(mean), 1) + group_size], dim=1)
     of_ranks = of_rank.new_empty(dist.get_world_size(process_group), *of_rank.shape)
     dist.all_gather(list(of_ranks.unbind()), of_rank, group=process_group)

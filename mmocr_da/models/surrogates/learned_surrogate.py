@@ -54,7 +54,7 @@ class LearnedSurrogate(BaseModule):
         checkpoint: File of a surrogate to start from, written by ``SurrogateExportHook``.
 
     Raises:
-        ValueError: If an option is out of range, or nothing would train the surrogate or the model.
+        ValueError: If an option is out of range, or an untrained surrogate would train the model.
     """
 
     #: h, ``(N, ...) -> (N, D)``.
