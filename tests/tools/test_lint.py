@@ -3,6 +3,7 @@
 import importlib
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,14 @@ def test_a_commit_runs_the_steps_that_the_ci_runs(lint, commands):
     for hook in hooks:
         lint.main(hook['entry'].split()[2:])
     assert commands[0] == by_ci == ['ruff check .', 'ruff format --check .', 'mypy']
+
+
+def test_the_types_of_every_leaf_are_strict():
+    settings = tomllib.loads((ROOT / 'pyproject.toml').read_text())['tool']['mypy']
+    (strict,) = settings['overrides']
+    assert strict['module'] == sorted(set(strict['module']))
+    leaves = {f'mmocr_da.{path.stem}' for path in (ROOT / 'mmocr_da').glob('[!_]*.py')}
+    assert leaves <= set(strict['module'])
 
 
 @pytest.mark.parametrize('linter', ['check', 'format', 'mypy'])

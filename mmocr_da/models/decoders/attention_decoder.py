@@ -1,6 +1,7 @@
 """The attention decoder of ASSDA (Zhang et al., eq. 2 to 6)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmocr.models.textrecog.decoders import ASTERDecoder
@@ -40,7 +41,7 @@ class AttentionDecoder(ASTERDecoder):
         hidden_size: int = 256,
         cell: str = 'gru',
         readout: str = 'deep',
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         if cell not in ('gru', 'lstm'):
             raise ValueError(f"cell must be 'gru' or 'lstm', got {cell!r}")

@@ -1,6 +1,7 @@
 """A classifier of isolated characters, as a decoder of one step."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from mmocr.models.textrecog.decoders.base import BaseDecoder
 from mmocr.structures import TextRecogDataSample
@@ -20,7 +21,7 @@ class CharacterDecoder(BaseDecoder):
     one; logits ``(N, 1, num_classes)``.
     """
 
-    def __init__(self, in_channels: int, dictionary: dict, **kwargs) -> None:
+    def __init__(self, in_channels: int, dictionary: dict[str, Any], **kwargs: Any) -> None:
         super().__init__(dictionary=dictionary, max_seq_len=1, **kwargs)
         if self.dictionary.start_idx is not None:
             # It would be the first and so the only target of every image.

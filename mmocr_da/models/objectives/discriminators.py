@@ -1,5 +1,7 @@
 """The domain discriminator of ASSDA: D(x) = P(x is from the target), as a logit."""
 
+from typing import Any
+
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
@@ -14,7 +16,12 @@ class DomainDiscriminator(BaseModule):
     Shape: ``(M, in_channels) -> (M, 1)``.
     """
 
-    def __init__(self, in_channels: int, hidden_channels: int = 100, init_cfg=None) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        hidden_channels: int = 100,
+        init_cfg: dict[str, Any] | None = None,
+    ) -> None:
         super().__init__(init_cfg)
         check_count('in_channels', in_channels)
         check_count('hidden_channels', hidden_channels)

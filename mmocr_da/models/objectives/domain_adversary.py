@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import reduce
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -38,8 +39,8 @@ class DomainAdversary(Objective):
         in_channels: int,
         weight: float = 1.0,
         schedule: str = 'rising',
-        discriminator: dict | None = None,
-        init_cfg: dict | None = None,
+        discriminator: dict[str, Any] | None = None,
+        init_cfg: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(init_cfg)
         check_count('in_channels', in_channels)

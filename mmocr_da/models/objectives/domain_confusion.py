@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import reduce
+from typing import Any
 
 import torch
 from mmocr.models.textrecog.recognizers import EncoderDecoderRecognizer
@@ -36,7 +37,7 @@ class DomainConfusion(DomainAdversary):
         in_channels: int,
         weight: float = 1.0,
         schedule: str = 'rising',
-        discriminator: dict | None = None,
+        discriminator: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(in_channels, weight, schedule, discriminator)
 

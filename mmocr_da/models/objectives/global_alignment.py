@@ -1,5 +1,7 @@
 """Global-level alignment of ASSDA (Zhang et al., eq. 8 to 11)."""
 
+from typing import Any
+
 from mmocr.models.textrecog.recognizers import EncoderDecoderRecognizer
 from torch import Tensor
 
@@ -27,7 +29,7 @@ class GlobalAlignment(DomainAdversary):
 
     name = 'global'
 
-    def __init__(self, in_channels: int, pooling: str = 'mean', **kwargs) -> None:
+    def __init__(self, in_channels: int, pooling: str = 'mean', **kwargs: Any) -> None:
         super().__init__(in_channels, **kwargs)
         if pooling not in ('mean', 'position', 'flatten'):
             raise ValueError(f"pooling must be 'mean', 'position' or 'flatten', got {pooling!r}")

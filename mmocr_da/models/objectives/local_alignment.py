@@ -1,5 +1,7 @@
 """Local-level alignment of ASSDA with its gate (Zhang et al., eq. 12 to 17)."""
 
+from typing import Any
+
 from mmocr.models.textrecog.recognizers import EncoderDecoderRecognizer
 from torch import Tensor
 
@@ -34,7 +36,7 @@ class LocalAlignment(DomainAdversary):
     needs_characters = True
 
     def __init__(
-        self, in_channels: int, threshold: float = 0.5, average: str = 'image', **kwargs
+        self, in_channels: int, threshold: float = 0.5, average: str = 'image', **kwargs: Any
     ) -> None:
         super().__init__(in_channels, **kwargs)
         check_number(

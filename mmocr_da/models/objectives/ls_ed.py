@@ -1,5 +1,7 @@
 """LS-ED as an objective: a learned edit distance (Patel et al., ECCV 2020, section 4.2)."""
 
+from typing import Any
+
 from mmocr.models.textrecog.recognizers import EncoderDecoderRecognizer
 from torch import Tensor
 
@@ -43,7 +45,7 @@ class LSEDLoss(Objective):
     needs_prediction = True
     needs_target = False
 
-    def __init__(self, weight: float = 1.0, surrogate: dict | None = None) -> None:
+    def __init__(self, weight: float = 1.0, surrogate: dict[str, Any] | None = None) -> None:
         super().__init__()
         check_number('weight', weight, above=0)
         self.weight = weight

@@ -273,7 +273,7 @@ class SymNetHead(Objective):
 
     def _predicting_with(
         self, recognizer: EncoderDecoderRecognizer, domain: str
-    ) -> AbstractContextManager:
+    ) -> AbstractContextManager[None]:
         if domain == 'source':
             return nullcontext()
         decoder = recognizer.decoder
