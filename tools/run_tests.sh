@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Set up (seconds once it is done) and test: tools/run_tests.sh [arguments of pytest]
+# Two minutes of them: tools/run_tests.sh -m fast
 # All tests, the slow ones too: tools/run_tests.sh -m ''
 set -euo pipefail
 cd "$(dirname "$0")/.."
