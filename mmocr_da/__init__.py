@@ -8,9 +8,9 @@ Importing it checks and adapts the hosts (``compat``) and makes its names known 
 from mmocr_da import compat, cpu
 from mmocr_da.version import __version__
 
-# OpenMP reads it when torch is first imported, here in `compat`.
+# OpenMP reads these settings when torch is first imported, which `compat` does.
 cpu.spin_briefly()
-# Before anything imports MMOCR, whose own imports may already fail without.
+# Must come before any import of MMOCR, which may fail without the adaptations.
 compat.check_hosts()
 compat.apply()
 

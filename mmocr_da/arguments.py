@@ -82,12 +82,12 @@ def _check(
 
 
 def warn_unused(name: str, value: Any, why: str) -> None:
-    """Say that an option of a config has no effect."""
+    """Log a warning that an option of a config has no effect."""
     print_log(f'{name}={value!r} has no effect: {why}', logger='current', level=logging.WARNING)
 
 
 def some(items: Sequence[Any], shown: int = 5) -> str:
-    """The first of a list, and how many more there are.
+    """Name the first items of a list and count the others.
 
     >>> some([1, 2, 3], shown=2)
     '1, 2 and 1 more'

@@ -1,4 +1,4 @@
-"""The hosts were released in 2023; what adapts them to today's torch is in this file alone.
+"""Adapts the hosts, which were released in 2023, to today's torch.
 
 ``import mmocr_da`` calls :func:`check_hosts` and :func:`apply` before anything imports MMOCR.
 Nothing here changes what a function computes; each entry says when it can be deleted.
@@ -28,16 +28,16 @@ def check_hosts(
 
     Args:
         hosts: Version specifier by distribution.
-        installed: Version by distribution; by default, what is installed here.
+        installed: Version by distribution; by default, the installed versions.
 
     Raises:
-        RuntimeError: It names every host that is missing or of another version. It is no
-            ImportError, because MMEngine's registries catch those, and the user would read that
-            "X is not in the model registry".
+        RuntimeError: If a host is missing or has another version; the message names all of them.
+            It is not an ImportError, because MMEngine's registries catch ImportErrors, and the
+            user would read only that "X is not in the model registry".
 
     >>> check_hosts({'mmocr': '==1.0.1'}, {'mmocr': '1.0.1'})
     """
-    # Imported here, so that it is this check that fails if the installation lacks `packaging`.
+    # Imported here, so that this check fails, and no earlier line, if `packaging` is missing.
     from packaging.specifiers import SpecifierSet
 
     problems, requirements = [], []
@@ -71,11 +71,11 @@ def apply() -> None:
 
 @contextlib.contextmanager
 def no_grad() -> Iterator[None]:
-    """``torch.no_grad()`` that leaves autocast nothing to reuse after it.
+    """``torch.no_grad()`` that clears the cache of autocast at its end.
 
-    Symptom: under autocast, a pass without gradients and then one with them through the same
-    weights: the second reuses the first one's casts of the weights, which have no gradient, and
-    the weights are not trained. No error.
+    Symptom: under autocast, a pass without gradients is followed by a pass with gradients through
+    the same weights. The second pass reuses the casts of the first, which have no gradient, so the
+    weights are not trained. There is no error.
     Upstream: https://github.com/pytorch/pytorch/issues/158232, up to torch 2.9.
     Delete when: the oldest supported torch is one with the fix, pull request 165068.
     """
@@ -101,7 +101,7 @@ def _has_operators() -> bool:
 
 
 def _folder_of(name: str) -> Path | None:
-    """Where a package lies, without importing it; None if it is not installed."""
+    """Find the folder of a package without importing it; None if it is not installed."""
     spec = importlib.util.find_spec(name)
     return Path(spec.origin).parent if spec and spec.origin else None
 
@@ -138,7 +138,7 @@ def _allow_history_buffers() -> None:
     """Let ``torch.load`` read what MMEngine saves, with ``weights_only=True``.
 
     Symptom: ``UnpicklingError: Weights only load failed ... mmengine.logging.history_buffer`` on
-    ``--resume`` with torch>=2.6, the first whose default is ``weights_only=True``.
+    ``--resume`` with torch>=2.6, which made ``weights_only=True`` the default.
     Upstream: https://github.com/open-mmlab/mmengine/issues/1655. MMEngine's main branch sets
     ``weights_only=False``, which runs whatever code a downloaded checkpoint contains.
     Delete when: MMEngine saves its message hub as plain numbers, or allows the class itself.
@@ -182,9 +182,10 @@ def _statistic_of_history_buffer(owner: type, name: str) -> Any:
 
 
 def _name_broken_checkpoints() -> None:
-    """Say which checkpoint is cut off or holds foreign classes, and what to do.
+    """Explain which checkpoint is cut off or holds foreign classes, and what to do.
 
-    It replaces MMEngine's loader of local files by one that calls it and explains its errors.
+    Replaces MMEngine's loader of local files by one that calls the original and explains its
+    errors.
 
     Symptom: ``RuntimeError: PytorchStreamReader failed reading zip archive: failed finding central
     directory``, with no file name, after a run was killed while it saved; or ``UnpicklingError:
@@ -223,8 +224,8 @@ def foreign_classes(path: Path, error: Exception | None = None) -> str | None:
 
     Args:
         path: The checkpoint.
-        error: What loading it raised. Needed for files in the format before PyTorch 1.6; later
-            ones list their classes.
+        error: The error that loading it raised. Needed for files in the format before PyTorch 1.6;
+            later ones list their classes.
 
     Returns:
         The message, or None if there are no such objects.

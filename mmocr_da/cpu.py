@@ -1,4 +1,4 @@
-"""How a process that trains on the CPU uses threads and memory. Settings of the user win."""
+"""Sets how training on the CPU uses threads and memory. Settings of the user win."""
 
 import ctypes
 import os
@@ -10,11 +10,11 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 
 
 def spin_briefly() -> None:
-    """Let OpenMP's threads sleep soon while they wait for each other. Before torch is imported.
+    """Let OpenMP's threads sleep soon while they wait for each other.
 
-    GNU's OpenMP has them spin for milliseconds. If other programs need the same cores, the threads
-    that still have work get none, and a step takes 17 times as long. Nothing is changed on a
-    machine with a GPU.
+    Call it before torch is imported. By default, GNU's OpenMP lets them spin for milliseconds: if
+    other programs need the same cores, the threads with work get none, and a step takes 17 times as
+    long. Nothing is changed on a machine with a GPU.
     """
     given = {'OMP_WAIT_POLICY', 'GOMP_SPINCOUNT'} & set(os.environ)
     if not given and not Path('/proc/driver/nvidia/version').exists():
@@ -24,10 +24,10 @@ def spin_briefly() -> None:
 def keep_memory() -> bool:
     """Have malloc keep freed memory for the next step instead of giving it back to the system.
 
-    Getting it again costs a page fault for every 4 kB.
+    Otherwise every 4 kB of the memory for the next step cost a page fault.
 
     Returns:
-        Whether it was done: only with glibc, and only if the environment does not set malloc.
+        True if it was done: this needs glibc and an environment that does not set malloc.
     """
     if any(name.startswith(('MALLOC_', 'GLIBC_TUNABLES')) for name in os.environ):
         return False

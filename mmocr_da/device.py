@@ -1,4 +1,4 @@
-"""Numbers of the host on a device and back, with little waiting for what is queued there."""
+"""Copies numbers between the host and a device with as little waiting as possible."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -13,7 +13,7 @@ def on_device(
     device: str | torch.device | None,
     dtype: torch.dtype | None = None,
 ) -> Tensor:
-    """``torch.tensor(values, device=device, dtype=dtype)``, which would wait for a CUDA device.
+    """``torch.tensor(values, device=device, dtype=dtype)``, without waiting for a CUDA device.
 
     >>> on_device([1, 2], 'cpu')
     tensor([1, 2])
@@ -21,12 +21,12 @@ def on_device(
     out = torch.as_tensor(values, dtype=dtype)
     if device is None or torch.device(device).type != 'cuda' or out.is_cuda:
         return out.to(device)
-    # Only from pinned memory a copy is queued like a kernel.
+    # Only a copy from pinned memory is queued like a kernel.
     return out.pin_memory().to(device, non_blocking=True)
 
 
 def constant(values: tuple[float, ...], like: Tensor) -> Tensor:
-    """``like.new_tensor(values)``, copied to a device once. It must not be written to."""
+    """``like.new_tensor(values)``, copied to a device once and shared: do not write to it."""
     return _constant(tuple(values), like.device, like.dtype)
 
 
@@ -37,7 +37,7 @@ def _constant(values: tuple[float, ...], device: torch.device, dtype: torch.dtyp
 
 
 def on_host(*masks: Tensor) -> list[Tensor]:
-    """Boolean tensors of a device on the host, which waits once for all of them.
+    """Copy boolean tensors to the host, which waits once for all of them.
 
     >>> on_host(torch.tensor([True, False]), torch.tensor([[True]]))
     [tensor([ True, False]), tensor([[True]])]
@@ -50,7 +50,7 @@ def on_host(*masks: Tensor) -> list[Tensor]:
 def marked(x: Tensor, mask: Tensor) -> Tensor:
     """``x[mask]`` for a mask on the host, ``(N, T, ...), (N, T) -> (M, ...)``.
 
-    With a mask on a device the host would wait for it, to know ``M``.
+    With a mask on a device, the host would have to wait for it to know ``M``.
 
     >>> marked(torch.tensor([[1, 2], [3, 4]]), torch.tensor([[True, False], [True, True]]))
     tensor([1, 3, 4])

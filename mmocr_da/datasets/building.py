@@ -7,7 +7,7 @@ from mmengine.registry import DATASETS as ALL_DATASETS
 
 
 def build_datasets(datasets: dict | BaseDataset | Sequence) -> list[BaseDataset]:
-    """Build a config, or a list of configs and datasets, as a flat list of datasets.
+    """Build a flat list of datasets from a config, or from a list of configs and datasets.
 
     A ``ConcatDataset`` is replaced by its parts, a ``RepeatDataset`` by its dataset several times.
 
@@ -20,7 +20,7 @@ def build_datasets(datasets: dict | BaseDataset | Sequence) -> list[BaseDataset]
 
 
 def build_dataset(dataset: dict | BaseDataset):
-    """Build a config of a dataset; a built dataset is returned as it is.
+    """Build a dataset from its config; a built dataset is returned unchanged.
 
     Raises:
         ValueError: If it has no annotations, or if an LMDB lacks a key.
@@ -46,7 +46,7 @@ def build_dataset(dataset: dict | BaseDataset):
 
 
 def flatten(dataset) -> list[BaseDataset]:
-    """The datasets in a dataset of any wrappers that :func:`build_datasets` knows."""
+    """List the datasets inside the wrappers that :func:`build_datasets` knows."""
     if type(dataset).__getitem__ is ConcatDataset.__getitem__:  # also MMOCR's
         return [plain for part in dataset.datasets for plain in flatten(part)]
     if isinstance(dataset, RepeatDataset):
@@ -80,12 +80,12 @@ def set_pipeline(datasets: Iterable[BaseDataset], pipeline: Sequence | None, nam
 
 
 def unique(datasets: Iterable[BaseDataset]) -> list[BaseDataset]:
-    """Each dataset of a list once, in order."""
+    """List each dataset once, in order."""
     return list({id(dataset): dataset for dataset in datasets}.values())
 
 
 def of_type(dataset, type_: type) -> Iterator[BaseDataset]:
-    """Yield the datasets of a type at any depth of wrappers, but none within another of them."""
+    """Yield the outermost datasets of a type, at any depth of wrappers."""
     if isinstance(dataset, type_):
         yield dataset
         return

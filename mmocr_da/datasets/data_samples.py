@@ -7,7 +7,7 @@ from mmengine.structures import BaseDataElement
 
 
 def data_samples_of(data: Any) -> Iterator[BaseDataElement]:
-    """Yield all data samples of an item or a batch, also those of several views."""
+    """Yield all data samples of an item or a batch, of every view."""
     if isinstance(data, dict):
         data = data.get('data_samples', data.values())
         yield from data_samples_of(list(data.values()) if isinstance(data, dict) else data)

@@ -59,7 +59,7 @@ def find_images(folders: Sequence[str]) -> tuple[list[str], Counter]:
 
 
 def describe(left_out: Counter, shown: int = 8) -> str:
-    """The numbers of :func:`find_images` as text, the most frequent first.
+    """Format the numbers of :func:`find_images`, the most frequent first.
 
     >>> describe(Counter({'.txt': 12, '.heic': 3}))
     '12 .txt, 3 .heic'

@@ -17,7 +17,7 @@ from .notes import NotingCompose, note
 #: Kinds of notes (see :mod:`~mmocr_da.datasets.notes`).
 BLANK = 'images have one colour only and show nothing'
 CONVERTED = (
-    'images have transparency or 16 bits, of which MMOCR may show nothing; they are loaded on a '
+    'images have transparency or 16 bits and may be black in MMOCR; they are loaded on a '
     'white background and with all their grey levels. The tools of MMOCR do not do so: convert '
     'the files to 8-bit images without transparency'
 )
@@ -28,7 +28,7 @@ COLOR_FLAGS = ('color', 'color_ignore_orientation')
 
 
 def load_image(path: str, color_type: str = 'color', **kwargs) -> np.ndarray:
-    """Load an image as training and the test tools do, BGR or grey.
+    """Load an image as training and the test tools do, as BGR or grey.
 
     Args:
         path: A file, or any other address that MMEngine's file backends read.
@@ -46,8 +46,8 @@ def decode(
 ) -> np.ndarray | None:
     """Decode an image to uint8 as MMCV does, except two kinds that MMCV may show as black.
 
-    An image whose alpha varies is put on white, or on black if it is entirely white. An image of 16
-    bits whose values would lie within half of the 8-bit range is stretched to the whole range.
+    An image with an alpha channel that varies is put on white, or on black if it is entirely white.
+    A 16-bit image with values in less than half of the 8-bit range is stretched to the whole range.
 
     Returns:
         BGR ``(H, W, 3)`` or grey ``(H, W)``; None if it cannot be decoded.
@@ -74,14 +74,16 @@ def is_blank(image: np.ndarray) -> bool:
 
 
 class LoadImageFromFile(mmocr_transforms.LoadImageFromFile):
-    """MMOCR's transform of this name with :func:`decode`; replaces it in training and testing.
+    """MMOCR's transform of this name, but with :func:`decode`.
+
+    It replaces MMOCR's transform in training and testing.
 
     An image of a database arrives encoded, as ``results['content']``.
     """
 
     @classmethod
     def like(cls, loader: mmocr_transforms.LoadImageFromFile) -> 'LoadImageFromFile':
-        """Make one with the arguments of a transform of MMOCR."""
+        """Make a loader with the arguments of MMOCR's loader."""
         ours = cls.__new__(cls)
         ours.__dict__.update(loader.__dict__)
         return ours
@@ -116,7 +118,7 @@ class LoadImageFromFile(mmocr_transforms.LoadImageFromFile):
 
 
 def shown_pipeline(pipeline: Compose, color_type: str | None = None) -> NotingCompose:
-    """A pipeline with :class:`LoadImageFromFile` instead of MMOCR's, and notes in its samples.
+    """Return a pipeline with :class:`LoadImageFromFile` of this package and notes in its samples.
 
     Args:
         pipeline: The pipeline of a dataset or of an inferencer.
@@ -162,7 +164,7 @@ def _may_hold_more(content: bytes) -> bool:
 
 
 def _shown(content: bytes, grey: bool) -> np.ndarray | None:
-    """An image on white and with all its grey levels; None if MMCV decodes it as well."""
+    """An image on white and with all its grey levels; None if MMCV decodes it equally well."""
     image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if image is None or image.dtype not in (np.uint8, np.uint16):
         return None

@@ -17,8 +17,8 @@ class LabelFraction(BaseDataset):
     """A random subset of a labelled dataset, the same in every run.
 
     It has ``round(fraction * n)`` of the ``n`` items, at least one, in their order. The subsets of
-    one ``seed`` are nested: the items of 5 % are among those of 10 %. The seed of the run has no
-    influence.
+    one ``seed`` are nested: the subset of 10 % contains the subset of 5 %. The seed of the run has
+    no influence.
 
     Args:
         dataset: Config of a labelled dataset, or a built one, which is not modified.
@@ -80,7 +80,7 @@ class LabelFraction(BaseDataset):
         return self.dataset.metainfo
 
     def full_init(self) -> None:
-        """Load the annotations and keep those of the subset.
+        """Load the annotations and keep the ones in the subset.
 
         Raises:
             ValueError: If the dataset is empty.
@@ -114,13 +114,13 @@ class LabelFraction(BaseDataset):
         return len(self.dataset)
 
     def get_data_info(self, idx: int) -> dict:
-        """Annotation of the item ``idx`` of the subset."""
+        """Return the annotation of the item ``idx`` of the subset."""
         self.full_init()
         return self.dataset.get_data_info(idx)
 
     def prepare_data(self, idx: int) -> dict | None:
-        """The item ``idx`` of the subset after the pipeline."""
-        # By the method of the dataset, which may load images from a database.
+        """Return the item ``idx`` of the subset after the pipeline."""
+        # The method of the dataset is called, as it may load images from a database.
         data = self.dataset.prepare_data(idx)
         return None if data is None else self.pipeline(data)
 

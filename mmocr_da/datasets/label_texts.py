@@ -37,7 +37,7 @@ def labels_of(dataset) -> Iterator[tuple[int, str | None]]:
 
 
 def path_of(dataset, idx: int) -> str:
-    """Name of the image of an item: its path, its key in a database, or else its number."""
+    """Name the image of an item: its path, its key in a database, or else its number."""
     data = dataset.get_data_info(idx)
     return printable(data.get('img_path') or data.get('img_key') or f'number {idx}')
 

@@ -49,13 +49,13 @@ class LMDBImages(RecogLMDBDataset):
     """MMOCR's dataset, but with encoded images, which the pipeline decodes."""
 
     def get_data_info(self, idx: int) -> dict:
-        """The annotation of an item, with an ``img_path`` that is unique among all databases."""
+        """Return the annotation of an item, with an ``img_path`` unique among all databases."""
         data = super().get_data_info(idx)
         data['img_path'] = f'{self.ann_file}/{data["img_key"]}'
         return data
 
     def prepare_data(self, idx: int):
-        """The item ``idx`` after the pipeline; None if it has no image.
+        """Return the item ``idx`` after the pipeline; None if it has no image.
 
         Raises:
             ValueError: If it has no image and the dataset is in test mode.
@@ -74,7 +74,7 @@ class LMDBImages(RecogLMDBDataset):
 
 
 def content_in_lmdb(path: str) -> bytes | None:
-    """The encoded image with the path ``<LMDB>/<key>``; None if the path is not in an LMDB."""
+    """Return the encoded image at ``<LMDB>/<key>``; None if the path is not in an LMDB."""
     database, key = osp.split(path)
     if osp.exists(path) or not (osp.isfile(osp.join(database, 'data.mdb')) or osp.isfile(database)):
         return None

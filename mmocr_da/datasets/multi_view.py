@@ -1,4 +1,4 @@
-"""Several augmented views of one image, whose columns correspond (SeqCLR, section 4, Fig. 2)."""
+"""Several augmented views of one image with matching columns (SeqCLR, section 4, Fig. 2)."""
 
 import copy
 from collections.abc import Callable, Iterator, Sequence

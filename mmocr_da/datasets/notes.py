@@ -24,7 +24,7 @@ def note(kind: str, what: str) -> None:
 
 
 def printable(name: object) -> str:
-    """A name as part of a line of a log file: line ends and bytes outside UTF-8 are escaped.
+    """Escape line ends and bytes outside UTF-8 in a name, for a line of a log file.
 
     >>> print(printable('caf\\udce9\\n.png'), printable('\\u00e9.png'))
     caf\\udce9\\n.png \u00e9.png
@@ -49,9 +49,9 @@ def collect_notes() -> Iterator[list[Note]]:
 
 
 class NotingCompose(Compose):
-    """A pipeline whose data samples carry the notes about their image, as the metainfo ``notes``.
+    """A pipeline that adds the notes about an image to its data samples, as metainfo ``notes``.
 
-    Errors in it get a note that names the image.
+    Errors in the pipeline get a note that names the image.
     """
 
     def __call__(self, data: dict) -> dict | None:

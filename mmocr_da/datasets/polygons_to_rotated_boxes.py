@@ -11,7 +11,9 @@ from .check_polygons import log_first, polygon_flaw
 
 @TRANSFORMS.register_module()
 class PolygonsToRotatedBoxes(BaseTransform):
-    """Convert each polygon to its smallest rotated box, as MMOCR's ``MMOCR2MMDet`` does to boxes.
+    """Convert each polygon to its smallest rotated box.
+
+    It is the counterpart of MMOCR's ``MMOCR2MMDet``, which converts to axis-parallel boxes.
 
     Put it after all transforms that move polygons and before ``mmdet.PackDetInputs``. Labels are
     dropped if they have fewer than 3 points, coordinates that are not finite, a side under

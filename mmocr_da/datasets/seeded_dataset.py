@@ -1,4 +1,4 @@
-"""A dataset that replaces broken images and whose augmentation depends on the draw's seed."""
+"""A dataset that replaces broken images and augments them by the seed of the draw."""
 
 import copy
 import logging
@@ -116,7 +116,7 @@ class SeededDataset(ConcatDataset):
         self._left_out = torch.zeros(len(self), dtype=torch.bool).share_memory_()
 
     def leave_out(self, indexes: Iterable[int]) -> None:
-        """From now on, replace these items by others, also in workers that already run."""
+        """Replace these items by others from now on, also in workers that already run."""
         self.full_init()
         self._left_out[list(indexes)] = True
 
@@ -127,7 +127,7 @@ class SeededDataset(ConcatDataset):
         return set(self._left_out.nonzero().flatten().tolist())
 
     def __getitem__(self, idx: int) -> dict:
-        """The item ``idx`` after its pipeline, or the next one of its domain that can be read.
+        """Return the item ``idx`` after its pipeline, or the next readable one of its domain.
 
         Raises:
             RuntimeError: If no image could be read, or none of 1000 in a row.
@@ -226,7 +226,7 @@ class SeededDataset(ConcatDataset):
 
 
 def _why_broken(dataset: BaseDataset, idx: int) -> Exception | None:
-    """Why the image of an item cannot be loaded; None if it can, so that the error is another."""
+    """Why the image of an item cannot be loaded; None if it can, so the error has another cause."""
     # Only loading it again tells for sure; the type of an error does not.
     probe = object.__new__(type(dataset))
     probe.__dict__.update(dataset.__dict__, pipeline=Compose([]))

@@ -1,4 +1,4 @@
-"""Batches of a fixed mix, each of which can be computed without those before it."""
+"""Batches of a fixed mix; each can be computed without the ones before it."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ from mmocr_da.registry import DATA_SAMPLERS
 
 
 class Draw(int):
-    """The index of an item, with the ``seed`` of the random transforms of this draw."""
+    """The index of an item, with the ``seed`` for the random transforms of this draw."""
 
     seed: int
 

@@ -25,8 +25,8 @@ class TwoDomainDataset(SeededDataset):
     :class:`UnlabelledDataset`, which drops their labels.
 
     As in :class:`SeededDataset`, broken images are replaced (by others of their domain) and the
-    sampler, :class:`TwoDomainSampler`, seeds what is random. Batches of a sampler that does not mix
-    domains are an error.
+    sampler, :class:`TwoDomainSampler`, seeds the random transforms. Batches of a sampler that does
+    not mix domains are an error.
 
     Args:
         source: Config(s) of labelled datasets; several are concatenated.
@@ -67,22 +67,22 @@ class TwoDomainDataset(SeededDataset):
 
     @property
     def domain_sizes(self) -> tuple[int, int]:
-        """Numbers of source and of target images; the source comes first."""
+        """Numbers of source and of target images, in this order."""
         self.full_init()
         source = self.cumulative_sizes[self.num_source_datasets - 1]
         return source, len(self) - source
 
     def __getitems__(self, draws: Sequence[int]) -> list[dict]:
-        """The items of a batch; ``DataLoader`` calls it with the indexes that the sampler drew.
+        """Return the items of a batch; ``DataLoader`` passes the indexes that the sampler drew.
 
         Raises:
-            ValueError: If they are not draws of a :class:`TwoDomainSampler`.
+            ValueError: If the indexes are not draws of a :class:`TwoDomainSampler`.
         """
         if not all(isinstance(draw, Draw) for draw in draws):
             raise ValueError(
                 'TwoDomainDataset needs a sampler that puts both domains into each batch, got '
                 'indexes of another one, such as DefaultSampler: set train_dataloader.sampler=dict('
-                "_delete_=True, type='mmocr_da.TwoDomainSampler', batch_size=<that of the "
+                "_delete_=True, type='mmocr_da.TwoDomainSampler', batch_size=<as in the "
                 'dataloader>); a custom one must be a subclass of it'
             )
         return [self[draw] for draw in draws]

@@ -30,8 +30,8 @@ class TwoDomainSampler(SeededSampler):
         dataset: A :class:`TwoDomainDataset` (or a concatenation of two datasets).
         batch_size: Images per batch and rank; equal to the dataloader's ``batch_size``.
         ratio: Source to target images in a batch; shares are rounded by largest remainder.
-        epoch: The domain that an epoch covers once: ``'source'``, ``'target'``, or that with the
-            ``'longest'`` or ``'shortest'`` epoch.
+        epoch: The domain that an epoch covers once: ``'source'``, ``'target'``, or the domain with
+            the ``'longest'`` or ``'shortest'`` epoch.
         seed, shuffle, round_up: See :class:`SeededSampler`.
 
     Raises:

@@ -76,7 +76,7 @@ class UnlabelledDataset(BaseDataset):
         super().__init__(pipeline=pipeline, **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """``[dict(img_path=..., instances=[dict(text='')]), ...]``, in a fixed order."""
+        """Return ``[dict(img_path=..., instances=[dict(text='')]), ...]``, in a fixed order."""
         data_list = getattr(self, f'_load_{self._kind}')(self._origin)
         # Drop the labelled dataset: its labels would stay in memory.
         self._origin = None
@@ -171,11 +171,12 @@ class UnlabelledDataset(BaseDataset):
         return data
 
     def prepare_data(self, idx: int) -> dict | None:
-        """The item ``idx`` after the pipeline."""
+        """Return the item ``idx`` after the pipeline."""
         load_as_shown(self)
         data = self.get_data_info(idx)
         if self.lmdb_path is not None:
-            # So one pipeline fits both domains, whether their images are in files or in an LMDB.
+            # The pipeline decodes the image, so one pipeline fits both domains, from files or an
+            # LMDB.
             with open_lmdb(self.lmdb_path).begin() as transaction:
                 data['content'] = transaction.get(data['img_key'].encode())
         return self.pipeline(data)

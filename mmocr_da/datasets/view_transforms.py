@@ -1,8 +1,8 @@
 """The augmentation of SeqCLR (Aberdam et al., CVPR 2021, arXiv:2012.10873, Appendix B).
 
 The transforms keep the order of an image's columns, so that the frames of two views correspond. The
-paper takes them from imgaug, whose ``SomeOf`` fails with NumPy 1.24 and later; with OpenCV they are
-4 to 90 times as fast (``tools/benchmarks/view_speed.py``).
+paper takes them from imgaug, but imgaug's ``SomeOf`` fails with NumPy 1.24 and later; with OpenCV
+they are 4 to 90 times as fast (``tools/benchmarks/view_speed.py``).
 
 All of them transform ``results['img']``, uint8 of shape ``(H, W)`` or ``(H, W, C)``, and keep its
 shape and type. They draw from NumPy's global random state.

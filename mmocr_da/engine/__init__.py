@@ -1,4 +1,4 @@
-"""Training: a runner goes in; loops, hooks and schedules steer it and resume where it stopped."""
+"""Training: loops, hooks and schedules that steer a run and resume it where it stopped."""
 
 from .hooks import *  # noqa: F401,F403
 from .loops import ResumableIterBasedTrainLoop

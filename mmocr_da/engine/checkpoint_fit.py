@@ -1,4 +1,4 @@
-"""Whether the weights of a checkpoint fit a model: MMEngine skips those that do not."""
+"""Checks that the weights of a checkpoint fit a model: MMEngine skips weights that do not."""
 
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from mmocr_da.arguments import some
 
 from .checkpoints import set_versions, versions_of, weights_of
 
-#: Parts that only training has. A model starts without them from a checkpoint of a plain one.
+#: Parts that only training has. The checkpoint of a plain model does not have them.
 TRAINING_PARTS = ('objectives', 'projection', 'mapping', 'contrastive_loss')
 #: A buffer of batch norms; older checkpoints lack it, and nothing is computed with it.
 COUNTER = 'num_batches_tracked'
@@ -20,9 +20,9 @@ COUNTER = 'num_batches_tracked'
 class Fit(NamedTuple):
     """How a checkpoint fits a model, by keys of the ``state_dict``."""
 
-    #: Keys of the model without a weight that fits, including those of another shape.
+    #: Keys of the model without a weight that fits, including weights of another shape.
     lacking: list[str]
-    #: Keys of both, of another shape.
+    #: Keys in both, with another shape.
     misfits: list[str]
     #: Keys of the checkpoint that the model does not know.
     unused: list[str]
@@ -31,7 +31,7 @@ class Fit(NamedTuple):
 def load_fitting(model: nn.Module, weights: dict[str, Tensor]) -> Fit:
     """Load the weights that fit and return the keys of the rest.
 
-    Which keys a model does without shows only in loading, as layers convert older versions.
+    The weights are loaded to find out which fit, because layers convert keys of older versions.
     """
     ours = model.state_dict()
     misfits = [
@@ -61,10 +61,10 @@ def check_start(
     Args:
         source: Name of the checkpoint for messages: the setting and the path.
         new_parts: Modules that are meant to start without the checkpoint.
-        module: Name of the module that the checkpoint is of; the model itself by default.
+        module: Name of the module that the checkpoint belongs to; the model itself by default.
 
     Returns:
-        Keys that stay at their initial weights, without those of ``new_parts``.
+        Keys that stay at their initial weights, except keys of ``new_parts``.
 
     Raises:
         ValueError: If the checkpoint does not fit.
@@ -153,12 +153,12 @@ def as_names(model: nn.Module, new_parts: str | Sequence[str]) -> list[str]:
 
 
 def is_within(key: str, names: Sequence[str]) -> bool:
-    """Whether a key names one of these modules or something within it."""
+    """Whether a key names one of these modules or something within one."""
     return any(f'{key}.'.startswith(f'{name}.') for name in names)
 
 
 def only_for_training(key: str) -> bool:
-    """Whether a weight is of an objective or of a loss.
+    """Whether a weight belongs to an objective or a loss.
 
     >>> only_for_training('objectives.0.weight'), only_for_training('head.loss_bbox.net.bias')
     (True, True)
@@ -172,7 +172,7 @@ def only_for_training(key: str) -> bool:
 
 
 def by_part(keys: Sequence[str], wanted: Sequence[str] | None = None) -> dict[str, list[str]]:
-    """Keys by the part of the model; a wrapper around the model does not count as one.
+    """Group keys by the part of the model; a wrapper around the model is not a part.
 
     >>> by_part(['wrapped.backbone.a', 'wrapped.backbone.b', 'wrapped.neck.a'])
     {'wrapped.backbone': ['wrapped.backbone.a', 'wrapped.backbone.b'], 'wrapped.neck':
@@ -223,7 +223,7 @@ def _pair(model: nn.Module, weights: dict[str, Tensor], lacking: Sequence[str], 
 
 
 def _hint(model: nn.Module, checkpoint: dict, module: str = '') -> str:
-    """How to load a checkpoint whose keys have another prefix than those of the model."""
+    """How to load a checkpoint if its keys have another prefix than the keys of the model."""
     nested = [
         key
         for key, value in checkpoint.items()
@@ -244,7 +244,7 @@ def _hint(model: nn.Module, checkpoint: dict, module: str = '') -> str:
     theirs = _common_prefix(raw, ours)
     if theirs:
         return (
-            f'; without {theirs!r} its keys are those of the model: load it by '
+            f'; without {theirs!r} its keys are the keys of the model: load it by '
             f"{'.'.join(filter(None, ('model', module)))}.init_cfg=dict(type='Pretrained', "
             f'checkpoint=..., prefix={theirs!r}){"" if module else ", without load_from"}'
         )

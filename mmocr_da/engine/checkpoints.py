@@ -1,4 +1,4 @@
-"""Checkpoints: whether a file is whole, what it holds, and its weights."""
+"""Checks and reads checkpoint files."""
 
 import os.path as osp
 import re
@@ -51,12 +51,12 @@ def check_checkpoint(path: str | None, name: str = 'load_from') -> None:
 
 
 def read_checkpoint(path: str) -> dict:
-    """Read a local checkpoint; in files of today, tensors stay on the disk until they are used."""
+    """Read a local checkpoint; if possible, tensors stay on the disk until they are used."""
     return torch.load(path, map_location='cpu', weights_only=True, mmap=zipfile.is_zipfile(path))
 
 
 def weights_of(checkpoint: dict, raw: bool = False) -> dict[str, Tensor]:
-    """Return the weights in a checkpoint as the runner loads them: without the prefix of DDP.
+    """Return the weights in a checkpoint as the runner loads them, without the prefix of DDP.
 
     A checkpoint of MMEngine's ``EMAHook`` has the *averaged* weights in ``state_dict`` and the
     trained ones in ``ema_state_dict``: the hook swaps the two when it saves.
@@ -65,7 +65,7 @@ def weights_of(checkpoint: dict, raw: bool = False) -> dict[str, Tensor]:
         raw: Return the trained weights instead of their average.
 
     Raises:
-        ValueError: If there is no average, so that they are the trained weights already.
+        ValueError: If ``raw`` is set and the checkpoint has no average.
     """
     found = checkpoint.get('state_dict', checkpoint)
     if raw:
@@ -86,12 +86,12 @@ def weights_of(checkpoint: dict, raw: bool = False) -> dict[str, Tensor]:
 
 
 def versions_of(weights: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Versions of the layers that the weights were saved with, by the layer's name."""
+    """Return the versions of the layers that wrote the weights, by layer name."""
     return getattr(weights, '_metadata', {})
 
 
 def set_versions(weights: Mapping[str, Tensor], versions: Mapping[str, Any] | None) -> None:
-    """Without versions, some layers would convert their keys as if they were old."""
+    """Attach versions to weights; without them, some layers take the keys for old ones."""
     setattr(weights, '_metadata', versions)  # where torch looks for them
 
 
@@ -101,7 +101,7 @@ def check_finite(weights: dict[str, Tensor], model: nn.Module | None, path: str)
     SVTR's masks, for example, are infinite in every checkpoint.
 
     Raises:
-        ValueError: If one is not.
+        ValueError: If a weight is NaN or infinite.
     """
     constants = (
         {}

@@ -1,4 +1,4 @@
-"""Whether a checkpoint was trained with the dictionary of the config."""
+"""Checks that a checkpoint was trained with the dictionary of the config."""
 
 import logging
 import os.path as osp
@@ -15,12 +15,12 @@ from .resume import read_config
 def check_dictionary(cfg: Config, checkpoint: str | None, fine_tuning: bool = False) -> None:
     """Check that a checkpoint was trained with the dictionary of the config.
 
-    With another one, its classifier would load where the sizes agree, and confuse the characters.
-    In ``fine_tuning``, a model without objectives, or with its decoder among ``new_parts``, gets a
-    warning only: it may be meant to change its alphabet.
+    With another dictionary of the same size, the classifier would load and confuse the characters.
+    In ``fine_tuning``, a model without objectives, or with its decoder among ``new_parts``, gets
+    only a warning: a change of the alphabet may be intended.
 
-    The checkpoint's dictionary is that of the config that MMEngine saves with it. Where none
-    is found, and for remote checkpoints, nothing is checked.
+    The checkpoint's dictionary is taken from the config that MMEngine saves with it. Nothing is
+    checked if there is none, or if the checkpoint is remote.
 
     Raises:
         ValueError: If the dictionaries differ.
@@ -32,15 +32,16 @@ def check_dictionary(cfg: Config, checkpoint: str | None, fine_tuning: bool = Fa
         arguments = _dictionary_of(read_checkpoint(checkpoint)['meta']['cfg'])
         if not osp.isfile(arguments['dict_file']):  # on this machine; nothing is downloaded
             print_log(
-                f'the dictionary of {checkpoint!r} could not be compared with that of the '
-                f'config, as {arguments["dict_file"]!r} is not there',
+                f'the dictionary of {checkpoint!r} could not be compared with the one in '
+                f'the config, as {arguments["dict_file"]!r} is not there',
                 logger='current',
                 level=logging.WARNING,
             )
             return
-        # The class is the config's own: what a checkpoint names is not run.
+        # The class comes from the config: code that a checkpoint names is not run.
         theirs = type(ours)(**arguments)
-    # No recognizer, no config inside, a dictionary of another class, ...: the rest is the runner's.
+    # No recognizer, no config inside, a dictionary of another class, ...: the runner checks the
+    # rest.
     except Exception:
         return
     if theirs.dict == ours.dict:
@@ -75,7 +76,7 @@ def _is_new(cfg: Config, part: str) -> bool:
 
 
 def _dictionary_of(text: str) -> dict:
-    """Arguments of ``model.decoder.dictionary`` in a config's text, which is read, not run.
+    """Arguments of ``model.decoder.dictionary`` in the text of a config, which is not run.
 
     ``Config.fromstring`` would run it, and a checkpoint may come from anywhere.
 

@@ -1,4 +1,4 @@
-"""Checks that every run gets, whatever its config says."""
+"""The checks that every run gets, whatever its config says."""
 
 from mmengine.runner import Runner
 

@@ -196,8 +196,8 @@ def _read_member(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 def _zip_name(info: zipfile.ZipInfo) -> str:
     name = info.filename
     if not info.flag_bits & 0x800 and not name.isascii():
-        # No encoding is declared, so Python assumes that of DOS. Packers also use those of Unix and
-        # Windows: the right one gives accented Latin characters.
+        # No encoding is declared, so Python assumes the encoding of DOS. Packers also use UTF-8 and
+        # Windows encodings: the right one gives accented Latin characters.
         content = name.encode('cp437')
         for encoding in ('utf-8', 'cp437', 'cp1252'):
             decoded = content.decode(encoding, errors='replace')

@@ -27,7 +27,7 @@ class WordParser(BaseParser):
     """
 
     def parse_files(self, img_paths: str, ann_paths: str) -> list[tuple[str, str]]:
-        """Return ``[(image path, text), ...]`` of the words whose image can be read.
+        """Return ``[(image path, text), ...]`` of the words with a readable image.
 
         Raises:
             ValueError: If there is no word.
@@ -59,7 +59,7 @@ class WordParser(BaseParser):
         return words
 
     def skip(self, reason: str, path: str) -> None:
-        """Leave an image out, for the reason that the report gives."""
+        """Leave an image out and list it in the report under this reason."""
         self.skipped.setdefault(reason, []).append(osp.relpath(path, self.img_dir))
 
 
@@ -93,7 +93,7 @@ class IAMTextRecogAnnParser(WordParser):
     Args:
         line_sets: Files beside ``words.txt`` with ids of text lines, ``a01-000u-00``; the split
             has the words of these lines.
-        only_ok: Leave out words whose segmentation is not marked ``ok``.
+        only_ok: Leave out words with a segmentation that is not marked ``ok``.
     """
 
     def __init__(self, line_sets: Sequence[str], only_ok: bool = True, **kwargs) -> None:
@@ -102,7 +102,7 @@ class IAMTextRecogAnnParser(WordParser):
         self.only_ok = only_ok
 
     def words(self, img_dir: str, ann_path: str) -> Iterator[tuple[str, str]]:
-        """``(image path, text)`` in the order of ``words.txt``."""
+        """Yield ``(image path, text)`` in the order of ``words.txt``."""
         lines = set()
         for name in self.line_sets:
             lines.update(' '.join(read_lines(osp.join(osp.dirname(ann_path), name))).split())
@@ -134,7 +134,7 @@ class RIMESTextRecogAnnParser(WordParser):
     """
 
     def words(self, img_dir: str, ann_path: str) -> Iterator[tuple[str, str]]:
-        """``(image path, text)`` in the order of the file."""
+        """Yield ``(image path, text)`` in the order of the file."""
         rows = [row.strip() for row in read_lines(ann_path) if row.strip()]
         self.found['rows of the ground truth'] = len(rows)
         for row in rows:
@@ -168,7 +168,7 @@ class CVLTextRecogAnnParser(WordParser):
         self.val_share = val_share
 
     def words(self, img_dir: str, ann_path: str) -> Iterator[tuple[str, str]]:
-        """``(image path, text)`` in the order of the paths; there is no ``ann_path``."""
+        """Yield ``(image path, text)`` in the order of the paths; there is no ``ann_path``."""
         os.makedirs(osp.dirname(ann_path), exist_ok=True)
         paths = sorted(
             osp.join(root, name) for root, _, names in os.walk(img_dir) for name in names

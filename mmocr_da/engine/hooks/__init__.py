@@ -1,4 +1,4 @@
-"""Hooks, one per file: a runner goes in; they stop, change or report what it does."""
+"""Hooks, one per file: they stop, change or report a run."""
 
 from .bin_gate_hook import BINGateHook
 from .checkpoint_fit_hook import CheckpointFitHook

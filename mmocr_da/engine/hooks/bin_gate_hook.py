@@ -1,4 +1,4 @@
-"""Show in the log how open the gates of batch-instance norms are."""
+"""Shows in the log how open the gates of batch-instance norms are."""
 
 import numpy as np
 import torch
@@ -17,8 +17,8 @@ class BINGateHook(Hook):
     """Show how the gates of batch-instance norms change during training.
 
     The log, and with it every backend of the visualizer, gets ``bin_gates_below_0.1`` and
-    ``bin_gates_above_0.9``, the shares of all gates that remove style and that keep it. With each
-    checkpoint TensorBoard gets a histogram of the lower, the middle and the upper third of the
+    ``bin_gates_above_0.9``, the shares of gates that remove style and of gates that keep it. With
+    each checkpoint TensorBoard gets a histogram of the lower, the middle and the upper third of the
     gates (the paper's fig. 2), if it is among the backends. The gates are those that are being
     trained, not their moving average by ``EMAHook``.
 
@@ -47,7 +47,7 @@ class BINGateHook(Hook):
     def after_train_iter(
         self, runner, batch_idx: int, data_batch=None, outputs: dict | None = None
     ) -> None:
-        """Count them."""
+        """Count the gates near 0 and near 1."""
         if self._layers and self.every_n_train_iters(runner, self.interval):
             # One transfer from the device for both.
             below, above = torch.stack(shares(torch.cat([*self._gates().values()]))).tolist()
@@ -55,7 +55,7 @@ class BINGateHook(Hook):
             runner.message_hub.update_scalar('train/bin_gates_above_0.9', above)
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Draw their histograms."""
+        """Draw the histograms of the gates."""
         # The gates of the model: in the checkpoint, EMAHook may have swapped the weights already.
         step = checkpoint['meta']['iter']
         # The best checkpoint comes at the same iteration as a regular one.

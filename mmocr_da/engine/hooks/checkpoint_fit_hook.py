@@ -1,4 +1,4 @@
-"""Stop a run whose checkpoint does not fit before the first iteration."""
+"""Stops a run before the first iteration if its checkpoint does not fit the model."""
 
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
@@ -14,16 +14,16 @@ from ..resume import align_optimizer, check_resume, parameters_by_group
 
 @HOOKS.register_module()
 class CheckpointFitHook(Hook):
-    """Stop a run whose ``load_from``, ``Pretrained`` file or checkpoint to resume does not fit.
+    """Stop a run if ``load_from``, a ``Pretrained`` file or the resumed checkpoint does not fit.
 
-    MMEngine skips weights that do not fit, and training would start from random ones. Training may
-    do so where the config says it, ``new_parts=['decoder']``; testing may not.
+    MMEngine skips weights that do not fit, and training would start from random ones. The config
+    can allow this for training with ``new_parts=['decoder']``, but not for testing.
 
     ``tools/train.py`` and ``tools/test.py`` add the hook, and so does
     :class:`ResumableIterBasedTrainLoop`.
     """
 
-    # After FreezeHook, whose error says more, and before EMAHook takes the weights.
+    # After FreezeHook, which has the clearer error, and before EMAHook takes the weights.
     priority = 'ABOVE_NORMAL'
 
     def __init__(self) -> None:
@@ -33,10 +33,10 @@ class CheckpointFitHook(Hook):
         """Check a training run before its data are loaded.
 
         Args:
-            checkpoint: The one of ``load_from``; None if there is none on this machine.
+            checkpoint: The checkpoint of ``load_from``; None if it is not on this machine.
 
         Raises:
-            ValueError: If it, or a ``Pretrained`` file, does not fit the model.
+            ValueError: If the checkpoint, or a ``Pretrained`` file, does not fit the model.
         """
         check_pretrained(unwrapped(runner.model), runner.cfg.get('new_parts', ()))
         self._checked = ''
@@ -45,15 +45,15 @@ class CheckpointFitHook(Hook):
             self._checked = runner._load_from
 
     def before_run(self, runner) -> None:
-        """Check the ``Pretrained`` files of a training run that was not checked early."""
+        """Check the ``Pretrained`` files of a training run, unless they were checked early."""
         if isinstance(runner._train_loop, BaseLoop) and self._checked is None:
             check_pretrained(unwrapped(runner.model), runner.cfg.get('new_parts', ()))
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Check the checkpoint, and bring the state of its optimizer into the order of the model.
+        """Check the checkpoint, and sort the state of its optimizer into the order of the model.
 
         Raises:
-            ValueError: If it does not fit the model, or the run that is to be resumed.
+            ValueError: If the checkpoint does not fit the model, or not the run to be resumed.
         """
         if not isinstance(runner._train_loop, BaseLoop):
             check_whole(

@@ -1,4 +1,4 @@
-"""Name the labels that are too long for the frames of CTC before training starts."""
+"""Names the labels that are too long for the frames of CTC, before training starts."""
 
 from collections.abc import Iterable
 from itertools import islice
@@ -26,14 +26,14 @@ from ..model_parts import label_loss, unwrapped
 class CTCFitHook(Hook):
     """Stop before the first iteration if a label is too long for CTC: its loss is infinite.
 
-    A label needs a frame for each character, and one between two equal ones for the blank. The
-    number of frames is counted in the model's output for images as the pipeline of the training
-    data scales them. A pipeline that makes images of different widths is not checked here:
+    A label needs a frame for each character, and a blank frame between two equal ones. The hook
+    runs the model on an image from the training pipeline and counts the frames of its output. A
+    pipeline that makes images of different widths is not checked here:
     :class:`FiniteHook` stops such a run at the batch.
 
     Args:
-        max_labels: Number of labels that are checked, so that large data do not delay the start;
-            with ``skip_unusable`` all are.
+        max_labels: Number of labels that are checked, so that large data do not delay the start.
+            With ``skip_unusable`` all labels are checked.
     """
 
     #: Number of images that must have one size for a pipeline to count as one of fixed size.
@@ -43,7 +43,7 @@ class CTCFitHook(Hook):
         self.max_labels = max_labels
 
     def before_train(self, runner) -> None:
-        """Count the frames of an image, and check all labels against them."""
+        """Count the frames of an image and check the labels against this number."""
         model = unwrapped(runner.model)
         module_loss = _ctc_loss(model)
         if module_loss is None or runner.iter >= runner.max_iters:
@@ -58,7 +58,7 @@ class CTCFitHook(Hook):
                 reload_data(runner.train_loop)
 
     def _frames(self, model: BaseModel, dataset) -> int | None:
-        """Frames of the model for an image of the pipeline; None if their size varies."""
+        """Frames of the model for an image of the pipeline; None if the image size varies."""
         labelled = (
             dataset.domain_sizes[0] if isinstance(dataset, TwoDomainDataset) else len(dataset)
         )
@@ -80,7 +80,7 @@ def check_frames(
 ) -> int:
     """Name or leave out the labels that need more than ``frames``, see :class:`CTCFitHook`.
 
-    With ``skip_unusable`` of a :class:`SeededDataset` their images are left out.
+    With ``skip_unusable`` of a :class:`SeededDataset` the images of these labels are left out.
 
     Returns:
         Number of images that the dataset leaves out.
@@ -105,7 +105,7 @@ def check_frames(
     if endless:
         parts.append(
             f'{len(endless)} of {total} labels need more frames than the {frames} that '
-            'CTC has of an image, one for each character and one between two equal ones'
+            'CTC has for an image, one for each character and one between two equal ones'
             f'{examples(dataset, endless)}'
         )
     if cut:
@@ -148,10 +148,10 @@ def _ctc_loss(model: nn.Module) -> CTCModuleLoss | None:
 
 @torch.no_grad()
 def count_frames(model: BaseModel, item: dict) -> int:
-    """Number of frames that a CTC model makes of an image.
+    """Count the frames that a CTC model makes from an image.
 
     Args:
-        item: As a dataset gives it.
+        item: An item of a dataset.
     """
     was_training = model.training
     model.eval()
@@ -162,7 +162,7 @@ def count_frames(model: BaseModel, item: dict) -> int:
 
 
 def frames_needed(indexes: list[int]) -> int:
-    """Number of frames that CTC needs for a label, one between two equal characters included.
+    """Count the frames that CTC needs for a label, with a blank between two equal characters.
 
     >>> frames_needed([1, 2, 1]), frames_needed([1, 1, 1])
     (3, 5)
@@ -173,5 +173,5 @@ def frames_needed(indexes: list[int]) -> int:
 def _tokens(text: str, module_loss: CTCModuleLoss) -> list[int]:
     known = module_loss.dictionary
     indexes = (known.char2idx(char, strict=False) for char in in_case(text, module_loss))
-    # MMOCR leaves out a character without an index, where that is no error.
+    # Unless it is an error, MMOCR leaves out a character without an index.
     return [index for index in indexes if index is not None]

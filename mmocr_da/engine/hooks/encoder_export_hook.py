@@ -1,4 +1,4 @@
-"""Write the encoder to a file of its own with each checkpoint."""
+"""Writes the encoder to a separate file with each checkpoint."""
 
 from collections.abc import Sequence
 
@@ -48,7 +48,7 @@ class EncoderExportHook(PartExportHook):
         self._names = outermost(model, modules)
 
     def key_of(self, key: str) -> str | None:
-        """Return the key as it is."""
+        """Return the key unchanged."""
         return key if is_within(key, self._names) else None
 
     def meta(self) -> dict:

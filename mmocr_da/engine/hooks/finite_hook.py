@@ -1,4 +1,4 @@
-"""Stop training at the first loss that is not finite, before its weights are saved."""
+"""Stops training at the first loss that is not finite, before its weights are saved."""
 
 import math
 
@@ -20,9 +20,9 @@ class FiniteHook(Hook):
 
     The error names the images and labels of the batch. In mixed precision, the gradient scaler
     skips such a step, and only ``patience`` of them in a row stop the run. The weights are
-    checked before each checkpoint, so that those in a file are finite.
+    checked before each checkpoint, so that a saved file is always finite.
 
-    The numbers are those that MMEngine fetches from the device for its log in any case.
+    The check costs no transfer: MMEngine fetches these numbers from the device for its log anyway.
 
     Args:
         patience: Number of skipped steps in a row that stop training in mixed precision. The
@@ -41,7 +41,7 @@ class FiniteHook(Hook):
 
     def before_train(self, runner) -> None:
         """Note which buffers of the model may be infinite."""
-        # Masks, such as those of SVTR, are infinite.
+        # Masks, such as SVTR's, are infinite.
         self._constants = {
             key
             for key, value in unwrapped(runner.model).named_buffers()
@@ -76,7 +76,7 @@ class FiniteHook(Hook):
         raise ValueError(f'{message}. {_CAUSES}{ctc}')
 
     def _check_scale(self, runner) -> None:
-        """Mixed precision also skips steps whose loss is finite and whose gradient is not."""
+        """Stop after ``patience`` steps that mixed precision skipped, also with a finite loss."""
         scaler = getattr(runner.optim_wrapper, 'loss_scaler', None)
         if scaler is None or not self.every_n_train_iters(runner, self.patience):
             return
@@ -121,7 +121,7 @@ _CTC = (
 
 
 def _losses(runner, outputs: dict) -> dict[str, float]:
-    """Losses of the iteration and, where it is clipped, the norm of the gradient."""
+    """Losses of the iteration and, if the gradient is clipped, its norm."""
     logged = runner.message_hub.log_scalars
     names = [name for name in outputs if 'loss' in name]
     if 'train/grad_norm' in logged:

@@ -1,4 +1,4 @@
-"""Train the rest of a model on top of frozen modules."""
+"""Trains the rest of a model on top of frozen modules."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -51,7 +51,7 @@ class FreezeHook(Hook):
         """Freeze the modules of a model that will be trained.
 
         Raises:
-            ValueError: If there is no such module, or nothing else to train.
+            ValueError: If a module does not exist, or nothing else is left to train.
         """
         # Validation and testing call this too, and have nothing to freeze.
         if not isinstance(runner._train_loop, BaseLoop):
@@ -59,7 +59,7 @@ class FreezeHook(Hook):
         model = unwrapped(runner.model)
         self._names = outermost(model, self.modules)
         for name in self._names:
-            # None, not zero: otherwise an optimizer would not skip it.
+            # None, not zero, because an optimizer skips only parameters without a gradient.
             for parameter in model.get_submodule(name).parameters():
                 parameter.requires_grad_(False).grad = None
         if not any(parameter.requires_grad for parameter in model.parameters()):
@@ -93,7 +93,7 @@ class FreezeHook(Hook):
         """Check that the frozen weights are in the checkpoint.
 
         Raises:
-            ValueError: If one of them is not.
+            ValueError: If one of them is missing.
         """
         if not self._names:
             return
@@ -124,7 +124,7 @@ class FreezeHook(Hook):
         )
 
     def before_train(self, runner) -> None:
-        """Warn if nothing was loaded."""
+        """Warn if no checkpoint was loaded."""
         if not self._loaded:
             runner.logger.warning(
                 f'FreezeHook freezes RANDOM weights of {self._names}: nothing was loaded, as there '

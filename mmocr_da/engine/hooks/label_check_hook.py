@@ -1,4 +1,4 @@
-"""Name the labels that a recognizer cannot learn before training starts."""
+"""Names the labels that a recognizer cannot learn, before training starts."""
 
 from mmengine.hooks import Hook
 
@@ -18,14 +18,14 @@ class LabelCheckHook(Hook):
     out instead.
     """
 
-    # Before hooks that look at the labels that are left.
+    # Before hooks that look at the remaining labels.
     priority = 'VERY_HIGH'
 
     def before_train(self, runner) -> None:
-        """Check the labels; a loop that has loaded some of those that are left out loads again.
+        """Check the labels; if some are left out, the loop loads its data again.
 
         Raises:
-            ValueError: If one of them cannot be learned and is not to be left out.
+            ValueError: If a label cannot be learned and is not to be left out.
         """
         module_loss = label_loss(unwrapped(runner.model))
         if module_loss is None:

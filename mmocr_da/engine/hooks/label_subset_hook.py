@@ -1,4 +1,4 @@
-"""Record which labels a run has been trained with."""
+"""Records the labels that a run has been trained with."""
 
 import os.path as osp
 
@@ -17,7 +17,7 @@ class LabelSubsetHook(Hook):
 
     ``labelled_subset.txt``, or ``labelled_subset_<k>.txt`` if there are several, has a comment line
     with fraction, seed and sizes, then one image path per line (its key, if it is in an LMDB),
-    unless the subset is all. A resumed run whose subset differs from the file is an error.
+    unless the subset is the whole dataset. It is an error if a resumed run has another subset.
     """
 
     @master_only

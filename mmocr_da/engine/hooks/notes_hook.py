@@ -1,4 +1,4 @@
-"""Load images alike in training, validation and testing, and report what is unusual about them."""
+"""Loads images alike in training, validation and testing, and reports the notes on them."""
 
 from collections import defaultdict
 
@@ -26,18 +26,18 @@ class NotesHook(Hook):
         self._reported: dict[str, int] = {}
 
     def before_train(self, runner) -> None:
-        """Let the training data be loaded as shown."""
+        """Replace the image loaders of the training data."""
         if _trains_as_shown(runner):
             load_as_shown(runner.train_dataloader.dataset)
 
     def before_val(self, runner) -> None:
-        """Let the validation data be loaded as the training data are."""
+        """Replace the image loaders of the validation data, if training replaced its own."""
         # As in training, so that both get the same images.
         if _trains_as_shown(runner):
             load_as_shown(runner.val_dataloader.dataset)
 
     def before_test(self, runner) -> None:
-        """Let the test data be loaded as shown."""
+        """Replace the image loaders of the test data."""
         load_as_shown(runner.test_dataloader.dataset)
 
     def after_train_iter(

@@ -1,4 +1,4 @@
-"""Stop a run on a GPU for which the operators of MMCV are not compiled."""
+"""Stops a run on a GPU if the operators of MMCV are compiled for CPUs only."""
 
 from mmcv.ops import get_compiling_cuda_version
 from mmengine.hooks import Hook
@@ -14,10 +14,10 @@ PLACES = ('mmcv.ops.', 'mmdet.models.dense_heads.', 'mmdet.models.roi_heads.')
 
 @HOOKS.register_module()
 class OperatorsHook(Hook):
-    """Stop a run whose model would miss a CUDA operator in its first iteration."""
+    """Stop a run if the model would miss a CUDA operator in its first iteration."""
 
     def before_run(self, runner: Runner) -> None:
-        """Check a run, whether it trains or tests.
+        """Check a run for training or testing.
 
         Raises:
             ValueError: If the model is on a GPU and MMCV is compiled for CPUs only.
@@ -36,7 +36,7 @@ class OperatorsHook(Hook):
 
 
 def users_of_operators(model: nn.Module) -> list[str]:
-    """Names of the classes within a model that call compiled operators of MMCV."""
+    """List the classes within a model that call compiled operators of MMCV."""
     return sorted(
         {
             type(module).__name__

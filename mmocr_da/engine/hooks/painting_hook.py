@@ -1,4 +1,4 @@
-"""Paint predictions on the images of a test run, whatever kind of file they are in."""
+"""Paints predictions on the images of a test run, from files or LMDBs."""
 
 import os.path as osp
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from mmocr_da.registry import HOOKS
 class PaintingHook(VisualizationHook):
     """MMOCR's hook, but in testing it paints on images as the model sees them, LMDBs included.
 
-    MMOCR looks for a file of each image, and shows text in an alpha channel black.
+    MMOCR's hook needs a file for each image, and shows text in an alpha channel as black.
     """
 
     plain_cfg: Any = classmethod(base_cfg)

@@ -1,4 +1,4 @@
-"""Write a part of the model to a file of its own with each checkpoint."""
+"""Writes a part of the model to a separate file with each checkpoint."""
 
 import os
 import os.path as osp
@@ -21,19 +21,19 @@ from ..model_parts import unwrapped
 
 
 class PartExportHook(Hook):
-    """Write a part of the model with each checkpoint, to a file of its own in the work directory.
+    """Write a part of the model with each checkpoint, to a separate file in the work directory.
 
     It is named ``<part>_iter_<N>.pth``, or ``<part>_epoch_<N>.pth`` where the checkpoints count
-    epochs. With ``EMAHook`` the weights are the averaged ones, as in the checkpoint itself. A file
-    of such a name that this hook did not write, or that the training starts from, is an error when
-    training begins.
+    epochs. With ``EMAHook`` the weights are the averaged ones, as in the checkpoint itself. It is
+    an error if a file with such a name was not written by this hook, or if the training starts from
+    it.
 
     Args:
         max_keep: Number of these files to keep; with each new one, older ones in the work directory
             are deleted, if this hook wrote them. None keeps all.
     """
 
-    #: What the files are named after.
+    #: Name of the part, with which the names of the files begin.
     part = ''
     # After EMAHook, whatever its priority in the config.
     priority = 'LOWEST'
@@ -57,7 +57,7 @@ class PartExportHook(Hook):
         raise NotImplementedError
 
     def meta(self) -> dict:
-        """Return what the file says about the part."""
+        """Return metadata of the part for the file."""
         raise NotImplementedError
 
     def inputs(self) -> list[str]:

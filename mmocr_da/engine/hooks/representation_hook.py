@@ -1,4 +1,4 @@
-"""Report the collapse of a representation while it is trained."""
+"""Reports the collapse of a representation during training."""
 
 from typing import Any
 
@@ -19,9 +19,9 @@ from mmocr_da.registry import HOOKS
 
 from ..model_parts import unwrapped
 
-#: Fewer instances are not judged: hits by chance are too large a share of them.
+#: With fewer instances there is no warning: too many of the hits are by chance.
 MIN_JUDGED = 32
-#: Number of hits that may happen where nothing was learned; the expected number is one.
+#: Number of hits that may happen if nothing was learned; the expected number is one.
 CHANCE_HITS = 3
 #: Number of measurements between two warnings of an ongoing collapse.
 WARN_EVERY = 10
@@ -31,10 +31,10 @@ WARN_EVERY = 10
 class RepresentationHook(Hook):
     """Show in the log whether the instances that a contrastive loss compares are good ones.
 
-    ``alignment``, ``uniformity``, ``spread``, ``effective_rank`` and ``agreement`` of
-    :mod:`mmocr_da.evaluation.representation`, on the first rank's own batch. A warning says that
-    the representation has collapsed: the spread is below ``min_spread``, or twice in a row the
-    views do not find each other better than by chance.
+    The measures are ``alignment``, ``uniformity``, ``spread``, ``effective_rank`` and ``agreement``
+    of :mod:`mmocr_da.evaluation.representation`, on the batch of the first rank. The hook warns of
+    a collapse if the spread is below ``min_spread``, or if the views twice in a row do not find
+    each other better than by chance.
 
     Args:
         interval: Number of iterations between two measurements; the log shows the last one.
@@ -60,7 +60,7 @@ class RepresentationHook(Hook):
         """Find the instances of the model.
 
         Raises:
-            ValueError: If it does not keep any.
+            ValueError: If the model does not keep them.
         """
         model = unwrapped(runner.model)
         if not hasattr(model, 'keep_instances'):
@@ -72,13 +72,13 @@ class RepresentationHook(Hook):
         self._model = model
 
     def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
-        """Ask the model for the instances of an iteration that will be measured."""
+        """Tell the model to keep the instances of an iteration that will be measured."""
         self._model.keep_instances = self.every_n_train_iters(runner, self.interval)
 
     def after_train_iter(
         self, runner, batch_idx: int, data_batch=None, outputs: dict | None = None
     ) -> None:
-        """Measure them, and warn of a collapse."""
+        """Measure the instances, and warn of a collapse."""
         if not self._model.keep_instances:
             return
         za, zb = self._model.latest_instances
@@ -121,7 +121,7 @@ class RepresentationHook(Hook):
 
 
 def subset(z: Tensor, count: int) -> Tensor:
-    """At most ``count`` rows, evenly distributed.
+    """Select at most ``count`` rows, evenly distributed.
 
     >>> subset(torch.arange(10), 4)
     tensor([0, 2, 5, 7])
@@ -133,7 +133,7 @@ def subset(z: Tensor, count: int) -> Tensor:
 
 @torch.no_grad()
 def measure(za: Tensor, zb: Tensor) -> dict[str, Tensor]:
-    """All measures of instances ``(M, D)`` of two views, of any length."""
+    """Compute all measures of instances ``(M, D)`` of two views, of any length."""
     za, zb = unit(za), unit(zb)
     both = torch.cat([za, zb])
     return dict(

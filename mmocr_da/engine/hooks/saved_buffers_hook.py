@@ -1,4 +1,4 @@
-"""Save the running statistics of all processes, not those of the first."""
+"""Saves the running statistics of all processes, not only of the first."""
 
 from mmengine.dist import all_reduce_params
 from mmengine.hooks import CheckpointHook, Hook

@@ -1,4 +1,4 @@
-"""Name settings that cannot work, or have no effect, before training starts."""
+"""Names settings that cannot work or have no effect, before training starts."""
 
 import copy
 from collections.abc import Iterator
@@ -18,13 +18,14 @@ _SQUARE = np.array([0.0, 0.0, 9.0, 0.0, 9.0, 9.0, 0.0, 9.0])
 
 @HOOKS.register_module()
 class SettingsHook(Hook):
-    """Check before the first iteration what would otherwise fail after the first validation.
+    """Check settings that would otherwise fail after the first validation.
 
-    * ``save_best`` and ``EarlyStoppingHook`` must name a metric that the validation gives, and ask
-      for the better one. Which one is better is tried out: each metric of MMOCR and of this package
-      is computed for a right and for a wrong prediction.
-    * The sampler must be one that the dataset and the batch size fit.
-    * Schedules and checkpoints that count epochs do nothing in a loop that counts iterations.
+    * ``save_best`` and ``EarlyStoppingHook`` must name a metric of the validation, and prefer its
+      better value. The hook finds out which value is better: it computes each metric of MMOCR and
+      of this package for a right and for a wrong prediction.
+    * The sampler must fit the dataset and the batch size.
+    * Schedules and checkpoints must not count epochs in a loop that counts iterations, where they
+      would do nothing.
     """
 
     priority = 'VERY_HIGH'
@@ -141,7 +142,7 @@ def _check_key(name: str, key: str, rule: str | None, known: Directions) -> None
 
 
 def metrics_of(evaluator: Evaluator) -> Directions | None:
-    """Metrics that an evaluator gives, and which values of them are better.
+    """Find the metrics of an evaluator and which of their values are better.
 
     Returns:
         ``'greater'``, ``'less'`` or None (neither) by the metric's key. None if the evaluator has a
@@ -163,7 +164,7 @@ def _directions(metric: BaseMetric) -> Directions | None:
         return None
     try:
         right, wrong = (_tried(metric, correct) for correct in (True, False))
-    # It may need anything, so that nothing can be said about it.
+    # A metric may need other inputs; then its directions stay unknown.
     except Exception:
         return None
     return {

@@ -1,4 +1,4 @@
-"""Write the learned surrogate to a file of its own with each checkpoint."""
+"""Writes the learned surrogate to a separate file with each checkpoint."""
 
 from torch import nn
 
@@ -37,5 +37,5 @@ class SurrogateExportHook(PartExportHook):
         return key[len(prefix) :] if key.startswith(prefix) else None
 
     def meta(self) -> dict:
-        """Return what the surrogate is for."""
+        """Return the ``spec`` of the surrogate, for which metric it was trained."""
         return dict(surrogate=self._surrogate.spec)

@@ -1,4 +1,4 @@
-"""Warn when a learned surrogate no longer follows its metric."""
+"""Warns when a learned surrogate no longer follows its metric."""
 
 import numpy as np
 import torch
@@ -17,8 +17,8 @@ class SurrogateWatchHook(Hook):
     """Warn when the surrogate misleads the model: it falls while the true metric rises.
 
     The means of ``e_hat`` and of ``e`` over the model's last ``window`` steps are compared with
-    those over the ``window`` steps before. Both must have changed by more than twice the standard
-    error of the difference. Only batches of the first rank count.
+    their means over the ``window`` steps before. Both must have changed by more than twice the
+    standard error of the difference. Only batches of the first rank count.
 
     Args:
         window: Number of steps of the model, 2 at least.
@@ -34,7 +34,7 @@ class SurrogateWatchHook(Hook):
         """Find the surrogate.
 
         Raises:
-            ValueError: If there is none, or DDP would wait for gradients that are not there.
+            ValueError: If the model has no surrogate, or DDP would wait for missing gradients.
         """
         _, self._surrogate = find_surrogate(unwrapped(runner.model))
         # An iteration trains either the surrogate or the model. If the other one had gradients of
