@@ -1,12 +1,14 @@
 """Every config loads, builds, and takes a training step on toy data."""
 
 import copy
+import functools
 import json
 import os
 import pathlib
 import re
 import shlex
 import statistics
+import tempfile
 
 import cv2
 import numpy as np
@@ -75,14 +77,23 @@ def _unformatted(monkeypatch):
     monkeypatch.delenv(OPTION, raising=False)
 
 
+@pytest.fixture(scope='module')
+def loaded():
+    """Configs that a test of this module has read."""
+    return {}
+
+
 @pytest.fixture
-def load(monkeypatch):
-    """``Config.fromfile`` with a choice of data."""
+def load(monkeypatch, loaded):
+    """``Config.fromfile`` with a choice of data; reads each once."""
 
     def load(path, value=None):
-        if value:
-            monkeypatch.setenv(OPTION, value)
-        return Config.fromfile(path)
+        if (path, value) not in loaded:
+            if value:
+                monkeypatch.setenv(OPTION, value)
+            loaded[path, value] = Config.fromfile(path)
+            monkeypatch.delenv(OPTION, raising=False)
+        return copy.deepcopy(loaded[path, value])
 
     return load
 
@@ -506,33 +517,34 @@ def test_every_path_of_a_config_exists():
             assert (ROOT / path).is_file(), (text, path)
 
 
-def bases_of(path, tmp_path):
+def bases_of(path):
     """The bases of a config, and what MMEngine makes of their paths."""
-    plain = str(tmp_path / 'plain.py')
-    Config._substitute_predefined_vars(str(path), plain)
-    Config._substitute_env_variables(plain, plain)
-    for base in Config._get_base_files(plain):
-        yield pathlib.Path(os.path.realpath(Config._get_cfg_path(base, str(path))[0]))
+    with tempfile.NamedTemporaryFile(suffix='.py') as plain:
+        Config._substitute_predefined_vars(str(path), plain.name)
+        Config._substitute_env_variables(plain.name, plain.name)
+        for base in Config._get_base_files(plain.name):
+            yield pathlib.Path(os.path.realpath(Config._get_cfg_path(base, str(path))[0]))
 
 
-def inherited(path, tmp_path):
+@functools.cache
+def inherited(path):
     """``(files, depth)``: a config with all that it inherits, MMOCR's files among them."""
-    below = [inherited(base, tmp_path) for base in bases_of(path, tmp_path)]
+    below = [inherited(base) for base in bases_of(path)]
     files = {path}.union(*(found for found, _ in below))
     return files, 1 + max((depth for _, depth in below), default=0)
 
 
-def test_few_files_say_all_of_a_config(tmp_path):
-    found = {path: inherited(path, tmp_path) for path in CONFIGS}
+def test_few_files_say_all_of_a_config():
+    found = {path: inherited(path) for path in CONFIGS}
     for path, (_, depth) in found.items():
         assert depth <= 4, path
     assert statistics.median(len(files) for files, _ in found.values()) <= 4
 
 
-def test_no_method_inherits_from_the_folder_of_another(tmp_path):
+def test_no_method_inherits_from_the_folder_of_another():
     for path in CONFIGS:
         (method,) = (m for m in METHODS if m in path.parents)
-        for base in inherited(path, tmp_path)[0]:
+        for base in inherited(path)[0]:
             assert not any(m in base.parents for m in METHODS if m != method), (path, base)
 
 
