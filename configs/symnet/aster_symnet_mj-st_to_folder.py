@@ -20,6 +20,7 @@ train_dataloader = dict(
         **_base_.two_domain_dataset, source=_base_.train_list, pipeline=_base_.train_pipeline
     ),
 )
+auto_scale_lr = dict(base_batch_size=256)
 train_cfg = _base_.iteration_loop
 param_scheduler = [dict(type='mmocr_da.InverseDecayLR', by_epoch=False)]
 default_hooks, log_processor = _base_.iteration_hooks, _base_.iteration_log
