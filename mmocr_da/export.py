@@ -1,7 +1,7 @@
-"""From an adapted model to a plain MMOCR one: a config and weights that need no ``mmocr_da``.
+"""Exports an adapted model as a plain MMOCR model, which needs no ``mmocr_da``.
 
-Training adds its parts under attributes of their own and keeps every key of the base model, so an
-export is a selection. Each class of this package says what replaces it in plain MMOCR, see
+Training adds its parts under separate attributes and keeps every key of the base model, so an
+export selects keys. Each class of this package says what replaces it in plain MMOCR, see
 :mod:`mmocr_da.plain`; the functions here walk through a config and a model and apply it.
 """
 
@@ -62,7 +62,7 @@ def make_plain(
     Raises:
         ValueError: If the model has no plain counterpart, or not with these weights.
     """
-    # The package's own default is "mmocr", and without it no bare type name is found.
+    # The default of this package; without a scope, no bare type name is found.
     init_default_scope(cfg.get('default_scope', 'mmocr'))
     plain = plain_config(cfg)
     if adapted is None:
@@ -74,7 +74,7 @@ def make_plain(
 
 
 def plain_config(cfg: Config) -> Config:
-    """Return the config of the plain model, with all that testing it needs.
+    """Return the config of the plain model, with all settings for testing.
 
     Raises:
         ValueError: If the model has no plain counterpart, or there are no test data.
@@ -82,15 +82,15 @@ def plain_config(cfg: Config) -> Config:
     plain: dict[str, Any] = dict(default_scope='mmocr', model=plain_model(cfg.model))
     if cfg.get('test_dataloader') is None:
         raise ValueError(
-            'an export needs a test_dataloader in the config, whose pipeline becomes '
-            'that of the exported model, got none; add one, its images may be missing'
+            'an export needs a test_dataloader in the config, because the exported model gets '
+            'its pipeline, got none; add one, its images may be missing'
         )
     for key in KEPT_KEYS:
         if key in cfg:
             change = _plain_evaluator if key == 'test_evaluator' else _plain
             plain[key] = change(cfg[key])
     plain.setdefault('test_cfg', dict(type='TestLoop'))
-    # A hook that does not say otherwise serves training.
+    # A hook without a plain counterpart serves training only.
     hooks = plain.get('default_hooks') or {}
     for name in [name for name, hook in hooks.items() if _is_ours(hook)]:
         del hooks[name]
@@ -103,7 +103,7 @@ def plain_model(cfg: dict[str, Any]) -> ConfigDict:
     """Return the config of the plain model.
 
     Raises:
-        ValueError: If there is none.
+        ValueError: If the model has no plain counterpart.
     """
     plain = _plain_node(dict(cfg))
     cls = _our_class(plain) or MODELS.get(plain['type'])
@@ -162,8 +162,8 @@ def bundle_dictionaries(cfg: Config, out_dir: str) -> None:
 def rewrite(node: Any, change: Callable[[dict[str, Any]], Any]) -> Any:
     """Return a copy of a config in which ``change`` has replaced each dict, from outside to inside.
 
-    If it returns None, the dict is dropped from the list or dict that holds it; if it returns a
-    list, this replaces the dict as it is, and joins the list that held it.
+    If ``change`` returns None, the dict is removed from the list or dict around it. If it returns a
+    list, the list replaces the dict, and its items are inserted into a list around it.
 
     >>> rewrite(dict(a=[dict(n=1), dict(n=0)]), lambda node: node if node.get('n', 1) else None)
     {'a': [{'n': 1}]}
@@ -191,7 +191,7 @@ def _plain(node: Any) -> Any:
 
 
 def _plain_node(node: dict[str, Any]) -> Any:
-    """The dict of the exported config for one of the adapted config."""
+    """Return the plain form of one dict of the adapted config."""
     # The mark that MMEngine leaves on what came from a `mmocr_da::` config.
     if node.get('_scope_') == 'mmocr_da':
         del node['_scope_']
@@ -199,12 +199,12 @@ def _plain_node(node: dict[str, Any]) -> Any:
     if not hasattr(cls, 'plain_cfg'):
         return node
     plain = cls.plain_cfg(node)
-    # It may be of this package, too: `WithBIN` of an `AdaptiveRecognizer`.
+    # The result may be of this package, too: `WithBIN` of an `AdaptiveRecognizer`.
     return _plain_node(plain) if isinstance(plain, dict) else plain
 
 
 def _plain_evaluator(evaluator: Any) -> Any:
-    """The evaluator with MMOCR's metrics instead of ours, none of them a second time."""
+    """Return the evaluator with MMOCR's metrics instead of ours, without duplicates."""
     if evaluator is None:
         return None
     if isinstance(evaluator, dict) and 'metrics' in evaluator:
@@ -220,7 +220,7 @@ def _plain_evaluator(evaluator: Any) -> Any:
 
 
 def _our_class(node: dict[str, Any]) -> Any:
-    """The class or function of this package that a config names, None if it is of another one."""
+    """The class or function of this package that a config names; None if it is not ours."""
     if not isinstance(node.get('type'), str):
         return None
     name = current_name(node['type'].removeprefix('mmocr_da.'))
@@ -236,7 +236,7 @@ def _is_ours(node: Any) -> bool:
 
 
 def _share_pipeline(dataset: dict[str, Any]) -> None:
-    """Put the pipeline that all parts have where MMOCR's inferencers look for it."""
+    """Move a pipeline that all parts share to the place where MMOCR's inferencers look for it."""
     parts = dataset.get('datasets') or []
     pipelines = [part.get('pipeline') for part in parts]
     if (
@@ -301,7 +301,7 @@ def plain_state_dict(
 def _ask_modules(
     adapted: nn.Module, state_dict: dict[str, Tensor], parts: set[str]
 ) -> dict[str, Tensor]:
-    """The weights that are left when every module in these parts has said which are plain."""
+    """Return the weights that remain after every module in these parts has dropped its own."""
     problems: dict[str, list[str]] = {}
     # A module that is used at two places has its weights under two names.
     for name, module in adapted.named_modules(remove_duplicate=False):

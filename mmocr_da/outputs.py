@@ -1,7 +1,7 @@
-"""Files that this package writes: whole or not at all, and never over something that was given.
+"""Writes files completely or not at all, and never over files of the user.
 
-Every folder with such files has a list of them, ``.mmocr_da.json``: who wrote each, and its hash.
-Only a file that is on the list, from the same writer and unchanged since, is replaced.
+Every folder with such files has a list of them, ``.mmocr_da.json``, with the writer and the hash of
+each. A file is replaced only if it is on the list, has the same writer and is unchanged since.
 """
 
 import fcntl
@@ -68,7 +68,7 @@ def _check_place(folder: Path) -> None:
 
 
 def is_own(path: PathLike, by: str) -> bool:
-    """Whether a file is what ``by`` wrote there, unchanged."""
+    """Whether ``by`` wrote a file and it is unchanged since."""
     path = Path(path)
     return path.is_file() and _read_ledger(path.parent).get(path.name) == _entry(path, by)
 
@@ -79,12 +79,12 @@ def output_files(
 ) -> Iterator[Path]:
     """Yield an empty folder; the files written there become files of ``folder`` at the end.
 
-    If an error comes or the process is interrupted, nothing is changed. Another process that
-    writes the first of ``names`` at the same time is an error.
+    If an error occurs or the process is interrupted, nothing is changed. It is an error if another
+    process writes the first of ``names`` at the same time.
 
     Args:
         folder: Made if it does not exist.
-        names: Names that are known before; others may be written, too.
+        names: Names of the files that are known in advance; others may be written, too.
         by: See :func:`check_outputs`, which is called before and after.
         inputs: See :func:`check_outputs`.
     """
@@ -93,7 +93,7 @@ def output_files(
         check_outputs([folder / name for name in names], by, inputs)
         yield stage
         written = [path for path in sorted(stage.iterdir()) if path.name != LOCK]
-        # What is already there, such as a dictionary that is both read and written, stays.
+        # A file with the same content stays, such as a dictionary that is both read and written.
         written = [path for path in written if not _same_content(path, folder / path.name)]
         with _ledger(folder) as ledger:
             check_outputs([folder / path.name for path in written], by, inputs)
@@ -104,7 +104,7 @@ def output_files(
 
 @contextmanager
 def output_file(path: PathLike, by: str, inputs: Iterable[PathLike] = ()) -> Iterator[Path]:
-    """Yield a path to write one file to, as :func:`output_files`."""
+    """Yield a path to write one file to, in the same way as :func:`output_files`."""
     path = Path(path)
     with output_files(path.parent, [path.name], by, inputs) as stage:
         yield stage / path.name
@@ -114,7 +114,7 @@ def output_file(path: PathLike, by: str, inputs: Iterable[PathLike] = ()) -> Ite
 def output_folder(folder: PathLike, by: str, replace: bool = False) -> Iterator[Path]:
     """Yield an empty folder that becomes ``folder`` at the end.
 
-    With ``replace`` it replaces an earlier one, if ``by`` wrote every file there.
+    With ``replace`` it replaces an earlier folder, if ``by`` wrote every file in it.
     """
     folder = Path(folder).resolve()
     with staging(folder.parent, folder.name) as stage:
@@ -126,7 +126,7 @@ def output_folder(folder: PathLike, by: str, replace: bool = False) -> Iterator[
         if folder.exists():
             shutil.rmtree(folder)
         stage.rename(folder)
-        # Not before: without it, another process would take the folder for one that was left.
+        # Only now: without the lock, another process would take the folder for an abandoned one.
         (folder / LOCK).unlink()
 
 
@@ -155,7 +155,7 @@ def _check_folder(folder: Path, by: str, replace: bool) -> None:
 
 @contextmanager
 def staging(folder: Path, name: str) -> Iterator[Path]:
-    """Yield an empty folder in ``folder``, to prepare ``folder/name``; it is gone afterwards.
+    """Yield an empty folder in ``folder`` to prepare ``folder/name``; remove it at the end.
 
     ``folder`` is made if it does not exist, and removed again if it is empty in the end.
     """
@@ -165,7 +165,7 @@ def staging(folder: Path, name: str) -> Iterator[Path]:
     with _terminated_by_exception():
         try:
             with _lock(stage, folder / name) as lock:
-                _clear(stage)  # of a process that was killed
+                _clear(stage)  # a process that was killed may have left files
                 try:
                     yield stage
                 finally:
@@ -208,7 +208,7 @@ def _lock(stage: Path, target: Path) -> Iterator[IO[str]]:
                     f'{target} is being written by another process; wait until it has '
                     'finished, or write to another place'
                 )
-            # Not of the folder that another process has just removed.
+            # The lock must not belong to a folder that another process has just removed.
             if _is_same(file, stage / LOCK):
                 yield file
                 return
@@ -261,7 +261,7 @@ def _terminated_by_exception() -> Iterator[None]:
 
 @contextmanager
 def _ledger(folder: Path) -> Iterator[dict[str, str]]:
-    """The list of a folder, to be changed; other processes wait."""
+    """Yield the list of a folder for changes; other processes wait."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         _flock(descriptor, fcntl.LOCK_EX)
@@ -276,7 +276,7 @@ def _ledger(folder: Path) -> Iterator[dict[str, str]]:
 def _read_ledger(folder: Path) -> dict[str, str]:
     try:
         return json.loads((folder / LEDGER).read_text(encoding='utf-8'))
-    # None yet, or not whole: then nothing in the folder is known to be ours.
+    # There is no complete list: then no file in the folder counts as ours.
     except (OSError, ValueError):
         return {}
 
@@ -287,7 +287,7 @@ def _dumped(entries: dict[str, str]) -> str:
 
 def _entry(path: Path, by: str) -> str:
     if path.is_symlink():
-        return ''  # none of ours: what it points to may be anything
+        return ''  # not ours: a link may point to anything
     with open(path, 'rb') as file:
         return f'{by} {hashlib.file_digest(file, "sha256").hexdigest()}'
 

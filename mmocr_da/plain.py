@@ -1,34 +1,35 @@
-"""How a class of this package says what replaces it in plain MMOCR, for :mod:`mmocr_da.export`.
+"""Attributes by which a class says what replaces it in plain MMOCR, see :mod:`mmocr_da.export`.
 
-It has any of three attributes. A class without them stays in an exported config as it is, and the
-exported model needs this package installed.
+A class may have any of three attributes. A class without them stays unchanged in an exported
+config, and the exported model needs this package installed.
 
 ``plain_cfg(cls, cfg) -> dict | list[dict] | None`` (class method)
-    The config of a class of the host that does the same in testing; several in a list; None if
-    testing needs none. ``cfg`` must not be changed. A class that differs from its base class in
-    training only writes ``plain_cfg = classmethod(base_cfg)``, which is the default for models.
+    Returns the config of a host class that does the same in testing, a list of several such
+    configs, or None if testing needs none. It must not change ``cfg``. A class that differs from
+    its base class only in training sets ``plain_cfg = classmethod(base_cfg)``, the default for
+    models.
 ``plain_state_dict(self, state_dict) -> dict[str, Tensor]``
-    The weights that the plain module has; keys are those of the module itself. A ValueError says
-    why there is no plain module with these weights.
+    Returns the weights of the plain module; the keys are relative to the module. It raises a
+    ValueError, which says why, if there is no plain module with these weights.
 ``not_exportable``
-    Why a model has no plain counterpart, and what to do instead.
+    Text that says why a model has no plain counterpart, and what to do instead.
 """
 
 import copy
 import inspect
 from typing import Any
 
-#: Packages that models are built from; their classes are no models of the host.
+#: Packages below the hosts; a base class from them is not a model.
 _BELOW_MODELS = ('mmengine', 'torch', 'builtins', 'abc')
 
 
 def base_cfg(cls: type, cfg: dict[str, Any]) -> dict[str, Any]:
-    """The config of the nearest base class outside this package, with the keys that it knows.
+    """Return the config of the nearest base class outside this package, with the keys it accepts.
 
     Raises:
-        ValueError: If the class does not extend one of MMOCR or of its hosts.
+        ValueError: If the class does not extend a class of MMOCR or its hosts.
     """
-    # A class of a user that extends one of ours is not plain either.
+    # A custom class that extends one of ours is not plain either.
     base = next(c for c in cls.__mro__ if not any(map(is_ours, c.__mro__)))
     scope = base.__module__.split('.')[0]
     if scope in _BELOW_MODELS:

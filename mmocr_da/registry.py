@@ -1,7 +1,8 @@
 """Registries of this package: children of MMEngine's roots, so configs write ``mmocr_da.X``.
 
-Siblings of MMOCR's, not children: a prefix is looked up among the root's direct children only, so
-``mmocr_da.X`` works from every scope, also inside a part that MMDetection builds.
+They are siblings of MMOCR's registries, not children. MMEngine looks up a prefix among the direct
+children of the root only, so ``mmocr_da.X`` works from every scope, also inside a part that
+MMDetection builds.
 """
 
 import mmengine.config.utils
@@ -29,9 +30,9 @@ register_configs(mmengine.config.utils)
 class _Registry(Registry):
     """A registry that looks a name up in MMOCR if it has no such name itself.
 
-    MMEngine puts the scope ``mmocr_da`` on all that a config takes from ``mmocr_da::``, and then
-    looks for plain names like ``CRNN`` here and in its own root only. The root comes last: it has
-    a ``ConcatDataset``, too, which is not MMOCR's.
+    MMEngine gives the scope ``mmocr_da`` to everything that a config takes from ``mmocr_da::``, and
+    then looks for bare names like ``CRNN`` only here and in its own root. MMOCR comes before the
+    root, because the root has another ``ConcatDataset``.
     """
 
     def get(self, key: str) -> type | None:
@@ -57,8 +58,8 @@ LOOPS = _child(MMENGINE_LOOPS, 'engine')
 OPTIM_WRAPPER_CONSTRUCTORS = _child(MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS, 'engine')
 PARAM_SCHEDULERS = _child(MMENGINE_PARAM_SCHEDULERS, 'engine')
 TASK_UTILS = _child(MMENGINE_TASK_UTILS, 'models')
-# This package registers nothing in them: they pass a name on to MMOCR. With an empty list of
-# locations MMEngine would look for one.
+# This package registers nothing in these: they only pass names on to MMOCR. They need a location,
+# because with an empty list MMEngine would look for one.
 EVALUATOR = _child(MMENGINE_EVALUATOR, 'registry')
 OPTIM_WRAPPERS = _child(MMENGINE_OPTIM_WRAPPERS, 'registry')
 VISUALIZERS = _child(MMENGINE_VISUALIZERS, 'registry')

@@ -1,4 +1,4 @@
-"""Old names: they work for one minor version, with a warning that says the new one."""
+"""Old names of classes and arguments. They work for one minor version, with a warning."""
 
 import functools
 import logging
@@ -12,19 +12,19 @@ CLASSES: dict[str, str] = {
     'GateHook': 'BINGateHook',
     'GateOptimWrapperConstructor': 'BINGateOptimWrapperConstructor',
 }
-#: Arguments of any class, old name to new name; those of modules that are imported.
+#: Arguments of any class, old name to new name, from all modules imported so far.
 ARGUMENTS: dict[str, str] = {}
-#: Classes that are gone, with what to do instead.
+#: Removed classes, with the reason and what to do instead.
 REMOVED: dict[str, str] = {
     'PublishedDomainDiscriminator': 'it had no measured benefit; use DomainDiscriminator',
 }
 
 
 def current_name(name: str) -> str:
-    """The name under which a class is registered now.
+    """Return the present name of a registered class.
 
     Args:
-        name: As a config has it, without a scope.
+        name: The name in a config, without a scope.
 
     Raises:
         ValueError: If the class was removed.

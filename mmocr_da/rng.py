@@ -1,4 +1,4 @@
-"""Random numbers of a block of code that depend on its seed alone and leave no trace."""
+"""Seeds the random numbers of a block of code and restores the state after it."""
 
 import contextlib
 import random
@@ -20,7 +20,7 @@ def torch_seeded(seed: int) -> Iterator[None]:
     True
     """
     state = torch.get_rng_state()
-    # Not torch.manual_seed: it would seed the GPU of a model that runs in this process.
+    # Not torch.manual_seed: it would also seed the GPU of a model that runs in this process.
     torch.default_generator.manual_seed(seed)
     try:
         yield
@@ -45,7 +45,7 @@ def seeded(seed: int | None) -> Iterator[None]:
         yield
         return
     python_state, numpy_state = random.getstate(), np.random.get_state()
-    # First, since imgaug draws from NumPy when it makes its own generator. That one need not be
+    # First, because imgaug draws from NumPy when it makes its own generator, which need not be
     # restored: only augmentation uses it.
     if 'imgaug' in sys.modules:
         sys.modules['imgaug'].random.seed(seed)

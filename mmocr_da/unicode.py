@@ -16,7 +16,7 @@ def check_unicode_form(form: str | None) -> None:
 
 
 def to_unicode_form(text: str, form: UnicodeForm | None) -> str:
-    """``text`` in a Unicode normalization form; unchanged if ``form`` is None.
+    """Convert ``text`` to a Unicode normalization form; None leaves it unchanged.
 
     >>> to_unicode_form('e\\u0301', 'NFC') == '\\u00e9'
     True

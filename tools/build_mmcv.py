@@ -1,4 +1,4 @@
-"""Build a wheel of MMCV 2.0.1 with its compiled operators against the torch that is installed.
+"""Build a wheel of MMCV 2.0.1 with its compiled operators against the installed torch.
 
 MMCV publishes no wheel for a torch later than 2.4, and its source sets C++14 where torch needs
 C++17 or C++20.  Nearly all of the time of its 77 compilations is spent on the same torch headers.

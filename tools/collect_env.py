@@ -1,7 +1,7 @@
-"""Print what a report of a bug needs: ``python tools/collect_env.py``.
+"""Print the versions for a bug report: ``python tools/collect_env.py``.
 
-The versions of this package, of its hosts and of the machine. It imports neither this package nor
-MMOCR, so it also works where they do not.
+It prints the versions of this package and its hosts, and describes the machine. It imports neither
+this package nor MMOCR, so it also works where they do not.
 """
 
 import ast
@@ -26,7 +26,7 @@ def wanted():
 
 
 def commit():
-    """Of the checkout, with a mark if files were changed; 'none' if this is no checkout."""
+    """Commit of the checkout, with a mark if files were changed; 'none' without a checkout."""
     command = ['git', '-C', str(ROOT), 'describe', '--always', '--dirty', '--abbrev=12']
     try:
         return subprocess.check_output(command, text=True, stderr=subprocess.DEVNULL).strip()
@@ -42,7 +42,7 @@ def installed(name):
 
 
 def machine():
-    """What MMEngine collects of the machine; the reason if it cannot."""
+    """What MMEngine knows about the machine, or the error that it raises."""
     try:
         from mmengine.utils.dl_utils import collect_env
 
@@ -59,7 +59,7 @@ def main():
     print(f'torchvision: {installed("torchvision")}')
     print(f'platform: {platform.platform()}, {sys.executable}')
     for name, value in machine().items():
-        # As long as all the rest, and of torch, whose version is above.
+        # Longer than all the rest, and the version of torch is printed above.
         if name != 'PyTorch compiling details':
             print(f'{name}: {value}')
 

@@ -57,7 +57,7 @@ def export(cfg: Config, checkpoint: str, out_dir: str, name: str, raw: bool = Fa
     If anything fails, nothing is written.
     """
     names = [f'{name}.py', f'{name}.pth']
-    # Of this config: another one may have a dictionary of the same name in the same folder.
+    # Named after this config: another one may have a dictionary of the same name in the folder.
     with output_files(
         out_dir, names, f'tools/export.py for {name}.py', [cfg.filename, checkpoint]
     ) as folder:
@@ -89,13 +89,13 @@ def write_plain(
         for key, value in loaded.get('meta', {}).items()
         if key in ('dataset_meta', 'epoch', 'iter', 'mmengine_version', 'time', 'seed')
     }
-    # Without a name, the inferencers read the config from the checkpoint: so it is the plain one,
-    # with the dictionary where it will be.
+    # Without a name, the inferencers read the config from the checkpoint. So it must be the plain
+    # config, with the final place of the dictionary.
     text = Config.fromfile(config_file).pretty_text
     meta['cfg'] = text.replace(folder, osp.dirname(folder))
     torch.save(dict(meta=meta, state_dict=plain_weights), weights_file)
 
-    # From here on as a user of the files would, so that the files themselves are checked.
+    # From here on the files are loaded as a user would, so that the files themselves are checked.
     plain = Config.fromfile(config_file)
     model = MODELS.build(plain.model)
     model.load_state_dict(torch.load(weights_file)['state_dict'], strict=True)

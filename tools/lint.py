@@ -1,7 +1,7 @@
 """Check the style and the types of the code: ``python3 tools/lint.py [check] [format] [types]``.
 
-Runs ``ruff check``, ``ruff format --check`` and ``mypy``, all of them or those that are named, with
-the settings in ``pyproject.toml``. The versions are those of ``LINT`` in ``setup.py``; they are
+Runs ``ruff check``, ``ruff format --check`` and ``mypy``, all or the named ones, with
+the settings in ``pyproject.toml``. ``LINT`` in ``setup.py`` has their versions; they are
 installed once per machine, beside the environment and not into it (``~/.cache/mmocr_da/lint``).
 The hooks of pre-commit and the CI call this script, too.
 """

@@ -57,7 +57,7 @@ def run(*command) -> None:
 
 
 def train(config: str, work_dir: Path, seed: int, load_from: Path = None) -> Path:
-    """Train unless that is done; the path of the last checkpoint."""
+    """Train unless it is done already; return the path of the last checkpoint."""
     last = work_dir / 'last_checkpoint'
     done = work_dir / 'finished'
     made_of = json.dumps([config, seed, str(load_from), load_from and load_from.stat().st_mtime])
@@ -80,7 +80,7 @@ def train(config: str, work_dir: Path, seed: int, load_from: Path = None) -> Pat
         )
         with whole_file(done) as file:
             file.write_text(made_of)
-    # By name: the file holds a path that another machine or folder need not have.
+    # Only the name: the path in the file may belong to another machine or folder.
     return work_dir / Path(last.read_text().strip()).name
 
 
@@ -117,10 +117,10 @@ def main() -> None:
         args.work_dir = Path('work_dirs', *([f'seed{args.seed}'] if args.seed else []))
     start = time.time()
     os.chdir(ROOT)
-    os.environ['MMOCR_DA_DATA'] = 'numbers'  # of configs/_base_/small_adaptation.py
+    os.environ['MMOCR_DA_DATA'] = 'numbers'  # see configs/_base_/small_adaptation.py
     os.environ.setdefault('PYTHONWARNINGS', 'ignore')  # the hosts' deprecation warnings
     report_file = args.work_dir / 'quickstart.md'
-    # In the end would be late to find that one of them is not ours.
+    # Checked now, because the end of the run would be late to find a file that is not ours.
     for name, writer in (
         (report_file.name, 'quickstart'),
         ('curves.png', 'plot_curves'),

@@ -30,16 +30,16 @@ from build_mmcv import MMCV_VERSION, SetupError, cache_key
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHONS = ((3, 11), (3, 12))
-TORCH = '2.13.0'  # what is installed if there is none
-TORCH_RANGE = ((2, 9), (2, 13))  # what is kept if there is one; as in mmocr_da/version.py
+TORCH = '2.13.0'  # installed if there is no torch
+TORCH_RANGE = ((2, 9), (2, 13))  # an installed torch that is kept; as in mmocr_da/version.py
 PINS = ('mmengine==0.10.7', 'mmdet==3.1.0', 'mmocr==1.0.1')
 BUILD_TOOLS = ('setuptools>=68,<81', 'wheel', 'ninja')
 STAMP = 'mmocr_da-setup.json'  # in the environment: what was installed when the check last passed
 STEPS = 5
 FREE_GIB = 4  # disk for an environment from nothing (of a CPU torch; CUDA needs twice that)
 
-# Runs in the environment: its distributions, without importing any, and those of which files are
-# missing, as an interrupted pip leaves them.
+# Runs in the environment. It lists the distributions without importing any, and the incomplete
+# ones, with missing files after an interrupted pip.
 PROBE = """
 import importlib.metadata, json, platform, sys, sysconfig
 found, damaged = {}, []
@@ -165,7 +165,7 @@ def reachable(url):
 
 
 def cache_folder():
-    """Folder of what is kept between set-ups: wheels, the log, linters."""
+    """Folder of the files that are kept between set-ups: wheels, the log, linters."""
     base = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
     return Path(base) / 'mmocr_da'
 
@@ -312,7 +312,7 @@ class Setup:
 
     def environ(self):
         """Environment variables of the commands that are run."""
-        # Settings for the caller's Python would confuse that of the environment.
+        # Settings for the caller's Python would confuse the environment's.
         env = {
             name: value
             for name, value in os.environ.items()
@@ -424,7 +424,7 @@ class Setup:
         wants_cuda = torch['gpu'] or os.environ.get('FORCE_CUDA') == '1'
         if wants_cuda and not torch['nvcc']:
             self.notes.append(
-                'there is a GPU but no CUDA compiler (nvcc): the operators of MMCV are those for '
+                'there is a GPU but no CUDA compiler (nvcc): the operators of MMCV are built for '
                 'the CPU. Recognizers do not need them; detectors, and recognizers with '
                 'deformable convolutions, do not run on the GPU. For those install the CUDA '
                 f'toolkit {torch["cuda"]} and run this again'
@@ -562,7 +562,7 @@ def explain(what, output, log_path):
         ('externally-managed', 'This Python belongs to the system: use --env .venv.'),
     )
     hint = next((hint for sign, hint in hints if sign in output), 'See the log.')
-    # pip warns of every local index folder that lacks a package; not what went wrong.
+    # pip warns of every local index folder that lacks a package; this is not the error.
     lines = [line for line in output.splitlines() if line.strip() and 'is ignored' not in line]
     end = '\n'.join(f'  {line[:300]}' for line in lines[-12:])
     return f'failed: {what}\n{end}\n{hint}\nLog: {log_path}. Run this again to continue.'
@@ -617,7 +617,7 @@ def main(argv=None):
         metavar='URL',
         help='package index for torch and '
         'torchvision; default: on Linux without an NVIDIA GPU the CPU builds of '
-        'download.pytorch.org if it can be reached, else that of pip',
+        'download.pytorch.org if it can be reached, else the index of pip',
     )
     parser.add_argument('--check', action='store_true', help='only check that what is there works')
     args = parser.parse_args(argv)

@@ -150,7 +150,7 @@ def main():
     check_dictionary(cfg, args.checkpoint)
     check_work_dir(cfg, training=False)
     cfg.load_from = args.checkpoint
-    # Resuming would load the optimizer of a training run, which a test has not.
+    # Resuming would load an optimizer, and a test has none.
     cfg.resume = False
     if args.show or args.show_dir:
         trigger_visualization_hook(cfg, args)

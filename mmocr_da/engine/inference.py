@@ -1,4 +1,4 @@
-"""Images as a model gets them in testing."""
+"""Prepares images for a model as testing does."""
 
 import copy
 
@@ -6,7 +6,7 @@ import numpy as np
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import Compose, pseudo_collate
 
-#: Keys that a dataset adds to an image, which a file does not have.
+#: Keys that a dataset adds to an image and that a single file does not have.
 OF_DATASETS = ('instances', 'sample_idx')
 
 
@@ -21,7 +21,7 @@ def test_pipeline(cfg: Config) -> list[ConfigDict]:
 def inference_pipeline(cfg: Config) -> Compose:
     """Return the config's test pipeline for images without labels, given as path or array.
 
-    As in MMOCR's inferencers.
+    It changes the pipeline as MMOCR's inferencers do.
     """
     pipeline = []
     for transform in test_pipeline(cfg):
@@ -38,7 +38,7 @@ def inference_pipeline(cfg: Config) -> Compose:
 
 
 def random_batch(cfg: Config, seed: int = 0, num: int = 4) -> dict:
-    """Return ``num`` images of noise, of different sizes, as the test pipeline returns them."""
+    """Return a batch of ``num`` noise images of different sizes from the test pipeline."""
     rng = np.random.default_rng(seed)
     pipeline = inference_pipeline(cfg)
     shapes = [(int(rng.integers(24, 48)), int(rng.integers(40, 160)), 3) for _ in range(num)]

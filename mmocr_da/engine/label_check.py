@@ -1,4 +1,4 @@
-"""Labels that a recognizer cannot learn."""
+"""Finds labels that a recognizer cannot learn."""
 
 import unicodedata
 from collections import Counter
@@ -19,8 +19,8 @@ Label = tuple[int, str]
 
 
 def reload_data(loop) -> None:
-    """Have a loop load its data again, as the dataset now leaves something out."""
-    # The workers of MMEngine's loop have loaded batches before any hook was called.
+    """Let a loop load its data again after the dataset has left something out."""
+    # The workers of MMEngine's loop load batches before any hook is called.
     if getattr(getattr(loop, 'dataloader_iterator', None), '_dataloader', None) is loop.dataloader:
         loop.dataloader_iterator = _InfiniteDataloaderIterator(loop.dataloader)
 
@@ -32,7 +32,7 @@ def check_labels(dataset, module_loss: BaseTextRecogModuleLoss, logger: MMLogger
         Number of items that the dataset leaves out.
 
     Raises:
-        ValueError: If labels are missing, or cannot be encoded and are not to be left out.
+        ValueError: If labels are missing, or cannot be encoded and must not be left out.
     """
     known, longest = set(module_loss.dictionary.dict), _longest(module_loss)
     unknown, long, missing, total = [], [], [], 0
@@ -90,7 +90,7 @@ HOW_TO_SKIP = 'skip_unusable=True of TwoDomainDataset or SeededDataset'
 
 
 def in_case(text: str, module_loss: BaseTextRecogModuleLoss) -> str:
-    """A label in the case in which the loss learns it."""
+    """Convert a label to the letter case in which the loss learns it."""
     if module_loss.letter_case not in ('upper', 'lower'):
         return text
     return text.upper() if module_loss.letter_case == 'upper' else text.lower()
@@ -111,7 +111,7 @@ def pipeline_makes_labels(dataset, suspects: list[Label]) -> bool:
     """Whether the pipeline changes the texts, so that the annotations are not the labels."""
     for index, text in suspects[:5]:
         try:
-            # The random numbers of the run stay as they are.
+            # The random numbers of the run are not changed.
             with seeded(0):
                 sample = next(data_samples_of(dataset[index]))
         except Exception:  # no text, or no image: training will say so
@@ -171,6 +171,6 @@ def _describe(char: str) -> str:
 
 
 def examples(dataset, labels: list[Label], shown: int = 3) -> str:
-    """The end of a message: the first few labels and the paths of their images."""
+    """Name the first few labels and the paths of their images, for the end of a message."""
     texts = ', '.join(f'{text!r} ({path_of(dataset, i)})' for i, text in labels[:shown])
     return f'; for example {texts}'

@@ -1,6 +1,6 @@
-"""Preparations of ``tools/train.py`` and ``tools/test.py`` before a runner exists.
+"""Prepares the config of ``tools/train.py`` and ``tools/test.py`` before a runner exists.
 
-A run that cannot work stops here, with a reason, and not an hour later in the first iteration.
+A run that cannot work stops here with a reason, and not later in the first iteration.
 """
 
 import atexit
@@ -60,10 +60,10 @@ def check_training(runner: Runner) -> None:
 def set_resume(cfg: Config, resume: str) -> None:
     """Resume from the checkpoint ``resume``, or with ``'auto'`` from the last in ``work_dir``.
 
-    If a config has ``load_from``, MMEngine resumes *that* file: an adaptation
+    If a config has ``load_from``, MMEngine resumes *this* file: an adaptation
     would continue with the iteration and the optimizer of its source-only checkpoint. And without
     ``load_from`` it trains from random weights if ``work_dir`` is still empty. So the file is
-    looked up here, and if there is none yet, the run starts as it would without ``--resume``.
+    looked up here, and if there is none yet, the run starts as without ``--resume``.
     """
     file = _latest_checkpoint(cfg.work_dir) if resume == 'auto' else resume
     if file is None:
@@ -81,7 +81,7 @@ def _latest_checkpoint(work_dir: str) -> str | None:
     path = find_latest_checkpoint(work_dir)
     if path is None or osp.isfile(path):
         return path
-    # `last_checkpoint` holds the path as it was when written: the folder may have moved since,
+    # `last_checkpoint` holds the path at the time of writing: the folder may have moved since,
     # or the run may have been started from another directory.
     moved = osp.join(work_dir, osp.basename(path))
     if path and osp.isfile(moved):
@@ -133,13 +133,13 @@ def enable_auto_scale_lr(cfg: Config) -> None:
 
 
 def set_seed(cfg: Config, seed: int | None, deterministic: bool) -> None:
-    """Set the seed and, if wanted, deterministic kernels; keep the rest of ``randomness``."""
+    """Set the seed and, on request, deterministic kernels; keep the rest of ``randomness``."""
     randomness = dict(cfg.get('randomness') or {})
     if seed is not None:
         randomness['seed'] = seed
     if deterministic:
         randomness['deterministic'] = True
-        # cuBLAS reads it once, when CUDA starts; without it PyTorch refuses to multiply.
+        # cuBLAS reads it once, when CUDA starts; without it PyTorch refuses matrix products.
         os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')
     cfg.randomness = randomness
 
@@ -148,8 +148,8 @@ def prepare_cpu_launch(cfg: Config) -> None:
     """Let one or several processes train without a GPU: malloc, gloo, DDP without device numbers.
 
     MMEngine's launchers choose a CUDA device whatever the backend is, and its default wrapper
-    hands DDP the local rank as a device. A process group that exists is left alone by the runner,
-    and a wrapper that is configured is built as configured.
+    hands DDP the local rank as a device. So this makes the process group and configures the wrapper
+    before the runner does.
     """
     if get_device() != 'cpu':
         return
@@ -171,7 +171,7 @@ def prepare_cpu_launch(cfg: Config) -> None:
     cfg.model_wrapper_cfg = wrapper
     if not is_distributed():
         torch.distributed.init_process_group(backend='gloo')
-        # Threads of gloo that are still there when Python ends may abort a finished process.
+        # Threads of gloo that still run when Python ends may abort a finished process.
         atexit.register(_destroy_process_group)
 
 

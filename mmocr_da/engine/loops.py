@@ -1,4 +1,4 @@
-"""A training loop that a resumed run enters where the previous one stopped."""
+"""A training loop that continues exactly where the previous run stopped."""
 
 import logging
 import random
@@ -25,19 +25,19 @@ from .hooks import SavedBuffersHook
 
 @LOOPS.register_module()
 class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
-    """``IterBasedTrainLoop`` whose resumed runs end with the weights of uninterrupted ones.
+    """``IterBasedTrainLoop`` that gives a resumed run the weights of an uninterrupted one.
 
-    * The data continue at the next batch. MMEngine's loop loads and discards all past batches;
-      this one asks a sampler that can to ``skip`` them, draws the past indexes of an
-      ``InfiniteSampler``, and replays only what knows neither.
+    * The data continue at the next batch. MMEngine's loop loads and discards all past batches.
+      This loop calls ``skip`` of the sampler, or draws the past indexes of an ``InfiniteSampler``
+      without loading images; only with other samplers it loads the past batches again.
     * Random numbers of the model (dropout) are a function of ``(seed, iteration, rank)``.
-    * A sampler without a seed gets the one that it had before.
+    * A sampler without a configured seed gets the seed of the previous run.
 
-    It also says after each validation and at the end which images could not be read; they are
-    in the checkpoint, in the message hub's ``skipped_images``. And it adds the hooks that stop a
+    The loop also logs after each validation and at the end which images could not be read; the
+    checkpoint keeps them in the message hub's ``skipped_images``. And it adds the hooks that stop a
     run which cannot work (:mod:`mmocr_da.engine.guards`).
 
-    Args: as :class:`mmengine.runner.IterBasedTrainLoop`.
+    The arguments are the same as for :class:`mmengine.runner.IterBasedTrainLoop`.
     """
 
     def __init__(self, runner, dataloader: DataLoader | dict, *args, **kwargs) -> None:
@@ -48,8 +48,8 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
                 seed=runner.seed,
                 diff_rank_seed=runner._randomness_cfg.get('diff_rank_seed', False),
             )
-        # The host's constructor starts to iterate, which would have the workers load batches
-        # from the beginning, before it is known where the run starts.
+        # The host's constructor starts to iterate: the workers would load batches from the
+        # beginning, before it is known at which iteration the run starts.
         super().__init__(runner, _Unstarted(loader), *args, **kwargs)
         self.dataloader = loader
         # MMOCR's vis_scheduler.py trains on a list: there are no data to check, and no sampler.
@@ -79,7 +79,7 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
             ):
                 self._report_skipped()
                 self.runner.val_loop.run()
-        # Lets the workers go now; found by the garbage collector later, they can hang for seconds.
+        # Ends the workers now; if the garbage collector ends them later, they can hang for seconds.
         self.dataloader_iterator.close()
         self._report_skipped()
 
@@ -88,14 +88,14 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
         return self.runner.model
 
     def _batches(self) -> Generator[dict, None, None]:
-        """All batches from the current iteration on, without an end."""
+        """Yield all batches from the current iteration on, without an end."""
         sampler: Any = getattr(self.dataloader, 'sampler', None)
         hub = self.runner.message_hub
         if self._iter > 0 and hub.get_info('sampler_seed') is not None:
             sampler.seed = hub.get_info('sampler_seed')
         hub.update_info('sampler_seed', getattr(sampler, 'seed', None))
         if isinstance(sampler, InfiniteSampler):
-            # Its indexes are a stream: the past ones are drawn, and nothing is loaded for them.
+            # Its indexes are a stream: the past ones are drawn without loading their images.
             past = self._iter * self.dataloader.batch_size
             next(islice(sampler.indices, past, past), None)
             yield from self.dataloader
@@ -105,13 +105,13 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
         sampler.set_epoch(0)
         sampler.skip(self._iter)
         while True:
-            # In contrast to MMEngine's endless iterator, without a pause: all batches of the
-            # epoch have arrived, so no worker is at work.
+            # MMEngine's endless iterator pauses here to let workers finish. That is not needed: all
+            # batches of the epoch have arrived, so no worker is busy.
             yield from self.dataloader
             sampler.set_epoch(sampler.epoch + 1)
 
     def _replayed_batches(self) -> Iterator[dict]:
-        """MMEngine's way: load all past batches once more."""
+        """Load all past batches once more, as MMEngine does."""
         batches = _InfiniteDataloaderIterator(self.dataloader)
         if self._iter > 0:
             print_log(
@@ -159,7 +159,7 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
 
 
 class _Unstarted:
-    """Replaces a dataloader whose workers must not start yet."""
+    """Replaces a dataloader, so that its workers do not start yet."""
 
     def __init__(self, dataloader: DataLoader) -> None:
         self.dataset = dataloader.dataset

@@ -1,4 +1,4 @@
-"""Parts of a model: the model without its wrappers, modules by name, its learned surrogate."""
+"""Finds parts of a model: without its wrappers, by module name, or its learned surrogate."""
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
@@ -20,8 +20,8 @@ def unwrapped(model: nn.Module) -> nn.Module:
 
 
 def label_loss(model: nn.Module) -> BaseTextRecogModuleLoss | None:
-    """The loss by which a recognizer learns from labels; None for a model that does without."""
-    # SeqCLR may have a decoder, but no use for its loss.
+    """Return the loss by which a recognizer learns from labels; None if it uses no labels."""
+    # SeqCLR may have a decoder, but does not use its loss.
     if hasattr(model, 'contrastive_loss'):
         return None
     module_loss = getattr(getattr(model, 'decoder', None), 'module_loss', None)
@@ -32,7 +32,7 @@ def as_names(modules: str | Sequence[str]) -> tuple[str, ...]:
     """Check the option ``modules`` of a hook and return it as a tuple.
 
     Raises:
-        ValueError: If it has no name, or something else than names.
+        ValueError: If it is empty or contains something other than names.
     """
     names = (modules,) if isinstance(modules, str) else tuple(modules or ())
     if not names or not all(isinstance(name, str) and name for name in names):

@@ -13,18 +13,18 @@ from mmocr_da.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class BINGateOptimWrapperConstructor(DefaultOptimWrapperConstructor):
-    """MMEngine's constructor, with a learning rate and a weight decay for gates.
+    """MMEngine's constructor, with an own learning rate and weight decay for gates.
 
     A gate is the parameter ``rho`` of any ``BatchInstanceNorm``. Its gradient is small where the
     images of a batch differ little (eq. 5), so the paper lets it learn 10 times as fast, without
-    weight decay. Both factors multiply what the gate would have otherwise, ``custom_keys``
-    included.
+    weight decay. Both factors multiply the value that the gate would have otherwise, also one from
+    ``custom_keys``.
 
     Parameters with equal settings share one group, so that optimizers update them together, and a
     parameter that two layers share is updated once, unless ``bypass_duplicate=False``.
 
     Args:
-        paramwise_cfg: That of :class:`mmengine.optim.DefaultOptimWrapperConstructor` and
+        paramwise_cfg: As for :class:`mmengine.optim.DefaultOptimWrapperConstructor`, and
 
             - ``gate_lr_mult`` (float): Factor of a gate's learning rate, 10 by default.
             - ``gate_decay_mult`` (float): Factor of a gate's weight decay, 0 by default.
@@ -54,7 +54,7 @@ class BINGateOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         # Without any option MMEngine would put all parameters into one group.
         self.paramwise_cfg.setdefault('bypass_duplicate', True)
         optim_wrapper = super().__call__(model)
-        # Only now do all groups have their settings, also those that the config does not name.
+        # Only now do all groups have all settings, also settings that the config does not name.
         for group in optim_wrapper.optimizer.param_groups:
             if not self.gates.isdisjoint(group['params']):
                 group['lr'] = group['lr'] * self.gate_lr_mult
@@ -68,7 +68,7 @@ class BINGateOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         return optim_wrapper
 
     def add_params(self, params: list[dict], module: nn.Module, prefix: str = '', **kwargs) -> None:
-        """Add the parameters of a module; those of the whole model are joined by their settings."""
+        """Add the parameters of a module; for the whole model, join groups with equal settings."""
         super().add_params(params, module, prefix, **kwargs)
         if not prefix and self.paramwise_cfg.get('bypass_duplicate'):
             params[:] = self._merge(params)

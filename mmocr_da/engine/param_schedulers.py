@@ -1,6 +1,6 @@
-"""The learning rate of adversarial adaptation.
+"""The learning rate schedule of adversarial adaptation (Ganin & Lempitsky, ICML 2015).
 
-Ganin & Lempitsky, ICML 2015; SymNets (Zhang et al., CVPR 2019, section 4.1) trains with it too.
+SymNets (Zhang et al., CVPR 2019, section 4.1) uses it, too.
 """
 
 import logging
@@ -16,12 +16,12 @@ from mmocr_da.registry import PARAM_SCHEDULERS
 
 @PARAM_SCHEDULERS.register_module()
 class InverseDecayParamScheduler(_ParamScheduler):
-    """``eta_0 / (1 + alpha * p) ** beta``, p the progress from 0 at ``begin`` to 1 at ``end``.
+    """``eta_0 / (1 + alpha * p) ** beta``, where p goes from 0 at ``begin`` to 1 at ``end``.
 
     Step n of a window of N steps has p = n / N, as in the authors' code, so a window by epoch and
-    its conversion to iterations agree where epochs start. Each step multiplies the value that is
-    there: parameter groups keep their ratios, and other schedulers may work before or beside it.
-    After ``end`` the value stays.
+    its conversion to iterations agree where epochs start. Each step multiplies the current
+    value: parameter groups keep their ratios, and other schedulers may run before or beside it.
+    After ``end`` the value is constant.
 
     Args:
         optimizer: Optimizer or its wrapper.
@@ -73,7 +73,7 @@ class InverseDecayParamScheduler(_ParamScheduler):
         by_epoch: bool = True,
         **kwargs,
     ) -> 'InverseDecayParamScheduler':
-        """Build one that steps by iteration from settings in epochs of ``epoch_length``."""
+        """Build a scheduler by iteration from settings in epochs of ``epoch_length``."""
         if end < INF:
             end = int(end * epoch_length)
         steps = dict(begin=int(begin * epoch_length), end=end, by_epoch=False)
@@ -94,5 +94,5 @@ class InverseDecayLR(LRSchedulerMixin, InverseDecayParamScheduler):
     """The learning rate decays as ``eta_0 / (1 + 10 p) ** 0.75``, to 17 % at the end of training.
 
     In a config: ``param_scheduler = [dict(type='mmocr_da.InverseDecayLR', by_epoch=False)]``.
-    Arguments are those of :class:`InverseDecayParamScheduler` without ``param_name``.
+    The arguments are as for :class:`InverseDecayParamScheduler`, without ``param_name``.
     """

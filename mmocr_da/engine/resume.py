@@ -1,4 +1,4 @@
-"""Whether a resumed run is the run that wrote its checkpoint."""
+"""Checks that a resumed run has the model and the settings that wrote its checkpoint."""
 
 import ast
 import logging
@@ -14,14 +14,14 @@ from mmocr_da.renamed import ARGUMENTS, CLASSES
 from .checkpoint_fit import load_fitting
 from .checkpoints import weights_of
 
-#: Settings whose state is in the checkpoint, which replaces them.
+#: Settings that the checkpoint replaces, because it holds their state.
 _IN_CHECKPOINT = (
     'optim_wrapper.optimizer',
     'optim_wrapper.paramwise_cfg',
     'optim_wrapper.loss_scale',
     'param_scheduler',
 )
-#: Settings that do not change a resumed run: they are about speed, or about its first start.
+#: Settings that do not change a resumed run: they affect its speed, or only its first start.
 _WITHOUT_EFFECT = ('num_workers', 'persistent_workers', 'pin_memory', 'prefetch_factor', 'init_cfg')
 _MISSING = object()
 
@@ -29,13 +29,13 @@ Change = tuple[str, Any, Any]
 
 
 def check_resume(model: nn.Module, cfg: Config, checkpoint: dict, path: str) -> None:
-    """Check a run that is to be resumed; warn if it will not be the same run.
+    """Check a run that will be resumed; warn if its settings have changed.
 
     Args:
         cfg: The config of the resumed run.
 
     Raises:
-        ValueError: If it cannot be resumed.
+        ValueError: If it cannot be resumed with this model, optimizer or length.
     """
     changes = changed_settings(checkpoint, cfg)
     _check_model(model, checkpoint, path, changes)
@@ -56,16 +56,16 @@ def check_resume(model: nn.Module, cfg: Config, checkpoint: dict, path: str) -> 
     ]
     if others:
         _warn(
-            'these settings differ from those of the checkpoint, so that the resumed run is '
-            f'not the one that a run without a stop would have been: {_listed(others)}'
+            'these settings differ from the settings in the checkpoint, so the resumed run '
+            f'is not equal to an uninterrupted one: {_listed(others)}'
         )
 
 
 def changed_settings(checkpoint: dict, cfg: Config) -> list[Change]:
-    """``(setting, value in the checkpoint, value now)`` of all that differ.
+    """List ``(setting, value in the checkpoint, value now)`` of all settings that differ.
 
-    The checkpoint's config is the text that MMEngine saves with it; it is read, not run. Without
-    one, or if one of them is not text alone, nothing is known to differ.
+    The checkpoint's config is the text that MMEngine saves with it; it is parsed, not run. The list
+    is empty if there is no such text, or if one of the configs is not plain data.
     """
     try:
         old, new = (
@@ -77,7 +77,7 @@ def changed_settings(checkpoint: dict, cfg: Config) -> list[Change]:
 
 
 def _by_type(settings: dict[str, Any]) -> dict[str, Any]:
-    """Objectives in the order of their types, as their order in a config changes nothing."""
+    """Sort objectives by type, as their order in a config changes nothing."""
     objectives = (settings.get('model') or {}).get('objectives')
     if isinstance(objectives, list):
         objectives.sort(key=lambda cfg: str(cfg.get('type')))
@@ -85,7 +85,7 @@ def _by_type(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_config(text: str) -> dict[str, Any]:
-    """The settings in the text of a config, which is not run: it may come from anywhere.
+    """Parse the settings in the text of a config without running it: it may be untrusted.
 
     >>> read_config("model = dict(type='CRNN', layers=[1, -2])")
     {'model': {'type': 'CRNN', 'layers': [1, -2]}}
@@ -131,7 +131,7 @@ def _differences(old: Any, new: Any, name: str = ''):
 
 
 def _with_names_of(new: dict, old: dict) -> dict:
-    """The settings ``old`` with the present names of arguments, where ``new`` has them."""
+    """Rename arguments in the settings ``old`` to their present names, if ``new`` has them."""
     names = {
         key: ARGUMENTS[key]
         for key in old.keys() - new.keys()
@@ -141,7 +141,7 @@ def _with_names_of(new: dict, old: dict) -> dict:
 
 
 def _current(value: Any) -> Any:
-    """The present name of a class, of which ``value`` may be an old name."""
+    """Replace an old name of a class by the present one; other values stay."""
     if not isinstance(value, str):
         return value
     name = value.removeprefix('mmocr_da.')
@@ -201,7 +201,7 @@ def _check_length(checkpoint: dict, cfg: Config, path: str) -> None:
 
 
 def parameters_by_group(optimizer, model: nn.Module) -> list[list[str]]:
-    """Names of the parameters in each group of an optimizer, in its order."""
+    """List the names of the parameters in each group of an optimizer, in its order."""
     names = {parameter: name for name, parameter in model.named_parameters()}
     return [
         [names.get(parameter, '?') for parameter in group['params']]
@@ -212,10 +212,10 @@ def parameters_by_group(optimizer, model: nn.Module) -> list[list[str]]:
 def align_optimizer(
     state: dict, saved: list[list[str]] | None, groups: list[list[str]], path: str
 ) -> None:
-    """Bring the state of an optimizer into the order of the parameters here, by their names.
+    """Sort the state of an optimizer into the order of the parameters here, by their names.
 
-    An optimizer knows its parameters by their place; a model may list the same ones in another
-    order.
+    An optimizer numbers its parameters, and the model may list the same parameters in another
+    order now.
 
     Args:
         state: ``state_dict`` of the optimizer in the checkpoint; changed in place.

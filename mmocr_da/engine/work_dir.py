@@ -1,4 +1,4 @@
-"""Files in a work directory that MMEngine would overwrite."""
+"""Protects files in a work directory that MMEngine would overwrite."""
 
 import ast
 import os.path as osp
@@ -8,13 +8,13 @@ from mmengine.config import Config
 
 
 def check_work_dir(cfg: Config, training: bool) -> None:
-    """Check that a run does not overwrite a file that the user wrote or that it starts from.
+    """Check that a run does not overwrite a file of the user or the checkpoint that it starts from.
 
     Each run dumps its config to ``<work_dir>/<config name>``, and training its checkpoints. A
-    dumped config may be used again, as the same is written.
+    dumped config may be used again, because the run writes the same text.
 
     Raises:
-        ValueError: If it would overwrite one.
+        ValueError: If it would overwrite such a file.
     """
     dumped = osp.join(cfg.work_dir, osp.basename(cfg.filename or ''))
     if osp.isfile(dumped) and not _is_dump(dumped):
@@ -39,7 +39,7 @@ def check_work_dir(cfg: Config, training: bool) -> None:
 
 
 def _is_dump(path: str) -> bool:
-    """Whether a config is what MMEngine makes of it: flat, sorted, without imports and names."""
+    """Whether a config is a dump of MMEngine: flat, sorted, without imports and names."""
     with open(path, encoding='utf-8') as file:
         text = file.read()
     try:

@@ -49,7 +49,7 @@ class TextErrorMetric(BaseMetric):
     With ``MultiDatasetsEvaluator`` and ``dataset_prefixes=['source', 'target']`` a key becomes
     ``target/recog/cer``; with MMEngine's plain ``Evaluator`` it is ``recog/cer``.
 
-    ``prediction`` is the field of the data samples with the prediction. A second metric with
+    ``prediction`` is the field of the data samples that holds the prediction. A second metric with
     ``prediction='pred_text_source', prefix='C_s'`` evaluates SymNet's C^s as well.
     """
 
@@ -57,7 +57,7 @@ class TextErrorMetric(BaseMetric):
 
     @classmethod
     def plain_cfg(cls, cfg: dict[str, Any]) -> list[dict[str, Any]]:
-        """MMOCR's metrics of recognition (:mod:`mmocr_da.plain`)."""
+        """Return MMOCR's metrics of recognition (:mod:`mmocr_da.plain`)."""
         return [
             dict(type='WordMetric', mode=['exact', 'ignore_case', 'ignore_case_symbol']),
             dict(type='CharMetric'),
@@ -97,9 +97,9 @@ class TextErrorMetric(BaseMetric):
             if ground_truth is None:
                 raise ValueError(
                     f'{type(self).__name__} needs data samples with gt_text.item, got none for '
-                    f'{sample.get("img_path", "an image")}; evaluate on a labelled dataset whose '
-                    'pipeline has `LoadOCRAnnotations(with_text=True)`, or remove the dataset from '
-                    'the val/test dataloader'
+                    f'{sample.get("img_path", "an image")}; evaluate on a labelled dataset '
+                    'with `LoadOCRAnnotations(with_text=True)` in its pipeline, or remove the '
+                    'dataset from the val/test dataloader'
                 )
             prediction = sample.get(self.prediction)
             if prediction is None:
@@ -146,7 +146,7 @@ class TextErrorMetric(BaseMetric):
         )
 
     def _warn(self, results: list[tuple[str, str]]) -> None:
-        """Warn, once, of ground truths whose comparison may surprise."""
+        """Warn once of ground truths with symbols only or in another Unicode form."""
         symbols = [
             ground_truth
             for _, ground_truth in results
@@ -197,7 +197,7 @@ class DumpPredictions(DumpResults):
 
     @classmethod
     def plain_cfg(cls, cfg: dict[str, Any]) -> None:
-        """Nothing: it computes no metric (:mod:`mmocr_da.plain`)."""
+        """Return None, as it computes no metric (:mod:`mmocr_da.plain`)."""
 
     def compute_metrics(self, results: list[Any]) -> dict[str, float]:
         """Dump all results so far to the pickle file; it computes no metric."""

@@ -84,9 +84,9 @@ def effective_rank(z: Tensor) -> Tensor:
 
 
 def agreement(za: Tensor, zb: Tensor) -> Tensor:
-    """Share of the instances of ``za`` whose most similar one in ``zb`` is their other view.
+    """Share of the instances of ``za`` that are most similar to their other view in ``zb``.
 
-    Chance level is ``1 / M``, which it also is if all instances are the same.
+    Chance level is ``1 / M``; the result is also ``1 / M`` if all instances are the same.
 
     >>> za = torch.eye(4)
     >>> agreement(za, za), agreement(za, za[[0, 1, 3, 2]]), agreement(za[[0] * 4], za[[0] * 4])

@@ -1,4 +1,4 @@
-"""Annotations as data: polygons go in, boxes that transforms and heads understand come out."""
+"""Annotations: converts polygons to boxes for transforms and heads."""
 
 from .geometry import corners_of, polygons_to_rotated, regularize, rotate
 from .overlaps import may_overlap, rotated_iou, rotated_overlaps

@@ -17,7 +17,7 @@ from torch import Tensor
 
 
 def regularize(boxes: Tensor) -> Tensor:
-    """The same rectangles in the convention, ``(..., 5) -> (..., 5)``.
+    """Convert rectangles to the convention, ``(..., 5) -> (..., 5)``.
 
     >>> regularize(torch.tensor([0., 0., 2., 6., 0.]))
     tensor([ 0.0000,  0.0000,  6.0000,  2.0000, -1.5708])
@@ -73,11 +73,11 @@ def polygons_to_rotated(polygons: Sequence[NDArray[Any]]) -> Tensor:
     """Smallest rotated box around each polygon, ``(N, 5)`` float32.
 
     Args:
-        polygons: Of any number of points, 3 at least, each ``(x1, y1, x2, y2, ...)`` or ``(P, 2)``.
+        polygons: Polygons with at least 3 points, each ``(x1, y1, x2, y2, ...)`` or ``(P, 2)``.
             Polygons without an area give boxes without one.
 
     Raises:
-        ValueError: A polygon has fewer than 3 points.
+        ValueError: If a polygon has fewer than 3 points.
     """
     boxes = np.zeros((len(polygons), 5), np.float32)
     for box, polygon in zip(boxes, polygons):

@@ -1,4 +1,4 @@
-"""How much rotated boxes overlap: exactly, with a gradient, on every device."""
+"""Overlaps of rotated boxes: exact, differentiable, on every device."""
 
 from collections.abc import Iterator
 
@@ -7,10 +7,10 @@ from torch import Tensor
 
 from .geometry import corners_of, surrounding
 
-#: Pairs whose areas are computed at once, by device: 9 MB on a CPU, where more is slower, and
-#: 280 MB on CUDA, where it is fewer launches.
+#: Number of pairs per block for areas, by device: 9 MB on a CPU, where more is slower, and 280 MB
+#: on CUDA, where larger blocks save launches.
 AREAS = {'cpu': 1 << 13, 'cuda': 1 << 18}
-#: Pairs that are compared at once in :func:`may_overlap`: 7 MB on a CPU, 420 MB on CUDA.
+#: Number of pairs per block in :func:`may_overlap`: 7 MB on a CPU, 420 MB on CUDA.
 PAIRS = {'cpu': 1 << 18, 'cuda': 1 << 24}
 #: Edges closer than this share of a box count as one edge, of the first box.
 SLACK = 1e-9
@@ -34,7 +34,7 @@ def shared_area(boxes1: Tensor, boxes2: Tensor) -> tuple[Tensor, Tensor, Tensor]
     """Areas of the intersection and of both boxes, ``(N, 5), (N, 5) -> 3 x (N,)``.
 
     By Green's theorem the area of the intersection is an integral along its boundary. The boundary
-    is made of those parts of the edges of each box that lie inside the other box. So each of the
+    consists of the parts of the edges of each box that lie inside the other box. So each of the
     eight edges is clipped by four half planes, and no points need to be sorted. Computed in
     float64, in units of the second box's long side.
     """
@@ -78,9 +78,10 @@ def rotated_overlaps(
 ) -> Tensor:
     """Overlaps of rotated boxes, for assigners and metrics, without a gradient.
 
-    Computed for pairs whose surrounding axis-parallel boxes touch; the others have none. Beside the
-    result it needs 30 MB on a CPU and at most 1 GB on CUDA, whatever M and N. On CUDA the host
-    waits for the number of such pairs once per 16 million pairs, and never below 262,144 pairs.
+    Only pairs with surrounding axis-parallel boxes that touch are computed; the others have no
+    overlap. Besides the result it needs 30 MB on a CPU and at most 1 GB on CUDA, whatever M and N.
+    On CUDA the host waits for the number of such pairs once per 16 million pairs, and never below
+    262,144 pairs.
 
     Args:
         boxes1: ``(M, 5)``.
@@ -92,7 +93,7 @@ def rotated_overlaps(
         ``(M, N)``, or ``(M,)``; float32. A box without an area overlaps with nothing.
 
     Raises:
-        ValueError: ``mode`` is another one.
+        ValueError: If ``mode`` is another one.
     """
     boxes1, boxes2 = boxes1.detach().float(), boxes2.detach().float()
     if mode not in ('iou', 'iof'):
@@ -111,7 +112,7 @@ def rotated_overlaps(
 
 
 def _overlaps_of_all(boxes1: Tensor, boxes2: Tensor, mode: str) -> Tensor:
-    """Also for pairs that do not touch, so that the host need not wait for their number."""
+    """Compute all pairs, also without contact, so the host need not wait for their number."""
     near = may_overlap(boxes1, boxes2)
     pairs = torch.arange(near.numel(), device=near.device)
     i, j = pairs // max(len(boxes2), 1), pairs % max(len(boxes2), 1)
@@ -123,8 +124,8 @@ def may_overlap(boxes1: Tensor, boxes2: Tensor, iou: float = 0.0) -> Tensor:
 
     It computes no IoU: no false negatives, some false positives. The intersection of two boxes is
     inside the intersection of the axis-parallel boxes around them. It is also inside the
-    parallelogram where two strips cross, one strip per box: the strips between their long sides,
-    or those between their short sides.
+    parallelogram where two strips cross, one strip per box: the strips between their long sides, or
+    the strips between their short sides.
     """
     near = boxes1.new_empty(len(boxes1), len(boxes2), dtype=torch.bool)
     for rows, columns in _blocks(boxes1, boxes2):

@@ -1,4 +1,4 @@
-"""Rotated boxes as a box type of MMDetection, which itself has axis-parallel ones only."""
+"""Rotated boxes as a box type of MMDetection, which has only axis-parallel boxes itself."""
 
 import math
 from typing import Any
@@ -24,7 +24,7 @@ from .overlaps import rotated_overlaps
 class RotatedBoxes(BaseBoxes):
     """Rotated boxes, ``(..., 5)``; for the convention see :mod:`.geometry`.
 
-    A rotated box is not clipped at the border of an image: what is cut off is no rectangle.
+    Rotated boxes are not clipped at the border of an image, as the rest would not be a rectangle.
     """
 
     box_dim = 5
@@ -53,7 +53,7 @@ class RotatedBoxes(BaseBoxes):
 
     @property
     def polygons(self) -> list[NDArray[np.float32]]:
-        """Polygons of 8 numbers, as MMOCR has them."""
+        """Return polygons of 8 numbers, the format of MMOCR."""
         return list(self.corners.flatten(-2).cpu().numpy())
 
     def flip_(self, img_shape: tuple[int, int], direction: str = 'horizontal') -> None:
@@ -73,7 +73,7 @@ class RotatedBoxes(BaseBoxes):
         self.tensor = torch.stack([x + distances[0], y + distances[1], *rest], -1)
 
     def clip_(self, img_shape: tuple[int, int]) -> None:
-        """Nothing: see the class."""
+        """Do nothing: see the class."""
 
     def rotate_(self, center: tuple[float, float], angle: float) -> None:
         """Rotate around ``center`` by ``angle`` degrees, clockwise."""
@@ -85,7 +85,7 @@ class RotatedBoxes(BaseBoxes):
         )
 
     def project_(self, homography_matrix: Tensor | NDArray[Any]) -> None:
-        """Map the corners; a new box is the smallest around its own."""
+        """Map the corners; each new box is the smallest one around its mapped corners."""
         matrix = torch.as_tensor(homography_matrix).to(self.tensor)
         corners = self.corners
         corners = torch.cat([corners, torch.ones_like(corners[..., :1])], -1) @ matrix.T
@@ -94,12 +94,15 @@ class RotatedBoxes(BaseBoxes):
         self.tensor = boxes.to(self.tensor).reshape(self.tensor.shape)
 
     def rescale_(self, scale_factor: tuple[float, float]) -> None:
-        """Scale x and y. If by different factors, a rectangle becomes a parallelogram; the new box
-        has its centre, its long side and its area."""
+        """Scale x and y.
+
+        Different factors turn a rectangle into a parallelogram; the new box has its centre, its
+        long side and its area.
+        """
         self._scale(scale_factor, scale_factor)
 
     def resize_(self, scale_factor: tuple[float, float]) -> None:
-        """As :meth:`rescale_`, but the centres stay where they are."""
+        """Scale the sizes as :meth:`rescale_`; the centres do not move."""
         self._scale(scale_factor, (1, 1))
 
     def _scale(self, scale_factor: tuple[float, float], of_centre: tuple[float, float]) -> None:
@@ -123,7 +126,10 @@ class RotatedBoxes(BaseBoxes):
     def is_inside(
         self, img_shape: tuple[int, int], all_inside: bool = False, allowed_border: int = 0
     ) -> Tensor:
-        """Whether all corners are in the image, or else anything of the box around them."""
+        """Whether all corners are in the image, or any part of the surrounding box.
+
+        ``all_inside`` selects the first test.
+        """
         return self.convert_to('hbox').is_inside(img_shape, all_inside, allowed_border)
 
     def find_inside_points(self, points: Tensor, is_aligned: bool = False) -> Tensor:
@@ -153,7 +159,7 @@ class RotatedBoxes(BaseBoxes):
 
     @staticmethod
     def from_instance_masks(masks: BitmapMasks | PolygonMasks) -> 'RotatedBoxes':
-        """Smallest box around each instance; one without an area where there is nothing."""
+        """Return the smallest box around each instance, without area for an empty instance."""
         polygons = []
         for mask in masks.masks:
             parts = mask if isinstance(masks, PolygonMasks) else bitmap_to_polygon(mask)[0]

@@ -1,4 +1,4 @@
-"""Finds fonts for the texts of a picture: matplotlib's default has no Korean, Hindi or Chinese."""
+"""Finds fonts for the texts of a picture; matplotlib's default lacks many scripts."""
 
 import logging
 import os
@@ -42,7 +42,7 @@ def font_families(text: Sequence[str], font: str | None = None) -> list[str]:
 def font_file(text: Sequence[str], font: str | None = None) -> str | None:
     """Return ``font`` as a file, or else the installed file with most of the characters.
 
-    None if matplotlib's default font has all characters, or as many as the best.
+    Returns None if no installed font has more of the characters than matplotlib's default.
 
     Raises:
         ValueError: If ``font`` is neither a font file nor the name of an installed family.
@@ -64,7 +64,7 @@ def check_font(font: str) -> str:
     """Return the family name of a font file or of an installed font.
 
     Raises:
-        ValueError: If it is neither.
+        ValueError: If ``font`` is neither.
     """
     if os.path.isfile(font):
         try:

@@ -16,8 +16,8 @@ DEPTHS = {1: ('all',), 2: ('lower', 'upper'), 3: ('lower', 'middle', 'upper')}
 def gates_of(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the gates of each batch-instance norm by the layer's name, in the model's order.
 
-    A ``rho`` is a gate if its layer has a weight or running statistics of the same shape; other
-    parameters of that name have none.
+    A ``rho`` is a gate if its layer has a weight or running statistics of the same shape; this
+    excludes other parameters of this name.
 
     >>> norm = dict(weight=torch.ones(2), rho=torch.tensor([0., 1.]))
     >>> gates_of({f'backbone.bn.{key}': value for key, value in norm.items()})
@@ -46,8 +46,9 @@ def shares(rho: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def by_depth(gates: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Join consecutive layers into a lower, a middle and an upper part with about equal numbers of
-    gates.
+    """Join consecutive layers into a lower, a middle and an upper part.
+
+    The parts have about equal numbers of gates.
 
     >>> layers = {f'layer{i}': torch.full((n, ), i) for i, n in enumerate((1, 1, 2, 2))}
     >>> by_depth(layers)
@@ -69,7 +70,7 @@ def by_depth(gates: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def by_stage(gates: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Join layers whose names begin with the same two parts, such as ``backbone.layer1``.
+    """Join layers with names that begin with the same two parts, such as ``backbone.layer1``.
 
     >>> list(by_stage({f'backbone.{name}.bn1': torch.ones(2)
     ...                for name in ('layer1.0', 'layer1.1', 'layer2.0')}))
@@ -100,13 +101,13 @@ def plot_gates(
     """
     if not gates:
         raise ValueError(
-            'gates must be those of a model with BatchInstanceNorm, got none; the '
-            'state dict of such a model has keys that end in .rho'
+            'gates must come from a model with BatchInstanceNorm, got none; its state dict '
+            'has keys that end in .rho'
         )
     parts = by_stage(gates) if stages else by_depth(gates)
     columns = min(len(parts), 4)
     rows = -(-len(parts) // columns)
-    # Not by pyplot, which would choose a backend for the whole process.
+    # Without pyplot, which would choose a backend for the whole process.
     figure = Figure(figsize=(3.2 * columns, 2.8 * rows), layout='constrained')
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
     drawn = {}

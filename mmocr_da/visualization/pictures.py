@@ -36,7 +36,7 @@ def check_picture(
         font: A font file or an installed family, if one is given.
 
     Raises:
-        ValueError: If the format, the place or the font is not possible.
+        ValueError: If the format, the place or the font cannot be used.
     """
     formats = FigureCanvasAgg.get_supported_filetypes()
     if Path(out_file).suffix[1:].lower() not in formats:
@@ -52,8 +52,8 @@ def save_picture(figure: Figure, out_file: str, by: str, font: str | None = None
     """Write a figure.
 
     Args:
-        figure: The figure. It should have a layout engine, since the fonts of its texts are set
-            here.
+        figure: The figure. It should have a layout engine, because this function sets the fonts of
+            its texts.
         out_file: PNG, or another format that matplotlib writes.
         by: The writer; only files that it wrote before are replaced.
         font: See :func:`~mmocr_da.visualization.fonts.font_families`.

@@ -29,7 +29,7 @@ def plot_quality(
         kinds: ``(estimates, values)`` by kind of pairs, such as ``'predictions'``.
         out_file: PNG, or another format that matplotlib writes.
         unit: Unit of the metric.
-        step: Width of the boxes, for a metric that is not an integer: a box is for the values up to
+        step: Width of the boxes, for a metric that is not an integer: a box covers the values up to
             half a step away from it.
         font: For the texts, see :func:`~mmocr_da.visualization.pictures.save_picture`.
 
@@ -42,7 +42,7 @@ def plot_quality(
     kinds = {name: pairs for name, pairs in kinds.items() if len(pairs[1])}
     if not kinds:
         raise ValueError('kinds must hold pairs of estimates and values, got none')
-    # Not by pyplot, which would choose a backend for the whole process.
+    # Without pyplot, which would choose a backend for the whole process.
     figure = Figure(figsize=(4.2 * len(kinds), 4), layout='constrained')
     axes = figure.subplots(1, len(kinds), squeeze=False)[0]
     drawn = {}

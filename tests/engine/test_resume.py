@@ -70,7 +70,7 @@ def test_settings_without_effect_and_those_with_one_are_named(resumed):
         'model.supervised_weight=0.5',
     )
     assert 'have NO effect: optim_wrapper.optimizer.lr: 0.1 -> 0.5. To go on' in log
-    (changes,) = (line for line in log.splitlines() if 'these settings differ from those' in line)
+    (changes,) = (line for line in log.splitlines() if 'these settings differ from' in line)
     for change in (
         'model.supervised_weight: nothing -> 0.5',
         'train_dataloader.batch_size: 4 -> 2',

@@ -127,6 +127,6 @@ def test_a_place_without_a_histogram_stays_empty(tmp_path):
 
 
 def test_without_gates_there_is_no_picture(tmp_path):
-    with pytest.raises(ValueError, match='gates must be those of a model with BatchInstanceNorm'):
+    with pytest.raises(ValueError, match='gates must come from a model with BatchInstanceNorm'):
         plot_gates(gates_of(nn.BatchNorm2d(3).state_dict()), str(tmp_path / 'gates.png'))
     assert not list(tmp_path.iterdir())

@@ -3,7 +3,7 @@
     python tools/analysis_tools/plot_curves.py WORK_DIR [WORK_DIR ...] --out curves.png
 
 It writes one picture, ``--out``. ``RUN,RUN,RUN`` is drawn as the mean of several runs, for example
-of several seeds; ``--only 'target/.*/wer$'`` draws only the scalars whose name matches.
+of several seeds; ``--only 'target/.*/wer$'`` draws only the scalars with a matching name.
 """
 
 import argparse
@@ -96,7 +96,7 @@ def plot_curves(
     With several runs, the colour stands for the run and the line style for the scalar.
 
     Args:
-        runs: Work directories or files ``scalars.json``; the mean of those joined by commas.
+        runs: Work directories or files ``scalars.json``; runs joined by commas are averaged.
         out_file: PNG, or another format that matplotlib writes.
         labels: A name for each run; by default, the names of the folders.
         only: Regular expression for the names of scalars.

@@ -5,8 +5,8 @@
 
 It writes one picture, ``--out``: a row per image with its ground truth and a column per model.
 Right predictions are green, wrong ones red. The images are drawn at random, by ``--seed``, from the
-last dataset of the first config's ``test_dataloader`` (the target, where the datasets are source
-and target).
+last dataset of the first config's ``test_dataloader`` (the target, if the datasets are source and
+target).
 """
 
 import argparse
@@ -50,7 +50,7 @@ RIGHT, WRONG = '#1a7f37', '#cf222e'
 def draw_samples(
     cfg: Config, num: int, seed: int = 0, dataset: int = -1
 ) -> tuple[list[Item], list[str]]:
-    """Draw ``num`` random items of one dataset of ``test_dataloader``; a seed fixes which.
+    """Draw ``num`` random items of one dataset of ``test_dataloader``, by a seed.
 
     Returns:
         The items, and the text of each (its ground truth).
@@ -90,7 +90,7 @@ def draw_samples(
 
 
 def without_pipelines(dataset: dict) -> dict:
-    """Config of a dataset whose items, also those of its parts, pass through no pipeline."""
+    """Return the config of a dataset without pipelines, also in its parts."""
     dataset = copy.deepcopy(dict(dataset))
     if 'datasets' in dataset:
         dataset['datasets'] = [without_pipelines(part) for part in dataset['datasets']]
@@ -187,7 +187,7 @@ def prediction_sheet(
         row[0].imshow(image, vmin=0, vmax=255)
         _write(row[1], ground_truths[i])
         for ax, (name, texts) in zip(row[2:], predictions.items()):
-            # A mark beside the colour, for eyes that do not tell red from green.
+            # A mark beside the colour, for people who cannot tell red from green.
             mark = '\u2713' if right[name][i] else '\u2717'
             _write(ax, f'{mark} {texts[i]}', color=RIGHT if right[name][i] else WRONG)
     fig.set_layout_engine('tight', pad=0.3)

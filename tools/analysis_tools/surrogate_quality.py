@@ -8,8 +8,8 @@ config's ``val_dataloader`` and for the same number of generated pairs.
 
 For a recognizer with ``LSEDLoss`` the metric is the edit distance; the tool also prints the
 gradient magnitude of the estimates at the recognizer's logits, for right and for wrong predictions.
-For a detector with ``LSIoULoss`` it is the overlap of each box with the label that it overlaps with
-most. ``--surrogate`` evaluates another surrogate on the same predictions.
+For a detector with ``LSIoULoss`` the metric is the overlap of each box with the label that it
+overlaps most. ``--surrogate`` evaluates another surrogate on the same predictions.
 """
 
 import argparse

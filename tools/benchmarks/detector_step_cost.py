@@ -2,7 +2,7 @@
 
     python tools/benchmarks/detector_step_cost.py CONFIG [CONFIG ...] REFERENCE --checkpoint FILE
 
-It prints the median time of each config's step and its ratio to that of the last config, the
+It prints the median time of each config's step and its ratio to the step of the last config, the
 reference. All get the same batches of the reference's ``train_dataloader``. Their steps alternate
 within one run, so that other load of the machine affects all of them. For a config with a learned
 surrogate, both kinds of steps are measured. An untrained detector finds other boxes than a trained
@@ -53,7 +53,7 @@ def parse_args() -> argparse.Namespace:
     )
     args = parser.parse_args()
     if len(args.configs) < 2:
-        parser.error('two configs are needed, the last of which is the reference')
+        parser.error('two configs are needed, the last is the reference')
     return args
 
 

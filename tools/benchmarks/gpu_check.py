@@ -4,10 +4,10 @@
 
 It writes one JSON file. Each kind of model takes steps in float32, float16 and bfloat16. The file
 says whether losses and gradients are finite, how long a step takes compared with float32, and how
-far the losses in float32 are from those of the CPU on the same batch. Then it compares
+far the losses in float32 are from the CPU's losses on the same batch. Then it compares
 batch-instance norm with batch norm in both memory formats, and overlaps and NMS of rotated boxes
-with those of the CPU. A case that fails is recorded with its error and the others continue; cases
-that ``--minutes`` leaves no time for are recorded as skipped.
+with the results of the CPU. A case that fails is recorded with its error and the others continue;
+cases that ``--minutes`` leaves no time for are recorded as skipped.
 
 Without a GPU the same cases run on the CPU with small sizes; the file says so, and its times mean
 nothing for a GPU.
@@ -174,7 +174,7 @@ def take_steps(model: nn.Module, batch: dict, precision: str, steps: int, device
 
 
 def parity(model: nn.Module, batch: dict, device: str) -> dict:
-    """Compare the losses of the device with those of the CPU, for the same weights and batch."""
+    """Compare the losses of the device with the CPU's, for the same weights and batch."""
     found = []
     for place in ('cpu', device):
         torch.manual_seed(0)
@@ -217,7 +217,7 @@ def compare(row: dict, reference: dict, name: str) -> None:
 
 
 def compare_with_baseline(components: dict[str, dict], name: str) -> None:
-    """Compare the steps of a component with those of its baseline on equally many images."""
+    """Compare the steps of a component with steps of its baseline on the same number of images."""
     baseline = components.get('RRPN' if name == 'LS-IoU' else 'supervised', {}).get('step', {})
     for row in components[name].values():
         for precision in PRECISIONS if isinstance(row, dict) and name != 'RRPN' else ():
@@ -236,7 +236,7 @@ def norms(shape, precision: str, channels_last: bool, device: str) -> dict:
 
 
 def boxes(labels: int, anchors: int, device: str) -> dict:
-    """Compare overlaps and NMS of rotated boxes with those of the CPU."""
+    """Compare overlaps and NMS of rotated boxes with the CPU's."""
     g = torch.Generator().manual_seed(0)
     found = torch.rand(anchors, 5, generator=g) * torch.tensor([900.0, 900, 80, 30, 3])
     found = found + torch.tensor([0.0, 0, 10, 5, -1.5])
@@ -263,7 +263,7 @@ def boxes(labels: int, anchors: int, device: str) -> dict:
 
 @contextmanager
 def plain_float32() -> Iterator[None]:
-    """Disable TF32, whose precision differs from that of the CPU."""
+    """Disable TF32, which has another precision than the CPU."""
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
     before = matmul.allow_tf32, cudnn.allow_tf32
     matmul.allow_tf32 = cudnn.allow_tf32 = False

@@ -35,7 +35,9 @@ def parse_args():
     parser.add_argument('--rounds', type=int, default=5)
     parser.add_argument('--threads', type=int, help='CPU threads')
     parser.add_argument(
-        '--no-plain', action='store_true', help='Leave out the plain form, whose matrix may not fit'
+        '--no-plain',
+        action='store_true',
+        help='Leave out the plain form, which may not fit in memory',
     )
     parser.add_argument('--memory-only', action='store_true')
     return parser.parse_args()

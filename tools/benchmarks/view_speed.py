@@ -3,9 +3,9 @@
     python tools/benchmarks/view_speed.py configs/seqclr/small/small_seqclr-window.py
 
 It prints the time of each operation of the paper for an image of 32 x 100 x 3, with our transforms
-and with those of imgaug. Then, for the config, it prints the number of images per second that one
-process loads and augments, and the number that the model is trained on. At a ratio above 1, one
-worker is enough to keep the model busy.
+and with the transforms of imgaug. Then, for the config, it prints the number of images per second
+that one process loads and augments, and the number that the model is trained on. At a ratio above
+1, one worker is enough to keep the model busy.
 
 Measurements that are compared alternate within one run, so that other load of the machine affects
 both; times are medians.

@@ -1,4 +1,4 @@
-"""Prints single characters in the fonts of a folder or of installed packages, each one varied."""
+"""Prints varied single characters in the fonts of a folder or of installed packages."""
 
 from importlib.metadata import entry_points
 from pathlib import Path

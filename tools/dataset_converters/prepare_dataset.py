@@ -48,7 +48,7 @@ def parse_args(argv=None):
 
 
 def print_licence(folder: Path) -> None:
-    """Print what the metafile says about the terms of the data."""
+    """Print the terms of the data from the metafile."""
     meta = mmengine.load(folder / 'metafile.yml')
     licence = meta['Data']['License']
     print(
@@ -58,8 +58,7 @@ def print_licence(folder: Path) -> None:
 
 
 def summarize(root: Path, split: str, official: dict, dictionary: Dictionary) -> None:
-    """Print the number of words of a split, what was skipped, and which characters a dictionary
-    lacks."""
+    """Print the words of a split, the skipped images and the characters missing in a dictionary."""
     words = mmengine.load(root / f'textrecog_{split}.json')['data_list']
     report = mmengine.load(root / 'annotations' / f'report_{split}.json')
     print(f'{split}: {len(words)} words')

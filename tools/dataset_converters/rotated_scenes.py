@@ -7,7 +7,7 @@ downloaded::
 
     python tools/dataset_converters/rotated_scenes.py --out-dir data/rotated_scenes
 
-It writes OUT/instances_{train,test}.json, whose polygons are the four corners of the words, and
+It writes OUT/instances_{train,test}.json, with the four corners of each word as its polygon, and
 colour images in OUT/images/.
 """
 
