@@ -1,6 +1,7 @@
 """What an installed package brings along, and that ``mmocr_da::`` finds it."""
 
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -10,6 +11,7 @@ import pytest
 import yaml
 
 import mmocr_da
+from mmocr_da import renamed
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = '_base_/default_runtime.py'
@@ -53,6 +55,23 @@ def test_every_config_of_the_model_index_exists():
     for metafile in yaml.safe_load((ROOT / 'model-index.yml').read_text())['Import']:
         for model in yaml.safe_load((ROOT / metafile).read_text())['Models']:
             assert (ROOT / model['Config']).is_file()  # tests/configs read it
+
+
+def test_the_paths_in_contributing_exist():
+    text = (ROOT / 'CONTRIBUTING.md').read_text()
+    paths = re.findall(r'\b(?:mmocr_da|tests|configs|tools)/[\w./<>]*\w', text)
+    paths = [path for path in paths if '<' not in path and '/a/' not in path]
+    assert len(paths) > 15
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_the_changelog_has_this_version_and_its_old_names():
+    text = (ROOT / 'CHANGELOG.md').read_text()
+    assert f'## [{mmocr_da.__version__}]' in text
+    for old, new in renamed.CLASSES.items():
+        assert f'| `{old}` | `{new}` |' in text
+    for old in renamed.REMOVED:
+        assert f'`{old}`' in text
 
 
 @pytest.mark.slow
