@@ -477,9 +477,10 @@ def test_the_zoo_serves_mmocrs_preparer_without_our_tool(tmp_path, monkeypatch):
     cfg = Config.fromfile(BASE / 'dataset_zoo/cvl/textrecog.py')
     cfg.update(task='textrecog', nproc=1, dataset_name='cvl')
     DatasetPreparer.from_file(cfg).run(['train', 'val', 'test'])
-    data = Config.fromfile(BASE / 'datasets/cvl.py')
+    monkeypatch.setenv('MMOCR_DA_DATA', 'cvl')
+    data = Config.fromfile(BASE / 'resnet29_seqclr.py')
     for split, text in (('train', 'w0'), ('val', 'w1'), ('test', 'w2')):
-        dataset = dict(data[f'cvl_textrecog_{split}'])
+        dataset = dict(data[f'labelled_{split}'])
         dataset.pop('type')
         dataset = OCRDataset(**{**dataset, 'pipeline': []}, serialize_data=False)
         assert [

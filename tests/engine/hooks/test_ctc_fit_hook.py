@@ -64,7 +64,7 @@ def test_a_label_that_needs_a_blank_too_many_is_an_error(check):
     with pytest.raises(
         ValueError,
         match=r'1 of 6 labels need more frames than the 2 that CTC has '
-        r"of an image, .* for example '77' \(.*source_3.png\). 2 of 6 labels are "
+        r"for an image, .* for example '77' \(.*source_3.png\). 2 of 6 labels are "
         'longer than the 2 frames .* Make the images wider.*, or set zero_infinity='
         'True',
     ):
