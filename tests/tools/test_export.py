@@ -127,7 +127,7 @@ def test_every_recognizer_of_mmocr_is_exported(run_tool, tmp_path, capsys, name)
 
 def test_the_recipe_of_the_readme_is_exported(run_tool, tmp_path, capsys):
     recipe = re.search(
-        r'Save as\n`my_adaptation.py`:\n\n```python\n(.*?)```',
+        r'Save\s+as\s+`my_adaptation.py`:\n\n```python\n(.*?)```',
         README.read_text(encoding='utf-8'),
         re.DOTALL,
     )[1]
