@@ -16,6 +16,7 @@ from mmengine.dist import is_distributed
 from mmengine.logging import print_log
 from mmengine.runner import Runner, find_latest_checkpoint
 
+from mmocr_da.config_names import near_configs
 from mmocr_da.cpu import keep_memory
 
 from .checkpoints import read_checkpoint
@@ -33,7 +34,7 @@ def load_config(
     if not osp.isfile(path):
         raise ValueError(
             f'config must be an existing file, got {path!r}; '
-            'check the path, relative ones start at the current directory'
+            f'check the path, relative ones start at the current directory{near_configs(path)}'
         )
     cfg = Config.fromfile(path)
     cfg.launcher = launcher
