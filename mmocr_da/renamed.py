@@ -1,6 +1,7 @@
 """Old names of classes and arguments. They work for one minor version, with a warning."""
 
 import functools
+import inspect
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +18,13 @@ ARGUMENTS: dict[str, str] = {}
 #: Removed classes, with the reason and what to do instead.
 REMOVED: dict[str, str] = {
     'PublishedDomainDiscriminator': 'it had no measured benefit; use DomainDiscriminator',
+}
+#: Attributes of custom objectives that nothing looks at any more, with what to do.
+OBJECTIVES: dict[str, str] = {
+    'needs_reading': 'rename it to needs_prediction, whose result is source.prediction',
+    'holds_recognizer': 'rename it to freezes_recognizer',
+    'needs_all_steps': 'remove it: there are as many steps as the longest text has',
+    'check': 'do it in attach(recognizer)',
 }
 
 
@@ -35,6 +43,25 @@ def current_name(name: str) -> str:
         return name
     _warn(f'type mmocr_da.{name}', f'mmocr_da.{CLASSES[name]}')
     return CLASSES[name]
+
+
+def check_objective(objective: Any) -> None:
+    """Refuse a custom objective of an older version, of which a part would be ignored in silence.
+
+    Raises:
+        ValueError: It names what replaces that part.
+    """
+    kind = type(objective).__name__
+    for old, new in OBJECTIVES.items():
+        if hasattr(objective, old):
+            raise ValueError(f'the objective {kind} has {old}, which nothing looks at now; {new}')
+    parameters = list(inspect.signature(objective.attach).parameters)
+    if len(parameters) != 1:
+        raise ValueError(
+            f'attach of the objective {kind} is now attach(recognizer), got '
+            f'attach({", ".join(parameters)}); take recognizer.decoder and '
+            'recognizer.supervised_weight from it'
+        )
 
 
 def renamed_arguments(**names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

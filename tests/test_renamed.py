@@ -7,6 +7,7 @@ from mmengine.registry import Registry
 
 from mmocr_da import registry, renamed
 from mmocr_da.engine import BINGateHook, BINGateOptimWrapperConstructor
+from mmocr_da.models.objectives import Objective
 
 
 @pytest.fixture(autouse=True)
@@ -89,3 +90,42 @@ def test_both_names_of_an_argument_are_an_error():
 def test_arguments_that_no_one_knows_stay_an_error():
     with pytest.raises(TypeError, match='sauce'):
         Gate(3, sauce='global')
+
+
+class Mine(Objective):
+    """A custom objective of today."""
+
+    name = 'mine'
+
+    def attach(self, recognizer):
+        self.width = recognizer.decoder
+
+
+@pytest.mark.parametrize(
+    'old, new',
+    [
+        (dict(needs_reading=True), 'has needs_reading, .* rename it to needs_prediction'),
+        (
+            dict(holds_recognizer=property(lambda self: True)),
+            'holds_recognizer, .* freezes_recognizer',
+        ),
+        (dict(needs_all_steps=True), 'has needs_all_steps, .* remove it'),
+        (dict(check=lambda self, recognizer: None), r'has check, .* attach\(recognizer\)'),
+        (
+            dict(attach=lambda self, decoder, supervised_weight: None),
+            r'now attach\(recognizer\), got attach\(decoder, supervised_weight\)',
+        ),
+    ],
+)
+def test_an_objective_of_before_is_refused_with_the_new_names(recognizer_cfg, old, new):
+    def build(objective):
+        registry.MODELS.register_module(name='Mine', module=objective, force=True)
+        kwargs = dict(type='mmocr_da.AdaptiveRecognizer', objectives=[dict(type='mmocr_da.Mine')])
+        return registry.MODELS.build({**recognizer_cfg(), **kwargs})
+
+    try:
+        assert build(Mine).objectives.mine.width
+        with pytest.raises(ValueError, match=new):
+            build(type('Old', (Mine,), old))
+    finally:
+        del registry.MODELS.module_dict['Mine']

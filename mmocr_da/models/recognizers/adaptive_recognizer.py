@@ -15,7 +15,7 @@ from torch import Tensor
 from mmocr_da.arguments import check_number, warn_unused
 from mmocr_da.device import on_device
 from mmocr_da.registry import MODELS
-from mmocr_da.renamed import renamed_arguments
+from mmocr_da.renamed import check_objective, renamed_arguments
 
 from ..decoders.adapters import CHARACTER_FEATURES, DecoderAdapter, adapter_of
 from ..decoders.character_features import CharacterFeatures, GreedyPrediction
@@ -121,6 +121,8 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
 
     def _build_objectives(self, objectives: Sequence[dict]) -> ModuleDict:
         built = [MODELS.build(cfg) for cfg in objectives]
+        for objective in built:
+            check_objective(objective)
         self._listed = names = [o.name for o in built]
         if any(not name or '.' in name for name in names):
             raise ValueError(
