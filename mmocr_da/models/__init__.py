@@ -1,4 +1,4 @@
-"""Models: batches in, losses by name or predictions out; and the parts they are made of."""
+"""Models and their parts: batches in, losses by name or predictions out."""
 
 from .backbones import *  # noqa: F401,F403
 from .contrastive import *  # noqa: F401,F403

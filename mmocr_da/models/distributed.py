@@ -1,11 +1,11 @@
-"""Sums and means over processes, such that gradients averaged by DDP equal those of one process."""
+"""Sums and means over processes, so that DDP's gradients equal the gradients of one process."""
 
 from mmengine.dist import all_reduce, get_world_size
 from torch import Tensor
 
 
 def sum_per_rank(weight: Tensor) -> Tensor:
-    """Sum of the weights of all ranks, divided by the number of ranks.
+    """Return the sum of the weights of all ranks, divided by the number of ranks.
 
     DDP averages gradients. A rank that divides by this number instead of its own sum gives the
     gradients of one process with the whole batch, however unevenly the weights are spread.
@@ -16,12 +16,12 @@ def sum_per_rank(weight: Tensor) -> Tensor:
 
 
 def mean_over_ranks(values: Tensor, counted: Tensor | None = None) -> Tensor:
-    """This rank's share of the mean of the ``(M,)`` values of all ranks; 0 without values.
+    """Return this rank's share of the mean of all ranks' ``(M,)`` values; 0 without values.
 
-    The average over ranks of the results, and of their gradients, is that of one process.
+    The results and their gradients, averaged over ranks, equal the ones of a single process.
 
     Args:
-        values: Of this rank. All ranks must call this, also those without values.
+        values: The values of this rank. All ranks must call this, also without values.
         counted: ``(M,)`` bool, which values count; the others must be 0. By default all count.
 
     >>> import torch
@@ -33,6 +33,6 @@ def mean_over_ranks(values: Tensor, counted: Tensor | None = None) -> Tensor:
 
 
 def mean_of_rank(values: Tensor, counted: Tensor | None = None) -> Tensor:
-    """As :func:`mean_over_ranks`, over the values of this rank alone, without waiting."""
+    """Return the mean over this rank alone, without waiting; see :func:`mean_over_ranks`."""
     count = max(len(values), 1) if counted is None else counted.sum().clamp(min=1)
     return values.sum() / count

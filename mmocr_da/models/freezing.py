@@ -1,4 +1,4 @@
-"""Freeze the parameters and running statistics of a model during a forward pass."""
+"""Freezes the parameters and running statistics of a model during a forward pass."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -10,12 +10,12 @@ from mmocr_da.compat import no_grad
 
 @contextmanager
 def frozen(model: nn.Module, but: Iterable[nn.Module] = ()) -> Iterator[None]:
-    """Within it a model is frozen: no gradients, and buffers are restored at the end.
+    """Freeze a model within the block: no gradients, and buffers are restored at the end.
 
     Args:
         model: Its mode (training or evaluation) is not changed.
-        but: Parts whose buffers keep their changes. Gradients are off for them, too, unless they
-            turn them on.
+        but: Parts that keep changes of their buffers. Gradients are off for them, too, unless they
+            enable them.
     """
     learning = {id(buffer) for part in but for buffer in part.buffers()}
     kept = [(b, b.clone()) for b in model.buffers() if id(b) not in learning]

@@ -1,7 +1,7 @@
-"""Schedules of adaptation weights: functions of the progress of training, without a state.
+"""Schedules of adaptation weights, as functions of the progress of training.
 
-The progress comes from the iteration that MMEngine checkpoints, so a resumed run continues where
-it stopped.
+Schedules have no state: the progress comes from the iteration that MMEngine checkpoints, so a
+resumed run continues with the same values.
 """
 
 import math
@@ -24,7 +24,7 @@ SHAPES: dict[str, Callable[[float], float]] = {
 
 
 class Schedule:
-    """``high`` times a shape of the progress of training.
+    """``high`` times a function of the progress of training.
 
     Args:
         shape: ``'constant'`` (the paper's fixed strategy), ``'rising'``, ``'falling'``, or their
@@ -46,7 +46,7 @@ class Schedule:
         return self.high * SHAPES[self.shape](progress)
 
     def now(self) -> float:
-        """The value at the current iteration of the running MMEngine runner.
+        """Return the value at the current iteration of the running MMEngine runner.
 
         Raises:
             RuntimeError: If a schedule that is not constant is used without a runner.
@@ -61,10 +61,10 @@ class Schedule:
 
 
 def current_iteration() -> tuple[int, int]:
-    """``(iteration, total iterations)`` of the training that runs, from MMEngine's message hub.
+    """Return ``(iteration, total iterations)`` of the running training, from the message hub.
 
     Raises:
-        RuntimeError: No runner has set them.
+        RuntimeError: If no runner has set them.
     """
     hub = MessageHub.get_current_instance()
     iteration, total = hub.get_info('iter'), hub.get_info('max_iters')

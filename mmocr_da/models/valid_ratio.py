@@ -1,4 +1,4 @@
-"""Which part of an image is no padding: the share of its width, and columns or steps of it."""
+"""The part of an image that is not padding, as a share of its width or in columns."""
 
 from collections.abc import Sequence
 
@@ -8,18 +8,18 @@ from torch import Tensor
 
 
 def valid_ratios(samples: Sequence[BaseDataElement]) -> Tensor:
-    """Share of the width of each image that is no padding, ``(N,)`` float32 on the CPU.
+    """Return the share of the width of each image that is not padding, ``(N,)`` on the CPU.
 
-    It is 1 for a data sample without the metainfo ``valid_ratio``.
+    The share is 1 for a data sample without the metainfo ``valid_ratio``.
     """
     return torch.tensor([float(s.get('valid_ratio', 1)) for s in samples])
 
 
 def num_valid(ratio: Tensor, count: int) -> Tensor:
-    """Number of ``count`` columns that show a given share of the width, ``(N,)``; 1 at least.
+    """Convert shares of the width to numbers of ``count`` columns, ``(N,)``, at least 1.
 
     >>> num_valid(torch.tensor([0.0, 0.4, 0.5, 1.0]), 5)
     tensor([1, 2, 3, 5])
     """
-    # 0.4 * 5 in floating point must not become a third column.
+    # Rounding errors of 0.4 * 5 must not add a third column.
     return (ratio * count - 1e-4).ceil().clamp(1, count).long()

@@ -12,7 +12,7 @@ from mmocr_da.registry import MODELS
 
 @MODELS.register_module()
 class TextResNet(ResNet):
-    """MMOCR's ``ResNet`` with convolutions after the last stage that may change the channels.
+    """MMOCR's ``ResNet``, with more convolutions after the last stage.
 
     MMOCR's stage plugins keep the number of channels; the last layer of Table I goes from 512 to
     64. All other layers of the table are MMOCR's stages and plugins.

@@ -1,4 +1,4 @@
-"""Contrastive learning (SeqCLR, section 4): frames of two views of the same images in, loss out."""
+"""Contrastive learning (SeqCLR, section 4): frames of two views of images in, loss out."""
 
 from .instance_mappings import AllToInstance, FrameToInstance, WindowToInstance
 from .nt_xent import NTXentLoss, nt_xent

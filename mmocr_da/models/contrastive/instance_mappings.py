@@ -16,7 +16,7 @@ from mmocr_da.registry import MODELS
 class WindowToInstance(nn.Module):
     """Every image becomes ``num_windows`` instances, means of windows that cover it evenly.
 
-    The windows are those of ``nn.AdaptiveAvgPool1d`` over the frames of the image without its
+    The windows are the same as in ``nn.AdaptiveAvgPool1d`` over the frames of the image without its
     padding; neighbours share a frame if the frames do not divide evenly. An image with fewer frames
     than windows has one window per frame, since equal windows would be each other's negatives.
 

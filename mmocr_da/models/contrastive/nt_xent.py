@@ -9,8 +9,8 @@ sums and once more for the gradients,
     P_ij = exp(s_ij / tau - logsumexp_i),
 
 where ``w`` is the weight of an instance in the loss. The second term of the first sum is the effect
-of ``i`` as a negative of others. It needs the others' ``logsumexp``, also those on other ranks, and
-nothing else of their backward pass.
+of ``i`` as a negative of other instances. It needs the others' ``logsumexp``, also those on other
+ranks, and nothing else of their backward pass.
 """
 
 from collections.abc import Iterator
@@ -26,8 +26,8 @@ from mmocr_da.arguments import check_count, check_number
 from mmocr_da.registry import MODELS
 
 REDUCTIONS = ('mean', 'sum')
-#: Instances shorter than this have no direction. It is the rounding error of features around 1 in
-#: half precision, so shorter instances are noise.
+#: Instances shorter than this count as noise: it is the rounding error of features around 1 in half
+#: precision.
 MIN_LENGTH = torch.finfo(torch.float16).eps
 
 
@@ -53,9 +53,9 @@ def nt_xent(
 ) -> Tensor:
     """SeqCLR's eq. 1: instances at the same place attract, all others repel each other.
 
-    In several processes the instances of all of them are negatives, and the gradients that DDP
-    averages are those of one process with all instances. Every process must call it, also with
-    ``M = 0``. Under AMP it computes in float32.
+    The negatives come from all processes, and the gradients that DDP averages equal the gradients
+    of one process with all instances. So every process must call it, also with ``M = 0``. Under AMP
+    it computes in float32.
 
     Args:
         za: Instances of one view, ``(M, D)``, of any length: cosines are compared. Those shorter
@@ -128,7 +128,8 @@ class _NTXent(torch.autograd.Function):
             for rows in _blocks(len(z), ctx.block_size):
                 similarities = scaled[rows] @ keys.T
                 _own(similarities, rows, ctx.first).fill_(float('-inf'))
-                # The matrix is symmetric, so a row has also what the instance does as a negative.
+                # The matrix is symmetric, so a row also has the effect of the instance as a
+                # negative.
                 weights = (similarities - lse[rows, None]).exp_()
                 weights += similarities.sub_(all_lse).exp_()
                 torch.mm(weights, keys, out=out[rows])

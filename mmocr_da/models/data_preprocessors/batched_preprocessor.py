@@ -17,8 +17,8 @@ from mmocr_da.registry import MODELS
 class BatchedTextRecogDataPreprocessor(TextRecogDataPreprocessor):
     """MMOCR's preprocessor with one copy to the device and one normalization per batch.
 
-    MMEngine converts and normalizes image by image. Here the loaded images are stacked first, and
-    everything else is done once; the results are bit-identical.
+    MMEngine converts and normalizes image by image. This class stacks the loaded images first and
+    does the rest once per batch; the results are bit-identical.
     """
 
     plain_cfg: Any = classmethod(base_cfg)
@@ -43,7 +43,7 @@ class BatchedTextRecogDataPreprocessor(TextRecogDataPreprocessor):
         return data
 
     def _fill_padding(self, batch: Tensor, sizes: list[tuple[int, int]]) -> None:
-        """Write ``pad_value``, which is in normalized units, where no image is."""
+        """Write ``pad_value``, which is in normalized units, outside the images."""
         h, w = on_device(torch.tensor(sizes), batch.device)[..., None].unbind(1)
         below = torch.arange(batch.size(-2), device=batch.device) >= h
         right = torch.arange(batch.size(-1), device=batch.device) >= w

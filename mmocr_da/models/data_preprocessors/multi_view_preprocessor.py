@@ -12,8 +12,8 @@ class MultiViewTextRecogDataPreprocessor(BatchedTextRecogDataPreprocessor):
     """Joins the views of :class:`MultiView` into one batch, view by view.
 
     ``V`` lists of ``N`` images and of ``N`` data samples become ``V * N`` images and samples, which
-    are then preprocessed as in MMOCR. Batches without views are refused in training, and are one
-    view in testing.
+    are then preprocessed as in MMOCR. Batches without views are an error in training, and count
+    as one view in testing.
     """
 
     def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:

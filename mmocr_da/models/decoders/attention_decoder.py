@@ -22,7 +22,7 @@ class AttentionDecoder(ASTERDecoder):
     the recurrent cell takes ``(h_{k-1}, y_{k-1}, c_k)`` (eq. 5), and the logits are
     ``W_o tanh(E y_{k-1} + W_d h_k + W_c c_k)`` (eq. 6).
 
-    Keys that MMOCR's ``ASTERDecoder`` has too keep their names and meaning.
+    Arguments that MMOCR's ``ASTERDecoder`` also has keep their names and meaning.
 
     Args:
         cell: ``'gru'`` (eq. 5) or ``'lstm'`` (what the paper's text and its released code use).
@@ -61,14 +61,14 @@ class AttentionDecoder(ASTERDecoder):
             self.fc = nn.Linear(emb_dims, self.num_classes)
 
     def initial_state(self, memory: Tensor) -> State:
-        """Zeros of shape ``(N, hidden_size)``."""
+        """Return zeros of shape ``(N, hidden_size)``."""
         zeros = memory.new_zeros(memory.size(0), self.hidden_size)
         return zeros if self.cell == 'gru' else (zeros, zeros)
 
     def step(
         self, memory: Tensor, projected: Tensor, state: State, previous: Tensor
     ) -> tuple[Tensor, Tensor, State]:
-        """One character: ``(logits (N, K), context (N, in_channels), state)``.
+        """Decode one character; return ``(logits (N, K), context (N, in_channels), state)``.
 
         ``projected`` is ``proj_feat(memory)``, which does not depend on the step.
         """
@@ -84,7 +84,7 @@ class AttentionDecoder(ASTERDecoder):
         return self.fc(hidden), context, state
 
     def memory(self, feat: Tensor | None, out_enc: Tensor | None) -> Tensor:
-        """The grid sequence ``[f_1, ..., f_L]`` of eq. 1, ``(N, L, in_channels)``."""
+        """Return the grid sequence ``[f_1, ..., f_L]`` of eq. 1, ``(N, L, in_channels)``."""
         memory = feat if out_enc is None else out_enc
         assert memory is not None
         return memory.flatten(2).transpose(1, 2) if memory.dim() == 4 else memory
@@ -95,7 +95,7 @@ class AttentionDecoder(ASTERDecoder):
         out_enc: Tensor | None = None,
         data_samples: Sequence[TextRecogDataSample] | None = None,
     ) -> Tensor:
-        """Logits under teacher forcing, ``(N, max_seq_len, K)``."""
+        """Return logits under teacher forcing, ``(N, max_seq_len, K)``."""
         assert data_samples is not None
         memory = self.memory(feat, out_enc)
         tokens = torch.stack([s.gt_text.padded_indexes for s in data_samples]).to(memory.device)
@@ -107,7 +107,7 @@ class AttentionDecoder(ASTERDecoder):
         out_enc: Tensor | None = None,
         data_samples: Sequence[TextRecogDataSample] | None = None,
     ) -> Tensor:
-        """Probabilities of greedy decoding, ``(N, max_seq_len, K)``."""
+        """Return probabilities of greedy decoding, ``(N, max_seq_len, K)``."""
         return self.softmax(self._run(self.memory(feat, out_enc)))
 
     def _run(self, memory: Tensor, tokens: Tensor | None = None) -> Tensor:
@@ -126,7 +126,7 @@ class AttentionDecoder(ASTERDecoder):
 
 
 def attend(decoder: ASTERDecoder, memory: Tensor, projected: Tensor, hidden: Tensor) -> Tensor:
-    """The context vector ``c_k`` of eq. 2 to 4, ``(N, in_channels)``.
+    """Compute the context vector ``c_k`` of eq. 2 to 4, ``(N, in_channels)``.
 
     ``hidden`` is ``h_{k-1}``, ``(N, hidden_size)``; ``projected`` is ``W_f f_i`` for all ``i``.
     """

@@ -24,7 +24,7 @@ class CharacterDecoder(BaseDecoder):
     def __init__(self, in_channels: int, dictionary: dict[str, Any], **kwargs: Any) -> None:
         super().__init__(dictionary=dictionary, max_seq_len=1, **kwargs)
         if self.dictionary.start_idx is not None:
-            # It would be the first and so the only target of every image.
+            # It would be the first, and so the only, label of every image.
             raise ValueError(
                 'CharacterDecoder needs a dictionary without a start token, got '
                 'with_start=True; leave it out'
@@ -37,7 +37,7 @@ class CharacterDecoder(BaseDecoder):
         out_enc: Tensor | None = None,
         data_samples: Sequence[TextRecogDataSample] | None = None,
     ) -> Tensor:
-        """Logits, ``(N, 1, K)``."""
+        """Return logits, ``(N, 1, K)``."""
         # The loss would cut a longer text, or fail with a message about shapes.
         for sample in data_samples or ():
             if len(sample.gt_text.indexes) != 1:
@@ -55,7 +55,7 @@ class CharacterDecoder(BaseDecoder):
         out_enc: Tensor | None = None,
         data_samples: Sequence[TextRecogDataSample] | None = None,
     ) -> Tensor:
-        """Probabilities, ``(N, 1, K)``."""
+        """Return probabilities, ``(N, 1, K)``."""
         return self._classify(feat, out_enc).softmax(-1)
 
     def _classify(self, feat: Tensor | None, out_enc: Tensor | None) -> Tensor:

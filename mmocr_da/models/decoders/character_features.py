@@ -1,4 +1,4 @@
-"""What every method for sequences needs of a decoder, whatever decoder it is."""
+"""The outputs of decoders that objectives use, the same for every decoder."""
 
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
@@ -9,19 +9,19 @@ from torch import Tensor, nn
 
 @dataclass
 class CharacterFeatures:
-    """What a decoder computes at each step of ``N`` images.
+    """The outputs of a decoder at each step of ``N`` images.
 
     A step is a character of an attention decoder, or a frame of a CTC decoder.
 
     Attributes:
-        features: ``(N, T, D)``, what local alignment compares.
+        features: ``(N, T, D)``, the vectors that local alignment compares.
         logits: ``(N, T, K)``.
         is_character: ``(N, T)`` bool, steps before the end token that are neither start token,
-            padding nor blank. By the label for labelled images, else by the prediction.
-        supervised: ``(N, T)`` bool, all steps that a label says something about: characters, the
-            end token, and blank frames.
+            padding nor blank, according to the label or, for images without one, the prediction.
+        supervised: ``(N, T)`` bool, all steps with a class in the label: characters, the end token,
+            and blank frames.
         labels: ``(N, T)``, the class of each supervised step of labelled images.
-        hidden: ``(N, T, H)``, the input of the final classifier, whose output the logits are.
+        hidden: ``(N, T, H)``, the input of the final classifier, which returned the logits.
         classifier: The final classifier.
         blank: The class of blank frames; None for a decoder without blanks.
     """
@@ -44,7 +44,7 @@ class CharacterFeatures:
         return self.supervised if self.blank is None else self.is_character
 
     def of_images(self, index: Tensor) -> 'CharacterFeatures':
-        """The features of some images."""
+        """Select images by their indexes."""
         values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
         for name, value in values.items():
             values[name] = value[index] if isinstance(value, Tensor) else value
@@ -56,9 +56,9 @@ class CharacterFeatures:
 
 
 class DecodedSteps(NamedTuple):
-    """What a decoder says of the steps of ``N`` images; see :class:`CharacterFeatures`.
+    """The outputs of a decoder without its classifier inputs; see :class:`CharacterFeatures`.
 
-    ``contexts (N, T, D)`` are attention-weighted sums, None where there is no attention.
+    ``contexts (N, T, D)`` are attention-weighted sums; None for a decoder without attention.
     """
 
     contexts: Tensor | None
@@ -83,5 +83,5 @@ class GreedyPrediction:
 
     @property
     def probabilities(self) -> Tensor:
-        """``(N, T, K)``, in float32 at least."""
+        """Return the class probabilities, ``(N, T, K)``, in float32 at least."""
         return self.logits.softmax(-1, torch.promote_types(self.logits.dtype, torch.float32))

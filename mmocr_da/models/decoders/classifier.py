@@ -1,4 +1,4 @@
-"""The final classifier of a decoder: computed by itself, with constant weights, or replaced."""
+"""Applies or replaces the final classifier of a decoder."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 
 def classify(features: Tensor, classifier: nn.Module, detach: bool = False) -> Tensor:
-    """Logits ``(M, K)`` of ``(M, H)`` inputs of a final classifier, in float32 at least.
+    """Apply a final classifier, ``(M, H) -> (M, K)``, in float32 at least.
 
     Args:
         features: Inputs of the classifier.
         classifier: A linear layer, or a convolution of size 1.
-        detach: Whether the classifier gets no gradient.
+        detach: Whether to treat the weights as constants, without a gradient.
     """
     if features.dtype != torch.float64:
         features = features.float()
@@ -23,13 +23,13 @@ def classify(features: Tensor, classifier: nn.Module, detach: bool = False) -> T
     bias = weight.new_zeros(len(weight)) if bias is None else bias
     if detach:
         weight, bias = weight.detach(), bias.detach()
-    # Half precision would cost the differences of nearly equal logits.
+    # Half precision would lose the differences of nearly equal logits.
     with torch.autocast(features.device.type, enabled=False):
         return F.linear(features, weight.to(features), bias.to(features))
 
 
 def without_class(logits: Tensor, index: int | None) -> Tensor:
-    """Logits ``(M, K - 1)`` of the other classes; all of them for None."""
+    """Drop the logits of a class, ``(M, K) -> (M, K - 1)``; None drops nothing."""
     if index is None:
         return logits
     return torch.cat([logits[:, :index], logits[:, index + 1 :]], 1)
@@ -37,7 +37,7 @@ def without_class(logits: Tensor, index: int | None) -> Tensor:
 
 @contextmanager
 def module_replaced(model: nn.Module, path: str, replacement: nn.Module) -> Iterator[None]:
-    """Within it the submodule of a dotted path is another one."""
+    """Replace the submodule at a dotted path within the block."""
     parent_path, _, name = path.rpartition('.')
     parent = model.get_submodule(parent_path)
     original = getattr(parent, name)

@@ -1,4 +1,4 @@
-"""Which frame of a CTC decoder shows which character of a known label."""
+"""Aligns the characters of a label with the frames of a CTC decoder."""
 
 import torch
 from torch import Tensor
@@ -8,7 +8,7 @@ from torch import Tensor
 def best_alignment(
     log_probs: Tensor, labels: Tensor, frames: Tensor, lengths: Tensor, blank: int
 ) -> Tensor:
-    """The class that the most probable path through a label gives to each frame.
+    """Find the class of each frame on the most probable path through a label.
 
     Viterbi search over the label with blanks around its characters (Graves et al., ICML 2006,
     section 4.1, with the maximum instead of the sum). No gradient, no host sync.
@@ -16,13 +16,13 @@ def best_alignment(
     Args:
         log_probs: ``(N, T, K)``, log-probabilities or logits.
         labels: ``(N, L)`` long, classes of the label; anything after ``lengths``.
-        frames: ``(N,)`` long, how many frames of an image are not padding, at most ``T``.
-        lengths: ``(N,)`` long, how many characters a label has, at most ``L``.
+        frames: ``(N,)`` long, number of frames of an image that are not padding, at most ``T``.
+        lengths: ``(N,)`` long, number of characters of a label, at most ``L``.
         blank: The class between characters; no label contains it.
 
     Returns:
         ``(N, T)`` long: ``blank`` or a character; -1 on padding and on all frames of an image
-        whose label has no path, since it has too few frames for the characters and for a blank
+        without a path, which has too few frames for the characters of its label and for the blanks
         between equal neighbours.
 
     >>> one_everywhere = torch.tensor([[[0., 1.]]]).expand(1, 3, 2)
@@ -51,7 +51,7 @@ def best_alignment(
     for t in range(steps):
         before = torch.maximum(torch.maximum(stay[t], step[t]), skip[t] + skip_penalty)
         torch.add(before, scores[t], out=best[t + 1, :, 2:])
-    # How many states the path came forward by; of equal paths the one that came forward first.
+    # Number of states that the path moves on by; of equal paths, the one that moved on first.
     back = (step > stay).to(torch.uint8)
     back = back.masked_fill_(skip + skip_penalty > torch.maximum(stay, step), 2)
     back *= (times[:, None] < frames)[..., None]

@@ -1,4 +1,4 @@
-"""Detectors of rotated text: MMDetection's two-stage parts, for boxes ``(N, 5)``."""
+"""Parts of MMDetection's two-stage detectors for rotated text, with boxes ``(N, 5)``."""
 
 from .angle_max_iou_assigner import AngleMaxIoUAssigner
 from .delta_xywht_bbox_coder import DeltaXYWHTBBoxCoder

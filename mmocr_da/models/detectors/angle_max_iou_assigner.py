@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mmocr_da.registry import TASK_UTILS
 
-#: Pairs whose angles are compared at once; 200 MB.
+#: Number of pairs of angles that are compared at once; 200 MB.
 PAIRS = 1 << 24
 
 
@@ -47,8 +47,8 @@ class AngleMaxIoUAssigner(MaxIoUAssigner):
         **kwargs: Any,
     ) -> AssignResult:
         """See ``MaxIoUAssigner``; ``priors`` and ``bboxes`` are rotated boxes."""
-        # The host's method does not return the overlaps, so the angles are applied in
-        # `assign_wrt_overlaps`, which it calls at its end.
+        # The host's method does not return the overlaps, so `assign_wrt_overlaps`, which it calls
+        # at its end, applies the angles.
         labels, priors = (
             get_box_tensor(boxes)[:, 4] for boxes in (gt_instances.bboxes, pred_instances.priors)
         )
@@ -74,7 +74,7 @@ class AngleMaxIoUAssigner(MaxIoUAssigner):
             overlaps.masked_fill(~(fits | ignored), 0.0), gt_labels
         )
         if len(overlaps):
-            # At a wrong angle: too much overlap for background, too little for a clear mistake.
+            # Wrong angle: too much overlap for background, too little for a clear mistake.
             between = (overlaps >= self.neg_iou_thr) & (overlaps < self.pos_iou_thr)
             unclear = (between & ~fits).any(0)
             result.gt_inds.masked_fill_(unclear & (result.gt_inds == 0), -1)

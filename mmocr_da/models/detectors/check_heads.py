@@ -1,4 +1,4 @@
-"""Check that the heads of a detector give their regression losses what these compare."""
+"""Checks that the heads of a detector fit their regression losses."""
 
 from mmdet.models import losses
 from torch import nn
@@ -6,9 +6,9 @@ from torch import nn
 from ..losses import RotatedBoxLoss
 from .rotated_anchor_generator import RotatedAnchorGenerator
 
-# They compare number by number; boxes mix pixels and radians, which do not add up.
+# Losses of offsets. They compare number by number, but boxes mix pixels and radians.
 BY_NUMBER = (losses.SmoothL1Loss, losses.L1Loss, losses.BalancedL1Loss, losses.MSELoss)
-# They compare boxes x1, y1, x2, y2.
+# Losses of boxes x1, y1, x2, y2.
 OF_FOUR_NUMBERS = (
     losses.IoULoss,
     losses.GIoULoss,
@@ -23,9 +23,9 @@ OF_FOUR_NUMBERS = (
 def check_heads(detector: nn.Module) -> None:
     """Check that heads give boxes to losses of boxes and offsets to losses of offsets.
 
-    MMDetection's heads give their ``loss_bbox`` boxes with ``reg_decoded_bbox=True``, and offsets
-    from anchors or proposals without. A loss of boxes treats most offsets as boxes without an area,
-    and is silently 0.
+    MMDetection's heads give their ``loss_bbox`` boxes if ``reg_decoded_bbox=True``, else offsets
+    from anchors or proposals. A loss of boxes would treat most offsets as boxes without an area,
+    and silently be 0.
 
     Raises:
         ValueError: If a head and its loss disagree, or heads have boxes of different sizes.
@@ -81,5 +81,5 @@ def _check_sizes(sizes: dict[str, int], rotated: bool) -> None:
             f'all heads of a detector need a bbox_coder of the same number of values, '
             f'5 for rotated boxes, got {found}'
             f'{" with rotated anchors" if rotated else ""}: set bbox_coder=dict('
-            "type='mmocr_da.DeltaXYWHTBBoxCoder', ...) in those of 4"
+            "type='mmocr_da.DeltaXYWHTBBoxCoder', ...) in the heads with 4"
         )

@@ -25,7 +25,7 @@ class DeltaXYWHTBBoxCoder(BaseBBoxCoder):
         target_means: Subtracted from the offsets, 5 numbers.
         target_stds: Divisors of the offsets after that, 5 numbers.
         proj_xy: Measure the centres along the sides of the anchor. RRPN measures them along the
-            axes of the image, where a shift by the height of a vertical line would be small.
+            axes of the image: there, a shift by the height of a vertical line would be small.
         use_box_type: Decode to :class:`~mmocr_da.structures.RotatedBoxes` instead of tensors.
 
     Raises:
@@ -52,7 +52,7 @@ class DeltaXYWHTBBoxCoder(BaseBBoxCoder):
         self.proj_xy = proj_xy
 
     def encode(self, bboxes: Tensor | BaseBoxes, gt_bboxes: Tensor | BaseBoxes) -> Tensor:
-        """``(N, 5), (N, 5) -> (N, 5)``. Sizes are at least 1e-3 px."""
+        """Encode boxes as offsets, ``(N, 5), (N, 5) -> (N, 5)``, with sizes of at least 1e-3 px."""
         box, gt = get_box_tensor(bboxes), get_box_tensor(gt_bboxes)
         size, gt_size = box[:, 2:4].clamp(min=1e-3), gt[:, 2:4].clamp(min=1e-3)
         shift = gt[:, :2] - box[:, :2]
@@ -69,11 +69,11 @@ class DeltaXYWHTBBoxCoder(BaseBBoxCoder):
         max_shape: Sequence[int] | None = None,
         wh_ratio_clip: float = 16 / 1000,
     ) -> Tensor | RotatedBoxes:
-        """The inverse of :meth:`encode`.
+        """Decode offsets to boxes, the inverse of :meth:`encode`.
 
         Args:
-            bboxes: ``(N, 5)``.
-            pred_bboxes: ``(N, C * 5)``, of ``C`` classes.
+            bboxes: Anchors or proposals, ``(N, 5)``.
+            pred_bboxes: Offsets for ``C`` classes, ``(N, C * 5)``.
             max_shape: Part of the interface, not used: rotated boxes are not clipped.
             wh_ratio_clip: Sizes change by at most this factor.
 

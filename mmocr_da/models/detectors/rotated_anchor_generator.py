@@ -25,7 +25,7 @@ class RotatedAnchorGenerator(AnchorGenerator):
         use_box_type: Return :class:`~mmocr_da.structures.RotatedBoxes` instead of tensors.
 
     Raises:
-        ValueError: Without an angle.
+        ValueError: If ``angles`` is empty.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class RotatedAnchorGenerator(AnchorGenerator):
         ratios: Tensor,
         center: tuple[float] | None = None,
     ) -> Tensor:
-        """``(A, 5)`` around the origin; the angle changes fastest."""
+        """Return ``(A, 5)`` anchors around the origin; the angle changes fastest."""
         flat = super().gen_single_level_base_anchors(base_size, scales, ratios, center)
         flat = bbox_xyxy_to_cxcywh(flat)
         angles = flat.new_tensor(self.angles).repeat(len(flat))
@@ -63,7 +63,7 @@ class RotatedAnchorGenerator(AnchorGenerator):
         dtype: torch.dtype = torch.float32,
         device: str | torch.device = 'cuda',
     ) -> Tensor | RotatedBoxes:
-        """``(H * W * A, 5)``, anchors of one location side by side."""
+        """Return ``(H * W * A, 5)`` anchors, location by location."""
         height, width = featmap_size
         location = torch.arange(height * width, device=device)
         anchors = self._at(location, width, level_idx, dtype)
@@ -78,7 +78,7 @@ class RotatedAnchorGenerator(AnchorGenerator):
         dtype: torch.dtype = torch.float32,
         device: str | torch.device = 'cuda',
     ) -> Tensor:
-        """Rows ``prior_idxs`` of :meth:`single_level_grid_priors`, as a tensor."""
+        """Return rows ``prior_idxs`` of :meth:`single_level_grid_priors`, as a tensor."""
         prior_idxs = prior_idxs.to(device)
         base = self._base(level_idx, dtype, device)
         location = self._at(prior_idxs // len(base), featmap_size[1], level_idx, dtype)

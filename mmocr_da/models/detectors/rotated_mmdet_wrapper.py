@@ -26,16 +26,16 @@ from .rotated_nms import nms_rotated
 
 @MODELS.register_module()
 class RotatedMMDetWrapper(MMDetWrapper):
-    """An ``MMDetWrapper`` whose detector may predict boxes of five numbers.
+    """An ``MMDetWrapper`` for detectors that predict boxes of five numbers.
 
-    They are returned as polygons of four points with their scores, which MMOCR's metric, visualizer
-    and inferencer take.
+    The boxes are returned as polygons of four points with their scores, for MMOCR's metric,
+    visualizer and inferencer.
 
-    If a loss of the detector is a learned surrogate (``LSIoULoss``), iterations that train it train
-    nothing else: the detector is frozen, also its running statistics.
+    If a loss of the detector is a learned surrogate (``LSIoULoss``), the iterations that train the
+    surrogate freeze the detector, including its running statistics.
 
-    Which boxes MMDetection's samplers draw in training depends only on seed, iteration and rank, so
-    a resumed run draws the same boxes as an uninterrupted one.
+    In training, the boxes that MMDetection's samplers draw depend only on seed, iteration and rank,
+    so a resumed run draws the same boxes as an uninterrupted one.
 
     Args:
         cfg: The detector, as for ``MMDetWrapper``. Its ``data_preprocessor`` needs
@@ -88,14 +88,14 @@ class RotatedMMDetWrapper(MMDetWrapper):
     ) -> dict[str, Tensor]:
         with frozen(self, but=learning):
             losses = super().forward(inputs, data_samples, 'loss', **kwargs)
-        # Without positive boxes the head does not call the surrogate's loss: a connected zero.
+        # Without positive boxes the head does not call the surrogate's loss, so a zero connects it.
         losses['loss_nothing'] = sum(p.sum() for m in learning for p in m.parameters()) * 0
         return losses
 
     def adapt_predictions(
         self, data: list[DetDataSample], data_samples: list[TextDetDataSample]
     ) -> list[TextDetDataSample]:
-        """See ``MMDetWrapper``; ``bboxes`` may be ``(N, 5)``."""
+        """Convert predictions as ``MMDetWrapper``; ``bboxes`` may be ``(N, 5)``."""
         if not data or data[0].pred_instances.bboxes.size(-1) != 5:
             return super().adapt_predictions(data, data_samples)
         # One copy from the device for all images.

@@ -19,9 +19,9 @@ ROOM = 64
 def nms_rotated(dets: Tensor, scores: Tensor, iou_threshold: float) -> tuple[Tensor, Tensor]:
     """MMCV's ``nms_rotated``, by the exact :func:`~mmocr_da.structures.rotated_overlaps`.
 
-    MMCV's may keep two boxes that overlap if their sides lie on one line, and on a CPU it compares
-    every pair. Here only pairs that :func:`~mmocr_da.structures.may_overlap` by the threshold are
-    compared.
+    MMCV's function may keep two overlapping boxes if their sides lie on one line, and on a CPU it
+    compares every pair. This one compares only the pairs that
+    :func:`~mmocr_da.structures.may_overlap` finds for the threshold.
 
     Args:
         dets: Boxes ``(N, 5)``.
@@ -51,7 +51,7 @@ def nms_rotated(dets: Tensor, scores: Tensor, iou_threshold: float) -> tuple[Ten
 def _rivals(
     boxes: Tensor, better: Tensor, worse: Tensor, iou_threshold: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows of pairs of boxes that overlap by the threshold, a better and a worse one each."""
+    """Rows of the pairs that overlap by the threshold: the better and the worse boxes."""
     near = may_overlap(boxes[better], boxes[worse], iou_threshold)
     near &= better[:, None] < worse
     places, found = None, ROOM * len(worse)
@@ -59,7 +59,7 @@ def _rivals(
         places, number = _first_true(near.flatten(), found)
         i, j = better[places // len(worse)], worse[places % len(worse)]
         overlaps = rotated_overlaps(boxes[i], boxes[j], is_aligned=True) >= iou_threshold
-        # Each pair as one number, and all in one copy, for which the host waits.
+        # Each pair as one number, so that the host waits for one copy only.
         numbers = torch.where(overlaps & (i < j), i * len(boxes) + j, -1)
         fetched = torch.cat([numbers, number[None]]).cpu().numpy()
         pairs, found = fetched[:-1], int(fetched[-1])
@@ -70,8 +70,8 @@ def _rivals(
 def _first_true(mask: Tensor, room: int) -> tuple[Tensor, Tensor]:
     """Indexes at which ``mask`` is True, and their number.
 
-    On CUDA the host would have to wait for the number. There the first ``room`` indexes are found;
-    if there are fewer, the others are the last index of the mask.
+    On CUDA the host would have to wait for the number to know the size of the result. There the
+    result has ``room`` indexes; surplus ones are the last index of the mask.
     """
     if not mask.is_cuda:
         places = mask.nonzero()[:, 0]

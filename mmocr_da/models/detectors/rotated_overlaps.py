@@ -9,7 +9,7 @@ from mmocr_da.structures import rotated_overlaps
 
 @TASK_UTILS.register_module()
 class RotatedOverlaps:
-    """An assigner's ``iou_calculator``; see :func:`~mmocr_da.structures.rotated_overlaps`."""
+    """``iou_calculator`` of assigners, by :func:`~mmocr_da.structures.rotated_overlaps`."""
 
     def __call__(
         self,
@@ -18,7 +18,7 @@ class RotatedOverlaps:
         mode: str = 'iou',
         is_aligned: bool = False,
     ) -> Tensor:
-        """``(M, 5), (N, 5) -> (M, N)``, or with ``is_aligned`` ``(M,)``."""
+        """Return overlaps, ``(M, 5), (N, 5) -> (M, N)``, or ``(M,)`` with ``is_aligned``."""
         return rotated_overlaps(get_box_tensor(bboxes1), get_box_tensor(bboxes2), mode, is_aligned)
 
     def __repr__(self) -> str:

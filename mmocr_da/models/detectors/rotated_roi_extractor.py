@@ -14,7 +14,7 @@ from mmocr_da.registry import MODELS
 class RotatedRoIExtractor(SingleRoIExtractor):
     """Features of rotated boxes, rotated to upright, by ``RoIAlignRotated``.
 
-    RRPN takes the maximum in each cell; this interpolates, like MMDetection's extractors.
+    RRPN takes the maximum in each cell; this class interpolates, like MMDetection's extractors.
 
     Args:
         roi_layer: ``output_size``, ``sampling_ratio``, ... of ``RoIAlignRotated``. Its angles are
@@ -32,7 +32,7 @@ class RotatedRoIExtractor(SingleRoIExtractor):
         super().__init__(roi_layer=layer, **kwargs)
 
     def map_roi_levels(self, rois: Tensor, num_levels: int) -> Tensor:
-        """As in ``SingleRoIExtractor``, with the root of width times height as the scale."""
+        """Assign boxes to levels by the root of width times height, as ``SingleRoIExtractor``."""
         scale = (rois[:, 3] * rois[:, 4]).clamp(min=0).sqrt()
         levels = torch.floor(torch.log2(scale / self.finest_scale + 1e-6))
         return levels.clamp(0, num_levels - 1).long()
@@ -43,9 +43,9 @@ class RotatedRoIExtractor(SingleRoIExtractor):
     def forward(
         self, feats: Sequence[Tensor], rois: Tensor, roi_scale_factor: float | None = None
     ) -> Tensor:
-        """``(N, 6)`` of image, cx, cy, w, h, angle ``-> (N, C, H, W)``."""
+        """Pool boxes ``(N, 6)`` (image, cx, cy, w, h, angle) to features ``(N, C, H, W)``."""
         # The operator has no half precision on a CPU, coordinates need float32 everywhere, and it
-        # reads its inputs as if they were contiguous.
+        # needs contiguous inputs.
         with torch.autocast(rois.device.type, enabled=False):
             feats32 = [f.float().contiguous() for f in feats]
             pooled = super().forward(feats32, rois.float(), roi_scale_factor)

@@ -13,7 +13,7 @@ from mmocr_da.registry import MODELS
 
 @MODELS.register_module()
 class BiLSTMEncoder(BaseEncoder):
-    """Layers of a bidirectional LSTM and a linear map each, for feature maps of any height.
+    """A stack of bidirectional LSTMs with linear maps, for feature maps of any height.
 
     A map higher than 1 becomes a sequence column by column, from top to bottom within each, so
     that neighbours in the sequence are neighbours in the image. (MMOCR's ``ASTEREncoder`` needs

@@ -1,4 +1,4 @@
-"""The output of an encoder as a feature map."""
+"""Converts the output of an encoder to a feature map."""
 
 from typing import Any
 
@@ -8,10 +8,10 @@ from .bilstm_encoder import BiLSTMEncoder
 
 
 def as_feature_map(encoded: Any, feature_map: Tensor, encoder: nn.Module | None) -> Tensor | None:
-    """The output of an encoder as a map ``(N, F, H', W')``; None if it cannot be one.
+    """Convert the output of an encoder to a map ``(N, F, H', W')``; None if that is impossible.
 
-    A sequence with a step per column becomes a map of height 1; one with a step per position is put
-    back into rows and columns. So columns stay columns, and padding stays on the right.
+    A sequence with a step per column becomes a map of height 1. A sequence with a step per position
+    is put back into rows and columns, so that padding stays on the right.
 
     Args:
         encoded: ``(N, F, H', W')``, or a sequence ``(N, W, F)`` or ``(N, H * W, F)``.

@@ -1,4 +1,4 @@
-"""Layers: tensor in, tensor out; and conversion of the batch norms of a model to such layers."""
+"""Layers, and functions that convert the batch norms of a model to them."""
 
 from .batch_instance_norm import (
     BatchInstanceNorm,

@@ -18,8 +18,8 @@ class BatchInstanceNorm(DomainNorm):
     """A blend of batch and instance norm per channel: ``rho * BN(x) + (1 - rho) * IN(x)``.
 
     ``rho = 1`` keeps style (batch norm), ``rho = 0`` removes it (instance norm). It starts at 1,
-    and the other keys are those of ``BN``, so checkpoints of a batch norm load. In evaluation BN
-    uses running statistics, and IN the statistics of the image. For an image with one value per
+    and the other keys have the names of ``BN``, so checkpoints of a batch norm load. In evaluation
+    BN uses running statistics, and IN the statistics of the image. For an image with one value per
     channel the result is ``BN(x)``.
 
     ``rho`` is clipped to [0, 1] after every step of every ``torch.optim`` optimizer and before
@@ -64,12 +64,16 @@ class BatchInstanceNorm(DomainNorm):
 
     @classmethod
     def plain_cfg(cls, cfg: dict[str, Any]) -> dict[str, Any]:
-        """A batch norm, if all gates are 1 (:mod:`mmocr_da.plain`)."""
+        """Return the config of a batch norm (:mod:`mmocr_da.plain`)."""
         name = cfg['type'].removeprefix('mmocr_da.')
         return dict(cfg, type=name.replace('BIN', 'BN'))
 
     def plain_state_dict(self, state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The weights of a batch norm, if all gates are 1 (:mod:`mmocr_da.plain`)."""
+        """Return the weights of a batch norm, if all gates are 1 (:mod:`mmocr_da.plain`).
+
+        Raises:
+            ValueError: If a gate is not 1.
+        """
         state_dict = super().plain_state_dict(state_dict)
         rho = state_dict.pop('rho', None)
         if rho is not None and not (rho == 1).all():
@@ -109,7 +113,7 @@ class BatchInstanceNorm3d(BatchInstanceNorm):
 
 @torch.no_grad()
 def _project(optimizer: torch.optim.Optimizer, *_: Any) -> None:
-    """Eq. 4 for every gate that the optimizer owns."""
+    """Clip every gate that the optimizer owns (eq. 4)."""
     # By identity: a tensor's == compares values.
     owned = {id(p) for group in optimizer.param_groups for p in group['params']} if _layers else ()
     gates: list[Tensor] = [layer.rho for layer in _layers if id(layer.rho) in owned]

@@ -1,6 +1,7 @@
 """Batch normalization with statistics of the whole batch or of each domain.
 
-Per domain: Chang et al., "Domain-Specific Batch Normalization", CVPR 2019, with shared weights.
+Statistics per domain: Chang et al., "Domain-Specific Batch Normalization", CVPR 2019; unlike the
+paper, the domains share weights.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,17 +22,17 @@ SOURCE, TARGET = 0, 1
 
 
 class DomainNorm(_InstanceNorm):
-    """Batch normalization with the keys of ``nn.BatchNorm``, and two sets of statistics on demand.
+    """Batch normalization with the keys of ``nn.BatchNorm``, optionally with statistics per domain.
 
     Inside :func:`domains_of_images` a layer with ``per_domain`` normalizes each domain by its own
     statistics. ``running_mean`` and ``running_var`` are then the target's, which the exported model
     keeps; ``source_mean`` and ``source_var`` are the source's. Outside, a batch in training updates
-    both, and a batch in evaluation is normalized as one of the target.
+    both, and a batch in evaluation is normalized by the target's.
 
-    It is no ``_BatchNorm``, because converters to ``SyncBatchNorm`` would replace it by one. Its
-    child ``mode`` is a ``_BatchNorm`` without parameters: options that synchronize or freeze the
-    batch norms of a model (``sync_bn``, ``norm_eval``) reach this layer through it. Functions that
-    look for running statistics (``torch.optim.swa_utils.update_bn``) do not.
+    It is not a ``_BatchNorm``, because converters to ``SyncBatchNorm`` would replace it. Its child
+    ``mode`` is a ``_BatchNorm`` without parameters: options that synchronize or freeze the batch
+    norms of a model (``sync_bn``, ``norm_eval``) reach this layer through it. Functions that look
+    for running statistics (``torch.optim.swa_utils.update_bn``) do not reach it.
 
     Shape: ``(N, C, *) -> (N, C, *)``.
     """
@@ -52,7 +53,7 @@ class DomainNorm(_InstanceNorm):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(num_features, eps, 0.1, affine, track_running_stats, device, dtype)
-        self.momentum = momentum  # here, because an instance norm must have one
+        self.momentum = momentum  # set here, because an instance norm does not accept None
         of_rank = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}.get(self.rank or 1, nn.BatchNorm1d)
         self.mode = of_rank(num_features, affine=False, track_running_stats=False)
         self.per_domain = False
@@ -60,7 +61,7 @@ class DomainNorm(_InstanceNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         self._check_input_dim(x)
-        # The hosts freeze all batch norms, so also `mode`; torch's eval() reaches the layer itself.
+        # The hosts freeze batch norms, which sets `mode`; torch's eval() sets the layer itself.
         training = self.training and self.mode.training
         from_batch = training or self.running_mean is None
         domains = self.domains
@@ -121,7 +122,7 @@ class DomainNorm(_InstanceNorm):
 
     @torch.no_grad()
     def _update(self, mean: Tensor, var: Tensor, group_size: int | Tensor) -> None:
-        """Move the running statistics towards ``(G, C)`` ones of ``group_size`` values each."""
+        """Update the running statistics by ``(G, C)`` statistics of ``group_size`` values each."""
         if isinstance(group_size, int) and not group_size:
             return
         running_mean, running_var = self.running_mean, self.running_var
@@ -149,10 +150,10 @@ class DomainNorm(_InstanceNorm):
                 buffer.lerp_(new.to(buffer.dtype), weight)
 
     def keep_statistics_per_domain(self) -> None:
-        """Add statistics of the source, equal to those of the target so far.
+        """Add statistics of the source, as a copy of the present statistics.
 
         Raises:
-            ValueError: Without running statistics, or without a momentum.
+            ValueError: If the layer has no running statistics or no momentum.
         """
         if self.running_mean is None or self.running_var is None:
             raise ValueError(
@@ -170,7 +171,7 @@ class DomainNorm(_InstanceNorm):
             self.register_buffer('source_var', self.running_var.clone())
 
     def plain_state_dict(self, state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
-        """All but the statistics of the source (:mod:`mmocr_da.plain`)."""
+        """Return all weights except the statistics of the source (:mod:`mmocr_da.plain`)."""
         dropped = ('source_mean', 'source_var')
         return {key: value for key, value in state_dict.items() if key not in dropped}
 
@@ -191,7 +192,7 @@ class DomainNorm(_InstanceNorm):
 
     @torch.no_grad()
     def _complete(self, state_dict: dict[str, Any], prefix: str, missing_keys: list[str]) -> None:
-        """Fill in what a checkpoint of a plain batch norm lacks."""
+        """Add the keys that a checkpoint of a plain batch norm lacks."""
         for name in ('mean', 'var') if self.per_domain else ():
             key = f'{prefix}source_{name}'
             if key not in state_dict and f'{prefix}running_{name}' in state_dict:
@@ -216,7 +217,7 @@ class DomainBatchNorm3d(DomainNorm):
 def domains_of_images(
     module: nn.Module, is_source: Sequence[bool], device: torch.device | str | None = None
 ) -> Iterator[None]:
-    """Within it, layers of ``module`` with statistics per domain know the domain of each row."""
+    """Tell layers with statistics per domain the domain of each row, within the block."""
     layers = [m for m in module.modules() if isinstance(m, DomainNorm) and m.per_domain]
     if not layers:
         yield

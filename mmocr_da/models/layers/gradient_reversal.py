@@ -18,7 +18,7 @@ class _ReverseGradient(torch.autograd.Function):
 
 
 def reverse_gradient(x: Tensor, scale: float = 1.0) -> Tensor:
-    """Return ``x``; in the backward pass its gradient is multiplied by ``-scale``.
+    """Return ``x``; in the backward pass, multiply its gradient by ``-scale``.
 
     Modules after it descend their loss with weight 1; modules before it receive ``-scale`` times
     the gradient: the updates of ASSDA's eq. 20 to 23 in a single backward.

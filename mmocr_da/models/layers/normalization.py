@@ -1,8 +1,8 @@
 """Batch normalization, instance normalization and their blend at the cost of one of them.
 
-The formulas are those of :mod:`.normalization_formulas`, for numbers per plane; how the values of
-planes are read and written is :mod:`.planes`. Only ``x``, ``y`` and their gradients have the size
-of the input, and only they are in half precision.
+The formulas, for numbers per plane, are in :mod:`.normalization_formulas`; :mod:`.planes` reads and
+writes the values of planes. Only ``x``, ``y`` and their gradients have the size of the input, and
+only they are in half precision.
 """
 
 from typing import Any
@@ -26,7 +26,7 @@ from .normalization_formulas import (
 from .planes import planes_of
 from .row_groups import WholeBatch
 
-#: ``y``, mean and variance that batch norm used, and of how many values per channel they are.
+#: ``y``, the mean and variance that batch norm used, and their number of values per channel.
 Normalized = tuple[Tensor, Tensor, Tensor, None | int | Tensor]
 
 
@@ -49,17 +49,17 @@ def normalize(
     Args:
         x: ``(N, C, *)``.
         rho: ``(C,)`` in [0, 1]; None is 1.
-        mean, var: Statistics for BN, ``(G, C)``, as in evaluation; without them those of the batch.
+        mean, var: Statistics for BN, ``(G, C)``, as in evaluation; None computes them on the batch.
         groups: Splits the batch into G groups, each with its own statistics for BN; None is one.
-        process_group: Processes whose batches count as one.
+        process_group: Processes that normalize their batches as one.
 
     Returns:
         ``y`` like ``x``; mean and biased variance that BN used, ``(G, C)``, without gradients; and
-        how many values per channel they are of (a number or ``(G, 1)``; None if they were given).
+        their number of values per channel (a number or ``(G, 1)``; None if they were given).
 
     Raises:
-        RuntimeError: With a ``process_group`` on a device, or in a compiler, that has only the
-            differentiable operations.
+        RuntimeError: If there is a ``process_group`` and only the differentiable operations can be
+            used, as on other devices and in compilers.
     """
     args = (x, rho, weight, bias, mean, var, eps, groups or WholeBatch(), process_group)
     fused = x.device.type in ('cpu', 'cuda') and x.is_floating_point()
@@ -72,7 +72,7 @@ def normalize(
 
 
 class _Normalize(Function):
-    """The formulas, with the derivatives that they give."""
+    """Forward and backward pass by the formulas."""
 
     @staticmethod
     def forward(
@@ -110,7 +110,7 @@ class _Normalize(Function):
         to_y = affine_map(ctx.batch, ctx.instance, wide_bias, mean, mean_offset, groups)
         ctx.planes, ctx.groups, ctx.process_group = planes, groups, process_group
         ctx.from_batch, ctx.group_size, ctx.eps = from_batch, group_size, eps
-        # Small, and without a graph.
+        # Not saved for backward: they are small and have no graph.
         ctx.instance_mean, ctx.mean_offset = instance_mean, mean_offset
         ctx.mean, ctx.var, ctx.scale = mean, var, to_y.scale
         ctx.save_for_backward(saved, rho, weight, bias)
@@ -173,7 +173,7 @@ def _normalize_by_autograd(
     groups: WholeBatch,
     process_group: dist.ProcessGroup | None,
 ) -> Normalized:
-    """The same in differentiable operations: for compilers, exporters, other devices."""
+    """Normalize by differentiable operations, for compilers, exporters and other devices."""
     if process_group is not None:
         raise RuntimeError(
             'synchronized batch statistics need a CPU or CUDA device, no '
@@ -202,7 +202,7 @@ def _normalize_by_autograd(
 
 
 def _differentiable_gradients(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    # Aliases: a weight may itself be computed from x, and that path is autograd's.
+    # Aliases, because a weight may be computed from x, and autograd handles that path itself.
     x, *parameters = ctx.saved_tensors
     x, (rho, weight, bias) = x.view_as(x), (t if t is None else t.view_as(t) for t in parameters)
     mean, var = (None, None) if ctx.from_batch else (ctx.mean, ctx.var)

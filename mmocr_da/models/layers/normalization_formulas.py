@@ -3,14 +3,14 @@
 A plane is one channel of one image, with ``plane_size`` values. A group is a set of images that
 batch norm normalizes together (the whole batch, or one domain), with ``group_size`` values per
 channel. ``instance_mean, instance_var`` are the mean and biased variance of a plane, ``batch_mean,
-batch_var`` those of a channel of a group; ``*_inv_std = 1 / sqrt(*_var + eps)``. The blend of Nam &
+batch_var`` of a channel of a group; ``*_inv_std = 1 / sqrt(*_var + eps)``. The blend of Nam &
 Kim (NeurIPS 2018, eq. 1 to 3) is, for each value ``x`` of a plane,
 
     y = weight (      rho  (x - batch_mean)    batch_inv_std
                + (1 - rho) (x - instance_mean) instance_inv_std) + bias.                         (1)
 
-**Forward.** The statistics of a group follow from those of its planes, so ``x`` is read once. With
-``mean_offset = instance_mean - batch_mean``, and means over the images of the group,
+**Forward.** The statistics of a group follow from its planes' statistics, so ``x`` is read once.
+With ``mean_offset = instance_mean - batch_mean``, and means over the images of the group,
 
     batch_mean = mean(instance_mean)                                                            (2a)
     batch_var = mean(instance_var + mean_offset^2).                                             (2b)
@@ -69,7 +69,7 @@ from .row_groups import WholeBatch, at_least_one
 
 
 class BatchStatistics(NamedTuple):
-    """What batch norm subtracts and divides by."""
+    """Statistics by which batch norm normalizes."""
 
     mean: Tensor  # (G, C)
     var: Tensor  # biased, (G, C)
@@ -84,7 +84,7 @@ def batch_statistics(
     groups: WholeBatch,
     process_group: dist.ProcessGroup | None,
 ) -> BatchStatistics:
-    """Eq. 2, over the groups of all processes in ``process_group``, if there is one."""
+    """Compute eq. 2, over the groups of all processes in ``process_group``, if there is one."""
     mean = groups.mean(instance_mean)  # (2a)
     mean_offset = instance_mean - groups.expand(mean)
     # Not E[x^2] - E[x]^2, which cancels.
@@ -92,7 +92,8 @@ def batch_statistics(
     group_size = groups.sizes(instance_mean) * plane_size
     if process_group is None:
         return BatchStatistics(mean, var, mean_offset, group_size)
-    # Eq. 2 once more, with a rank's part of the group as the plane; these may differ in size.
+    # Eq. 2 once more, with the part of a group on a rank as the plane; the parts may differ in
+    # size.
     of_rank = torch.cat([mean, var, mean.new_zeros(len(mean), 1) + group_size], dim=1)
     of_ranks = of_rank.new_empty(dist.get_world_size(process_group), *of_rank.shape)
     dist.all_gather(list(of_ranks.unbind()), of_rank, group=process_group)
@@ -106,7 +107,7 @@ def batch_statistics(
 
 
 class Scales(NamedTuple):
-    """What a norm multiplies by, eq. 3."""
+    """Factors of a norm, eq. 3."""
 
     inv_std: Tensor  # 1 / sqrt(var + eps)
     scale: Tensor  # with its share of the blend, and the weight
@@ -119,7 +120,7 @@ def scales_of(
     batch_var: Tensor,
     eps: float,
 ) -> tuple[Scales, Scales | None]:
-    """Eq. 3, of batch norm ``(G, C)`` and of instance norm ``(N, C)``, which needs ``rho``."""
+    """Compute eq. 3 of batch norm ``(G, C)`` and, with ``rho``, of instance norm ``(N, C)``."""
     batch_inv_std = (batch_var + eps).rsqrt()
     if rho is None or instance_var is None:
         batch_scale = batch_inv_std if weight is None else batch_inv_std * weight
@@ -148,7 +149,7 @@ def affine_map(
     mean_offset: Tensor | None,
     groups: WholeBatch,
 ) -> AffineMap:
-    """Eq. 4; batch norm alone without ``instance``."""
+    """Compute eq. 4; without ``instance``, batch norm alone."""
     scale = groups.expand(batch.scale)
     shift = torch.zeros_like(batch_mean[:1]) if bias is None else bias[None]
     if instance is not None and mean_offset is not None:
@@ -158,7 +159,7 @@ def affine_map(
 
 
 class GradientSums(NamedTuple):
-    """The sums that all gradients follow from, eq. 5."""
+    """The sums from which all gradients follow, eq. 5."""
 
     grad_sum: Tensor  # (N, C)
     instance_moment: Tensor | None  # (N, C); None if the sums were made for batch norm alone
@@ -169,7 +170,7 @@ class GradientSums(NamedTuple):
 def gradient_sums(
     grad_sum: Tensor, moment: Tensor, mean_offset: Tensor | None, groups: WholeBatch
 ) -> GradientSums:
-    """Eq. 5c and the sums over groups.
+    """Compute eq. 5c and the sums over groups.
 
     Args:
         grad_sum: (5a).
@@ -189,7 +190,11 @@ def parameter_gradients(
     weight: Tensor | None,
     groups: WholeBatch,
 ) -> tuple[Tensor | None, Tensor, Tensor]:
-    """``d_rho, d_weight, d_bias``, ``(C,)``, eq. 6 to 8; ``d_rho`` is None without ``instance``."""
+    """Compute eq. 6 to 8.
+
+    Returns:
+        ``d_rho, d_weight, d_bias``, ``(C,)`` each; ``d_rho`` is None without ``instance``.
+    """
     d_bias = groups.total(sums.group_grad_sum)  # (6)
     batch_slope = groups.total(batch.inv_std * sums.group_moment)  # (7a)
     if instance is None or rho is None:
@@ -216,7 +221,7 @@ def batch_terms(
     groups: WholeBatch,
     process_group: dist.ProcessGroup | None,
 ) -> InputTerms:
-    """Eq. 10a and 11a, with the sums of all processes in ``process_group``, if there is one."""
+    """Compute eq. 10a and 11a, with the sums of all processes in ``process_group``, if any."""
     grad_sum, moment = sums.group_grad_sum, sums.group_moment
     if process_group is not None:
         both = torch.stack([grad_sum, moment])
@@ -231,7 +236,7 @@ def batch_terms(
 def instance_terms(
     sums: GradientSums, instance: Scales, instance_mean: Tensor, plane_size: int
 ) -> InputTerms:
-    """Eq. 10b and 11b."""
+    """Compute eq. 10b and 11b."""
     assert sums.instance_moment is not None
     scale_by_size = instance.scale * (-1 / plane_size)
     slope = instance.inv_std * sums.instance_moment
@@ -244,7 +249,7 @@ def instance_terms(
 def sum_of_terms(
     first: InputTerms | None, second: InputTerms | None
 ) -> tuple[Tensor | None, Tensor | None]:
-    """``x_factor`` and ``constant`` of both norms together, eq. 10 and 11; None is 0."""
+    """Add ``x_factor`` and ``constant`` of both norms, eq. 10 and 11; None is 0."""
     if first is None or second is None:
         return first or second or (None, None)
     return first.x_factor + second.x_factor, first.constant + second.constant

@@ -1,15 +1,15 @@
-"""Reading and writing all planes of an input: how it depends on device and memory order.
+"""Reads and writes all planes of an input, by kernels for its device and memory order.
 
 A plane is one channel of one image. Normalization needs four operations on planes: mean and
 variance, two sums for the backward pass, and two maps that are linear within a plane. The classes
-here do the same by different kernels; :func:`planes_of` chooses, and is the only place that does.
+here implement them by different kernels; only :func:`planes_of` chooses between the classes.
 
-Most of them are torch's kernels of batch norm, used for what they compute besides batch norm. They
-are the only ones that take half precision in and give float32 without a copy of the input:
+Most of the kernels are torch's kernels of batch norm, used for other purposes. Only these kernels
+read half precision and return float32 without a copy of the input:
 
 * ``batch_norm_update_stats`` gives the mean and the variance of each channel;
 * ``native_batch_norm_backward`` in training, with ``mean`` and an inverse deviation of 1, has
-  ``sum(grad (x - mean))`` as the gradient of the weight and ``sum(grad)`` as that of the bias;
+  ``sum(grad (x - mean))`` as the gradient of the weight and ``sum(grad)`` as the bias's;
 * ``native_batch_norm`` in evaluation, with the variance 1 and the eps 0, is ``(x - mean) * weight +
   bias``.
 """
@@ -23,10 +23,10 @@ aten = torch.ops.aten
 
 
 def planes_of(x: Tensor) -> 'Planes':
-    """The planes of ``x``, ``(N, C, *)``, by the kernels for its device and order in memory.
+    """Return the class for the planes of ``x``, ``(N, C, *)``, by its device and memory order.
 
-    In channels-last order torch has no kernel for planes on a CPU but its batch norm, image by
-    image. On CUDA each such call is a launch, so that a batch of 128 would be 128 launches.
+    In channels-last order on a CPU, torch's only kernel for planes is its batch norm, one image at
+    a time. On CUDA this would be one launch per image, so other kernels are used there.
     """
     if not _is_channels_last(x):
         return ContiguousPlanes(x)
@@ -34,14 +34,14 @@ def planes_of(x: Tensor) -> 'Planes':
 
 
 def _is_channels_last(x: Tensor) -> bool:
-    # One channel lies in either order; torch's batch norm takes it for this one.
+    # With one channel both orders are the same; torch's batch norm treats it as channels-last.
     if x.is_contiguous() and not x.shape[1] == 1 < x.dim() - 2:
         return False
     return _as_images(x).is_contiguous(memory_format=torch.channels_last)
 
 
 def _as_images(x: Tensor) -> Tensor:
-    """``(N, C, rows, columns)`` without a copy, or with one that says "not channels-last"."""
+    """View as ``(N, C, rows, columns)``, or take a slice that is not channels-last either."""
     if x.dim() == 2:
         return x[:, :, None, None]
     if x.dim() == 3:
@@ -58,7 +58,7 @@ def _as_images(x: Tensor) -> Tensor:
 class Planes:
     """``(N, C)`` planes (``shape``) of ``size`` values each.
 
-    Numbers per plane are tensors ``(N, C)``, or ``(1, C)`` if all images have the same. Their
+    Numbers per plane are tensors ``(N, C)``, or ``(1, C)`` if all images share them. Their
     ``dtype`` is float32, or float64 for float64 inputs.
     """
 
@@ -68,7 +68,7 @@ class Planes:
         self.dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
 
     def arrange(self, x: Tensor) -> Tensor:
-        """``x`` in the order of memory that the other methods need."""
+        """Return ``x`` in the memory order that the other methods need."""
         raise NotImplementedError
 
     def _statistics(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -92,13 +92,17 @@ class Planes:
         raise NotImplementedError
 
     def statistics(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Mean and biased variance of each plane, ``(N, C)``; scratch like ``x``, or None."""
+        """Compute mean and biased variance of each plane, ``(N, C)``.
+
+        Returns:
+            Mean, variance, and scratch: a tensor like ``x`` that the caller may overwrite, or None.
+        """
         if not x.numel():
             return *x.new_zeros(2, *self.shape, dtype=self.dtype), None
         return self._statistics(x)
 
     def sums(self, grad: Tensor, x: Tensor, center: Tensor) -> tuple[Tensor, Tensor]:
-        """Sum of ``grad`` and of ``grad * (x - center)`` over each plane, ``(N, C)``."""
+        """Sum ``grad`` and ``grad * (x - center)`` over each plane, ``(N, C)``."""
         if not x.numel():
             grad_sum, moment = x.new_zeros(2, *self.shape, dtype=self.dtype)
             return grad_sum, moment
@@ -113,11 +117,11 @@ class Planes:
         out: Tensor | None = None,
         same_bits: bool = False,
     ) -> Tensor:
-        """``(x - center) * scale + shift``, in the dtype and order of ``x``; None is 0.
+        """Compute ``(x - center) * scale + shift``, in the dtype and order of ``x``; None is 0.
 
         Args:
             out: Memory for the result.
-            same_bits: Compute as torch's batch norm does, where there is a choice.
+            same_bits: Compute with the rounding of torch's batch norm, if there is a choice.
         """
         out = torch.empty_like(x) if out is None else out
         if x.numel():
@@ -132,13 +136,13 @@ class Planes:
         x_factor: Tensor | None,
         constant: Tensor | None,
     ) -> Tensor:
-        """``grad_factor * grad + x_factor * x + constant``; None is 0, and then both are."""
+        """Compute ``grad_factor * grad + x_factor * x + constant``; None is 0."""
         if x_factor is None or constant is None:
             return self.affine(grad, None, grad_factor, None)
         if x.dtype == self.dtype or x.is_cuda:
             out = self.affine(x, None, x_factor, constant)
             return out.addcmul_(grad, self.broadcast(grad_factor, x))
-        # A CPU would copy the whole input to float32 to mix it with float32.
+        # A CPU would copy the whole half-precision input to float32 to mix them.
         out = torch.empty_like(x)
         by_image = (self.broadcast(t, x) for t in (grad_factor, x_factor, constant))
         for i, (of_grad, of_x, added) in enumerate(zip(*by_image)):
@@ -146,27 +150,27 @@ class Planes:
         return out
 
     def broadcast(self, per_plane: Tensor, x: Tensor) -> Tensor:
-        """Numbers per plane in a shape that broadcasts against ``x``."""
+        """Reshape numbers per plane so that they broadcast against ``x``."""
         return per_plane.expand(self.shape).reshape(*self.shape, *[1] * (x.dim() - 2))
 
 
 class _BatchNormPlanes(Planes):
-    """By torch's kernels of batch norm, called for batches whose channels are planes.
+    """Planes by torch's kernels of batch norm, which treat planes as channels.
 
-    Which batches these are depends on the subclass.
+    A subclass defines how the planes are divided into batches.
     """
 
     @property
     def num_channels(self) -> int:
-        """Of each batch."""
+        """Number of channels of each batch."""
         raise NotImplementedError
 
     def _batches(self, *tensors: Tensor) -> Iterable[Sequence[Tensor]]:
-        """For each batch, the views of tensors like ``x``."""
+        """Yield the views of tensors like ``x``, batch by batch."""
         raise NotImplementedError
 
     def _per_batch(self, per_plane: Tensor) -> Iterable[Tensor]:
-        """Numbers per plane as those of each batch, ``(num_channels,)``."""
+        """Split numbers per plane into ``(num_channels,)`` per batch."""
         raise NotImplementedError
 
     def _join(self, of_batches: tuple[Tensor, ...]) -> Tensor:
@@ -174,8 +178,8 @@ class _BatchNormPlanes(Planes):
         raise NotImplementedError
 
     def _statistics(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        # With running statistics of float32, half precision has statistics of float32. They are
-        # for this alone: a plane with one value has no unbiased variance and makes them NaN.
+        # Running statistics in float32 make the kernel return float32 for half precision. They
+        # are not used: a plane with one value has no unbiased variance and makes them NaN.
         unused_running = (
             (None, None)
             if x.dtype == self.dtype
@@ -221,7 +225,7 @@ def _or_zeros(per_plane: Tensor | None, like: Tensor) -> Tensor:
 def _affine_of_channels(
     batches: Iterable[Sequence[Tensor]], numbers: Iterable[Sequence[Tensor]]
 ) -> None:
-    """``(x - center) * scale + shift`` for the ``(x, out)`` and ``(C,)`` numbers of each batch."""
+    """Write ``(x - center) * scale + shift`` to ``out``, with ``(C,)`` numbers of each batch."""
     one = None
     for (x, out), (center, scale, shift) in zip(batches, numbers):
         if one is None:
@@ -244,9 +248,9 @@ def _affine_of_channels(
 
 
 class ContiguousPlanes(_BatchNormPlanes):
-    """Planes that lie in one piece each: all are channels of a batch of one.
+    """Planes that are contiguous: all are channels of one batch with one image.
 
-    Any order but channels-last is made contiguous.
+    Any memory order except channels-last is made contiguous.
     """
 
     @property
@@ -268,7 +272,7 @@ class ContiguousPlanes(_BatchNormPlanes):
     def _statistics(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         if x.dtype != self.dtype or x.device.type != 'cpu':
             return super()._statistics(x)
-        # Several times as fast there as the kernel, and as exact.
+        # On this device several times as fast as the kernel, and as exact.
         rows = x.view(-1, self.size)
         mean = rows.mean(-1, keepdim=True)
         scratch = torch.empty_like(x)
@@ -278,7 +282,7 @@ class ContiguousPlanes(_BatchNormPlanes):
 
 
 class _ChannelsLast(Planes):
-    """Planes of an image that alternate value by value, in channels-last order."""
+    """Planes of an image that alternate value by value in memory (channels-last)."""
 
     def arrange(self, x: Tensor) -> Tensor:
         if x.dim() == 3:
@@ -298,7 +302,7 @@ class _ChannelsLast(Planes):
     ) -> Tensor:
         if not x.numel() or any(t is not None and len(t) > 1 for t in (center, scale, shift)):
             return super().affine(x, center, scale, shift, out, same_bits)
-        # Equal numbers for all images: they are one batch.
+        # All images share the numbers, so they are one batch.
         out = torch.empty_like(x) if out is None else out
         per_channel = [_or_zeros(t, scale)[0] for t in (center, scale, shift)]
         _affine_of_channels([(_as_images(x), _as_images(out))], [per_channel])
@@ -314,7 +318,7 @@ class _ChannelsLast(Planes):
 
 
 class PlanesByImage(_ChannelsLast, _BatchNormPlanes):
-    """Channels-last on a CPU: each image is a batch of its own."""
+    """Channels-last on a CPU: each image is a separate batch."""
 
     @property
     def num_channels(self) -> int:
@@ -345,10 +349,10 @@ class PlanesByImage(_ChannelsLast, _BatchNormPlanes):
 
 
 class ReducedPlanes(_ChannelsLast):
-    """Channels-last on CUDA: reductions of the whole batch, the same number for every batch size.
+    """Channels-last on CUDA: reductions over the whole batch.
 
-    They take half precision in and give float32 in one kernel. The backward pass makes one tensor
-    of the input's size in float32 and frees it.
+    Their number does not depend on the batch size; they read half precision and return float32. The
+    backward pass allocates one float32 tensor of the input's size for a moment.
     """
 
     def _statistics(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:

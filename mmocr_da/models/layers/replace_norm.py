@@ -1,4 +1,4 @@
-"""Replace batch norms by batch-instance norms or domain norms in models that are built already."""
+"""Replaces batch norms by batch-instance norms or domain norms in built models."""
 
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -26,7 +26,7 @@ LayerNames = dict[nn.Module, list[str]]  # a layer that is used at two places ha
 # New class -> the class or classes of the layers that become it.
 Conversion = Mapping[type[nn.Module], type[nn.Module] | tuple[type[nn.Module], ...]]
 
-# A batch norm that is neither 1d, 2d nor 3d is synchronized, or was.
+# A batch norm that is neither 1d, 2d nor 3d is, or was, synchronized.
 TO_BATCH_INSTANCE_NORM: Conversion = {
     BatchInstanceNorm1d: (nn.BatchNorm1d, DomainBatchNorm1d),
     BatchInstanceNorm2d: (nn.BatchNorm2d, DomainBatchNorm2d),
@@ -48,17 +48,17 @@ CONVERTIBLE_FORWARDS = {cls.forward for cls in (_BatchNorm, DomainNorm, *SYNC_BA
 def convert_batch_norm(
     module: nn.Module, include: NamePatterns = None, exclude: NamePatterns = None
 ) -> nn.Module:
-    """Turn the batch norms of a built module into batch-instance norms, and return the module.
+    """Convert the batch norms of a built module to batch-instance norms, and return the module.
 
     A layer stays the same object under the same name, with the same parameters, buffers, hooks and
-    mode. It gets a gate ``rho`` of 1, with which it still computes batch norm. Weights may be
+    mode. Its new gate ``rho`` is 1, so it still computes batch norm. Weights may be
     loaded before or after, and ``module.init_weights()`` initializes the layer like the batch norm;
     only an ``init_cfg`` outside ``module`` that names ``BatchNorm2d`` no longer reaches it. A
     synchronized layer stays synchronized. Subclasses with their own forward, such as frozen or
     fused layers, are not converted.
 
-    Convert before an optimizer, ``DistributedDataParallel`` or moving average is made: existing
-    ones do not know the gates.
+    Convert before making an optimizer, ``DistributedDataParallel`` or moving average: existing ones
+    do not include the gates.
 
     Args:
         include: Globs of the layers' dotted names in ``module``; by default all layers.
@@ -99,8 +99,8 @@ def keep_statistics_per_domain(module: nn.Module, without: Sequence[str] = ()) -
     named ``without``.
 
     Raises:
-        ValueError: If there is no batch norm, or one that is run twice (``with_cp=True``), or one
-            without running statistics.
+        ValueError: If there is no batch norm, or if one is run twice (``with_cp=True``) or has no
+            running statistics.
     """
     checkpointed = [name for name, m in module.named_modules() if getattr(m, 'with_cp', False)]
     if checkpointed:
@@ -128,7 +128,7 @@ def keep_statistics_per_domain(module: nn.Module, without: Sequence[str] = ()) -
 def with_bin(
     of: str | None = None, include: NamePatterns = None, exclude: NamePatterns = None, **cfg: Any
 ) -> nn.Module:
-    """Build ``dict(type=of, **cfg)`` and turn its batch norms into batch-instance norms.
+    """Build ``dict(type=of, **cfg)`` and convert its batch norms to batch-instance norms.
 
     In a config it replaces the ``type`` of a model or of a part; the other keys stay:
 
@@ -138,22 +138,22 @@ def with_bin(
         model = dict(type='mmocr_da.WithBIN', of='CRNN')
 
     Args:
-        of: The type that the model or part had.
-        include, exclude: Which layers, see :func:`convert_batch_norm`.
+        of: The original type of the model or part.
+        include, exclude: Layers to convert, see :func:`convert_batch_norm`.
 
     Raises:
-        ValueError: Without ``of``, or as in :func:`convert_batch_norm`.
+        ValueError: If ``of`` is missing, or as in :func:`convert_batch_norm`.
     """
     if of is None:
         raise ValueError(
-            'WithBIN needs of=..., the type of the model or part whose batch norms it '
-            "converts, got none; write dict(type='mmocr_da.WithBIN', of='CRNN')"
+            'WithBIN needs of=..., the type of the model or part with the batch norms to '
+            "convert, got none; write dict(type='mmocr_da.WithBIN', of='CRNN')"
         )
     return convert_batch_norm(MODELS.build(dict(cfg, type=of)), include, exclude)
 
 
 def _plain_cfg(cfg: dict[str, Any]) -> dict[str, Any]:
-    """The part itself, if all its gates are 1 (:mod:`mmocr_da.plain`)."""
+    """Return the config of the part itself (:mod:`mmocr_da.plain`)."""
     kept = {key: value for key, value in cfg.items() if key not in ('of', 'include', 'exclude')}
     return dict(kept, type=cfg['of'])
 
@@ -162,7 +162,7 @@ with_bin.plain_cfg = _plain_cfg
 
 
 def _norm_layers(module: nn.Module) -> LayerNames:
-    """All layers that are, or can become, batch-instance norms."""
+    """Find the layers that are, or can become, batch-instance norms."""
     modes = {layer.mode for layer in module.modules() if isinstance(layer, DomainNorm)}
     names: LayerNames = {}
     for name, layer in module.named_modules(remove_duplicate=False):
@@ -236,7 +236,7 @@ def _convert_layer(layer: Any, like: Tensor | None, conversion: Conversion) -> N
 
 
 def _extend_init_cfg(module: nn.Module, new_names: dict[str, set[str]]) -> None:
-    """Let the ``init_cfg`` of a part that names batch norms initialize the converted ones, too."""
+    """Let an ``init_cfg`` that names batch norms initialize the converted layers, too."""
     for part in module.modules():
         cfgs = getattr(part, 'init_cfg', None)
         for cfg in [cfgs] if isinstance(cfgs, dict) else cfgs or ():

@@ -1,4 +1,4 @@
-"""Which rows (images) of a batch are normalized together: all of them, or each domain's."""
+"""Groups of rows (images) of a batch that are normalized together: all, or each domain."""
 
 from functools import cached_property
 
@@ -13,28 +13,28 @@ class WholeBatch:
     """
 
     def expand(self, per_group: Tensor) -> Tensor:
-        """``(G, C)`` to the rows of the batch: ``(N, C)``, or ``(1, C)`` if all are equal."""
+        """Expand ``(G, C)`` to the rows of the batch: ``(N, C)``, or ``(1, C)`` for one group."""
         return per_group
 
     def sum(self, per_row: Tensor) -> Tensor:
-        """``(N, C)`` summed within each group, ``(G, C)``, in an order that does not vary."""
+        """Sum ``(N, C)`` within each group, ``(G, C)``, in a deterministic order."""
         return per_row.sum(0, keepdim=True)
 
     def mean(self, per_row: Tensor) -> Tensor:
-        """Mean of ``(N, C)`` within each group, ``(G, C)``; 0 for a group without rows."""
+        """Average ``(N, C)`` within each group, ``(G, C)``; 0 for a group without rows."""
         return per_row.mean(0, keepdim=True) if len(per_row) else self.sum(per_row)
 
     def total(self, per_group: Tensor) -> Tensor:
-        """``(G, C)`` summed over the groups, ``(C,)``."""
+        """Sum ``(G, C)`` over the groups, ``(C,)``."""
         return per_group[0]
 
     def sizes(self, per_row: Tensor) -> int | Tensor:
-        """The number of rows of each group, as a number or ``(G, 1)``."""
+        """Return the number of rows of each group, as a number or ``(G, 1)``."""
         return len(per_row)
 
 
 class RowGroups(WholeBatch):
-    """Rows in groups that are given.
+    """Rows in given groups.
 
     Args:
         group_of_row: The group of each row, ``(N,)``, integers from 0.
@@ -47,7 +47,7 @@ class RowGroups(WholeBatch):
 
     @cached_property
     def _is_member(self) -> Tensor:
-        """1 where a row is of a group, ``(G, N, 1)`` float32; made once for all layers."""
+        """1 if a row belongs to a group, ``(G, N, 1)`` float32; computed once for all layers."""
         groups = torch.arange(len(self.counts), device=self.group_of_row.device)
         return (self.group_of_row == groups[:, None]).float()[..., None]
 
@@ -73,5 +73,5 @@ class RowGroups(WholeBatch):
 
 
 def at_least_one(number: int | Tensor) -> int | Tensor:
-    """A divisor for the sum of that many numbers, which is 0 where there are none."""
+    """Replace 0 by 1 in the count of a sum, so that the sum can be divided by it."""
     return number.clamp(min=1) if isinstance(number, Tensor) else max(number, 1)

@@ -1,7 +1,7 @@
 """Losses that compare rotated boxes as Gaussians.
 
-The mean is the centre, and each side is two standard deviations long. All in units of the label's
-size, so that small text counts as much as large text.
+The mean is the centre, and each side is two standard deviations long. Lengths are in units of the
+label's size, so that small text counts as much as large text.
 """
 
 from typing import Any
@@ -21,7 +21,7 @@ EPS = 1e-7
 
 
 def as_gaussian(boxes: Tensor) -> tuple[Tensor, Tensor]:
-    """``(N, 5) -> `` centres ``(N, 2)`` and covariances ``(N, 3)``: of x, of x and y, of y.
+    """Convert boxes ``(N, 5)`` to centres ``(N, 2)`` and covariances ``(N, 3)`` (xx, xy, yy).
 
     The eigenvalues of a covariance are the squares of half the sides. It is computed entry by
     entry, because GPUs may compute products of matrices in reduced precision.
@@ -34,7 +34,7 @@ def as_gaussian(boxes: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def in_units_of_label(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Both boxes relative to the label's centre, in units of the root of its area."""
+    """Convert both boxes to the label's centre and units of the root of its area."""
     unit = (target[:, 2] * target[:, 3]).clamp(min=0).sqrt().clamp(min=EPS)[:, None]
     pred, target = (
         torch.cat([(b[:, :2] - target[:, :2]) / unit, b[:, 2:4] / unit, b[:, 4:]], 1)
@@ -44,7 +44,7 @@ def in_units_of_label(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def root_of_det(covariance: Tensor) -> Tensor:
-    """Root of the determinant, ``(N, 3) -> (N,)``, with a finite derivative at 0."""
+    """Compute the root of the determinant, ``(N, 3) -> (N,)``, with a finite derivative at 0."""
     xx, xy, yy = covariance.unbind(1)
     return ((xx * yy - xy * xy).clamp(min=0) + EPS**2).sqrt()
 
@@ -53,12 +53,12 @@ def root_of_det(covariance: Tensor) -> Tensor:
 class KFIoULoss(RotatedBoxLoss):
     """KFIoU: the overlap of two Gaussians by a Kalman filter (Yang et al., ICLR 2023).
 
-    ``1 - 3 KFIoU``, because KFIoU is 1/3 for equal boxes, plus smooth-L1 of the distance of the
-    centres in units of the label's sides, because KFIoU does not depend on the centres
-    (arXiv:2201.12558, which compares encoded centres).
+    The loss is ``1 - 3 KFIoU``, because KFIoU is 1/3 for equal boxes, plus smooth-L1 of the
+    distance of the centres in units of the label's sides, because KFIoU does not depend on the
+    centres (arXiv:2201.12558, which compares encoded centres).
 
     Args:
-        beta: Of smooth-L1.
+        beta: ``beta`` of smooth-L1.
         kwargs: See :class:`RotatedBoxLoss`.
     """
 

@@ -15,11 +15,11 @@ from .rotated_box_loss import RotatedBoxLoss
 
 @MODELS.register_module()
 class LSIoULoss(RotatedBoxLoss):
-    """The learned ``1 - IoU`` of a detector's boxes and their labels, to tune it to higher IoU.
+    """The learned ``1 - IoU`` of a detector's boxes and their labels.
 
-    For post-tuning: it replaces the regression loss of any head with ``reg_decoded_bbox=True``,
-    also for boxes of four numbers. Each iteration trains either the surrogate or the detector. In
-    an iteration of the surrogate this is the surrogate's loss, and
+    It is meant for post-tuning and replaces the regression loss of any head with
+    ``reg_decoded_bbox=True``, also for boxes of four numbers. Each iteration trains either the
+    surrogate or the detector. In an iteration of the surrogate this is the surrogate's loss, and
     :class:`~mmocr_da.models.detectors.RotatedMMDetWrapper` freezes everything else; other wrappers
     train the detector by its other losses. In several processes DDP needs
     ``find_unused_parameters=True`` in the config.
@@ -55,7 +55,7 @@ class LSIoULoss(RotatedBoxLoss):
         if not (self.training and self.surrogate.learns):
             return super().forward(pred, target, weight, avg_factor, reduction_override)
         _, boxes, labels = self.pairs(pred.detach(), target, weight)
-        # The wrapper has turned gradients off to freeze the detector.
+        # The wrapper has disabled gradients to freeze the detector.
         with torch.enable_grad(), torch.autocast(pred.device.type, enabled=False):
             # The head of a process without positive boxes does not call its loss, so a process must
             # not wait for another one here: each takes its own mean, as in MMDetection's losses.
@@ -77,7 +77,7 @@ class LSIoULoss(RotatedBoxLoss):
         return z, y
 
     def _log(self, values: dict[str, Tensor]) -> None:
-        # A head returns the loss of its boxes alone, so other values have no way through it.
+        # A head returns only the loss of its boxes, so other values must go to the log directly.
         hub = MessageHub.get_current_instance()
         # One copy from the device for all.
         fetched = torch.stack([value.detach() for value in values.values()]).tolist()

@@ -13,15 +13,15 @@ from mmocr_da.arguments import check_number
 
 #: Labels with a shorter side are treated as without an area, px.
 MIN_SIDE = 1e-3
-#: Number of pairs that are checked at the beginning of a training for being boxes at all.
+#: Number of pairs at the beginning of a training that are checked to be boxes, not offsets.
 NUM_CHECKED = 256
 
 
 class RotatedBoxLoss(BaseModule):
     """A loss for heads with ``reg_decoded_bbox=True``.
 
-    A custom loss is a subclass with :meth:`rows`. Labels without an area have a loss of 0: no box
-    agrees with them.
+    A custom loss is a subclass with :meth:`rows`. Labels without an area have a loss of 0, because
+    no box can match them.
 
     Args:
         reduction: ``'mean'``, ``'sum'`` or ``'none'``.
@@ -38,11 +38,11 @@ class RotatedBoxLoss(BaseModule):
 
     @classmethod
     def plain_cfg(cls, cfg: dict[str, Any]) -> dict[str, Any]:
-        """A loss that every head takes, as testing needs none (:mod:`mmocr_da.plain`)."""
+        """Return a loss that every head accepts, as testing needs none (:mod:`mmocr_da.plain`)."""
         return dict(type='SmoothL1Loss')
 
     def rows(self, pred: Tensor, target: Tensor) -> Tensor:
-        """The loss of each pair, ``(N, 5), (N, 5) -> (N,)``, in the precision of ``pred``."""
+        """Compute the loss of each pair, ``(N, 5), (N, 5) -> (N,)``, in the dtype of ``pred``."""
         raise NotImplementedError
 
     def forward(
@@ -53,12 +53,12 @@ class RotatedBoxLoss(BaseModule):
         avg_factor: float | None = None,
         reduction_override: str | None = None,
     ) -> Tensor:
-        """The loss of a head's boxes, computed in float32 or float64, also under AMP.
+        """Compute the loss of a head's boxes in float32 or float64, also under AMP.
 
         Args:
             pred: ``(N, 5)``, or ``(N, 4)`` of x1, y1, x2, y2.
             target: Their labels, in the same form.
-            weight: ``(N,)``, or ``(N, 5)`` as heads have it. Pairs of weight 0 are skipped.
+            weight: ``(N,)``, or ``(N, 5)`` as heads pass it. Pairs with weight 0 are skipped.
             avg_factor: Divisor of the sum instead of ``N``.
             reduction_override: Replaces ``reduction``.
 
@@ -81,7 +81,14 @@ class RotatedBoxLoss(BaseModule):
     def pairs(
         self, pred: Tensor, target: Tensor, weight: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Rows with a weight and an area ``(M,)``; their boxes and labels, rotated, ``(M, 5)``."""
+        """Select pairs with a weight and an area.
+
+        Returns:
+            Their rows ``(M,)``, and their boxes and labels as rotated boxes, ``(M, 5)``.
+
+        Raises:
+            ValueError: If ``pred`` and ``target`` are not boxes of the same shape.
+        """
         if pred.shape != target.shape or pred.size(-1) not in (4, 5):
             raise ValueError(
                 'pred and target must be boxes of 5 numbers, or of 4, of one shape, '
@@ -101,10 +108,9 @@ class RotatedBoxLoss(BaseModule):
         return used, as_rotated(pred[used].to(dtype)), labels[used]
 
     def _check_boxes(self, boxes: Tensor, labels: Tensor, weighted: Tensor) -> None:
-        """Raise a ValueError for offsets, since a head does not say whether it gives them or boxes.
+        """Raise a ValueError if a head gives offsets instead of boxes.
 
-        Offsets have either sign, and are about 0 before a head has learned; decoded boxes have
-        positive sides.
+        Boxes have positive sides. Offsets have either sign, and are about 0 before training.
         """
         flat = boxes[:, 2:4].amin(1) < MIN_SIDE
         negative = labels[:, 2:4].amin(1) < -MIN_SIDE
@@ -127,7 +133,7 @@ def _check_reduction(reduction: str) -> None:
 
 
 def as_rotated(boxes: Tensor) -> Tensor:
-    """``(N, 5) -> (N, 5)``, and ``(N, 4)`` of x1, y1, x2, y2 ``-> (N, 5)`` at an angle of 0.
+    """Convert boxes ``(N, 4)`` (x1, y1, x2, y2) to ``(N, 5)``; ``(N, 5)`` stays unchanged.
 
     >>> as_rotated(torch.tensor([[0., 0., 2., 4.]])).tolist()
     [[1.0, 2.0, 2.0, 4.0, 0.0]]

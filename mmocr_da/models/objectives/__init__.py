@@ -1,4 +1,4 @@
-"""Objectives: the two domains of a batch go in, losses by name come out."""
+"""Objectives: features of the two domains of a batch in, losses by name out."""
 
 from .discriminators import DomainDiscriminator
 from .domain_confusion import DomainConfusion

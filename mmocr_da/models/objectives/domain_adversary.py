@@ -1,4 +1,4 @@
-"""The minimax game that global and local alignment share (ASSDA, eq. 9 to 11 and 15 to 17)."""
+"""The minimax game of global and local alignment (ASSDA, eq. 9 to 11 and 15 to 17)."""
 
 from collections.abc import Sequence
 from functools import reduce
@@ -23,10 +23,10 @@ class DomainAdversary(Objective):
     """A discriminator that tells the domains apart and features that make it fail.
 
     ``L = (L_source + L_target) / 2`` is added to the training loss with weight 1. The discriminator
-    descends it; the recognizer receives ``-lambda`` times its gradient.
+    minimizes it; the recognizer receives ``-lambda`` times its gradient.
 
     Args:
-        in_channels: Width of the rows that the discriminator sees.
+        in_channels: Width of the discriminator's inputs.
         weight: lambda, or the height of its schedule.
         schedule: How lambda follows the progress of training: ``'constant'``, ``'rising'``,
             ``'falling'`` or ``'product'``; see :class:`~mmocr_da.models.schedules.Schedule`.
@@ -62,9 +62,10 @@ class DomainAdversary(Objective):
         self.discriminator = MODELS.build({**cfg, **(discriminator or {})})
 
     def rows(self, domain: DomainFeatures) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """``(features (N, S, D), weights (N, S), extra log values)`` of one domain.
+        """Return ``(features (N, S, D), weights (N, S), extra log values)`` of one domain.
 
-        The weights say how much each row counts: 0 for padding and for what the gate stops.
+        The weight of a row is its share in the loss: 0 for padding and for rows that the gate
+        stops.
         """
         raise NotImplementedError
 
@@ -76,7 +77,7 @@ class DomainAdversary(Objective):
             )
 
     def forward(self, source: DomainFeatures, target: DomainFeatures) -> dict[str, Tensor]:
-        """Losses and log values by name; lambda follows the current iteration."""
+        """Compute losses and log values by name, with lambda at the current iteration."""
         strength = self.reversal.now()
         features, weights, log = [], [], {}
         for domain, half in (('source', source), ('target', target)):
@@ -115,7 +116,7 @@ class DomainAdversary(Objective):
 
 
 def mean_per_image(mask: Tensor) -> Tensor:
-    """Weights of a mean over the marked rows of an image, then over images (eq. 15 and 16).
+    """Compute weights for a mean over the marked rows of an image, then over images (eq. 15, 16).
 
     ``(N, S) bool -> (N, S)``; the weights of an image add up to 1, or to 0 if nothing is marked.
 
@@ -129,7 +130,7 @@ def mean_per_image(mask: Tensor) -> Tensor:
 
 
 def _mean_or_chance(right: Tensor, weight: Tensor) -> Tensor:
-    """Weighted share of right answers; 0.5 where there was nothing to answer."""
+    """Weighted share of right answers; 0.5 if there are no weights."""
     total = weight.sum()
     share = (right * weight).sum() / total.clamp(min=1e-12)
     return torch.where(total > 0, share, torch.full_like(share, 0.5))

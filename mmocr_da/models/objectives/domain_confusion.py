@@ -20,9 +20,9 @@ from .domain_features import DomainFeatures
 class DomainConfusion(DomainAdversary):
     """Makes a discriminator of single characters undecided, rather than wrong.
 
-    The discriminator descends E_domain (eq. 2). The features descend ``lambda * F_domain`` (eq. 3),
-    the cross-entropy between its answer and a coin flip. It looks at the input of the final
-    classifier, at the characters and end tokens of both domains; each mean is over all of them.
+    The discriminator minimizes E_domain (eq. 2). The features minimize ``lambda * F_domain``
+    (eq. 3), the cross-entropy between its output and a coin flip. Its inputs are the inputs of the
+    final classifier, at the characters and end tokens of both domains; each mean is over all.
 
     Args:
         in_channels: Width of the input of the final classifier.
@@ -42,7 +42,7 @@ class DomainConfusion(DomainAdversary):
         super().__init__(in_channels, weight, schedule, discriminator)
 
     def attach(self, recognizer: EncoderDecoderRecognizer) -> None:
-        """Refuse a wrong width before the first image is loaded."""
+        """Check the width of the features before the first image is loaded."""
         self._check_width(adapter_of(recognizer.decoder).feature_channels('hidden'))
 
     def rows(self, domain: DomainFeatures) -> tuple[Tensor, Tensor, dict[str, Tensor]]:

@@ -1,4 +1,4 @@
-"""What an objective gets of one domain."""
+"""The features of one domain that an objective gets."""
 
 import torch
 from torch import Tensor
@@ -11,12 +11,12 @@ class DomainFeatures:
     """Features of the ``N`` images of one domain; ``N`` may be 0.
 
     Args:
-        feature_map: ``(N, C, H, W)``, the backbone's, or the encoder's where there is no backbone
-            (None if that returns no map).
-        sequence: ``(N, L, D)`` or whatever the encoder returns; None without an encoder.
+        feature_map: ``(N, C, H, W)``, from the backbone or, without a backbone, from the encoder;
+            None if the encoder returns no map.
+        sequence: The output of the encoder, usually ``(N, L, D)``; None without an encoder.
         valid_ratio: ``(N,)``, the share of columns that is not padding.
-        characters: Given if an objective needs them.
-        prediction: Given for the source if an objective needs it.
+        characters: Features of single characters, if an objective needs them.
+        prediction: Greedy prediction of the source, if an objective needs it.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class DomainFeatures:
         return self._prediction
 
     def valid_columns(self) -> Tensor:
-        """Columns of the feature map that are no padding, ``(N, W)`` bool; at least one each.
+        """Mark columns of the feature map that are not padding, ``(N, W)`` bool, at least one each.
 
         >>> DomainFeatures(torch.zeros(2, 8, 1, 4), None, torch.tensor([0.6, 1.])).valid_columns()
         tensor([[ True,  True,  True, False],

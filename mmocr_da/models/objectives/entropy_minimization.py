@@ -15,12 +15,11 @@ from .objective import Objective
 
 @MODELS.register_module()
 class EntropyMinimization(Objective):
-    """Makes the recognizer sure of the target's characters: "Adding Em" in table 4 of SymNets.
+    """Makes the recognizer confident on the target's characters: "Adding Em" in table 4 of SymNets.
 
-    The mean entropy of its predictions, ``-sum_k p_k log p_k`` in nats, over characters and end
-    tokens trains the features alone: the final classifier gets no gradient, as in SymNets, section
-    3.2.1.
-    For a CTC decoder it is the entropy of the character, given that a frame is one.
+    The loss is the mean entropy of the predictions, ``-sum_k p_k log p_k`` in nats, over characters
+    and end tokens. It trains only the features: the final classifier gets no gradient, as in
+    SymNets, section 3.2.1. For a CTC decoder, the blank class is left out of the probabilities.
 
     Args:
         weight: lambda, or the height of its schedule.
@@ -38,7 +37,7 @@ class EntropyMinimization(Objective):
         self.schedule = Schedule(schedule, weight)
 
     def forward(self, source: DomainFeatures, target: DomainFeatures) -> dict[str, Tensor]:
-        """``loss_entropy`` and log values."""
+        """Compute ``loss_entropy`` and log values."""
         weight = self.schedule.now()
         characters = target.characters
         (comparable,) = on_host(characters.comparable)

@@ -1,4 +1,4 @@
-"""A gate that lets nothing pass: then an objective looks at nothing, and its loss is 0."""
+"""Warns of a gate that lets nothing pass, so that the loss of its objective is 0."""
 
 import logging
 
@@ -6,7 +6,7 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
-#: Number of batches in a row in which nothing may pass.
+#: Number of batches in a row without a passed character that are accepted.
 PATIENCE = 200
 
 
@@ -14,7 +14,8 @@ class GateWatch:
     """Warns if nothing of a domain passed a gate in ``PATIENCE`` batches.
 
     Args:
-        objective: Type and threshold, for the warning.
+        objective: Type of the objective, for the warning.
+        threshold: Threshold of the gate, for the warning.
     """
 
     def __init__(self, objective: str, threshold: float) -> None:
@@ -24,7 +25,7 @@ class GateWatch:
         self._passed: Tensor | None = None
 
     def see(self, **passed: Tensor) -> None:
-        """Look at the numbers, or shares, of what passed in a batch, by domain."""
+        """Record the number, or share, of the characters that passed in a batch, by domain."""
         latest = torch.stack([x.detach().float() for x in passed.values()])
         self._passed = latest if self._passed is None else self._passed + latest
         self._count += 1

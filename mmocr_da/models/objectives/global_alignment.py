@@ -15,8 +15,8 @@ from .domain_features import DomainFeatures
 class GlobalAlignment(DomainAdversary):
     """Makes the feature maps of the two domains indistinguishable.
 
-    The map is the backbone's, after spatial normalisation where the recognizer has it (eq. 8), or
-    the encoder's in a recognizer without a backbone (SVTR). Columns of padding never count.
+    The map comes from the backbone, after spatial normalisation if the recognizer has it (eq. 8),
+    or from the encoder of a recognizer without a backbone (SVTR). Columns of padding never count.
 
     Args:
         in_channels: Channels of the feature map; ``C * H * W`` for ``pooling='flatten'``.
@@ -36,7 +36,11 @@ class GlobalAlignment(DomainAdversary):
         self.pooling = pooling
 
     def attach(self, recognizer: EncoderDecoderRecognizer) -> None:
-        """Refuse a recognizer that makes no map."""
+        """Check that the recognizer makes a feature map.
+
+        Raises:
+            ValueError: If it has neither a backbone nor an encoder.
+        """
         if not (recognizer.with_backbone or recognizer.with_encoder):
             raise ValueError(
                 'GlobalAlignment needs the feature map of a backbone or an encoder, '
@@ -48,8 +52,8 @@ class GlobalAlignment(DomainAdversary):
         if feature_map is None:
             raise ValueError(
                 'GlobalAlignment needs a feature map (N, C, H, W), got a recognizer without a '
-                'backbone whose encoder returns none, nor a sequence with a step per column or per '
-                'position of its input; remove it, or let the encoder return its map'
+                'backbone, with an encoder that returns neither a map nor a sequence with a step '
+                'per column or position of its input; remove it, or let the encoder return its map'
             )
         n, c, h, w = feature_map.shape
         if self.pooling == 'flatten':

@@ -53,7 +53,7 @@ class LocalAlignment(DomainAdversary):
         self._gate_watch = GateWatch('LocalAlignment', threshold)
 
     def attach(self, recognizer: EncoderDecoderRecognizer) -> None:
-        """Refuse a wrong width before the first image is loaded."""
+        """Check the width of the features before the first image is loaded."""
         adapter = adapter_of(recognizer.decoder)
         self._check_width(adapter.feature_channels(recognizer.character_feature))
 
@@ -67,7 +67,7 @@ class LocalAlignment(DomainAdversary):
         return out
 
     def gate(self, characters: CharacterFeatures) -> Tensor:
-        """delta(c_k) of eq. 12 at steps that are characters, ``(N, T)`` bool."""
+        """Compute delta(c_k) of eq. 12 at steps that are characters, ``(N, T)`` bool."""
         return characters.confident(self.threshold) & characters.is_character
 
     def rows(self, domain: DomainFeatures) -> tuple[Tensor, Tensor, dict[str, Tensor]]:

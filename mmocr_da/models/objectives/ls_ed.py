@@ -18,13 +18,13 @@ from .objective import Objective
 
 @MODELS.register_module()
 class LSEDLoss(Objective):
-    """Tunes a recognizer to make fewer edits: the learned edit distance of its predictions.
+    """The learned edit distance of a recognizer's predictions, as a loss.
 
-    For post-tuning: start from a trained recognizer (``load_from``), with the recognizer's
-    ``supervised_weight=0``, as in the paper, or mixed with the supervised loss. It looks at the
-    labelled images alone, and decodes them as in testing. Iterations train the surrogate and the
-    recognizer in turns; one that trains the surrogate trains nothing else, and leaves the running
-    statistics of the recognizer as they are. In several processes DDP needs
+    It is meant for post-tuning: start from a trained recognizer (``load_from``), with the
+    recognizer's ``supervised_weight=0``, as in the paper, or mixed with the supervised loss. It
+    looks at the labelled images alone, and decodes them as in testing. Iterations train either the
+    surrogate or the recognizer. An iteration of the surrogate changes nothing in the recognizer,
+    not even its running statistics. In several processes DDP needs
     ``find_unused_parameters=True`` in the config.
 
     Works with every decoder that has one step per character: attention and parallel ones. A CTC
@@ -70,7 +70,7 @@ class LSEDLoss(Objective):
         return self.surrogate.learns
 
     def forward(self, source: DomainFeatures, target: DomainFeatures) -> dict[str, Tensor]:
-        """The loss of the surrogate or of the recognizer, and log values."""
+        """Compute the loss of the surrogate or of the recognizer, and log values."""
         z = self.surrogate.encode_prediction(source.prediction.probabilities)
         y = self.surrogate.encode(source.prediction.labels).to(z.dtype)
         if self.surrogate.learns:

@@ -1,4 +1,4 @@
-"""What ``AdaptiveRecognizer`` and an objective know of each other."""
+"""The interface between ``AdaptiveRecognizer`` and an objective."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,11 +12,11 @@ from .domain_features import DomainFeatures
 
 
 class Objective(BaseModule):
-    """Turns the features of source and target into losses and log values by name.
+    """Converts the features of source and target into losses and log values by name.
 
-    A custom one says what it needs and defines :meth:`forward`; the recognizer computes the rest
-    only where an objective needs it. Its parameters are trained with the recognizer and dropped at
-    export. Three hooks are optional: :meth:`before_load`, :meth:`predict` and
+    A custom objective sets ``needs_*`` and defines :meth:`forward`; the recognizer computes only
+    the features that an objective needs. Its parameters are trained with the recognizer and dropped
+    at export. Three hooks are optional: :meth:`before_load`, :meth:`predict` and
     :meth:`before_export`.
     """
 
@@ -26,7 +26,7 @@ class Objective(BaseModule):
     needs_characters = False
     #: Whether it uses a greedy prediction of the source, ``DomainFeatures.prediction``.
     needs_prediction = False
-    #: Whether it uses the target. If none does, images need no domain: all are the source.
+    #: Whether it uses the target. If no objective does, images need no domain and count as source.
     needs_target = True
 
     @property
@@ -45,11 +45,11 @@ class Objective(BaseModule):
         """
 
     def forward(self, source: DomainFeatures, target: DomainFeatures) -> dict[str, Tensor]:
-        """Losses, whose names contain ``'loss'``, and log values."""
+        """Compute losses and log values; the name of a loss contains ``'loss'``."""
         raise NotImplementedError
 
     def named(self, values: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The values with the objective's name in theirs: ``x`` or ``loss_x`` at first.
+        """Add the objective's name to the names of values, as ``x`` or ``loss_x``.
 
         >>> objective = Objective()
         >>> objective.name = 'mine'
@@ -71,7 +71,7 @@ class Objective(BaseModule):
         Args:
             recognizer: The recognizer that loads it.
             state_dict: The checkpoint, changed in place.
-            prefix: What the keys of the recognizer start with.
+            prefix: Prefix of the recognizer's keys.
         """
 
     def predict(
@@ -85,7 +85,8 @@ class Objective(BaseModule):
         Args:
             recognizer: The recognizer that predicts.
             decode: Runs the decoder and returns its output; it may be called more than once.
-            data_samples: They get the predictions as ``pred_text``. None in the mode ``'tensor'``.
+            data_samples: Samples that get the predictions as ``pred_text``; None in the mode
+                ``'tensor'``.
 
         Returns:
             An output of ``decode``.
@@ -104,5 +105,5 @@ class Objective(BaseModule):
 
         Args:
             recognizer: The recognizer that is exported.
-            state_dict: All its weights, changed in place; those of objectives are dropped later.
+            state_dict: All its weights, changed in place; objectives' weights are dropped later.
         """

@@ -40,19 +40,20 @@ Pair = tuple[Tensor, Tensor]
 class SymNetHead(Objective):
     """Two classifiers of characters, C^s and C^t, one per domain.
 
-    C^s is the recognizer's own final classifier, C^t a twin of it that lives here. A softmax over
-    the logits of both, 2K of them, says class and domain of a character. The classifiers learn to
-    tell the domains apart, the features to make that impossible, class by class (eq. 11)::
+    C^s is the recognizer's own final classifier; C^t is a second classifier in this module. A
+    softmax over the 2K logits of both predicts class and domain of a character. The classifiers
+    learn to distinguish the domains; the features learn to make that impossible, class by class
+    (eq. 11)::
 
         C^s, C^t: E_task^s + E_task^t + E_domain
         features: F_category + lambda * (F_domain + M)
 
-    One backward does both: the classifiers see detached features, the features see detached
-    classifiers. Each loss is a mean over the characters of all ranks; the end token counts as one.
-    For a CTC decoder, E_task and F_category count blank frames, too. The other losses use only
-    frames that are a character, and of their logits only the classes of characters: whether a
-    frame is blank is learned from the source. Otherwise M would turn ever more frames of the target
-    into blanks, where it counts them, or into characters, where it does not.
+    One backward pass does both: the losses of the classifiers use detached features, and the losses
+    of the features use detached classifiers. Each loss is a mean over the characters of all ranks;
+    the end token counts as one. For a CTC decoder, E_task and F_category count blank frames, too.
+    The other losses use only frames that are a character, and only the logits of characters:
+    whether a frame is blank is learned from the source. Otherwise M would make more and more frames
+    of the target blank if it counted blank frames, or characters if it did not.
 
     With the recognizer's ``supervised_weight=0`` the features learn from these losses alone, as in
     the paper; with 1 they also learn from the source's supervised loss. That loss trains C^s, too:
@@ -65,19 +66,19 @@ class SymNetHead(Objective):
         weight: lambda, or the height of its schedule.
         schedule: How lambda follows the progress of training. ``'rising'`` is the paper's
             ``2 / (1 + exp(-10 p)) - 1``; see :class:`~mmocr_da.models.schedules.Schedule`.
-        task_target: False leaves out E_task^t (eq. 6), "w/o E_task^t" in table 4. C^t then has no
-            labels, so ``predict_with='source'``.
+        task_target: False leaves out E_task^t (eq. 6), "w/o E_task^t" in table 4. Then C^t has no
+            labels, and ``predict_with`` must be ``'source'``.
         entropy: False leaves out M (eq. 10), "w/o M".
         confusion: ``'category'`` (eq. 8 and 9); ``'domain'``, eq. 12 instead of 8, "w/o category
-            confusion", in which no loss here tells the features of classes; ``'none'``, eq. 13
-            instead of 8 and nothing of 9, "w/o confusion". Not of the paper: ``'reversal'``, eq. 13
-            instead of 8, and instead of 9 half of eq. 7 with its gradient reversed. The gradient of
-            confusion vanishes where the classifiers are undecided on average; a reversed one does
-            not.
+            confusion", without a loss here that teaches the features classes; ``'none'``, eq. 13
+            instead of 8 and no eq. 9, "w/o confusion". ``'reversal'`` is not in the paper: eq. 13
+            instead of 8, and half of eq. 7 with reversed gradient instead of 9. The gradient of
+            confusion vanishes if the classifiers are undecided on average; the reversed gradient
+            does not.
         threshold: Target characters count if they are predicted with a higher probability, as in
             ASSDA; at 0 all do, as in the paper.
-        predict_with: Whose prediction is ``pred_text`` in testing, ``'target'`` (C^t) or
-            ``'source'``, and whose weights an export gets. Both predictions are there as
+        predict_with: The classifier for ``pred_text`` in testing and for an export, ``'target'``
+            (C^t) or ``'source'`` (C^s). Data samples also get both predictions, as
             ``pred_text_target`` and ``pred_text_source``.
     """
 
@@ -133,20 +134,20 @@ class SymNetHead(Objective):
     def attach(self, recognizer: EncoderDecoderRecognizer) -> None:
         """Create C^t for a recognizer's decoder."""
         own = adapter_of(recognizer.decoder).classifier
-        # In a list, so that C^s is not a part of this module, too.
+        # In a list, so that C^s is not also a submodule of this module.
         self._source_classifier = [own]
         self.classifier = copy.deepcopy(own)
         self.task_source_weight = max(0.0, 1.0 - recognizer.supervised_weight)
 
     def init_weights(self) -> None:
-        """C^t starts as C^s, which the decoder has initialized before."""
+        """Copy C^s, which the decoder has initialized before, to C^t."""
         if self.is_init:
             return
         super().init_weights()
         self.classifier.load_state_dict(self._source_classifier[0].state_dict())
 
     def forward(self, source: DomainFeatures, target: DomainFeatures) -> dict[str, Tensor]:
-        """Losses and log values by name; lambda follows the current iteration."""
+        """Compute losses and log values by name, with lambda at the current iteration."""
         if not hasattr(self, 'classifier'):
             raise RuntimeError(
                 'SymNetHead has no C^t yet; AdaptiveRecognizer creates it, in custom code call '
@@ -159,7 +160,7 @@ class SymNetHead(Objective):
             counted = counted & of_target.confident(self.threshold)
             if self.training:
                 self._gate_watch.see(target=counted.sum())
-        # Rows of all steps that count, and which of the source's are comparable.
+        # Rows of all steps that count, and the comparable ones among the source's.
         supervised, comparable, counted = on_host(
             of_source.supervised, of_source.comparable, counted
         )
@@ -182,7 +183,7 @@ class SymNetHead(Objective):
     def _classifier_losses(
         self, all_source: Pair, labels: Tensor, source: Pair, target: Pair
     ) -> dict[str, Tensor]:
-        """Losses of C^s and C^t, whose features are detached (eq. 5 to 7).
+        """Compute the losses of C^s and C^t, on detached features (eq. 5 to 7).
 
         ``source`` and ``target`` are the comparable steps.
         """
@@ -205,7 +206,7 @@ class SymNetHead(Objective):
     def _feature_losses(
         self, all_source: Pair, labels: Tensor, source: Pair, target: Pair, weight: float
     ) -> dict[str, Tensor]:
-        """Losses of the features, to which the classifiers are constants (eq. 8 to 10)."""
+        """Compute the losses of the features, with constant classifiers (eq. 8 to 10)."""
         out = {}
         if self.confusion == 'category':
             category = category_confusion(*all_source, labels)
@@ -235,7 +236,11 @@ class SymNetHead(Objective):
     def before_load(
         self, recognizer: EncoderDecoderRecognizer, state_dict: dict[str, Tensor], prefix: str
     ) -> None:
-        """Refuse a checkpoint with another alphabet, and start C^t as a copy of C^s."""
+        """Check the alphabet of a checkpoint, and start C^t as a copy of C^s if it is missing.
+
+        Raises:
+            ValueError: If the checkpoint has another number of classes.
+        """
         for key, value in self.classifier.state_dict().items():
             own, twin = self._keys(recognizer, key)
             for name in (own, twin):
@@ -256,9 +261,9 @@ class SymNetHead(Objective):
         decode: Callable[[], Any],
         data_samples: list[TextRecogDataSample] | None,
     ) -> Any:
-        """Predict with both classifiers; ``pred_text`` is that of ``predict_with``."""
+        """Predict with both classifiers; ``pred_text`` comes from ``predict_with``."""
         texts = {}
-        # The predicting classifier comes last, so that its output is what remains.
+        # The predicting classifier comes last, so that its output is returned.
         for domain in sorted(('source', 'target'), key=lambda domain: domain == self.predict_with):
             if data_samples is None and domain != self.predict_with:
                 continue
@@ -286,12 +291,12 @@ class SymNetHead(Objective):
     def before_export(
         self, recognizer: EncoderDecoderRecognizer, state_dict: dict[str, Tensor]
     ) -> None:
-        """The plain model's classifier is the one that predicts."""
+        """Put the weights of the predicting classifier into the plain model."""
         if not self.replaces_weights:
             return
         for key in self.classifier.state_dict():
             own, twin = self._keys(recognizer, key)
-            if twin in state_dict:  # without one, C^t is a copy of C^s
+            if twin in state_dict:  # if it is missing, C^t is a copy of C^s
                 state_dict[own] = state_dict[twin]
 
     def _keys(self, recognizer: EncoderDecoderRecognizer, key: str) -> tuple[str, str]:
@@ -311,5 +316,5 @@ def _comparable_logits(
 
 
 def _mean_or(values: Tensor, otherwise: float) -> Tensor:
-    """Mean of the values; something else where there are none."""
+    """Mean of the values; ``otherwise`` if there are none."""
     return values.mean() if len(values) else values.new_full((), otherwise)

@@ -1,4 +1,4 @@
-"""Recognizers: images of two domains, or two views of images, in; losses or predictions out."""
+"""Recognizers: images of two domains or two views in, losses or predictions out."""
 
 from .adaptive_recognizer import AdaptiveRecognizer
 from .seqclr import SeqCLR

@@ -31,7 +31,7 @@ from .training_watch import DomainWatch, GradientWatch
 
 
 class Encoded(NamedTuple):
-    """A feature map ``(N, C, H, W)``, and what the encoder returned for it; None without one."""
+    """A feature map ``(N, C, H, W)`` and the encoder's output; None without an encoder."""
 
     feature_map: Tensor
     sequence: Any
@@ -42,30 +42,30 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
     """Any MMOCR recognizer plus objectives that use images of both domains.
 
     A batch holds images of both domains (``TwoDomainDataset`` tags them). Preprocessor, backbone
-    and encoder run once over all of them; the decoder is fed the labels of the source and its own
-    predictions of the target; the objectives turn the features of either domain into losses. The
-    base recognizer's parameters keep their names: its checkpoints load with ``load_from``. What
-    training adds lives under ``objectives.<name>`` and is dropped at export. In testing it is the
-    plain recognizer, unless an objective changes the prediction
+    and encoder run once over all images. The decoder is fed the labels of the source and its own
+    predictions of the target. The objectives compute losses from the features of both domains. The
+    base recognizer's parameters keep their names: its checkpoints load with ``load_from``. The
+    parameters of objectives are under ``objectives.<name>`` and are dropped at export. In testing
+    it equals the plain recognizer, unless an objective changes the prediction
     (:meth:`~mmocr_da.models.objectives.Objective.predict`).
 
-    Where no objective needs the target, images need no domain: MMOCR's own datasets and samplers
-    will do.
+    If no objective needs the target, images need no domain: use MMOCR's datasets and samplers.
 
     Args:
         objectives: Configs of :class:`~mmocr_da.models.objectives.Objective` modules, called with
             ``(source, target)``, two :class:`~mmocr_da.models.objectives.DomainFeatures`. An empty
             list trains on the source alone.
         supervised_weight: Weight of the source's supervised loss.
-        character_feature: Which vector of a step is a character's feature, ``'context'`` or
-            ``'hidden'``, see :meth:`~mmocr_da.models.decoders.DecoderAdapter.decode`.
-        norm_statistics: Which images the batch norms before the decoder share statistics among:
-            all of a batch ('joint'), or those of a domain ('per_domain'). Then testing, and the
-            exported model, uses the target's, but for images tagged ``domain='source'``.
-        channels_last: Keep convolution weights in channels-last memory order, which a small
-            network on a CPU and a half-precision one on a GPU run faster in.
-        data_preprocessor: As in MMOCR. The stock one is replaced by a batched form that computes
-            the same numbers.
+        character_feature: The vector of a step that is the feature of its character, ``'context'``
+            or ``'hidden'``, see :meth:`~mmocr_da.models.decoders.DecoderAdapter.decode`.
+        norm_statistics: Whether the batch norms before the decoder compute statistics over all
+            images of a batch (``'joint'``) or over each domain (``'per_domain'``). In the second
+            case, testing and the exported model use the target's statistics; testing uses the
+            source's for images tagged ``domain='source'``.
+        channels_last: Keep convolution weights in channels-last memory order, which is faster for
+            small networks on a CPU and for half precision on a GPU.
+        data_preprocessor: As in MMOCR. MMOCR's own class is replaced by a batched form that
+            computes the same numbers.
     """
 
     @renamed_arguments(hook_point='character_feature')
@@ -139,13 +139,13 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
                 'supervised_weight=0 without objectives leaves nothing to train, got '
                 'objectives=[]; add one, or set supervised_weight=1'
             )
-        # By name, so that another order in the config changes neither the keys of a checkpoint nor
-        # the order of the parameters, which is that of an optimizer's state.
+        # Sorted by name, so that another order in the config changes neither the keys of a
+        # checkpoint nor the order of the parameters, which an optimizer's state depends on.
         return ModuleDict(sorted(zip(names, built), key=lambda pair: pair[0]))
 
     @property
     def adapter(self) -> DecoderAdapter:
-        """Access to the decoder."""
+        """Access to the decoder for objectives."""
         return adapter_of(self.decoder)
 
     @property
@@ -157,14 +157,14 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
     def loss(
         self, inputs: Tensor, data_samples: list[TextRecogDataSample], **kwargs
     ) -> dict[str, Tensor]:
-        """Supervised loss of the source, and the losses of every objective.
+        """Compute the supervised loss of the source, and the losses of every objective.
 
         Args:
             inputs: Images of both domains in any order, ``(N, C, H, W)``.
-            data_samples: One each, tagged with ``domain``, ``'source'`` or ``'target'``.
+            data_samples: One per image, tagged with ``domain``, ``'source'`` or ``'target'``.
 
         Returns:
-            Losses, whose names contain ``'loss'``, and log values.
+            Losses and log values by name; the name of a loss contains ``'loss'``.
 
         Raises:
             ValueError: If a tag or a label cannot be used; the message names the image.
@@ -248,20 +248,20 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
         return {k: v * weight if 'loss' in k else v for k, v in losses.items()}
 
     def _forced_logits(self, encoded: Encoded, split: DomainSplit) -> Any:
-        """What the decoder returns for the source alone, fed its labels."""
+        """Run the decoder on the source alone, with its labels."""
         samples, index = split.source_samples, split.source
         feature_map, sequence = encoded.feature_map[index], rows_of(encoded.sequence, index)
         if self.adapter.stops_early and self.adapter.can_decode():
-            # It ends with the longest label; MMOCR's goes on to the last step.
+            # Ends with the longest label; MMOCR's decoder goes on to the last step.
             ratio = split.valid_ratio[torch.tensor(split.is_source)]
             all_labelled = [True] * len(samples)
             return self.adapter.decode(feature_map, sequence, samples, all_labelled, ratio).logits
         return self.decoder(feature_map, sequence, samples)
 
     def _share_of_ranks(self, split: DomainSplit) -> float | Tensor:
-        """What makes DDP's average of means over characters the mean over all ranks' characters.
+        """Factor that turns DDP's average of means into the mean over all ranks' characters.
 
-        Ranks hold different numbers of them. All ranks must come here, also without a sample.
+        Ranks hold different numbers of characters. All ranks must call this, also without a sample.
         """
         count = self.adapter.count_supervised(split.source_samples)
         if count is None or get_world_size() == 1:
@@ -278,7 +278,7 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
     ) -> tuple[DomainFeatures, DomainFeatures]:
         feature_map: Tensor | None = encoded.feature_map
         sequence = encoded.sequence
-        if not self.with_backbone:  # it is the images
+        if not self.with_backbone:  # then the map is the images
             encoder = getattr(self, 'encoder', None)
             feature_map = as_feature_map(sequence, encoded.feature_map, encoder)
         ratio = on_device(split.valid_ratio, split.source.device)
@@ -299,7 +299,7 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
     def predict(
         self, inputs: Tensor, data_samples: list[TextRecogDataSample], **kwargs
     ) -> list[TextRecogDataSample]:
-        """Predictions as ``pred_text``; an objective may add others."""
+        """Predict ``pred_text`` of the data samples; an objective may add other fields."""
         encoded = self._encode(inputs, data_samples)
         return self._test(lambda: self.decoder.predict(*encoded, data_samples), data_samples)
 
@@ -317,13 +317,13 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
     # Checkpoints.
 
     def _before_load(self, state_dict: dict[str, Tensor], prefix: str, *_) -> None:
-        """Adapt weights to this model before they are loaded, as far as they can be."""
+        """Adapt weights of older or plain checkpoints to this model before they are loaded."""
         name_objectives(state_dict, self.objectives, self._listed, prefix)
         for objective in self.objectives.values():
             objective.before_load(self, state_dict, prefix)
 
     def plain_state_dict(self, state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The weights with which the plain recognizer predicts as this one does in testing.
+        """Return the weights with which the plain recognizer predicts the same in testing.
 
         Args:
             state_dict: All weights of this recognizer; it is not changed.

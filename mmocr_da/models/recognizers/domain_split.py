@@ -1,4 +1,4 @@
-"""Which images of a batch are of the source, and which of the target."""
+"""Divides a batch into source and target images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ from ..valid_ratio import valid_ratios
 
 @dataclass(frozen=True)
 class DomainSplit:
-    """A batch of both domains, divided once for everything that follows.
+    """A batch, divided into source and target images.
 
     An image of the source has a label, an image of the target has none. An image without the
-    metainfo ``domain`` is a labelled image of MMOCR's own datasets: it counts as source, and is
-    refused where an objective needs the target.
+    metainfo ``domain`` comes from MMOCR's own datasets: it counts as source, and is an error if an
+    objective needs the target.
 
     Attributes:
         samples: The data samples of all images.
-        is_source: Which images are of the source.
+        is_source: Whether each image is of the source.
         source, target: Indexes of the images of either domain, on the device.
         valid_ratio: ``(N,)`` on the CPU, see :mod:`mmocr_da.models.valid_ratio`.
     """
@@ -42,8 +42,8 @@ class DomainSplit:
 
         Args:
             samples: One per image, in any order.
-            device: Where the images are.
-            needs_target: Whether the training needs images of the target, and so their tags.
+            device: Device of the images.
+            needs_target: Whether an objective needs the target, so that images must have a tag.
 
         Raises:
             ValueError: If an image has no domain, or a target image a label.
@@ -55,12 +55,12 @@ class DomainSplit:
 
     @property
     def source_samples(self) -> list[TextRecogDataSample]:
-        """The data samples of the source images."""
+        """Data samples of the source images."""
         return [sample for sample, known in zip(self.samples, self.is_source) if known]
 
 
 def rows_of(values: Any, index: Tensor) -> Tensor | None:
-    """Some rows of a tensor; None for anything else, such as the output of a custom encoder."""
+    """Select rows of a tensor; None for another type, such as the output of a custom encoder."""
     return values[index] if isinstance(values, Tensor) else None
 
 

@@ -1,4 +1,4 @@
-"""Labels as the indexes that decoders and their losses take."""
+"""Encodes labels as the indexes that decoders and their losses use."""
 
 import torch
 from mmocr.models.textrecog.decoders.base import BaseDecoder
@@ -10,10 +10,13 @@ from mmocr_da.device import on_device
 def encode_texts(
     decoder: BaseDecoder, samples: list[TextRecogDataSample], device: torch.device
 ) -> None:
-    """Give data samples the token indexes of their labels.
+    """Add the token indexes of their labels to data samples, in place.
 
-    A character without an index is an error that names text and image. Padded indexes go to the
-    device all at once: MMOCR copies those of each image by itself, and the host waits each time.
+    Padded indexes are copied to the device in one step; MMOCR copies them image by image, and the
+    host waits each time.
+
+    Raises:
+        ValueError: If a character has no index; the message names text and image.
     """
     try:
         decoder.module_loss.get_targets(samples)
@@ -32,7 +35,7 @@ def encode_texts(
                 ) from error
         raise
     padded = [s.gt_text for s in samples if 'padded_indexes' in s.gt_text]
-    # Of unequal length are texts that a decoder of single characters refuses by itself.
+    # Texts of unequal length are an error of the decoder of single characters itself.
     if padded and len({len(text.padded_indexes) for text in padded}) == 1:
         rows = on_device(torch.stack([text.padded_indexes for text in padded]), device)
         for text, row in zip(padded, rows):

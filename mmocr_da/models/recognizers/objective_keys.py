@@ -1,4 +1,4 @@
-"""Keys of objectives in checkpoints: by name, once by place in the config's list."""
+"""Converts keys of objectives in old checkpoints, which have numbers instead of names."""
 
 import logging
 import re
@@ -17,9 +17,12 @@ def name_objectives(
 ) -> None:
     """Rename ``objectives.0.*`` to ``objectives.<name>.*`` in a checkpoint of an older version.
 
-    The number is a place in the list of a config, here ``listed``. If any weight does not fit the
-    objective of its place, the checkpoint is of another list: all keep their keys, as a guess could
-    swap two discriminators. With ``strict`` that is an error, else a warning.
+    The number is a place in the list of a config, here ``listed``. If a weight does not fit the
+    objective at its place, the checkpoint belongs to another list. Then no key is renamed, as a
+    guess could swap two discriminators, and a warning is logged.
+
+    Raises:
+        ValueError: With ``strict``, if a weight does not fit.
     """
     pattern = re.compile(rf'{re.escape(prefix)}objectives\.(\d+)\.(.+)')
     matches = [match for match in map(pattern.fullmatch, state_dict) if match]

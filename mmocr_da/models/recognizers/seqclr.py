@@ -22,20 +22,21 @@ REPRESENTATIONS = ('V', 'H', 'HV')
 class SeqCLR(EncoderDecoderRecognizer):
     """The encoder of any MMOCR recognizer, trained on images without labels (section 4).
 
-    It takes the config of a recognizer whose ``type`` is changed to this. Preprocessor, backbone
+    Use the config of a recognizer and replace its ``type`` by this class. Preprocessor, backbone
     and encoder keep their names, so checkpoints load in both directions. The decoder is not built,
-    nor is the encoder if ``representation`` is V. Exception: a ``CRNNDecoder`` holds the sequence
-    model of CRNN; its BiLSTMs are trained if ``representation`` contains H.
+    and neither is the encoder if ``representation`` is V. There is one exception: the
+    ``CRNNDecoder`` contains the sequence model of CRNN, so its BiLSTMs are trained if
+    ``representation`` contains H.
 
     A batch holds two views of each image (:class:`MultiView`). Both pass the encoder together. The
-    projection head and the instance mapping turn its frames, the columns of the feature map, into
-    the instances that the loss compares. Columns of padding become no instance.
+    projection head and the instance mapping convert its frames, the columns of the feature map,
+    into the instances that the loss compares. Columns of padding are left out.
 
     Args:
-        representation: R, what is contrasted: ``'V'``, the feature map of the backbone, ``'H'``,
-            the sequence of the encoder, or ``'HV'``, both concatenated, for decoders that read
-            both. A map higher than 1 is averaged over its height.
-        projection: Config of the projection head; None is none.
+        representation: R, the features that the loss compares: ``'V'``, the feature map of the
+            backbone, ``'H'``, the sequence of the encoder, or ``'HV'``, both concatenated, for
+            decoders that use both. A map higher than 1 is averaged over its height.
+        projection: Config of the projection head; None leaves it out.
         mapping: Config of the instance mapping.
         loss: Config of the contrastive loss.
         channels_last: As in :class:`AdaptiveRecognizer`.
@@ -72,7 +73,7 @@ class SeqCLR(EncoderDecoderRecognizer):
                 **(data_preprocessor or {}),
                 'type': 'mmocr_da.MultiViewTextRecogDataPreprocessor',
             }
-        # Past the host's own constructor, which wants a decoder.
+        # Skips the host's own constructor, which needs a decoder.
         super(EncoderDecoderRecognizer, self).__init__(
             data_preprocessor=data_preprocessor, init_cfg=init_cfg
         )
@@ -82,7 +83,7 @@ class SeqCLR(EncoderDecoderRecognizer):
                 f'{representation!r}'
             )
         self.representation = representation
-        # What the loss does not reach is not built: it would learn nothing, and DDP wait for it.
+        # Parts without a gradient are not built: DDP would wait for them.
         parts = dict(
             preprocessor=preprocessor,
             backbone=backbone,
@@ -116,7 +117,7 @@ class SeqCLR(EncoderDecoderRecognizer):
 
     @property
     def encoder_modules(self) -> tuple[str, ...]:
-        """Names of the parts that a recognizer takes over."""
+        """Names of the parts that a recognizer loads from a checkpoint."""
         parts = [name for name in ('preprocessor', 'backbone', 'encoder') if hasattr(self, name)]
         if self.with_decoder:
             parts += [f'decoder.{name}' for name in adapter_of(self.decoder).encoder_parts]
@@ -125,9 +126,13 @@ class SeqCLR(EncoderDecoderRecognizer):
     def represent(
         self, inputs: Tensor, data_samples: Sequence[TextRecogDataSample]
     ) -> tuple[Tensor, Tensor]:
-        """R of images ``(N, C, H, W)``: frames ``(N, T, F)`` and how many are no padding ``(N,)``.
+        """Compute R of images ``(N, C, H, W)``.
 
-        The numbers of frames are on the CPU.
+        Returns:
+            Frames ``(N, T, F)``, and on the CPU the numbers ``(N,)`` of frames without padding.
+
+        Raises:
+            ValueError: If H and V of ``'HV'`` have different numbers of frames.
         """
         feature_map = self.extract_feat(inputs)
         parts = []
@@ -148,7 +153,7 @@ class SeqCLR(EncoderDecoderRecognizer):
         return frames, num_valid(valid_ratios(data_samples), frames.size(1))
 
     def _frames(self, sequence: Tensor, feature_map: Tensor) -> Tensor:
-        """What an encoder makes of a feature map, as one frame per column, ``(N, T, F)``."""
+        """Convert the output of the encoder to one frame per column, ``(N, T, F)``."""
         encoded = as_feature_map(sequence, feature_map, getattr(self, 'encoder', None))
         if encoded is None:
             height, width = feature_map.shape[-2:]
@@ -163,11 +168,11 @@ class SeqCLR(EncoderDecoderRecognizer):
     def loss(
         self, inputs: Tensor, data_samples: list[TextRecogDataSample], **kwargs
     ) -> dict[str, Tensor]:
-        """The contrastive loss of two views of the same images, one after the other.
+        """Compute the contrastive loss of two views of the same images.
 
         Args:
             inputs: ``(2 N, C, H, W)``; image ``N + i`` is the other view of image ``i``.
-            data_samples: One each.
+            data_samples: One per image.
         """
         frames, lengths = self.represent(inputs, data_samples)
         if self.training and torch.is_grad_enabled() and not frames.requires_grad:
@@ -194,7 +199,10 @@ class SeqCLR(EncoderDecoderRecognizer):
         return dict(loss_contrastive=self.contrastive_loss(za, zb))
 
     def _check_negatives(self, instances: int, images: int) -> None:
-        """Raise a ValueError where no batch has negatives; the last one of an epoch may not."""
+        """Raise a ValueError if two batches in a row have no negatives.
+
+        One may be the small last batch of an epoch.
+        """
         if instances > 1 or get_world_size() > 1 or not self.training:
             self._batches_without_negatives = 0
             return
@@ -214,6 +222,6 @@ class SeqCLR(EncoderDecoderRecognizer):
         )
 
     def _forward(self, inputs: Tensor, data_samples: list | None = None, **kwargs) -> Tensor:
-        """R, ``(N, T, F)``."""
+        """Return R, ``(N, T, F)``."""
         samples = data_samples or [TextRecogDataSample() for _ in inputs]
         return self.represent(inputs, samples)[0]

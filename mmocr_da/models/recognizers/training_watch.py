@@ -1,4 +1,4 @@
-"""What a training would not say by itself: an objective without a gradient, a missing domain."""
+"""Watches a training for silent faults: a missing domain, an objective without a gradient."""
 
 import logging
 from collections.abc import Container, Sequence
@@ -6,7 +6,7 @@ from collections.abc import Container, Sequence
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-#: Number of batches at the beginning that may lack a domain: a small process may draw none of it.
+#: Number of batches at the beginning that may lack a domain, as small batches can.
 PATIENCE = 50
 
 
@@ -14,14 +14,18 @@ class DomainWatch:
     """Raises an error if none of the first ``PATIENCE`` batches has an image of a domain.
 
     Args:
-        needed: Which domains the training needs, ``'source'``, ``'target'`` or both.
+        needed: The domains that the training needs, ``'source'``, ``'target'`` or both.
     """
 
     def __init__(self, needed: Sequence[str]) -> None:
         self._missing = {domain: 0 for domain in needed}
 
     def see(self, is_source: Sequence[bool]) -> None:
-        """Look at a batch, of which these images are of the source."""
+        """Record the domains of a batch.
+
+        Raises:
+            ValueError: If a domain is missing in all of the first ``PATIENCE`` batches.
+        """
         for domain in list(self._missing):
             if (domain == 'source') in is_source:
                 del self._missing[domain]
@@ -37,13 +41,13 @@ class DomainWatch:
 
 
 class GradientWatch:
-    """Warns if no gradient of an objective's losses arrives at what is trained of a recognizer."""
+    """Warns if an objective's losses give no gradient to trained parameters of a recognizer."""
 
     def __init__(self) -> None:
         self._seen: set[str] = set()
 
     def see(self, name: str, losses: dict[str, Tensor], recognizer: nn.Module) -> None:
-        """Look at what an objective returned, the first time that it does."""
+        """Check the losses of an objective once."""
         trainable = [v for k, v in losses.items() if 'loss' in k and v.requires_grad]
         if name in self._seen or not trainable:
             return
@@ -64,7 +68,7 @@ class GradientWatch:
 
 
 def reaches(loss: Tensor, parameters: Container[int]) -> bool:
-    """Whether a backward pass of ``loss`` arrives at a parameter whose ``id`` is one of these.
+    """Whether a backward pass of ``loss`` reaches a parameter, given by the set of their ``id``.
 
     >>> layer = nn.Linear(1, 1)
     >>> loss = layer(layer.bias.detach()).sum()

@@ -18,7 +18,7 @@ from mmocr_da.arguments import check_count, check_number
 from mmocr_da.outputs import whole_file
 from mmocr_da.structures import polygons_to_rotated, regularize, rotate, rotated_overlaps
 
-#: Pairs whose IoU is computed at once.
+#: Number of pairs per block of IoUs.
 CHUNK = 1 << 18
 VERSION = 1
 
@@ -27,8 +27,8 @@ class StoredBoxPairs:
     """Labels and jittered labels, stored once with their IoU and drawn uniformly over it.
 
     The jitter is bounded: the centre moves by up to ``max_shift`` times the label's sides, a side
-    changes by up to the factor ``max_scale``, the angle by up to ``max_angle``. What share of these
-    bounds a box may use is drawn first, so that there are close boxes, too.
+    changes by up to the factor ``max_scale``, the angle by up to ``max_angle``. The share of
+    these bounds that a box may use is drawn first, so that there are close boxes, too.
 
     The pairs are stored because a uniform IoU cannot be drawn directly: boxes at random places
     hardly ever overlap. The file is the same for the same labels, bounds and seed.
@@ -37,11 +37,11 @@ class StoredBoxPairs:
         ann_files: Files of labels in MMOCR's format for text detection, one or several. Ignored
             instances, and those without an area, are left out.
         num_pairs: Number of stored pairs, of 44 bytes each.
-        max_shift: In sides of the label.
-        max_scale: A factor of at least 1.
-        max_angle: In degrees.
-        seed: Of the stored pairs.
-        cache_dir: Folder of the file. Its name is a hash of all the above.
+        max_shift: Largest shift, in sides of the label.
+        max_scale: Largest factor of a side, at least 1.
+        max_angle: Largest change of the angle, in degrees.
+        seed: Seed of the stored pairs.
+        cache_dir: Folder of the file. The file is named after a hash of the other arguments.
 
     Raises:
         ValueError: If an option is out of range, or the files have no label with an area.
@@ -66,7 +66,8 @@ class StoredBoxPairs:
         self.num_pairs, self.seed = num_pairs, seed
         self.bounds = dict(max_shift=max_shift, max_scale=max_scale, max_angle=max_angle)
         self.file = Path(cache_dir) / f'{self._fingerprint()}.npy'
-        # One process of a machine; torchrun and MMEngine's Slurm launcher both number them.
+        # Only one process per machine stores them; torchrun and MMEngine's Slurm launcher set the
+        # rank.
         if os.environ.get('LOCAL_RANK', '0') == '0' and not self.file.exists():
             self._store()
         barrier()
@@ -90,17 +91,18 @@ class StoredBoxPairs:
             chunk[:, :5], chunk[:, 5:10] = boxes, labels
             chunk[:, 10] = rotated_overlaps(boxes, labels, is_aligned=True)
         pairs = pairs[np.argsort(pairs[:, 10], kind='stable')]
-        # Another run on this machine may do the same, and a killed one must leave no half file.
+        # Another run on this machine may write the same file, and a killed run must leave no half
+        # file.
         with whole_file(self.file) as part, open(part, 'wb') as f:
             np.save(f, pairs)
 
     def draw(
         self, count: int, rng: np.random.Generator
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Boxes ``(count, 5)``, their labels ``(count, 5)``, and the IoU ``(count,)``.
+        """Draw boxes ``(count, 5)``, their labels ``(count, 5)``, and the IoU ``(count,)``.
 
-        First one of 100 equal bins of the IoU is drawn, then a pair in it; if it is empty, in the
-        next higher bin that is not.
+        First one of 100 equal bins of the IoU is drawn, then a pair in this bin or, if it is empty,
+        in the next higher bin with pairs.
         """
         bins = rng.integers(len(self.bin_starts), size=count)
         # An empty bin ends where it starts.
@@ -113,7 +115,7 @@ class StoredBoxPairs:
 
 
 def read_labels(ann_files: Sequence[str]) -> NDArray[np.float32]:
-    """Rotated boxes of all labels with an area that are not ignored, ``(N, 5)`` float32.
+    """Read all labels with an area that are not ignored, as rotated boxes ``(N, 5)`` float32.
 
     Raises:
         ValueError: If a file is not in MMOCR's format, or no label has an area.
@@ -156,7 +158,7 @@ def jitter(
     max_scale: float,
     max_angle: float,
 ) -> torch.Tensor:
-    """A random box within the bounds of each label, ``(N, 5) -> (N, 5)``."""
+    """Draw a random box within the bounds around each label, ``(N, 5) -> (N, 5)``."""
     count = len(labels)
     strength = rng.uniform(size=(count, 1)) ** 2
     shift, size, angle = torch.from_numpy(

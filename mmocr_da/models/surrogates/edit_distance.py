@@ -64,14 +64,15 @@ class EditDistanceSurrogate(LearnedSurrogate):
 
     A text is ``L`` steps of ``K`` classes: one-hot rows for its characters and the end token, zeros
     after it. The rows of a prediction are its probabilities, up to its first end token. Both use
-    the classes of the recognizer's dictionary, so letter case counts if it does there.
+    the classes of the recognizer's dictionary, so letter case counts if the dictionary has both
+    cases.
 
     Args:
-        dictionary: The recognizer's.
+        dictionary: Dictionary of the recognizer.
         max_length: L, the number of steps of its decoder.
         lexicon: File of words for the generator, one per line. By default the generator edits the
             labels of the batch.
-        letter_case: Of the lexicon, as in the recognizer's loss.
+        letter_case: Letter case for the lexicon, as in the recognizer's loss.
         max_distance: b, the largest distance of generated pairs. By default 10, or the length of
             the longest text if that is shorter.
         channels: Widths of the convolutions.
@@ -111,7 +112,7 @@ class EditDistanceSurrogate(LearnedSurrogate):
         self._special_tokens = {dictionary.start_idx, dictionary.end_idx, dictionary.padding_idx}
         no_characters = self._special_tokens | {dictionary.unknown_idx}
         characters = [i for i in range(self.num_classes) if i not in no_characters]
-        # The last step is for the end token.
+        # The last step is reserved for the end token.
         if max_distance is None:
             max_distance = min(10, max_length - 1)
         if lexicon is not None and self.approximation == 'local':
@@ -162,7 +163,7 @@ class EditDistanceSurrogate(LearnedSurrogate):
         return words
 
     def encode(self, texts: Sequence[Sequence[int] | Tensor]) -> Tensor:
-        """One-hot steps of class indexes, ``(N, L, K)``; longer texts are cut off."""
+        """Encode class indexes as one-hot steps, ``(N, L, K)``; longer texts are cut off."""
         out = torch.zeros(len(texts), self.max_length, self.num_classes)
         for row, text in enumerate(texts):
             steps = [*map(int, text), self.dictionary.end_idx][: self.max_length]
@@ -170,14 +171,14 @@ class EditDistanceSurrogate(LearnedSurrogate):
         return out
 
     def encode_prediction(self, probabilities: Tensor) -> Tensor:
-        """``(N, T, K) -> (N, L, K)``: zeros after the first end token; differentiable."""
+        """Encode probabilities, ``(N, T, K) -> (N, L, K)``: 0 after the first end token."""
         is_end = probabilities.argmax(-1) == self.dictionary.end_idx
         until_end = is_end.cumsum(1) - is_end.long() == 0
         z = probabilities * until_end[..., None]
         return F.pad(z, (0, 0, 0, self.max_length - z.size(1)))
 
     def decode(self, steps: Tensor) -> list[Word]:
-        """``(N, L, K) ->`` class indexes of each text, without special tokens."""
+        """Decode steps ``(N, L, K)`` to class indexes of each text, without special tokens."""
         best = steps.argmax(-1).masked_fill(~steps.any(-1), self.dictionary.end_idx)
         words = []
         for row in best.tolist():
@@ -187,7 +188,7 @@ class EditDistanceSurrogate(LearnedSurrogate):
         return words
 
     def metric(self, z: Tensor, y: Tensor) -> Tensor:
-        """Levenshtein distance of the texts in ``z`` and ``y``, ``(N,)``."""
+        """Compute the Levenshtein distance of the texts in ``z`` and ``y``, ``(N,)``."""
         pairs = zip(self.decode(z), self.decode(y))
         return on_device(torch.tensor([float(editdistance.eval(*p)) for p in pairs]), z.device)
 

@@ -1,7 +1,8 @@
-"""Learned surrogates (Patel, Hodan & Matas, ECCV 2020): a metric, made differentiable by learning.
+"""Learned surrogates (Patel, Hodan & Matas, ECCV 2020): learned, differentiable metrics.
 
-A metric defines its embedding ``h``, its value ``e`` and a generator ``R`` of pairs. The rest is
-here: eq. 3 and 6, the three kinds of approximation, the alternation of Algorithm 1.
+A subclass for a metric defines the embedding ``h``, the value ``e`` and a generator ``R`` of pairs.
+The base class implements the rest: eq. 3 and 6, the three kinds of approximation, and the
+alternation of Algorithm 1.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,33 +25,33 @@ from ..schedules import current_iteration
 from .quality import rank_correlation
 
 APPROXIMATIONS = ('global', 'local', 'local-global')
-#: Added under the root of a norm, which then has first and second derivatives at 0.
+#: Added under the root of a norm, so that it has first and second derivatives at 0.
 EPS = 1e-8
 
 
 class LearnedSurrogate(BaseModule):
     """A metric ``e(z, y)``, approximated by ``e_hat(z, y) = ||h(z) - h(y)||_2`` (eq. 3).
 
-    By eq. 6, and from the metric's value alone, the embedding ``h`` learns to make distances equal
-    to the metric. Then ``e_hat`` is a loss for a model whose predictions are ``z``. Each iteration
-    trains either the surrogate or the model (Algorithm 1).
+    By eq. 6, the embedding ``h`` learns from values of the metric to make distances equal to the
+    metric. Then ``e_hat`` is a loss for the model that predicts ``z``. Each iteration trains either
+    the surrogate or the model (Algorithm 1).
 
     A custom metric is a subclass with :attr:`embedding`, :meth:`metric` and :meth:`generate`.
     Predictions ``z`` and labels ``y`` are float tensors ``(N, ...)`` of the same shape; their rows
     must not influence each other in the embedding (no batch norm).
 
     Args:
-        approximation: What the surrogate learns from: ``'global'``, pairs of the generator;
+        approximation: The pairs that the surrogate learns from: ``'global'``, generated pairs;
             ``'local'``, predictions of the model; ``'local-global'``, both (the paper's choice).
         gradient_weight: lambda in eq. 6. The paper does not state it; 10 is the value of WGAN-GP,
-            from which the paper takes the term.
+            the origin of the term.
         surrogate_steps: I_a, the number of consecutive iterations that train the surrogate. The
             paper does not state it.
         model_steps: I_b, the number of consecutive iterations that train the model after them. The
             paper does not state it.
         warmup: Number of iterations at the beginning that train the surrogate alone.
-        seed: Of the generator. Its pairs are a function of seed, iteration and rank, so a resumed
-            run draws the same pairs as an uninterrupted one.
+        seed: Seed of the generator. Its pairs are a function of seed, iteration and rank, so a
+            resumed run draws the same pairs as an uninterrupted one.
         checkpoint: File of a surrogate to start from, written by ``SurrogateExportHook``.
 
     Raises:
@@ -106,11 +107,12 @@ class LearnedSurrogate(BaseModule):
     # What a metric defines.
 
     def metric(self, z: Tensor, y: Tensor) -> Tensor:
-        """e, the true metric of each row, ``(N,)``, without a gradient."""
+        """Compute e, the true metric of each row, ``(N,)``, without a gradient."""
         raise NotImplementedError
 
     def generate(self, y: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Pairs ``(z_r, y_r)`` and their ``e``, uniform over its range, as many as ``y`` has rows.
+        """Generate pairs ``(z_r, y_r)`` with their ``e``, uniform over its range, one per row of
+        ``y``.
 
         Args:
             y: Labels of the batch; a generator may start from them. The pairs may be on the CPU.
@@ -120,7 +122,7 @@ class LearnedSurrogate(BaseModule):
 
     @property
     def spec(self) -> dict[str, Any]:
-        """What must be equal in two surrogates for one to load the other's weights."""
+        """Settings that must be equal for a surrogate to load the weights of another."""
         return dict(kind=type(self).__name__)
 
     # What all metrics share.
@@ -147,7 +149,7 @@ class LearnedSurrogate(BaseModule):
         """Load the weights of a surrogate's own checkpoint.
 
         Raises:
-            ValueError: If the file is no surrogate's, or of one with another :attr:`spec`.
+            ValueError: If the file holds no surrogate, or one with another :attr:`spec`.
         """
         checkpoint = CheckpointLoader.load_checkpoint(file, map_location='cpu')
         found = checkpoint.get('meta', {}).get('surrogate')
@@ -170,15 +172,15 @@ class LearnedSurrogate(BaseModule):
         self.load_state_dict(checkpoint['state_dict'])
 
     def plain_state_dict(self, state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Nothing: only training needs a surrogate (:mod:`mmocr_da.plain`)."""
+        """Return no weights: only training needs a surrogate (:mod:`mmocr_da.plain`)."""
         return {}
 
     def distance(self, z: Tensor, y: Tensor) -> Tensor:
-        """e_hat (eq. 3), ``(N,)``, in float32 or float64, also under AMP."""
+        """Compute e_hat (eq. 3), ``(N,)``, in float32 or float64, also under AMP."""
         return self._distance(z, y, self.embedding)
 
     def frozen_distance(self, z: Tensor, y: Tensor) -> Tensor:
-        """e_hat for the model: the same numbers, computed with frozen weights of the surrogate."""
+        """Compute e_hat with frozen weights of the surrogate, to train the model."""
         frozen = {k: p.detach() for k, p in self.embedding.named_parameters()}
         return self._distance(z, y, lambda x: functional_call(self.embedding, frozen, (x,)))
 
@@ -194,15 +196,17 @@ class LearnedSurrogate(BaseModule):
             return safe_norm(h(z.to(dtype)) - h(y.to(dtype)))
 
     def terms(self, z: Tensor, y: Tensor, e: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Both terms of eq. 6 for each row, ``(e_hat, (e_hat - e)^2, (||de_hat/dz|| - 1)^2)``.
+        """Compute e_hat and both terms of eq. 6 for each row.
+
+        The terms are ``(e_hat - e)^2`` and ``(||de_hat/dz|| - 1)^2``.
 
         The second term is 0 for rows with ``z = y``: every embedding has the gradient 0 there.
         """
-        # A gradient is computed in the precision of the caller, not of the forward pass.
+        # autograd.grad would run in the precision of the caller, not of the forward pass.
         with torch.enable_grad(), torch.autocast(z.device.type, enabled=False):
             z = z.detach().requires_grad_()
             estimate = self.distance(z, y)
-            # Rows do not influence each other, so this has the gradient of each row's own distance.
+            # Rows do not influence each other, so this is the gradient of each row's own distance.
             (gradient,) = torch.autograd.grad(estimate.sum(), z, create_graph=True)
             penalty = (safe_norm(gradient) - 1).square() * rows_differ(z, y)
         return estimate, (estimate - e).square(), penalty
@@ -210,12 +214,12 @@ class LearnedSurrogate(BaseModule):
     def fit(
         self, z: Tensor, y: Tensor, mean: Callable[..., Tensor] = mean_over_ranks
     ) -> dict[str, Tensor]:
-        """The loss of the surrogate (Algorithm 1, line 6), and how good it is.
+        """Compute the loss of the surrogate (Algorithm 1, line 6), and measures of its quality.
 
         Args:
             z: Predictions of the model.
-            y: Their labels. They may be on the CPU, where :meth:`metric` and :meth:`generate` get
-                them without waiting for a GPU.
+            y: Their labels. They may be on the CPU, so that :meth:`metric` and :meth:`generate`
+                need not wait for a GPU.
             mean: Averages a term over all rows. The default waits for all processes: if some may
                 not call this, pass :func:`~mmocr_da.models.distributed.mean_of_rank`.
 
@@ -223,7 +227,7 @@ class LearnedSurrogate(BaseModule):
             ``loss_fit`` and ``loss_gradient``, the terms of eq. 6; ``error_model`` and
             ``error_generated``, the mean of ``|e_hat - e|`` on predictions and on generated pairs;
             ``rank_correlation`` of ``e_hat`` and ``e`` on both together. Errors and correlation
-            are there if there are rows to compute them from.
+            are left out if there are no rows for them.
         """
         z, y = z.detach(), y.detach()
         samples: dict[str, Sequence[Tensor]] = dict(model=(z, y, self.metric(z, y)))
@@ -255,7 +259,7 @@ class LearnedSurrogate(BaseModule):
         return dict(loss_fit=loss, loss_gradient=self.gradient_weight * penalty, **log)
 
     def observe(self, estimate: Tensor, e: Tensor) -> dict[str, Tensor]:
-        """Log values of a step of the model, and its means for ``SurrogateWatchHook``.
+        """Return log values of a step of the model, and keep its means for ``SurrogateWatchHook``.
 
         Args:
             estimate: e_hat of at least one row, without a gradient.
@@ -272,12 +276,12 @@ class LearnedSurrogate(BaseModule):
 
 
 def rows_differ(z: Tensor, y: Tensor) -> Tensor:
-    """Rows in which two tensors are not equal, ``(N, ...), (N, ...) -> (N,)`` bool."""
+    """Mark the rows in which two tensors differ, ``(N, ...), (N, ...) -> (N,)`` bool."""
     return (z != y).flatten(1).any(1)
 
 
 def safe_norm(x: Tensor) -> Tensor:
-    """Euclidean norm of each row, ``(N, ...) -> (N,)``, with first and second derivatives at 0.
+    """Compute the Euclidean norm of each row, ``(N, ...) -> (N,)``, twice differentiable at 0.
 
     >>> x = torch.zeros(1, 3, requires_grad=True)
     >>> g, = torch.autograd.grad(safe_norm(x).sum(), x, create_graph=True)

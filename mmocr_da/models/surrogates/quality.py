@@ -1,4 +1,4 @@
-"""How well a learned surrogate approximates its metric, from lists of estimates and values."""
+"""Measures of how well a learned surrogate approximates its metric."""
 
 from collections.abc import Sequence
 

@@ -22,8 +22,8 @@ from .learned_surrogate import LearnedSurrogate
 class RotatedIoUSurrogate(LearnedSurrogate):
     """``1 - IoU`` of two rotated boxes, so that a distance of 0 means equal boxes.
 
-    A box is six numbers: centre, width and height, cosine and sine of twice its angle. Twice,
-    because a box that is rotated by pi is the same box. Centre and size are in units of the label:
+    A box is six numbers: centre, width and height, cosine and sine of twice its angle (twice,
+    because rotation by pi does not change a box). Centre and size are in units of the label:
     its centre is the origin, and the root of its area is 1. This does not change the IoU, and boxes
     of 20 px are as far from each other as boxes of 200 px. The paper divides by the size of the
     image, as ``image_size`` does; then the IoU of small boxes changes much faster than the gradient
@@ -35,9 +35,9 @@ class RotatedIoUSurrogate(LearnedSurrogate):
         num_generated: Number of pairs that are generated in a step.
         pretrain_steps: Number of steps on generated pairs before the training starts, without
             images: 1,000 take 20 seconds on one core. Not used with a ``checkpoint``.
-        pretrain_lr: Of Adam in these steps; it falls to 0 along a cosine.
-        image_size: ``(w, h)`` in px.
-        hidden_channels: Widths between the five fully connected layers.
+        pretrain_lr: Learning rate of Adam in these steps; it falls to 0 along a cosine.
+        image_size: ``(w, h)`` in px to divide by, instead of the size of the label.
+        hidden_channels: Widths of the four hidden layers.
         out_channels: Dimension of the embedding.
         gradient_weight: lambda in eq. 6. The IoU is flat where boxes do not touch, and steeper than
             1 where they nearly agree; a large lambda pushes the slope towards 1.
@@ -112,9 +112,9 @@ class RotatedIoUSurrogate(LearnedSurrogate):
         )
 
     def init_weights(self) -> None:
-        """Open the pairs; load the checkpoint, or take the pretraining steps."""
+        """Open the pairs, and load the checkpoint or run the pretraining steps."""
         if self.approximation != 'local':
-            self.pairs  # a missing file is found, and pairs are stored, before the training
+            self.pairs  # stores the pairs, or finds a missing file, before the training starts
         if self.pretrain_steps and self.checkpoint is None and not self.is_init:
             self._pretrain()
         super().init_weights()
@@ -142,7 +142,7 @@ class RotatedIoUSurrogate(LearnedSurrogate):
         )
 
     def encode(self, boxes: Tensor, labels: Tensor) -> Tensor:
-        """Six numbers of each box, relative to its label, ``(N, 5), (N, 5) -> (N, 6)``."""
+        """Encode each box as six numbers, relative to its label, ``(N, 5), (N, 5) -> (N, 6)``."""
         centre, size, angle = boxes.split((2, 2, 1), 1)
         if self.image_size is None:
             unit = (labels[:, 2:3] * labels[:, 3:4]).clamp(min=1e-6).sqrt()
@@ -152,21 +152,21 @@ class RotatedIoUSurrogate(LearnedSurrogate):
         return torch.cat([centre / unit, size / unit, (2 * angle).cos(), (2 * angle).sin()], 1)
 
     def decode(self, x: Tensor) -> Tensor:
-        """Boxes of six numbers, ``(N, 6) -> (N, 5)``, in units of the label or in px."""
+        """Decode six numbers to boxes, ``(N, 6) -> (N, 5)``, in units of the label or in px."""
         unit = 1 if self.image_size is None else constant(self.image_size, x)
         return torch.cat(
             [x[:, :2] * unit, x[:, 2:4] * unit, torch.atan2(x[:, 5:], x[:, 4:5]) / 2], 1
         )
 
     def metric(self, z: Tensor, y: Tensor) -> Tensor:
-        """``1 - IoU`` of two boxes of six numbers, ``(N,)``."""
+        """Compute ``1 - IoU`` of two boxes of six numbers, ``(N,)``."""
         return 1 - rotated_overlaps(self.decode(z), self.decode(y), is_aligned=True)
 
     def generate(self, y: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """``num_generated`` stored pairs; the labels ``y`` of the batch are not used."""
+        """Draw ``num_generated`` stored pairs; the labels ``y`` of the batch are not used."""
         boxes, labels, iou = self.pairs.draw(self.num_generated, rng)
         if self.image_size is not None:
-            # At a random place in the image.
+            # The label is at a random place in the image.
             place = torch.from_numpy(rng.uniform(size=(len(labels), 2)).astype(np.float32))
             shift = place * torch.tensor(self.image_size) - labels[:, :2]
             boxes, labels = (torch.cat([b[:, :2] + shift, b[:, 2:]], 1) for b in (boxes, labels))

@@ -18,7 +18,7 @@ def word_at_distance(
     max_length: int,
     rng: np.random.Generator,
 ) -> Word:
-    """A word whose edit distance from ``word`` is exactly ``distance``.
+    """Draw a word at an edit distance of exactly ``distance`` from ``word``.
 
     Characters are inserted, deleted and substituted at random places, each kind equally often,
     until the distance is reached. Edits that lead back towards the word are rejected.
@@ -58,7 +58,7 @@ def word_at_distance(
 def _random_edit(
     word: list[int], characters: list[int], max_length: int, rng: np.random.Generator
 ) -> list[int]:
-    """One random edit; the word itself if the edit is not possible."""
+    """Apply one random edit; return the word itself if the edit is not possible."""
     kind = rng.integers(3)
     if kind == 0:
         if len(word) >= max_length:
@@ -76,9 +76,9 @@ class WordPairGenerator:
     """Draws a word, a distance from 0 to ``max_distance``, and a word at this distance, uniformly.
 
     Args:
-        characters: Class indexes that words are made of.
+        characters: Class indexes to build words from.
         max_length: Length of the longest word, before and after the edits.
-        max_distance: b.
+        max_distance: b, the largest distance.
 
     Raises:
         ValueError: If ``max_distance`` is not an integer from 1 to ``max_length``.
@@ -97,7 +97,7 @@ class WordPairGenerator:
     def __call__(
         self, words: Sequence[Word], count: int, rng: np.random.Generator
     ) -> list[tuple[Word, Word, int]]:
-        """``count`` triples of edited word, word, and distance."""
+        """Draw ``count`` triples of edited word, word, and distance."""
         pairs = []
         for _ in range(count):
             word = tuple(words[rng.integers(len(words))])[: self.max_length]

@@ -1,4 +1,4 @@
-"""Adapters: one file per decoder, with what the rest of the package needs to know of it."""
+"""Adapters: one file per decoder, with all its code that the rest of the package uses."""
 
 from .abinet import ABIFuserAdapter, ABIVisionAdapter
 from .adapter import (

@@ -11,7 +11,7 @@ from .adapter import DecoderAdapter, register_adapter
 
 @register_adapter(ABIVisionDecoder)
 class ABIVisionAdapter(DecoderAdapter):
-    """The vision model alone: one pass, no label is fed."""
+    """Adapter for the vision model alone, which predicts in one pass without labels."""
 
     classifier_name = 'cls'
 
@@ -27,7 +27,7 @@ class ABIVisionAdapter(DecoderAdapter):
 
 @register_adapter(ABIFuser)
 class ABIFuserAdapter(DecoderAdapter):
-    """Vision, and a language model that corrects it where the decoder has one."""
+    """Adapter for the fuser of vision and, if the decoder has one, a correcting language model."""
 
     @property
     def classifier_path(self) -> str:

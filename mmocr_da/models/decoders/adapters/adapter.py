@@ -1,4 +1,4 @@
-"""What the package needs to know of a decoder, and where it finds it."""
+"""The interface between objectives and decoders, and the registry of its implementations."""
 
 from collections.abc import Callable, Sequence
 
@@ -13,14 +13,14 @@ from mmocr_da.compat import no_grad
 
 from ..character_features import CharacterFeatures, DecodedSteps
 
-#: Which vector of a step is a character's feature.
+#: Choices for the vector of a step that is the feature of its character.
 CHARACTER_FEATURES = ('context', 'hidden')
 
 _ADAPTERS: dict[type[BaseDecoder], type['DecoderAdapter']] = {}
 
 
 def register_adapter(*decoders: type[BaseDecoder]) -> Callable[[type], type]:
-    """Decorate an adapter with the decoder classes that it is for, and their subclasses."""
+    """Register an adapter for decoder classes and their subclasses, as a decorator."""
 
     def register(adapter: type) -> type:
         _ADAPTERS.update(dict.fromkeys(decoders, adapter))
@@ -30,25 +30,25 @@ def register_adapter(*decoders: type[BaseDecoder]) -> Callable[[type], type]:
 
 
 def adapter_of(decoder: BaseDecoder) -> 'DecoderAdapter':
-    """The adapter of a decoder; one that knows greedy decoding alone if none is registered."""
+    """Return the adapter of a decoder; without a registered one, it only decodes greedily."""
     found = (_ADAPTERS[c] for c in type(decoder).__mro__ if c in _ADAPTERS)
     return next(found, DecoderAdapter)(decoder)
 
 
 def character_decoders() -> list[str]:
-    """Names of the decoder classes whose characters objectives can use."""
+    """List the decoder classes with characters that objectives can use."""
     return [c.__name__ for c, adapter in _ADAPTERS.items() if adapter.has_characters]
 
 
 class DecoderAdapter:
-    """Access to a decoder for objectives; this one is for any decoder of MMOCR.
+    """Access to a decoder for objectives; the base class works for any decoder of MMOCR.
 
-    An adapter for a decoder whose characters can be aligned sets :attr:`has_characters` and
+    A subclass for a decoder with characters that can be aligned sets :attr:`has_characters` and
     :attr:`classifier_name`, and defines :meth:`loss_fits` and :meth:`decode_steps`. It has no state
     beside the decoder: it is created wherever it is needed.
 
     Args:
-        decoder: Of a class that the adapter is registered for.
+        decoder: A decoder of a class that the adapter is registered for.
     """
 
     #: Whether :meth:`decode` works for the class of the decoder.
@@ -63,14 +63,14 @@ class DecoderAdapter:
 
     @property
     def name(self) -> str:
-        """Of the decoder's class, for messages."""
+        """Name of the decoder's class, for messages."""
         return type(self.decoder).__name__
 
     # Single characters.
 
     @property
     def classifier_path(self) -> str:
-        """:attr:`classifier_name`, or what this decoder has instead.
+        """Dotted name of the final classifier in the decoder.
 
         Raises:
             ValueError: If the adapter does not know it.
@@ -97,13 +97,13 @@ class DecoderAdapter:
         if not self.can_decode():
             raise ValueError(
                 f'characters of {self.name} cannot be aligned: objectives of single '
-                f'characters work with {", ".join(character_decoders())}, whose module_loss must '
+                f'characters work with {", ".join(character_decoders())}; their module_loss must '
                 'be a CEModuleLoss with ignore_first_char=True for attention and a CTCModuleLoss '
                 'for CTC; GlobalAlignment works with all decoders'
             )
 
     def feature_channels(self, character_feature: str) -> int:
-        """D, the width of the features that :meth:`decode` returns."""
+        """Return D, the width of the features that :meth:`decode` returns."""
         weight: Tensor = getattr(self.classifier, 'weight')
         return weight.size(1)
 
@@ -121,18 +121,18 @@ class DecoderAdapter:
         An attention decoder is teacher-forced by the labels, and fed its own predictions for the
         other images. Both kinds of rows share every step, so that ``B + B`` images cost what ``2B``
         labelled ones do; the loop ends when every label and every prediction has ended. For a CTC
-        decoder, the characters of a labelled image are the frames of the best alignment, and those
-        of another one the frames that it does not predict as blank.
+        decoder, the characters of a labelled image are the frames of the best alignment, and the
+        characters of an unlabelled one the frames that it does not predict as blank.
 
         Args:
             feature_map: ``(N, C, H, W)``.
-            sequence: What the encoder returned; None without one.
+            sequence: The output of the encoder; None without an encoder.
             samples: One per image, the labelled ones after ``module_loss.get_targets``.
             labelled: Which images have a label.
             valid_ratio: ``(N,)`` on the CPU, see :mod:`mmocr_da.models.valid_ratio`.
             character_feature: ``'context'``, the attention-weighted sum ``c_k`` (ASSDA, eq. 2), or
-                ``'hidden'``, the input of the final classifier. They are the same where there is no
-                attention.
+                ``'hidden'``, the input of the final classifier. They are the same for
+                decoders without attention.
         """
         inputs: list[Tensor] = []
         handle = self.classifier.register_forward_pre_hook(lambda _, x: inputs.append(x[0]))
@@ -161,7 +161,7 @@ class DecoderAdapter:
         labelled: Sequence[bool],
         valid_ratio: Tensor,
     ) -> DecodedSteps:
-        """What :meth:`decode` says of each step."""
+        """Decode, as :meth:`decode` describes, and classify the steps; subclasses define it."""
         raise NotImplementedError
 
     # Greedy decoding.
@@ -170,7 +170,7 @@ class DecoderAdapter:
         """Raise a ValueError if a greedy prediction is not one step per character.
 
         Args:
-            purpose: Who needs it, for the message.
+            purpose: Name of the user of the prediction, for the message.
         """
         if isinstance(self.decoder.module_loss, CTCModuleLoss):
             raise ValueError(
@@ -191,11 +191,11 @@ class DecoderAdapter:
         sequence: Tensor | None,
         samples: Sequence[TextRecogDataSample],
     ) -> Tensor:
-        """Logits ``(N, T, K)`` of greedy decoding as in testing, with gradients.
+        """Decode greedily as in testing, and return the logits ``(N, T, K)`` with gradients.
 
         MMOCR's greedy search cannot be differentiated. So its prediction becomes the label of a
-        second, parallel pass, which has the same logits. (With dropout the two passes may differ,
-        as any two do.) Without gradients, one is enough.
+        second, parallel pass, which has the same logits. (With dropout the two passes may differ.)
+        If gradients are disabled, the first pass is enough.
         """
         decoder = self.decoder
         with no_grad():
@@ -222,14 +222,14 @@ class DecoderAdapter:
         return ('loss_ce',)
 
     def loss(self, logits: Tensor, samples: Sequence[TextRecogDataSample]) -> dict[str, Tensor]:
-        """The decoder's own loss of logits ``(N, T, K)``, which may end early."""
+        """Compute the decoder's loss from logits ``(N, T, K)``, which may end early."""
         return self.decoder.module_loss(logits, samples)
 
     def count_supervised(self, samples: Sequence[TextRecogDataSample]) -> Tensor | None:
-        """Number of steps that the decoder's loss is a mean over; None if it is no such mean.
+        """Count the steps over which the decoder's loss is a mean; None if it is not such a mean.
 
         Args:
-            samples: Labelled ones, after ``module_loss.get_targets``.
+            samples: Labelled samples, after ``module_loss.get_targets``.
         """
         module_loss = self.decoder.module_loss
         if getattr(getattr(module_loss, 'loss_ce', None), 'reduction', None) != 'mean':
@@ -242,14 +242,14 @@ class DecoderAdapter:
 
     # Pre-training of the encoder.
 
-    #: Names of the parts of the decoder that belong to the encoder, as in CRNN.
+    #: Names of the parts of the decoder that count as encoder, such as the BiLSTMs of CRNN.
     encoder_parts: tuple[str, ...] = ()
 
     def sequence_model(self) -> BaseDecoder:
-        """The decoder without its classifier, if it holds the sequence model of the recognizer.
+        """Return the decoder without its classifier, for decoders that hold the sequence model.
 
         Raises:
-            ValueError: If it holds none.
+            ValueError: If the decoder holds no sequence model.
         """
         raise ValueError(
             "representation='H' needs an encoder, or a CRNNDecoder with rnn_flag=True, got "
@@ -258,7 +258,7 @@ class DecoderAdapter:
 
 
 def as_steps(inputs: list[Tensor], logits: Tensor) -> Tensor:
-    """The inputs of a classifier that were recorded during decoding, as ``(N, T, H)``."""
+    """Stack the inputs of a classifier that were recorded during decoding, to ``(N, T, H)``."""
     if len(inputs) > 1:
         return torch.stack(inputs, 1)  # step by step
     x = inputs[0]

@@ -11,7 +11,7 @@ from .recurrent import RecurrentAdapter
 
 @register_adapter(ASTERDecoder)
 class ASTERAdapter(RecurrentAdapter):
-    """One step of a GRU with additive attention over the encoder's sequence."""
+    """Adapter for a GRU with additive attention over the encoder's sequence."""
 
     def memory(self, feature_map: Tensor, sequence: Tensor | None) -> Tensor:
         assert sequence is not None  # MMOCR's decoder needs an encoder
@@ -23,7 +23,7 @@ class ASTERAdapter(RecurrentAdapter):
     def step(
         self, memory: Tensor, projected: Tensor, state: Tensor, previous: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """``ASTERDecoder._attention``, which computes the context and does not return it."""
+        """Repeat ``ASTERDecoder._attention``, which computes the context but does not return it."""
         decoder = self.decoder
         context = attend(decoder, memory, projected, state[0])
         fed = torch.cat([decoder.embedding(previous), context], 1).unsqueeze(1)

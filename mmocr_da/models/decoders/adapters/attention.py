@@ -9,7 +9,7 @@ from .recurrent import RecurrentAdapter
 
 @register_adapter(AttentionDecoder)
 class AttentionAdapter(RecurrentAdapter):
-    """The decoder has its memory, first state and step as methods."""
+    """Adapter that calls the decoder's own methods for memory, first state and step."""
 
     def memory(self, feature_map: Tensor, sequence: Tensor | None) -> Tensor:
         return self.decoder.memory(feature_map, sequence)

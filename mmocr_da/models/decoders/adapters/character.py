@@ -15,13 +15,13 @@ from .adapter import DecoderAdapter, register_adapter
 
 @register_adapter(CharacterDecoder)
 class CharacterAdapter(DecoderAdapter):
-    """One step per image."""
+    """Adapter for a decoder with one step per image."""
 
     has_characters = True
     classifier_name = 'fc'
 
     def loss_fits(self) -> bool:
-        """Any loss fits a single step."""
+        """Return True: any loss fits a single step."""
         return self.decoder.module_loss is not None
 
     def decode_steps(

@@ -10,7 +10,7 @@ from .ctc import CTCAdapter
 
 @register_adapter(CRNNDecoder)
 class CRNNAdapter(CTCAdapter):
-    """Two BiLSTMs and a linear layer, or a convolution alone."""
+    """Adapter for two BiLSTMs and a linear layer, or a convolution alone."""
 
     encoder_parts = ('decoder.0', 'decoder.1.rnn')
 
@@ -19,7 +19,7 @@ class CRNNAdapter(CTCAdapter):
         return 'decoder.1.embedding' if self.decoder.rnn_flag else 'decoder'
 
     def sequence_model(self) -> BaseDecoder:
-        """The two BiLSTMs; the decoder loses its classifier."""
+        """Return the two BiLSTMs; the classifier of the decoder is removed."""
         if not self.decoder.rnn_flag:
             return super().sequence_model()
         self.decoder.decoder[1].embedding = nn.Identity()

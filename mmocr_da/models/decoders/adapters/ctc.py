@@ -21,7 +21,7 @@ class CTCAdapter(DecoderAdapter):
     has_characters = True
 
     def loss_fits(self) -> bool:
-        """Whether it is CTC."""
+        """Whether the loss is CTC's."""
         return isinstance(self.decoder.module_loss, CTCModuleLoss)
 
     @property

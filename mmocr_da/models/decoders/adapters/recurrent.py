@@ -26,28 +26,28 @@ class RecurrentAdapter(DecoderAdapter):
     classifier_name = 'fc'
 
     def memory(self, feature_map: Tensor, sequence: Tensor | None) -> Tensor:
-        """What the decoder attends to, ``(N, L, D)``."""
+        """Return the sequence that the decoder attends to, ``(N, L, D)``."""
         raise NotImplementedError
 
     def initial_state(self, memory: Tensor) -> Any:
-        """The state before the first step."""
+        """Return the state before the first step."""
         raise NotImplementedError
 
     def step(
         self, memory: Tensor, projected: Tensor, state: Any, previous: Tensor
     ) -> tuple[Tensor, Tensor, Any]:
-        """One character: ``(logits (N, K), context (N, D), state)``.
+        """Decode one character; return ``(logits (N, K), context (N, D), state)``.
 
         Args:
             memory: See :meth:`memory`.
             projected: ``proj_feat(memory)``, which does not depend on the step.
-            state: That of the step before.
+            state: The state after the step before.
             previous: ``(N,)``, the class that is fed back.
         """
         raise NotImplementedError
 
     def loss_fits(self) -> bool:
-        """Step ``k`` must predict character ``k``: the start token has no step."""
+        """Whether step ``k`` predicts character ``k``, so that the start token has no step."""
         return getattr(self.decoder.module_loss, 'ignore_first_char', False)
 
     def feature_channels(self, character_feature: str) -> int:
@@ -86,7 +86,8 @@ class RecurrentAdapter(DecoderAdapter):
         labels = tokens[:, 1 : logits.size(1) + 1]
         position = torch.arange(logits.size(1), device=device)
         before_end = position < lengths[:, None]
-        # The padding may be end tokens, too: only the first ends a text, unless that was cut off.
+        # The padding may be end tokens, too. Only the first end token counts, unless it was cut
+        # off.
         is_end = (position == lengths[:, None]) & (position < decoder.max_seq_len - 1)
         supervised = before_end | (is_end & (labels == decoder.dictionary.end_idx))
         supervised = supervised & (labels != decoder.module_loss.ignore_index)
@@ -104,7 +105,7 @@ class RecurrentAdapter(DecoderAdapter):
         sequence: Tensor | None,
         samples: Sequence[TextRecogDataSample],
     ) -> Tensor:
-        """Logits ``(N, T, K)`` of greedy decoding; one pass, which ends with the last prediction.
+        """Decode greedily in one pass, which ends with the last prediction.
 
         See :meth:`DecoderAdapter.predict`.
         """
@@ -125,18 +126,18 @@ class RecurrentAdapter(DecoderAdapter):
         steps: int,
         expected: int,
     ) -> tuple[Tensor, Tensor]:
-        """Contexts ``(N, T, D)`` and logits ``(N, T, K)``.
+        """Run the decoder; return contexts ``(N, T, D)`` and logits ``(N, T, K)``.
 
         The loop ends after ``steps`` steps, once all rows that are not forced have ended.
 
         Args:
             feature_map, sequence: As in :meth:`decode`.
-            tokens: ``(N, T)``, what the forced rows are fed.
+            tokens: ``(N, T)``, the tokens that the forced rows are fed.
             forced: ``(N,)`` bool, rows that are teacher-forced; the others are fed their own
                 predictions.
             steps: Number of steps that are needed in any case.
-            expected: On a GPU the host would have to wait for each answer whether all have ended,
-                so it asks once, after this number of steps, or else goes to the last one.
+            expected: Number of steps after which, on a GPU, the loop checks once whether all rows
+                have ended; if not, it runs to the last step. Each check makes the host wait.
         """
         decoder = self.decoder
         memory = self.memory(feature_map, sequence)
@@ -161,13 +162,13 @@ class RecurrentAdapter(DecoderAdapter):
         return torch.stack(contexts, 1), torch.stack(logits, 1)
 
     def loss(self, logits: Tensor, samples: Sequence[TextRecogDataSample]) -> dict[str, Tensor]:
-        """The decoder's own loss; steps that no label looks at may be missing at the end."""
+        """Compute the decoder's loss; steps at the end that no label uses may be missing."""
         missing = self.decoder.max_seq_len - logits.size(1)
         return super().loss(F.pad(logits, (0, 0, 0, missing)), samples)
 
 
 def predicted_characters(decoder: BaseDecoder, logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Steps of a greedy prediction that are characters, and those with the first end token.
+    """Find the steps of a greedy prediction that are characters, and the first end tokens.
 
     ``(N, T, K) -> (N, T), (N, T)`` bool.
     """

@@ -9,7 +9,7 @@ from .adapter import DecoderAdapter, register_adapter
 class RobustScannerAdapter(DecoderAdapter):
     """Greedy decoding in two passes, see :meth:`DecoderAdapter.predict`.
 
-    RobustScanner has gradients in training mode alone.
+    RobustScanner has gradients only in training mode.
     """
 
     classifier_name = 'prediction'

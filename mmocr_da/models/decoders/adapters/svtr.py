@@ -8,6 +8,6 @@ from .ctc import CTCAdapter
 
 @register_adapter(SVTRDecoder)
 class SVTRAdapter(CTCAdapter):
-    """A linear layer for each frame."""
+    """Adapter for a linear layer for each frame."""
 
     classifier_name = 'decoder'
