@@ -110,7 +110,7 @@ class _Normalize(Function):
         to_y = affine_map(ctx.batch, ctx.instance, wide_bias, mean, mean_offset, groups)
         ctx.planes, ctx.groups, ctx.process_group = planes, groups, process_group
         ctx.from_batch, ctx.group_size, ctx.eps = from_batch, group_size, eps
-        # Not saved for backward: they are small and have no graph.
+        # Without save_for_backward: they are small and have no graph.
         ctx.instance_mean, ctx.mean_offset = instance_mean, mean_offset
         ctx.mean, ctx.var, ctx.scale = mean, var, to_y.scale
         ctx.save_for_backward(saved, rho, weight, bias)

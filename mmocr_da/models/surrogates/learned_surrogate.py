@@ -111,12 +111,14 @@ class LearnedSurrogate(BaseModule):
         raise NotImplementedError
 
     def generate(self, y: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Generate pairs ``(z_r, y_r)`` with their ``e``, uniform over its range, one per row of
-        ``y``.
+        """Generate pairs ``(z_r, y_r)`` with their ``e``, uniform over its range.
 
         Args:
-            y: Labels of the batch; a generator may start from them. The pairs may be on the CPU.
+            y: Labels of the batch; a generator may start from them.
             rng: The only source of random numbers.
+
+        Returns:
+            The pairs and their ``e``, on any device; usually one pair per row of ``y``.
         """
         raise NotImplementedError
 
