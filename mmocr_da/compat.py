@@ -48,7 +48,7 @@ def check_hosts(
             problems.append(f'{name}: wanted {wanted}, found {found or "none"}')
             requirements.append(f'"{name}{wanted}"')
     if installed is None and not problems and not _has_operators():
-        # What `pip install mmcv` makes in an isolated build, where setup.py sees no torch.
+        # `pip install mmcv` has this result in an isolated build, where setup.py sees no torch.
         problems.append('mmcv: wanted with compiled operators, found without (no mmcv._ext)')
     if problems:
         by_hand = f', or by hand: python -m pip install {" ".join(requirements)}'

@@ -1,17 +1,17 @@
-"""What a config is called that does not exist under the name it was asked for."""
+"""Suggests names for a config that does not exist."""
 
 import difflib
 from pathlib import Path
 
-#: Where MMEngine finds the configs of ``mmocr_da::``.
+#: Folder in which MMEngine finds the configs of ``mmocr_da::``.
 CONFIGS = Path(__file__).parent / '.mim' / 'configs'
 
 
 def near_configs(path: str | Path, count: int = 3) -> str:
-    """Names of configs that are most like a missing one, as the end of an error message.
+    """Name the configs with the most similar names, as the end of an error message.
 
     Args:
-        path: Of a config that does not exist, in the folder ``configs`` of the package.
+        path: Path of the missing config, in the folder ``configs`` of the package.
         count: Number of names.
 
     Returns:
@@ -30,6 +30,6 @@ def near_configs(path: str | Path, count: int = 3) -> str:
     configs = sorted(root.rglob('*.py'), key=likeness, reverse=True)
     names = [f'mmocr_da::{config.relative_to(root).as_posix()}' for config in configs[:count]]
     return (
-        f'; the names most like it are {", ".join(names)}. A data set may be no part of a name: '
-        'MMOCR_DA_DATA=words chooses it, see configs/README.md'
+        f'; the names most like it are {", ".join(names)}. The data may not be part of the name: '
+        'MMOCR_DA_DATA=words chooses them, see configs/README.md'
     )

@@ -19,9 +19,9 @@ ARGUMENTS: dict[str, str] = {}
 REMOVED: dict[str, str] = {
     'PublishedDomainDiscriminator': 'it had no measured benefit; use DomainDiscriminator',
 }
-#: Attributes of custom objectives that nothing looks at any more, with what to do.
+#: Attributes of custom objectives that are no longer used, with what to do.
 OBJECTIVES: dict[str, str] = {
-    'needs_reading': 'rename it to needs_prediction, whose result is source.prediction',
+    'needs_reading': 'rename it to needs_prediction; the result is source.prediction',
     'holds_recognizer': 'rename it to freezes_recognizer',
     'needs_all_steps': 'remove it: there are as many steps as the longest text has',
     'check': 'do it in attach(recognizer)',
@@ -46,10 +46,10 @@ def current_name(name: str) -> str:
 
 
 def check_objective(objective: Any) -> None:
-    """Refuse a custom objective of an older version, of which a part would be ignored in silence.
+    """Check that a custom objective has no attribute of an older version, which would be ignored.
 
     Raises:
-        ValueError: It names what replaces that part.
+        ValueError: If it has one; the message names the replacement.
     """
     kind = type(objective).__name__
     for old, new in OBJECTIVES.items():

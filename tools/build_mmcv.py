@@ -133,7 +133,11 @@ def combine_sources(root, units=UNITS):
 
 
 def patch_sources(root, torch_version, torch_include):
-    """Change the sources of MMCV 2.0.1 so that they compile with a current torch."""
+    """Change the sources of MMCV 2.0.1 so that they compile with a current torch.
+
+    Raises:
+        SetupError: If the sources are of another version.
+    """
     setup = Path(root) / 'setup.py'
     text = setup.read_text(encoding='utf-8')
     flags = "extra_compile_args['cxx'] = ['-std=c++14']"

@@ -38,12 +38,16 @@ STEPS = {
 
 
 def pins():
-    """The linters and their versions."""
+    """Return the linters and their versions."""
     return from_setup('LINT')
 
 
 def install(python):
-    """The folder that holds the pinned linters, for this Python."""
+    """Install the pinned linters for this Python, unless they are there; return their folder.
+
+    Raises:
+        SystemExit: If the installation fails.
+    """
     tag = subprocess.check_output(
         [python, '-c', 'import sys; print(sys.implementation.cache_tag)'], text=True
     ).strip()
@@ -64,7 +68,7 @@ def install(python):
                 'the package index must be reachable the first time'
             )
         try:
-            # A rename: whoever looks sees no folder or a whole one.
+            # A rename, so that others see no folder or a complete one.
             target.rename(folder)
         except OSError:  # another process was first
             shutil.rmtree(target)

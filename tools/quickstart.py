@@ -57,7 +57,11 @@ def run(*command) -> None:
 
 
 def train(config: str, work_dir: Path, seed: int, load_from: Path = None) -> Path:
-    """Train unless it is done already; return the path of the last checkpoint."""
+    """Train unless it is done already; return the path of the last checkpoint.
+
+    Raises:
+        SystemExit: If the work directory holds another run.
+    """
     last = work_dir / 'last_checkpoint'
     done = work_dir / 'finished'
     made_of = json.dumps([config, seed, str(load_from), load_from and load_from.stat().st_mtime])

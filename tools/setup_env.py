@@ -171,7 +171,7 @@ def cache_folder():
 
 
 def from_setup(name):
-    """A constant of ``setup.py``, read without running it."""
+    """Return a constant of ``setup.py`` without running it."""
     tree = ast.parse((ROOT / 'setup.py').read_text(encoding='utf-8'))
     return next(
         ast.literal_eval(node.value)
@@ -246,7 +246,11 @@ def python_of(folder):
 
 
 def choose_python():
-    """A Python of a supported version to make ``.venv`` with."""
+    """Find a Python of a supported version to make ``.venv`` with.
+
+    Raises:
+        SetupError: If there is none.
+    """
     if sys.version_info[:2] in PYTHONS:
         return sys.executable
     for major, minor in PYTHONS:
@@ -325,7 +329,11 @@ class Setup:
         self.run([self.python, '-m', 'pip', 'install', '--quiet', *arguments], what)
 
     def ask(self, code, *arguments):
-        """Run ``code`` with the environment's Python; return the JSON of its last line."""
+        """Run ``code`` with the environment's Python; return the JSON of its last line.
+
+        Raises:
+            SetupError: If it fails.
+        """
         result = subprocess.run(
             [str(self.python), '-c', code, str(ROOT), *arguments],
             text=True,
@@ -347,7 +355,11 @@ class Setup:
     # ---------------------------------------------------------------------------------- the steps
 
     def make_environment(self):
-        """Make the environment if there is none, and repair incomplete packages."""
+        """Make the environment if there is none, and repair incomplete packages.
+
+        Raises:
+            SetupError: If the disk is full, or the environment has an unsupported Python.
+        """
         self.step(f'environment {self.folder}')
         if not self.python.exists():
             base = choose_python()
@@ -374,14 +386,18 @@ class Setup:
         if 'pip' not in probe['found']:
             self.run([self.python, '-m', 'ensurepip'], 'installing pip')
         for name, version in probe['damaged']:
-            # Of our own editable install nothing but the link can be missing; it comes last.
+            # Our own editable install can miss only its link, which is installed last.
             if name not in ('mmocr_da', 'mmcv', 'pip'):
                 self.say(f'  {name} {version} is incomplete; installing it again')
                 self.pip('--no-deps', '--force-reinstall', f'{name}=={version}', what=name)
         return probe
 
     def install_torch(self, probe):
-        """Install torch unless there is one, the fitting torchvision, and build tools."""
+        """Install torch unless there is one, the fitting torchvision, and build tools.
+
+        Raises:
+            SetupError: If an unsupported torch is installed.
+        """
         version = probe['found'].get('torch', [None])[0]
         if version and not in_range(version):
             raise SetupError(
@@ -467,7 +483,7 @@ class Setup:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
             built = next(Path(unfinished).glob('*.whl'))
-            # A rename: whoever looks sees no wheel or a whole one.
+            # A rename, so that others see no wheel or a complete one.
             os.replace(built, folder / built.name)
         return cached_wheel(folder)
 
@@ -481,7 +497,11 @@ class Setup:
         self.pip('--no-deps', '--no-build-isolation', '--editable', ROOT, what='this repository')
 
     def check(self):
-        """Use a part of each package; a SetupError if one does not work."""
+        """Check that each package works by using a part of it.
+
+        Raises:
+            SetupError: If one does not work.
+        """
         result = subprocess.run(
             [str(self.python), '-c', CHECK],
             text=True,

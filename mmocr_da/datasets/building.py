@@ -46,7 +46,11 @@ def build_dataset(dataset: dict | BaseDataset):
 
 
 def flatten(dataset) -> list[BaseDataset]:
-    """List the datasets inside the wrappers that :func:`build_datasets` knows."""
+    """List the datasets inside the wrappers that :func:`build_datasets` knows.
+
+    Raises:
+        ValueError: If there is another wrapper.
+    """
     if type(dataset).__getitem__ is ConcatDataset.__getitem__:  # also MMOCR's
         return [plain for part in dataset.datasets for plain in flatten(part)]
     if isinstance(dataset, RepeatDataset):

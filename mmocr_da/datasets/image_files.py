@@ -26,7 +26,7 @@ IMAGE_SUFFIXES = (
     '.tiff',
     '.webp',
 )
-#: Folders in which programs keep thumbnails and previews, besides those that start with a dot
+#: Folders in which programs keep thumbnails and previews, besides names that start with a dot
 #: ('.thumbnails', '.ipynb_checkpoints').
 HIDDEN = ('@eaDir', '__MACOSX')
 

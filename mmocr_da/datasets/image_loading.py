@@ -65,7 +65,7 @@ def decode(
 
 
 def is_blank(image: np.ndarray) -> bool:
-    """Whether all pixels are equal, so that there is nothing to read."""
+    """Whether all pixels are equal, so that the image shows nothing."""
     first = image[:1, :1]
     # A few pixels are enough to tell nearly every image that is not blank.
     return (

@@ -102,7 +102,7 @@ class LabelFraction(BaseDataset):
 
     @property
     def selected(self) -> list[tuple[int, str]]:
-        """``(index in the whole dataset, path or key)`` of each item."""
+        """List ``(index in the whole dataset, path or key)`` of each item."""
         out = []
         for i in range(len(self)):
             data = self.get_data_info(i)

@@ -34,7 +34,7 @@ class MultiView(BaseTransform):
         num_views: V, at least 2.
         keep_order: Whether to refuse transforms that move columns, as
             :func:`check_column_order` does. Set it to False only if whole images are compared.
-        max_shift: How far a transform may move a column, as a part of the width.
+        max_shift: Largest shift of a column by a transform, as a part of the width.
     """
 
     def __init__(
@@ -86,8 +86,8 @@ class MultiView(BaseTransform):
 def check_column_order(transforms: Callable | Sequence, max_shift: float = 0.1) -> None:
     """Refuse transforms that move or swap columns of an image.
 
-    Flips, translations, large rotations and horizontal crops do. Contrastive learning on frames
-    would then treat frames that show different characters as a positive pair.
+    Flips, translations, large rotations and horizontal crops move columns. Contrastive learning on
+    frames would then treat frames with different characters as a positive pair.
 
     Each transform is tried by itself; the parts of a container (``SomeOf``, ``RandomApply``,
     ``RandomChoice``, ``Compose``) are tried as if they were always applied. It runs on an empty
@@ -100,7 +100,7 @@ def check_column_order(transforms: Callable | Sequence, max_shift: float = 0.1) 
 
     Args:
         transforms: Transforms or their configs.
-        max_shift: How far a transform may move a column, as a part of the width.
+        max_shift: Largest shift of a column by a transform, as a part of the width.
 
     Raises:
         ValueError: If a transform moves a column by more, removes or swaps columns.
@@ -122,7 +122,7 @@ def check_column_order(transforms: Callable | Sequence, max_shift: float = 0.1) 
 
 
 def _leaves(transform: Any) -> Iterator[Callable]:
-    """Yield the transforms within a transform, except those that load or pack."""
+    """Yield the transforms within a transform, except loading and packing ones."""
     if hasattr(transform, 'true_transforms'):  # MMOCR's ConditionApply cannot be iterated
         parts = [transform.true_transforms, transform.false_transforms]
     elif hasattr(transform, '__iter__'):

@@ -227,7 +227,7 @@ class SeededDataset(ConcatDataset):
 
 def _why_broken(dataset: BaseDataset, idx: int) -> Exception | None:
     """Why the image of an item cannot be loaded; None if it can, so the error has another cause."""
-    # Only loading it again tells for sure; the type of an error does not.
+    # The type of an error does not show its cause, so the image is loaded again.
     probe = object.__new__(type(dataset))
     probe.__dict__.update(dataset.__dict__, pipeline=Compose([]))
     try:

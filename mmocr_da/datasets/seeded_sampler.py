@@ -138,14 +138,14 @@ class SeededSampler(Sampler):
         per_epoch = self.num_batches * self.steps[part]
         overall = epoch * per_epoch + position
         if part == self.covered:
-            # Each epoch covers its own shuffle. What fills up its last batch comes from the next
-            # ones; from the start of the same one, some images would be seen more often.
+            # Each epoch covers its own shuffle. Its last batch is filled up from the next shuffles:
+            # with the start of its own shuffle, some images would be drawn more often.
             shuffle, place = divmod(position, size)
             shuffle += epoch * math.ceil(per_epoch / size)
         else:
             shuffle, place = divmod(overall, size)
         index = int(self._shuffled(part, shuffle)[place]) + sum(self.sizes[:part])
-        # Two independent streams: 0 draws the images, 1 seeds what is random in their pipeline.
+        # Two independent streams: 0 draws the images, 1 seeds the random transforms.
         seed = np.random.SeedSequence([self.seed, 1, part, overall]).generate_state(1)[0]
         return Draw(index, int(seed))
 

@@ -44,7 +44,7 @@ class _ImageTransform(BaseTransform):
         return results
 
     def augment(self, image: np.ndarray) -> np.ndarray:
-        """Return the augmented image, uint8 with as many values as ``image``."""
+        """Return the augmented image, uint8 with the same number of values as ``image``."""
         raise NotImplementedError
 
     def __repr__(self) -> str:
@@ -59,7 +59,7 @@ class LinearContrast(_ImageTransform):
     """``127 + alpha * (v - 127)`` for each value ``v``, rounded.
 
     Args:
-        alpha: Range of the factor; 1 leaves the image as it is, 0 makes it grey.
+        alpha: Range of the factor; 1 leaves the image unchanged, 0 makes it grey.
     """
 
     def __init__(self, alpha: Range = (0.5, 1.0)) -> None:
@@ -78,7 +78,7 @@ class GaussianBlur(_ImageTransform):
     reimplementations follow.
 
     Args:
-        sigma: Range of the standard deviation in pixels; 0 leaves the image as it is.
+        sigma: Range of the standard deviation in pixels; 0 leaves the image unchanged.
     """
 
     def __init__(self, sigma: Range = (0.5, 1.5)) -> None:
@@ -98,7 +98,7 @@ class Sharpen(_ImageTransform):
     around it. It sums up to ``lightness``, so uniform areas get darker for ``lightness < 1``.
 
     Args:
-        alpha: Range of the share of the sharpened image; 0 leaves the image as it is.
+        alpha: Range of the share of the sharpened image; 0 leaves the image unchanged.
         lightness: Range of the factor of uniform areas in the sharpened image.
     """
 

@@ -18,7 +18,7 @@ COUNTER = 'num_batches_tracked'
 
 
 class Fit(NamedTuple):
-    """How a checkpoint fits a model, by keys of the ``state_dict``."""
+    """The keys of a checkpoint and a model that do not fit each other."""
 
     #: Keys of the model without a weight that fits, including weights of another shape.
     lacking: list[str]

@@ -30,6 +30,9 @@ def load_config(
     """Read a config and set ``launcher`` and ``work_dir`` as MMOCR's tools do.
 
     The work directory is, by priority: ``work_dir``, the config's own, ``work_dirs/<config name>``.
+
+    Raises:
+        ValueError: If the config does not exist.
     """
     if not osp.isfile(path):
         raise ValueError(
@@ -98,7 +101,11 @@ def _latest_checkpoint(work_dir: str) -> str | None:
 
 
 def enable_amp(cfg: Config) -> None:
-    """Turn ``OptimWrapper`` into ``AmpOptimWrapper``."""
+    """Replace ``OptimWrapper`` by ``AmpOptimWrapper``.
+
+    Raises:
+        ValueError: If the config has another wrapper.
+    """
     wrapper = cfg.optim_wrapper.get('type', 'OptimWrapper')
     if wrapper == 'AmpOptimWrapper':
         print_log('AMP training is already enabled in your config.', logger='current')
@@ -124,7 +131,11 @@ def check_amp(cfg: Config) -> None:
 
 
 def enable_auto_scale_lr(cfg: Config) -> None:
-    """Scale the learning rate by the real batch size over ``auto_scale_lr.base_batch_size``."""
+    """Scale the learning rate by the real batch size over ``auto_scale_lr.base_batch_size``.
+
+    Raises:
+        ValueError: If the config does not have it.
+    """
     if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
         raise ValueError(
             '--auto-scale-lr needs auto_scale_lr.base_batch_size in the config, got '
@@ -151,6 +162,9 @@ def prepare_cpu_launch(cfg: Config) -> None:
     MMEngine's launchers choose a CUDA device whatever the backend is, and its default wrapper
     hands DDP the local rank as a device. So this makes the process group and configures the wrapper
     before the runner does.
+
+    Raises:
+        ValueError: If the launcher is neither ``'none'`` nor ``'pytorch'``.
     """
     if get_device() != 'cpu':
         return

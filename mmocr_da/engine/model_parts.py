@@ -43,7 +43,7 @@ def as_names(modules: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def outermost(model: nn.Module, patterns: Sequence[str]) -> list[str]:
-    """Return the names of the modules that match, without those inside another match.
+    """Return the names of the modules that match, without modules inside another match.
 
     Raises:
         ValueError: If a pattern matches no module.

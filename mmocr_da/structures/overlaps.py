@@ -31,12 +31,15 @@ def rotated_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
 
 
 def shared_area(boxes1: Tensor, boxes2: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Areas of the intersection and of both boxes, ``(N, 5), (N, 5) -> 3 x (N,)``.
+    """Compute areas of pairs of boxes, ``(N, 5), (N, 5) -> 3 x (N,)``.
 
     By Green's theorem the area of the intersection is an integral along its boundary. The boundary
     consists of the parts of the edges of each box that lie inside the other box. So each of the
     eight edges is clipped by four half planes, and no points need to be sorted. Computed in
     float64, in units of the second box's long side.
+
+    Returns:
+        The areas of the intersection, of the first and of the second box.
     """
     tiny = torch.finfo(boxes1.dtype).tiny
     boxes1, boxes2 = boxes1.double(), boxes2.double()
@@ -57,7 +60,7 @@ def _clipped(a: Tensor, b: Tensor, slack: float) -> Tensor:
     """Integral of ``(x dy - y dx) / 2`` along the edges of ``a`` inside ``b``, ``(N, 4, 2)``."""
     start, edge = a[:, :, None], (a.roll(-1, 1) - a)[:, :, None]
     side = (b.roll(-1, 1) - b)[:, None]
-    # How far inside each side of b an edge of a starts, and how that changes from start to end.
+    # Distance of the start of an edge of a inside each side of b, and its change to the end.
     inside = _cross(side, start - b[:, None]) + slack * side.norm(dim=-1)
     change = _cross(side, edge)
     crosses = change.abs() > 1e-14
@@ -155,7 +158,7 @@ def _may_overlap(boxes1: Tensor, boxes2: Tensor, iou: float = 0.0) -> Tensor:
         inside = torch.minimum(inside, side1[:, None] * side2[None] / sine)
     area1, area2 = (w1 * h1)[:, None], (w2 * h2)[None]
     inside = torch.minimum(inside, torch.minimum(area1, area2))
-    # With a margin for what rounding does to the IoU.
+    # With a margin for rounding errors of the IoU.
     return (inside > 0) & (inside >= (iou - 1e-3) * (area1 + area2 - inside))
 
 

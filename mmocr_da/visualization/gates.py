@@ -36,7 +36,7 @@ def gates_of(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def shares(rho: Tensor) -> tuple[Tensor, Tensor]:
-    """Shares of gates below 0.1 (style removed) and above 0.9 (style kept).
+    """Return the shares of gates below 0.1 (style removed) and above 0.9 (style kept).
 
     >>> shares(torch.tensor([0., 0.05, 0.1, 0.9, 1.]))
     (tensor(0.4000), tensor(0.2000))

@@ -159,6 +159,9 @@ def prediction_sheet(
 
     Returns:
         Number of right predictions by the model's name.
+
+    Raises:
+        ValueError: If the numbers of texts and images differ.
     """
     for name, texts in {'ground_truths': ground_truths, **predictions}.items():
         if len(texts) != len(images):

@@ -62,7 +62,7 @@ SIZES, SMALL_SIZES = (128, 4, (32, 128), 512), (4, 1, (16, 64), 128)
 
 
 class Check:
-    """Runs cases until the time is over and counts those that fail."""
+    """Runs cases until the time is over and counts failures."""
 
     def __init__(self, minutes: float, device: str) -> None:
         self.ends = time.monotonic() + 60 * minutes
@@ -187,7 +187,7 @@ def parity(model: nn.Module, batch: dict, device: str) -> dict:
 
 
 def component(path: str, check: Check, sizes, steps: int) -> dict:
-    """Check a config's model in all precisions, and for each kind of step with a surrogate."""
+    """Check a config's model in all precisions, and both kinds of steps of a surrogate."""
     cfg = Config.fromfile(CONFIGS / f'{path}.py')
     torch.manual_seed(0)
     hub = MessageHub.get_current_instance()

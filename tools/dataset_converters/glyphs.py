@@ -13,7 +13,7 @@ SYMBOL_FONTS = ('cmex10', 'cmmi10', 'cmsy10', 'LastResortHE-Regular')
 
 
 def font_files(folder=None):
-    """List the font files below ``folder``, or else those of installed Python packages.
+    """List the font files below ``folder``, or else the fonts of installed Python packages.
 
     Raises:
         ValueError: If the folder has none.

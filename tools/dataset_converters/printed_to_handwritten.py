@@ -209,7 +209,7 @@ def parse_args(argv=None):
     parser.add_argument(
         '--fonts',
         type=Path,
-        help='folder of fonts to use instead of those in installed packages (matplotlib, font-*)',
+        help='folder of fonts to use, not the fonts of installed packages (matplotlib, font-*)',
     )
     parser.add_argument(
         '--with-target-train-labels',

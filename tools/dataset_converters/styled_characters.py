@@ -152,7 +152,7 @@ def parse_args(argv=None):
     parser.add_argument(
         '--fonts',
         type=Path,
-        help='folder of fonts to use instead of those in installed packages (matplotlib, font-*)',
+        help='folder of fonts to use, not the fonts of installed packages (matplotlib, font-*)',
     )
     parser.add_argument('--sheet', action='store_true', help='write OUT/contact_sheet.png')
     parser.add_argument(

@@ -126,7 +126,7 @@ class ArchiveObtainer:
                 if match is None:
                     others += [name] if len(others) < 20 else []
                     continue
-                # What macOS adds to a file has nearly its name.
+                # macOS adds files with nearly the same name.
                 if osp.basename(name).startswith('._'):
                     continue
                 inner = [match[1]] if match.lastindex else []

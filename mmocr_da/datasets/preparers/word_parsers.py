@@ -71,7 +71,11 @@ def _fault(path: str) -> str | None:
 
 
 def read_lines(path: str) -> list[str]:
-    """Return the lines of a text in UTF-8, UTF-16 with a byte order mark, or else Windows-1252."""
+    """Return the lines of a text in UTF-8, UTF-16 with a byte order mark, or Windows-1252.
+
+    Raises:
+        UnicodeDecodeError: If it is in UTF-16 and damaged.
+    """
     try:
         text = read_text(path)
     except ValueError as error:

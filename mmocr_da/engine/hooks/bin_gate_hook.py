@@ -19,8 +19,8 @@ class BINGateHook(Hook):
     The log, and with it every backend of the visualizer, gets ``bin_gates_below_0.1`` and
     ``bin_gates_above_0.9``, the shares of gates that remove style and of gates that keep it. With
     each checkpoint TensorBoard gets a histogram of the lower, the middle and the upper third of the
-    gates (the paper's fig. 2), if it is among the backends. The gates are those that are being
-    trained, not their moving average by ``EMAHook``.
+    gates (the paper's fig. 2), if it is among the backends. The gates are the trained ones, not
+    their moving average by ``EMAHook``.
 
     Args:
         interval: Number of iterations between two counts; the log shows the last one.

@@ -51,7 +51,7 @@ class CTCFitHook(Hook):
         dataset = runner.train_dataloader.dataset
         frames = self._frames(model, dataset)
         if frames is not None:
-            # A label that is to be left out must be found wherever it is.
+            # With skip_unusable, every label must be checked.
             skips = getattr(dataset, 'skip_unusable', False)
             labels = islice(labels_of(dataset), None if skips else self.max_labels)
             if check_frames(labels, frames, dataset, module_loss, runner.logger):

@@ -34,7 +34,11 @@ class EncoderExportHook(PartExportHook):
         self._names: list[str] = []
 
     def find_part(self, model: nn.Module) -> None:
-        """Find ``modules``, or the ``encoder_modules`` of the model."""
+        """Find ``modules``, or the ``encoder_modules`` of the model.
+
+        Raises:
+            ValueError: If the model has no such modules.
+        """
         modules = self.modules
         if modules is None:
             modules = getattr(model, 'encoder_modules', None)

@@ -37,5 +37,5 @@ class SurrogateExportHook(PartExportHook):
         return key[len(prefix) :] if key.startswith(prefix) else None
 
     def meta(self) -> dict:
-        """Return the ``spec`` of the surrogate, for which metric it was trained."""
+        """Return the ``spec`` of the surrogate: the metric and inputs that it was trained for."""
         return dict(surrogate=self._surrogate.spec)

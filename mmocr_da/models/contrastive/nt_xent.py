@@ -9,8 +9,8 @@ sums and once more for the gradients,
     P_ij = exp(s_ij / tau - logsumexp_i),
 
 where ``w`` is the weight of an instance in the loss. The second term of the first sum is the effect
-of ``i`` as a negative of other instances. It needs the others' ``logsumexp``, also those on other
-ranks, and nothing else of their backward pass.
+of ``i`` as a negative of other instances. It needs the ``logsumexp`` of other instances, also on
+other ranks, and nothing else of their backward pass.
 """
 
 from collections.abc import Iterator

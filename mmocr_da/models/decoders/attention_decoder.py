@@ -68,9 +68,12 @@ class AttentionDecoder(ASTERDecoder):
     def step(
         self, memory: Tensor, projected: Tensor, state: State, previous: Tensor
     ) -> tuple[Tensor, Tensor, State]:
-        """Decode one character; return ``(logits (N, K), context (N, in_channels), state)``.
+        """Decode one character.
 
         ``projected`` is ``proj_feat(memory)``, which does not depend on the step.
+
+        Returns:
+            Logits ``(N, K)``, the context ``(N, in_channels)``, and the next state.
         """
         hidden = state if isinstance(state, Tensor) else state[0]
         context = attend(self, memory, projected, hidden)

@@ -37,7 +37,11 @@ class CharacterDecoder(BaseDecoder):
         out_enc: Tensor | None = None,
         data_samples: Sequence[TextRecogDataSample] | None = None,
     ) -> Tensor:
-        """Return logits, ``(N, 1, K)``."""
+        """Return logits, ``(N, 1, K)``.
+
+        Raises:
+            ValueError: If a text is not a single character.
+        """
         # The loss would cut a longer text, or fail with a message about shapes.
         for sample in data_samples or ():
             if len(sample.gt_text.indexes) != 1:

@@ -43,8 +43,8 @@ def normalize(
 ) -> Normalized:
     """Return ``(rho * BN(x) + (1 - rho) * IN(x)) * weight + bias`` and the batch statistics.
 
-    An image with a single value per channel has no statistics of its own; there the result is
-    ``BN(x)``. Statistics are float32 for half-precision images.
+    The result for an image with a single value per channel is ``BN(x)``, because ``IN(x)`` is not
+    defined. Statistics are float32 for half-precision images.
 
     Args:
         x: ``(N, C, *)``.

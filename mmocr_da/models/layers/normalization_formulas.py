@@ -92,8 +92,7 @@ def batch_statistics(
     group_size = groups.sizes(instance_mean) * plane_size
     if process_group is None:
         return BatchStatistics(mean, var, mean_offset, group_size)
-    # Eq. 2 once more, with the part of a group on a rank as the plane; the parts may differ in
-    # size.
+    # Eq. 2 again, with the part of a group on a rank as the plane; parts may differ in size.
     of_rank = torch.cat([mean, var, mean.new_zeros(len(mean), 1) + group_size], dim=1)
     of_ranks = of_rank.new_empty(dist.get_world_size(process_group), *of_rank.shape)
     dist.all_gather(list(of_ranks.unbind()), of_rank, group=process_group)

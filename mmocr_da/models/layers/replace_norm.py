@@ -51,11 +51,11 @@ def convert_batch_norm(
     """Convert the batch norms of a built module to batch-instance norms, and return the module.
 
     A layer stays the same object under the same name, with the same parameters, buffers, hooks and
-    mode. Its new gate ``rho`` is 1, so it still computes batch norm. Weights may be
-    loaded before or after, and ``module.init_weights()`` initializes the layer like the batch norm;
-    only an ``init_cfg`` outside ``module`` that names ``BatchNorm2d`` no longer reaches it. A
-    synchronized layer stays synchronized. Subclasses with their own forward, such as frozen or
-    fused layers, are not converted.
+    mode. Its new gate ``rho`` is 1, so it still computes batch norm. Weights may be loaded before
+    or after, and ``module.init_weights()`` initializes the layer like the batch norm; only an
+    ``init_cfg`` outside ``module`` that names ``BatchNorm2d`` no longer reaches it. A synchronized
+    layer stays synchronized. Subclasses with their own forward, such as frozen or fused layers, are
+    not converted.
 
     Convert before making an optimizer, ``DistributedDataParallel`` or moving average: existing ones
     do not include the gates.

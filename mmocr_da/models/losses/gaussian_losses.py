@@ -21,10 +21,13 @@ EPS = 1e-7
 
 
 def as_gaussian(boxes: Tensor) -> tuple[Tensor, Tensor]:
-    """Convert boxes ``(N, 5)`` to centres ``(N, 2)`` and covariances ``(N, 3)`` (xx, xy, yy).
+    """Convert boxes ``(N, 5)`` to Gaussians.
 
     The eigenvalues of a covariance are the squares of half the sides. It is computed entry by
     entry, because GPUs may compute products of matrices in reduced precision.
+
+    Returns:
+        Centres ``(N, 2)`` and covariances ``(N, 3)``, with the entries xx, xy, yy.
     """
     cos, sin = boxes[:, 4].cos(), boxes[:, 4].sin()
     w, h = (boxes[:, 2:4].square() / 4).unbind(1)

@@ -20,7 +20,7 @@ from .objective import Objective
 
 
 class DomainAdversary(Objective):
-    """A discriminator that tells the domains apart and features that make it fail.
+    """A discriminator that distinguishes the domains, and features that make it fail.
 
     ``L = (L_source + L_target) / 2`` is added to the training loss with weight 1. The discriminator
     minimizes it; the recognizer receives ``-lambda`` times its gradient.
@@ -62,10 +62,11 @@ class DomainAdversary(Objective):
         self.discriminator = MODELS.build({**cfg, **(discriminator or {})})
 
     def rows(self, domain: DomainFeatures) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """Return ``(features (N, S, D), weights (N, S), extra log values)`` of one domain.
+        """Select the rows of one domain that the discriminator gets.
 
-        The weight of a row is its share in the loss: 0 for padding and for rows that the gate
-        stops.
+        Returns:
+            Features ``(N, S, D)``; weights ``(N, S)`` in the loss, 0 for padding and for rows that
+            the gate stops; extra log values by name.
         """
         raise NotImplementedError
 

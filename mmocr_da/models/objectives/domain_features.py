@@ -35,14 +35,22 @@ class DomainFeatures:
 
     @property
     def characters(self) -> CharacterFeatures:
-        """Features of single characters, for objectives with ``needs_characters``."""
+        """Features of single characters, for objectives with ``needs_characters``.
+
+        Raises:
+            ValueError: If no objective needs them.
+        """
         if self._characters is None:
             raise ValueError('characters are there for objectives with needs_characters = True')
         return self._characters
 
     @property
     def prediction(self) -> GreedyPrediction:
-        """The greedy prediction of the source, for objectives with ``needs_prediction``."""
+        """Greedy prediction of the source, for objectives with ``needs_prediction``.
+
+        Raises:
+            ValueError: If no objective needs it, or for the target.
+        """
         if self._prediction is None:
             raise ValueError(
                 'a greedy prediction is there for objectives with needs_prediction = True, and for '

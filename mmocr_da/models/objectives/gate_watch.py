@@ -37,7 +37,7 @@ class GateWatch:
         for domain in empty:
             print_log(
                 f'{self.objective} has looked at no character of the {domain} in the last '
-                f'{PATIENCE} batches: none was read with a probability above threshold='
+                f'{PATIENCE} batches: none was predicted with a probability above threshold='
                 f'{self.threshold}. Lower it, or start from a better recognizer (load_from)',
                 logger='current',
                 level=logging.WARNING,

@@ -20,7 +20,7 @@ class GlobalAlignment(DomainAdversary):
 
     Args:
         in_channels: Channels of the feature map; ``C * H * W`` for ``pooling='flatten'``.
-        pooling: What the discriminator compares. ``'mean'``: the mean over an image's map, for any
+        pooling: The inputs of the discriminator. ``'mean'``: the mean over an image's map, for any
             image width. ``'position'``: each position of the map, averaged per image (the local
             style rather than the content of a whole string). ``'flatten'``: the whole map, as
             in the released code; all images must have one size.

@@ -58,7 +58,7 @@ class LocalAlignment(DomainAdversary):
         self._check_width(adapter.feature_channels(recognizer.character_feature))
 
     def forward(self, source: DomainFeatures, target: DomainFeatures) -> dict[str, Tensor]:
-        """See :class:`DomainAdversary`."""
+        """Compute losses and log values by name, and warn if no character passes the gate."""
         out = super().forward(source, target)
         if self.training:
             self._gate_watch.see(

@@ -147,7 +147,11 @@ class SymNetHead(Objective):
         self.classifier.load_state_dict(self._source_classifier[0].state_dict())
 
     def forward(self, source: DomainFeatures, target: DomainFeatures) -> dict[str, Tensor]:
-        """Compute losses and log values by name, with lambda at the current iteration."""
+        """Compute losses and log values by name, with lambda at the current iteration.
+
+        Raises:
+            RuntimeError: If :meth:`attach` was not called.
+        """
         if not hasattr(self, 'classifier'):
             raise RuntimeError(
                 'SymNetHead has no C^t yet; AdaptiveRecognizer creates it, in custom code call '

@@ -173,6 +173,13 @@ class SeqCLR(EncoderDecoderRecognizer):
         Args:
             inputs: ``(2 N, C, H, W)``; image ``N + i`` is the other view of image ``i``.
             data_samples: One per image.
+
+        Returns:
+            ``loss_contrastive``.
+
+        Raises:
+            ValueError: If nothing is trained, the width of the projection is wrong, or batches have
+                no negatives.
         """
         frames, lengths = self.represent(inputs, data_samples)
         if self.training and torch.is_grad_enabled() and not frames.requires_grad:

@@ -35,7 +35,7 @@ class StoredBoxPairs:
 
     Args:
         ann_files: Files of labels in MMOCR's format for text detection, one or several. Ignored
-            instances, and those without an area, are left out.
+            instances, and instances without an area, are left out.
         num_pairs: Number of stored pairs, of 44 bytes each.
         max_shift: Largest shift, in sides of the label.
         max_scale: Largest factor of a side, at least 1.
@@ -66,8 +66,7 @@ class StoredBoxPairs:
         self.num_pairs, self.seed = num_pairs, seed
         self.bounds = dict(max_shift=max_shift, max_scale=max_scale, max_angle=max_angle)
         self.file = Path(cache_dir) / f'{self._fingerprint()}.npy'
-        # Only one process per machine stores them; torchrun and MMEngine's Slurm launcher set the
-        # rank.
+        # Only one process per machine stores them; torchrun and the Slurm launcher set LOCAL_RANK.
         if os.environ.get('LOCAL_RANK', '0') == '0' and not self.file.exists():
             self._store()
         barrier()
@@ -91,18 +90,20 @@ class StoredBoxPairs:
             chunk[:, :5], chunk[:, 5:10] = boxes, labels
             chunk[:, 10] = rotated_overlaps(boxes, labels, is_aligned=True)
         pairs = pairs[np.argsort(pairs[:, 10], kind='stable')]
-        # Another run on this machine may write the same file, and a killed run must leave no half
-        # file.
+        # Another run may write the same file, and a killed run must leave no half file.
         with whole_file(self.file) as part, open(part, 'wb') as f:
             np.save(f, pairs)
 
     def draw(
         self, count: int, rng: np.random.Generator
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Draw boxes ``(count, 5)``, their labels ``(count, 5)``, and the IoU ``(count,)``.
+        """Draw pairs of boxes, uniformly over their IoU.
 
         First one of 100 equal bins of the IoU is drawn, then a pair in this bin or, if it is empty,
         in the next higher bin with pairs.
+
+        Returns:
+            Boxes ``(count, 5)``, their labels ``(count, 5)``, and the IoU ``(count,)``.
         """
         bins = rng.integers(len(self.bin_starts), size=count)
         # An empty bin ends where it starts.

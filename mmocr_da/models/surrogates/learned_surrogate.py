@@ -104,7 +104,7 @@ class LearnedSurrogate(BaseModule):
         #: Means of ``e_hat`` and ``e`` in the last step of the model, for ``SurrogateWatchHook``.
         self.latest: tuple[Tensor, Tensor] | None = None
 
-    # What a metric defines.
+    # A metric defines these.
 
     def metric(self, z: Tensor, y: Tensor) -> Tensor:
         """Compute e, the true metric of each row, ``(N,)``, without a gradient."""
@@ -127,7 +127,7 @@ class LearnedSurrogate(BaseModule):
         """Settings that must be equal for a surrogate to load the weights of another."""
         return dict(kind=type(self).__name__)
 
-    # What all metrics share.
+    # All metrics share these.
 
     def learns_at(self, iteration: int) -> bool:
         """Whether an iteration trains the surrogate; otherwise it trains the model."""
@@ -200,9 +200,10 @@ class LearnedSurrogate(BaseModule):
     def terms(self, z: Tensor, y: Tensor, e: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Compute e_hat and both terms of eq. 6 for each row.
 
-        The terms are ``(e_hat - e)^2`` and ``(||de_hat/dz|| - 1)^2``.
-
         The second term is 0 for rows with ``z = y``: every embedding has the gradient 0 there.
+
+        Returns:
+            ``e_hat``, ``(e_hat - e)^2`` and ``(||de_hat/dz|| - 1)^2``, ``(N,)`` each.
         """
         # autograd.grad would run in the precision of the caller, not of the forward pass.
         with torch.enable_grad(), torch.autocast(z.device.type, enabled=False):

@@ -45,7 +45,7 @@ class DecoderAdapter:
 
     A subclass for a decoder with characters that can be aligned sets :attr:`has_characters` and
     :attr:`classifier_name`, and defines :meth:`loss_fits` and :meth:`decode_steps`. It has no state
-    beside the decoder: it is created wherever it is needed.
+    beside the decoder, so it is created for each use.
 
     Args:
         decoder: A decoder of a class that the adapter is registered for.
@@ -128,7 +128,7 @@ class DecoderAdapter:
             feature_map: ``(N, C, H, W)``.
             sequence: The output of the encoder; None without an encoder.
             samples: One per image, the labelled ones after ``module_loss.get_targets``.
-            labelled: Which images have a label.
+            labelled: Whether each image has a label.
             valid_ratio: ``(N,)`` on the CPU, see :mod:`mmocr_da.models.valid_ratio`.
             character_feature: ``'context'``, the attention-weighted sum ``c_k`` (ASSDA, eq. 2), or
                 ``'hidden'``, the input of the final classifier. They are the same for

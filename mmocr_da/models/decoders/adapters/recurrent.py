@@ -36,13 +36,16 @@ class RecurrentAdapter(DecoderAdapter):
     def step(
         self, memory: Tensor, projected: Tensor, state: Any, previous: Tensor
     ) -> tuple[Tensor, Tensor, Any]:
-        """Decode one character; return ``(logits (N, K), context (N, D), state)``.
+        """Decode one character.
 
         Args:
             memory: See :meth:`memory`.
             projected: ``proj_feat(memory)``, which does not depend on the step.
             state: The state after the step before.
             previous: ``(N,)``, the class that is fed back.
+
+        Returns:
+            Logits ``(N, K)``, the context ``(N, D)``, and the next state.
         """
         raise NotImplementedError
 
@@ -126,7 +129,7 @@ class RecurrentAdapter(DecoderAdapter):
         steps: int,
         expected: int,
     ) -> tuple[Tensor, Tensor]:
-        """Run the decoder; return contexts ``(N, T, D)`` and logits ``(N, T, K)``.
+        """Run the decoder step by step.
 
         The loop ends after ``steps`` steps, once all rows that are not forced have ended.
 
@@ -138,6 +141,9 @@ class RecurrentAdapter(DecoderAdapter):
             steps: Number of steps that are needed in any case.
             expected: Number of steps after which, on a GPU, the loop checks once whether all rows
                 have ended; if not, it runs to the last step. Each check makes the host wait.
+
+        Returns:
+            Contexts ``(N, T, D)`` and logits ``(N, T, K)``.
         """
         decoder = self.decoder
         memory = self.memory(feature_map, sequence)
