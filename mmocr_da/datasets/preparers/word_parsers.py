@@ -74,7 +74,7 @@ def read_lines(path: str) -> list[str]:
     """Return the lines of a text in UTF-8, UTF-16 with a byte order mark, or Windows-1252.
 
     Raises:
-        UnicodeDecodeError: If it is in UTF-16 and damaged.
+        ValueError: If it has zero bytes, as UTF-16 without a byte order mark.
     """
     try:
         text = read_text(path)
