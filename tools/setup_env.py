@@ -200,7 +200,7 @@ def recipe():
 
 
 def state(probe):
-    """Everything that the choice of packages to install depends on."""
+    """Collect everything that decides which packages are installed."""
     return {
         'recipe': recipe(),
         'found': probe['found'],

@@ -162,7 +162,7 @@ def _fault_of(transform: Callable, max_shift: float) -> str | None:
 
 
 def _try_on(transform: Callable, images: np.ndarray, max_shift: float) -> str | None:
-    """As :func:`_fault_of`; ``images`` are an empty one and one with a bar for each column."""
+    """Try :func:`_fault_of` on ``images``: an empty one, and one with a bar for each column."""
     unseen = 0
     for seed in range(NUM_DRAWS):
         places = _follow(transform, images, seed)

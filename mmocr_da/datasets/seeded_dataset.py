@@ -153,7 +153,7 @@ class SeededDataset(ConcatDataset):
         ) from error
 
     def _candidates(self, start: int, first: int, size: int) -> Iterator[int]:
-        """Items of a group that are in use, from ``start`` to the end and on from its first.
+        """Yield items of a group that are in use, from ``start`` to the end, then from the first.
 
         For an item that is left out it starts at a random one, so that the replacements vary.
         """
@@ -171,15 +171,19 @@ class SeededDataset(ConcatDataset):
             yield int(usable[(begin + i) % len(usable)])
 
     def _group_of(self, idx: int) -> tuple[int, int, str]:
-        """Items that may replace the item ``idx``: the first, their number, and their kind."""
+        """Return the first, the number and the kind of the items that may replace ``idx``."""
         return 0, len(self), ''
 
     def _check_sample(self, sample: BaseDataElement, idx: int) -> None:
         """Check or tag a data sample after the pipeline; subclasses override it."""
 
     def _attempt(self, idx: int) -> tuple[dict | None, Exception | None]:
-        """``(item, None)``, ``(None, why the image is broken)``, or ``(None, None)`` if the
-        pipeline returned nothing for an image that is fine."""
+        """Load an item.
+
+        Returns:
+            ``(item, None)``, ``(None, why the image is broken)``, or ``(None, None)`` if the
+            pipeline returned nothing for an image that is fine.
+        """
         dataset, i = self._locate(idx)
         try:
             data = dataset.prepare_data(i)

@@ -112,7 +112,7 @@ class SeededSampler(Sampler):
             )
 
     def __len__(self) -> int:
-        """Images per epoch and rank."""
+        """Number of images per epoch and rank."""
         return self.num_batches * self.batch_size
 
     def set_epoch(self, epoch: int) -> None:
@@ -161,7 +161,7 @@ class SeededSampler(Sampler):
 
 
 def batches_to_cover(size: int, count: int, round_up: bool) -> int:
-    """Batches per rank until all ranks, with ``count`` images each, have drawn ``size`` images.
+    """Count the batches per rank until all ranks together have drawn ``size`` images.
 
     >>> batches_to_cover(5, count=2, round_up=True), batches_to_cover(5, count=2, round_up=False)
     (3, 2)

@@ -79,7 +79,7 @@ class TwoDomainSampler(SeededSampler):
 
 
 def split_batch(batch_size: int, ratio: Sequence[float]) -> tuple[int, int]:
-    """Numbers of source and target images in a batch, by largest remainder.
+    """Compute the numbers of source and target images in a batch, by largest remainder.
 
     Raises:
         ValueError: If a domain would have no image in a batch.

@@ -121,7 +121,7 @@ def check_whole(model: nn.Module, checkpoint: dict, source: str) -> None:
 
 
 def check_pretrained(model: nn.Module, new_parts: str | Sequence[str] = ()) -> None:
-    """:func:`check_start` for each ``init_cfg=dict(type='Pretrained', ...)`` of a local file."""
+    """Call :func:`check_start` for each local file of ``init_cfg=dict(type='Pretrained', ...)``."""
     for name, module in model.named_modules():
         cfgs = getattr(module, 'init_cfg', None) or []
         for cfg in [cfgs] if isinstance(cfgs, dict) else cfgs:
@@ -190,7 +190,7 @@ def by_part(keys: Sequence[str], wanted: Sequence[str] | None = None) -> dict[st
 
 
 def _of_module(weights: dict[str, Tensor], module: str) -> dict[str, Tensor]:
-    """The weights under the keys that they have in the whole model."""
+    """Rename the weights of a module to their keys in the whole model."""
     if not module:
         return weights
     named = OrderedDict((f'{module}.{key}', value) for key, value in weights.items())
@@ -205,7 +205,7 @@ def _without_prefix(checkpoint: dict, prefix: str) -> dict:
 
 
 def _pair(model: nn.Module, weights: dict[str, Tensor], lacking: Sequence[str], fit: Fit) -> str:
-    """A key of each side, or the two shapes of a key of both."""
+    """Name a key of each side, or the two shapes of a common key."""
     shapes = {key: tuple(value.shape) for key, value in model.state_dict().items()}
     misfits = [key for key in lacking if key in fit.misfits]
     if misfits:

@@ -13,7 +13,7 @@ from mmocr_da.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class BINGateOptimWrapperConstructor(DefaultOptimWrapperConstructor):
-    """MMEngine's constructor, with an own learning rate and weight decay for gates.
+    """MMEngine's constructor, with a separate learning rate and weight decay for gates.
 
     A gate is the parameter ``rho`` of any ``BatchInstanceNorm``. Its gradient is small where the
     images of a batch differ little (eq. 5), so the paper lets it learn 10 times as fast, without

@@ -41,7 +41,7 @@ def rotate(vectors: Tensor, angle: Tensor) -> Tensor:
 
 
 def corners_of(boxes: Tensor) -> Tensor:
-    """Corners, ``(..., 5) -> (..., 4, 2)``, clockwise from the top left of the unrotated box.
+    """Compute corners, ``(..., 5) -> (..., 4, 2)``, clockwise from the unrotated top left.
 
     >>> corners_of(torch.tensor([5., 5., 4., 2., 0.])).tolist()
     [[3.0, 4.0], [7.0, 4.0], [7.0, 6.0], [3.0, 6.0]]
@@ -62,7 +62,7 @@ def corners_of(boxes: Tensor) -> Tensor:
 
 
 def surrounding(boxes: Tensor) -> Tensor:
-    """Smallest axis-parallel boxes around, ``(..., 5) -> (..., 4)`` of x1, y1, x2, y2."""
+    """Compute surrounding axis-parallel boxes, ``(..., 5) -> (..., 4)`` (x1, y1, x2, y2)."""
     w, h, angle = boxes[..., 2], boxes[..., 3], boxes[..., 4]
     cos, sin = angle.cos().abs(), angle.sin().abs()
     half = torch.stack([w * cos + h * sin, w * sin + h * cos], -1) / 2
@@ -70,7 +70,7 @@ def surrounding(boxes: Tensor) -> Tensor:
 
 
 def polygons_to_rotated(polygons: Sequence[NDArray[Any]]) -> Tensor:
-    """Smallest rotated box around each polygon, ``(N, 5)`` float32.
+    """Compute the smallest rotated box around each polygon, ``(N, 5)`` float32.
 
     Args:
         polygons: Polygons with at least 3 points, each ``(x1, y1, x2, y2, ...)`` or ``(P, 2)``.

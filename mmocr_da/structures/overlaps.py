@@ -17,11 +17,12 @@ SLACK = 1e-9
 
 
 def rotated_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
-    """IoU of pairs, ``(N, 5), (N, 5) -> (N,)``, differentiable in both; sizes under 0 count as 0.
+    """Compute the IoU of pairs, ``(N, 5), (N, 5) -> (N,)``, differentiable in both boxes.
 
-    MMCV's ``diff_iou_rotated_2d`` needs a GPU. Its ``box_iou_rotated`` has no gradient and is wrong
-    by up to 1 where sides of the two boxes lie on one line, as is common among labels. Where boxes
-    share an edge the IoU has a kink, and the gradient is one of its one-sided derivatives.
+    Negative sizes count as 0. MMCV's ``diff_iou_rotated_2d`` needs a GPU. Its ``box_iou_rotated``
+    has no gradient and is wrong by up to 1 where sides of the two boxes lie on one line, as is
+    common among labels. Where boxes share an edge the IoU has a kink, and the gradient is one of
+    its one-sided derivatives.
 
     >>> rotated_iou(torch.tensor([[0., 0., 2., 2., 0.]]), torch.tensor([[1., 0., 2., 2., 0.]]))
     tensor([0.3333])
@@ -79,7 +80,7 @@ def _cross(u: Tensor, v: Tensor) -> Tensor:
 def rotated_overlaps(
     boxes1: Tensor, boxes2: Tensor, mode: str = 'iou', is_aligned: bool = False
 ) -> Tensor:
-    """Overlaps of rotated boxes, for assigners and metrics, without a gradient.
+    """Compute overlaps of rotated boxes, for assigners and metrics, without a gradient.
 
     Only pairs with surrounding axis-parallel boxes that touch are computed; the others have no
     overlap. Besides the result it needs 30 MB on a CPU and at most 1 GB on CUDA, whatever M and N.
@@ -123,7 +124,7 @@ def _overlaps_of_all(boxes1: Tensor, boxes2: Tensor, mode: str) -> Tensor:
 
 
 def may_overlap(boxes1: Tensor, boxes2: Tensor, iou: float = 0.0) -> Tensor:
-    """Pairs that may have an IoU of ``iou`` or more, ``(M, 5), (N, 5) -> (M, N)`` bool.
+    """Mark pairs that may have an IoU of ``iou`` or more, ``(M, 5), (N, 5) -> (M, N)`` bool.
 
     It computes no IoU: no false negatives, some false positives. The intersection of two boxes is
     inside the intersection of the axis-parallel boxes around them. It is also inside the
@@ -137,7 +138,7 @@ def may_overlap(boxes1: Tensor, boxes2: Tensor, iou: float = 0.0) -> Tensor:
 
 
 def _blocks(boxes1: Tensor, boxes2: Tensor) -> Iterator[tuple[slice, slice]]:
-    """All pairs of rows and columns, some at a time."""
+    """Yield all pairs of rows and columns, block by block."""
     size = _on(boxes1, PAIRS)
     width = min(max(len(boxes2), 1), size)
     height = size // width

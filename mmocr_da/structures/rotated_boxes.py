@@ -48,7 +48,7 @@ class RotatedBoxes(BaseBoxes):
 
     @property
     def corners(self) -> Tensor:
-        """``(..., 4, 2)``, see :func:`corners_of`."""
+        """Corners, ``(..., 4, 2)``, see :func:`corners_of`."""
         return corners_of(self.tensor)
 
     @property
@@ -174,7 +174,7 @@ class RotatedBoxes(BaseBoxes):
 
 @register_box_converter(HorizontalBoxes, RotatedBoxes)
 def horizontal_to_rotated(boxes: Tensor) -> Tensor:
-    """``(..., 4)``, x1, y1, x2, y2 ``-> (..., 5)``."""
+    """Convert boxes ``(..., 4)`` (x1, y1, x2, y2) to rotated boxes ``(..., 5)``."""
     return regularize(
         torch.cat([HorizontalBoxes.xyxy_to_cxcywh(boxes), torch.zeros_like(boxes[..., :1])], -1)
     )
@@ -182,5 +182,5 @@ def horizontal_to_rotated(boxes: Tensor) -> Tensor:
 
 @register_box_converter(RotatedBoxes, HorizontalBoxes)
 def rotated_to_horizontal(boxes: Tensor) -> Tensor:
-    """``(..., 5) -> (..., 4)``, the smallest axis-parallel boxes around them."""
+    """Convert rotated boxes to surrounding axis-parallel boxes, ``(..., 5) -> (..., 4)``."""
     return surrounding(boxes)

@@ -79,7 +79,7 @@ class FreezeHook(Hook):
 
     @staticmethod
     def _wrap_again(runner) -> None:
-        """Wrap the model again: DDP waits for all gradients that it knew of when it was built."""
+        """Wrap the model again: DDP would wait for the gradients of frozen parameters."""
         if not is_model_wrapper(runner.model):
             return
         if not isinstance(runner.model, DistributedDataParallel):

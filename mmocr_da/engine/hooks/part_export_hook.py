@@ -86,7 +86,7 @@ class PartExportHook(Hook):
         return 'epoch' if by_epoch else 'iter'
 
     def _files(self, folder: str, unit: str) -> list[tuple[int, str]]:
-        """``(step, path)`` of the files of such names, in their order."""
+        """List ``(step, path)`` of the files with such names, sorted by step."""
         pattern = rf'{self.part}_{unit}_(\d+)\.pth'
         found = [re.fullmatch(pattern, name) for name in os.listdir(folder)]
         return sorted((int(match[1]), osp.join(folder, match[0])) for match in found if match)

@@ -36,5 +36,5 @@ class TextResNet(ResNet):
         self.tail = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(N, in_channels, H, W) -> (N, C, H', W')``."""
+        """Compute the feature map, ``(N, in_channels, H, W) -> (N, C, H', W')``."""
         return self.tail(super().forward(x))

@@ -51,7 +51,7 @@ class NTXentLoss(nn.Module):
 def nt_xent(
     za: Tensor, zb: Tensor, temperature: float = 0.1, reduction: str = 'mean', block_size: int = 256
 ) -> Tensor:
-    """SeqCLR's eq. 1: instances at the same place attract, all others repel each other.
+    """Compute SeqCLR's eq. 1: instances at the same place attract, all others repel each other.
 
     The negatives come from all processes, and the gradients that DDP averages equal the gradients
     of one process with all instances. So every process must call it, also with ``M = 0``. Under AMP

@@ -10,7 +10,7 @@ from .rotated_box_loss import RotatedBoxLoss
 
 @MODELS.register_module()
 class RotatedIoULoss(RotatedBoxLoss):
-    """``1 - IoU``. Boxes that do not touch have no gradient.
+    """``1 - IoU`` of rotated boxes; boxes that do not touch have no gradient.
 
     Args:
         kwargs: See :class:`RotatedBoxLoss`.

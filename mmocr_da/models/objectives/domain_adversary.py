@@ -97,7 +97,7 @@ class DomainAdversary(Objective):
     def _play(
         self, features: list[Tensor], weights: list[Tensor], strength: float
     ) -> tuple[dict[str, Tensor], Sequence[Tensor]]:
-        """Losses by name, and the discriminator's logits of source and target."""
+        """Compute losses by name, and the discriminator's logits of source and target."""
         logits = self._discriminate([reverse_gradient(x, strength) for x in features])
         errors = [self._error(z, w, label) for label, (z, w) in enumerate(zip(logits, weights))]
         return {f'loss_{self.name}': 0.5 * reduce(torch.add, errors)}, logits

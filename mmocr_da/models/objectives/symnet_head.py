@@ -132,7 +132,7 @@ class SymNetHead(Objective):
         self._source_classifier: list[nn.Module] = []
 
     def attach(self, recognizer: EncoderDecoderRecognizer) -> None:
-        """Create C^t for a recognizer's decoder."""
+        """Create C^t as a copy of the decoder's classifier, C^s."""
         own = adapter_of(recognizer.decoder).classifier
         # In a list, so that C^s is not also a submodule of this module.
         self._source_classifier = [own]
