@@ -22,7 +22,7 @@ STEPS = {
     'check': (
         ['ruff', 'check', '.'],
         ['ruff', 'check', '--fix', '.'],
-        'run `python3 tools/lint.py check --fix`, then correct by hand what is left',
+        'run `python3 tools/lint.py check --fix`, then correct the rest by hand',
     ),
     'format': (
         ['ruff', 'format', '--check', '.'],
@@ -78,7 +78,7 @@ def install(python):
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0])
     parser.add_argument('steps', nargs='*', metavar='step', help=f'of {", ".join(STEPS)}')
-    parser.add_argument('--fix', action='store_true', help='let ruff correct what it can')
+    parser.add_argument('--fix', action='store_true', help='let ruff correct errors')
     args = parser.parse_args(argv)
     if unknown := set(args.steps) - set(STEPS):
         parser.error(f'a step must be one of {", ".join(STEPS)}, got {", ".join(sorted(unknown))}')

@@ -515,7 +515,7 @@ class Setup:
             raise SetupError(
                 'the check failed; the error was\n'
                 f'{result.stderr.strip()[-1500:]}\nIf this is an environment with '
-                'other packages in it, try one of its own: --env .venv'
+                'other packages in it, try a separate one: --env .venv'
             )
         if not self.ask(VISION_PROBE):
             self.notes.append(
@@ -639,7 +639,9 @@ def main(argv=None):
         'torchvision; default: on Linux without an NVIDIA GPU the CPU builds of '
         'download.pytorch.org if it can be reached, else the index of pip',
     )
-    parser.add_argument('--check', action='store_true', help='only check that what is there works')
+    parser.add_argument(
+        '--check', action='store_true', help='only check that the environment works'
+    )
     args = parser.parse_args(argv)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:

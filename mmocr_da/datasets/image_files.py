@@ -72,7 +72,7 @@ def _walk(path: str, seen: set, links: list[str], left_out: Counter) -> Iterator
     """Yield the files of a tree that were not seen yet; collect the symbolic links in ``links``."""
     real = osp.realpath(path)
     if real in seen:
-        left_out['links to what is listed already'] += 1
+        left_out['links to files that are listed already'] += 1
         return
     seen.add(real)
     if not osp.isdir(path):

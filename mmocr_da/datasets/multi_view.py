@@ -146,7 +146,7 @@ def _name(transform: Callable) -> str:
 
 
 def _fault_of(transform: Callable, max_shift: float) -> str | None:
-    """Say what a transform does to columns that is not allowed; None if nothing."""
+    """Name a forbidden effect of a transform on columns; None if there is none."""
     # A copy, since some remember their last draw. Not a deep one, which would copy imgaug's global
     # random numbers as well.
     transform = copy.copy(transform)
@@ -166,7 +166,7 @@ def _try_on(transform: Callable, images: np.ndarray, max_shift: float) -> str | 
     unseen = 0
     for seed in range(NUM_DRAWS):
         places = _follow(transform, images, seed)
-        if places is None:  # nothing of the image is left, or it gave none
+        if places is None:  # the transform returned no image, or an empty one
             unseen += 1
             continue
         lost = np.isnan(places).all(axis=1)

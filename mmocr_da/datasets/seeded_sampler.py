@@ -31,10 +31,10 @@ class SeededSampler(Sampler):
 
     The ``b``-th batch of epoch ``e``, and the seeds for the random transforms of its images, are
     functions of ``(seed, e, b)``. So :meth:`skip` computes no batch, and a resumed run draws and
-    augments what an uninterrupted one would have.
+    augments the same images as an uninterrupted one.
 
-    ``R`` ranks with ``batch_size = B / R`` draw together, in each step, what one process with
-    ``batch_size = B`` draws.
+    In each step, ``R`` ranks with ``batch_size = B / R`` together draw the same images as one
+    process with ``batch_size = B``.
 
     A subclass divides its dataset into parts: each batch then holds a fixed number of images of
     each part, in order, and an epoch covers one of them (:meth:`_set_up`).

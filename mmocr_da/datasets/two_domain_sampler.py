@@ -16,12 +16,13 @@ class TwoDomainSampler(SeededSampler):
     """Batches with a fixed number of source and of target images.
 
     Each batch holds first its source, then its target images. An epoch covers one domain. The other
-    is cycled: its shuffles continue across epochs, so that at any time an image has been drawn at
-    most once more than another of its domain.
+    is cycled: its shuffles continue across epochs, so that the numbers of draws of two images of
+    its domain never differ by more than one.
 
     As with :class:`SeededSampler`, the ``b``-th batch of epoch ``e`` is a function of
-    ``(seed, e, b)``. ``R`` ranks with ``batch_size = B / R`` draw together, in each step, what one
-    process with ``batch_size = B`` draws, if ``B / R`` splits by the ratio without a remainder.
+    ``(seed, e, b)``. In each step, ``R`` ranks with ``batch_size = B / R`` together draw the same
+    images as one process with ``batch_size = B``, if ``B / R`` splits by the ratio without a
+    remainder.
 
     mmdet's ``MultiSourceSampler`` has the same purpose. It is not the base class: it draws from
     generators that have no position, never ends an epoch, and loops forever if a share rounds to 0.

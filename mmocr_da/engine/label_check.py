@@ -77,7 +77,7 @@ def check_labels(dataset, module_loss: BaseTextRecogModuleLoss, logger: MMLogger
         logger.warning(
             message
             + (
-                f'. MMOCR cuts what is too long: raise max_seq_len, or leave '
+                f'. MMOCR cuts labels that are too long: raise max_seq_len, or leave '
                 f'these images out: {HOW_TO_SKIP}'
                 if long
                 else ''

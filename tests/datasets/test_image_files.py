@@ -30,7 +30,7 @@ def test_links_that_form_a_loop_add_nothing(folder):
     (folder / 'a' / 'up').symlink_to(folder, target_is_directory=True)
     (folder / 'b' / 'self').symlink_to(folder / 'b', target_is_directory=True)
     (folder / 'parent').symlink_to(folder.parent, target_is_directory=True)
-    assert found(folder) == (list(NAMES), {'links to what is listed already': 3})
+    assert found(folder) == (list(NAMES), {'links to files that are listed already': 3})
 
 
 @pytest.mark.parametrize('link, target', [('b/0', 'a'), ('0', 'b'), ('a/0.png', 'b/3.png')])

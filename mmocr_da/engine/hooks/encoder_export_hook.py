@@ -15,8 +15,8 @@ from .part_export_hook import PartExportHook
 class EncoderExportHook(PartExportHook):
     """Write the encoder alone with each checkpoint, as a checkpoint of a recognizer.
 
-    The weights of ``modules`` keep their names. A recognizer with parts of these names takes
-    the file with ``load_from``; ``FreezeHook`` checks that it did.
+    The weights of ``modules`` keep their names. A recognizer with parts of these names loads
+    the file with ``load_from``; ``FreezeHook`` checks that all weights were in it.
 
     Args:
         modules: Names of modules, or patterns such as ``decoder.*``. By default the model's

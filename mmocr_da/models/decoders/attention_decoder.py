@@ -25,7 +25,7 @@ class AttentionDecoder(ASTERDecoder):
     Arguments that MMOCR's ``ASTERDecoder`` also has keep their names and meaning.
 
     Args:
-        cell: ``'gru'`` (eq. 5) or ``'lstm'`` (what the paper's text and its released code use).
+        cell: ``'gru'`` (eq. 5) or ``'lstm'`` (in the paper's text and its released code).
         readout: ``'deep'`` (eq. 6) or ``'hidden'``, ``W_o h_k``, as in the released code. The deep
             read-out adds in the embedding's space, so it is ``emb_dims`` wide.
 

@@ -54,7 +54,7 @@ class DomainAdversary(Objective):
             warn_unused(
                 'weight',
                 weight,
-                f'{type(self).__name__} trains its discriminator and nothing of the recognizer',
+                f'{type(self).__name__} trains its discriminator, but not the recognizer',
             )
         self.reversal = Schedule(schedule, weight)
         self.in_channels = in_channels

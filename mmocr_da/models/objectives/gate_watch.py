@@ -11,7 +11,7 @@ PATIENCE = 200
 
 
 class GateWatch:
-    """Warns if nothing of a domain passed a gate in ``PATIENCE`` batches.
+    """Warns if no character of a domain passed a gate in ``PATIENCE`` batches.
 
     Args:
         objective: Type of the objective, for the warning.
