@@ -55,11 +55,13 @@ def check_objective(objective: Any) -> None:
     for old, new in OBJECTIVES.items():
         if hasattr(objective, old):
             raise ValueError(f'the objective {kind} has {old}, which nothing looks at now; {new}')
-    parameters = list(inspect.signature(objective.attach).parameters)
-    if len(parameters) != 1:
+    signature = inspect.signature(objective.attach)
+    names = list(signature.parameters)
+    required = [p for p in signature.parameters.values() if p.default is p.empty]
+    if len(required) != 1 or 'supervised_weight' in names:
         raise ValueError(
             f'attach of the objective {kind} is now attach(recognizer), got '
-            f'attach({", ".join(parameters)}); take recognizer.decoder and '
+            f'attach({", ".join(names)}); take recognizer.decoder and '
             'recognizer.supervised_weight from it'
         )
 

@@ -97,7 +97,7 @@ class Mine(Objective):
 
     name = 'mine'
 
-    def attach(self, recognizer):
+    def attach(self, recognizer, verbose=False):
         self.width = recognizer.decoder
 
 
@@ -113,6 +113,10 @@ class Mine(Objective):
         (dict(check=lambda self, recognizer: None), r'has check, .* attach\(recognizer\)'),
         (
             dict(attach=lambda self, decoder, supervised_weight: None),
+            r'now attach\(recognizer\), got attach\(decoder, supervised_weight\)',
+        ),
+        (
+            dict(attach=lambda self, decoder, supervised_weight=1: None),
             r'now attach\(recognizer\), got attach\(decoder, supervised_weight\)',
         ),
     ],
