@@ -5,6 +5,7 @@ from mmengine.runner import Runner
 from .hooks import (
     CheckpointFitHook,
     CTCFitHook,
+    CurrentRunHook,
     FiniteHook,
     LabelCheckHook,
     NotesHook,
@@ -13,6 +14,7 @@ from .hooks import (
 )
 
 GUARDS = (
+    CurrentRunHook,
     OperatorsHook,
     CheckpointFitHook,
     SettingsHook,

@@ -235,7 +235,9 @@ def test_it_installs_what_the_package_asks_for(setup_env):
         declared = importlib.metadata.requires('mmocr_da')
     except importlib.metadata.PackageNotFoundError:
         pytest.skip('mmocr_da is on the path, but not installed')
-    assert {Requirement(text).name for text in declared} == ours | set(HOSTS)
+    # Linters have a folder of their own, see tools/lint.py.
+    needed = {r.name for r in map(Requirement, declared) if 'extra == "dev"' not in str(r.marker)}
+    assert needed == ours | set(HOSTS)
 
 
 @pytest.mark.parametrize(

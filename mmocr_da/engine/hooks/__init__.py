@@ -3,6 +3,7 @@
 from .bin_gate_hook import BINGateHook
 from .checkpoint_fit_hook import CheckpointFitHook
 from .ctc_fit_hook import CTCFitHook
+from .current_run_hook import CurrentRunHook
 from .encoder_export_hook import EncoderExportHook
 from .finite_hook import FiniteHook
 from .freeze_hook import FreezeHook
@@ -22,6 +23,7 @@ __all__ = [
     'BINGateHook',
     'CTCFitHook',
     'CheckpointFitHook',
+    'CurrentRunHook',
     'EncoderExportHook',
     'FiniteHook',
     'FreezeHook',
