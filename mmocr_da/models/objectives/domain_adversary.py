@@ -33,7 +33,7 @@ class DomainAdversary(Objective):
         discriminator: Config of the discriminator; ``in_channels`` is filled in.
     """
 
-    @removed_arguments(published='it had no measured benefit; see configs/assda/README.md')
+    @removed_arguments(published='no result was measured with it; see configs/assda/README.md')
     def __init__(
         self,
         in_channels: int,
