@@ -38,7 +38,7 @@ class LSEDLoss(Objective):
     Args:
         weight: Weight of the mean of ``e_hat``.
         surrogate: Config of an :class:`EditDistanceSurrogate`; dictionary, length and letter case
-            are filled in.
+            are filled in. ``type`` may name a subclass with another metric of texts.
     """
 
     name = 'lsed'
@@ -49,7 +49,7 @@ class LSEDLoss(Objective):
         super().__init__()
         check_number('weight', weight, above=0)
         self.weight = weight
-        self.surrogate_cfg = dict(type='mmocr_da.EditDistanceSurrogate', **(surrogate or {}))
+        self.surrogate_cfg = {'type': 'mmocr_da.EditDistanceSurrogate', **(surrogate or {})}
 
     def attach(self, recognizer: EncoderDecoderRecognizer) -> None:
         """Build the surrogate for a recognizer's dictionary and length."""

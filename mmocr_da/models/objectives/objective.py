@@ -45,19 +45,22 @@ class Objective(BaseModule):
         """
 
     def forward(self, source: DomainFeatures, target: DomainFeatures) -> dict[str, Tensor]:
-        """Compute losses and log values; the name of a loss contains ``'loss'``."""
+        """Compute losses and log values; the name of a loss contains ``'loss'``.
+
+        They are in the log under these names, so :meth:`named` puts the objective's name into them.
+        """
         raise NotImplementedError
 
     def named(self, values: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Add the objective's name to the names of values, as ``x`` or ``loss_x``.
+        """Add the objective's name to the names of values: ``x``, ``loss`` or ``loss_x``.
 
         >>> objective = Objective()
         >>> objective.name = 'mine'
-        >>> list(objective.named(dict(loss_fit=0, error=0)))
-        ['loss_mine_fit', 'mine_error']
+        >>> list(objective.named(dict(loss=0, loss_fit=0, error=0)))
+        ['loss_mine', 'loss_mine_fit', 'mine_error']
         """
         return {
-            f'loss_{self.name}_{k[5:]}' if k.startswith('loss_') else f'{self.name}_{k}': value
+            f'loss_{self.name}{k[4:]}' if f'{k}_'.startswith('loss_') else f'{self.name}_{k}': value
             for k, value in values.items()
         }
 

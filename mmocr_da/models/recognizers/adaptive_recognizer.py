@@ -124,10 +124,10 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
         for objective in built:
             check_objective(objective)
         self._listed = names = [o.name for o in built]
-        if any(not name or '.' in name for name in names):
+        if any(not name or '.' in name or 'loss' in name for name in names):
             raise ValueError(
-                f'each objective needs a name without a dot, got {names}; it is an '
-                'attribute of its class'
+                f"each objective needs a name without a dot and without 'loss' (MMEngine adds up "
+                f'all values with it in their name), got {names}; it is an attribute of its class'
             )
         if len(set(names)) < len(names):
             raise ValueError(
@@ -167,7 +167,8 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
             Losses and log values by name; the name of a loss contains ``'loss'``.
 
         Raises:
-            ValueError: If a tag or a label cannot be used; the message names the image.
+            ValueError: If a tag or a label cannot be used; the message names the image. Or if two
+                values have the same name.
         """
         split = DomainSplit.of_batch(data_samples, inputs.device, self._needs_target)
         if self.training:
@@ -185,6 +186,11 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
             values = objective(source, target)
             if self.training and not freezes and torch.is_grad_enabled():
                 self._gradient_watch.see(objective.name, values, self)
+            if repeated := sorted(losses.keys() & values.keys()):
+                raise ValueError(
+                    f'values need names that no other has, got {repeated} again from the objective '
+                    f'{objective.name!r}; return self.named(values), which puts its name into them'
+                )
             losses.update(values)
         return losses
 

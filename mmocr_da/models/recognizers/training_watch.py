@@ -48,8 +48,8 @@ class GradientWatch:
 
     def see(self, name: str, losses: dict[str, Tensor], recognizer: nn.Module) -> None:
         """Check the losses of an objective once."""
-        trainable = [v for k, v in losses.items() if 'loss' in k and v.requires_grad]
-        if name in self._seen or not trainable:
+        found = [v for k, v in losses.items() if 'loss' in k]
+        if name in self._seen or not found:
             return
         self._seen.add(name)
         trained = {
@@ -57,7 +57,7 @@ class GradientWatch:
             for k, p in recognizer.named_parameters()
             if p.requires_grad and not k.startswith('objectives.')
         }
-        if not any(reaches(loss, trained) for loss in trainable):
+        if not any(reaches(loss, trained) for loss in found):
             print_log(
                 f'the objective {name!r} does NOT train the recognizer: no gradient of its losses '
                 'arrives at a parameter that is trained. Everything before the features that it '

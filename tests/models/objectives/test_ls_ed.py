@@ -10,6 +10,7 @@ from mmengine.structures import LabelData
 from mmocr.structures import TextRecogDataSample
 from torch.nn.parallel import DistributedDataParallel
 
+from mmocr_da.models.surrogates import EditDistanceSurrogate
 from mmocr_da.registry import MODELS
 
 SMALL = dict(channels=(8,) * 5, hidden_channels=16, out_channels=8, max_distance=4)
@@ -38,6 +39,17 @@ def step(model, data, optimizer):
     total.backward()
     optimizer.step()
     return log
+
+
+def test_the_surrogate_may_be_of_another_metric(adaptive, batch, progress):
+    @MODELS.register_module(force=True)
+    class AlwaysSeven(EditDistanceSurrogate):
+        def metric(self, z, y):
+            return torch.full((len(z),), 7.0)
+
+    model = adaptive(lsed(type='mmocr_da.AlwaysSeven'))
+    progress(1, 10)
+    assert model.loss(**batch(targets=0))['lsed_ted'] == 7 * len(batch(targets=0)['inputs'])
 
 
 @pytest.mark.parametrize('decoder', ['ASTERDecoder', 'mmocr_da.AttentionDecoder'])

@@ -91,6 +91,27 @@ def test_one_that_freezes_the_recognizer_is_trained_alone(adaptive, batch):
     assert any(not torch.equal(v, before[k]) for k, v in model.state_dict().items())
 
 
+def test_a_value_with_the_name_of_another_is_refused(adaptive, batch, monkeypatch):
+    forward = ToyObjective.forward
+    for values in (dict(loss=1, x=2), dict(loss_ce=1), dict(loss_global=1)):
+
+        def returned(self, source, target, values=values):
+            loss = forward(self, source, target)['loss_toy']
+            out = {k: loss * v for k, v in values.items()}
+            return self.named(out) if 'loss' in values else out
+
+        monkeypatch.setattr(ToyObjective, 'forward', returned)
+        model = adaptive(
+            toy(), dict(type='mmocr_da.GlobalAlignment', in_channels=16, schedule='constant')
+        )
+        if 'loss' in values:
+            losses = model(**batch(), mode='loss')
+            assert losses['toy_x'] == 2 * losses['loss_toy']
+        else:
+            with pytest.raises(ValueError, match=f"{list(values)[0]}.*'toy'; return self.named"):
+                model(**batch(), mode='loss')
+
+
 def test_statistics_are_put_back_where_a_step_fails(adaptive, batch, monkeypatch):
     model = adaptive(toy(freezes=True))
     before = {k: v.clone() for k, v in model.named_buffers()}

@@ -123,7 +123,7 @@ def test_a_run_is_resumed_from_a_checkpoint_with_numbers(toy, trained, run_tool,
         assert torch.equal(ours['state_dict'][key], value), key
 
 
-@pytest.mark.parametrize('name', ['', 'a.b'])
+@pytest.mark.parametrize('name', ['', 'a.b', 'floss'])
 def test_an_objective_without_a_usable_name_is_refused(adaptive, monkeypatch, name):
     monkeypatch.setattr('mmocr_da.models.objectives.LocalAlignment.name', name)
     with pytest.raises(ValueError, match='needs a name without a dot'):

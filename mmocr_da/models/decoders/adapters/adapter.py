@@ -259,9 +259,10 @@ class DecoderAdapter:
 
 def as_steps(inputs: list[Tensor], logits: Tensor) -> Tensor:
     """Stack the inputs of a classifier that were recorded during decoding, to ``(N, T, H)``."""
-    if len(inputs) > 1:
+    x = inputs[-1]
+    if len(inputs) > 1 and x.dim() == 2:
         return torch.stack(inputs, 1)  # step by step
-    x = inputs[0]
+    # Else the last pass has all steps; one before it was greedy, for the tokens to feed.
     if x.dim() == 4:  # a convolution over (N, H, 1, T)
         return x.squeeze(2).transpose(1, 2)
     if x.dim() == 2:  # MMOCR's BidirectionalLSTM, (T * N, H), or a single step

@@ -7,6 +7,7 @@ from mmocr.models.textrecog.decoders.base import BaseDecoder
 
 from mmocr_da.models.decoders import DecoderAdapter, adapter_of, register_adapter
 from mmocr_da.models.decoders.adapters import adapter as module
+from mmocr_da.models.decoders.character_features import DecodedSteps
 from mmocr_da.registry import MODELS
 
 LOCAL = dict(type='mmocr_da.LocalAlignment', in_channels=16, threshold=0.0, schedule='constant')
@@ -39,6 +40,32 @@ def test_the_nearest_class_decides(adaptive):
     assert not isinstance(adapter_of(decoder), MyAdapter)
     decoder.__class__ = MyASTERDecoder
     assert isinstance(adapter_of(decoder), MyAdapter)
+
+
+def test_the_classifier_of_a_greedy_pass_before_is_not_what_is_compared(digits_dictionary, sample):
+    """An adapter whose labels are a prediction runs the classifier once per step, then again."""
+
+    @register_adapter(NRTRDecoder)
+    class TwoPasses(DecoderAdapter):
+        has_characters, classifier_name = True, 'classifier'
+
+        def decode_steps(self, feature_map, sequence, samples, labelled, valid_ratio):
+            self.decoder.forward_test(feature_map, sequence, samples)
+            logits = self.decoder.forward_train(feature_map, sequence, samples)
+            is_character = torch.ones(logits.shape[:2], dtype=torch.bool)
+            return DecodedSteps(None, logits, is_character, is_character, is_character.long())
+
+    sizes = dict(d_embedding=8, n_head=2, d_model=8, d_inner=8, d_k=4, d_v=4)
+    decoder = MODELS.build(
+        dict(type='NRTRDecoder', n_layers=1, max_seq_len=8, dictionary=digits_dictionary, **sizes)
+        | dict(module_loss=dict(type='CEModuleLoss'), postprocessor=None)
+    ).eval()
+    samples = [sample('12'), sample('3')]
+    decoder.module_loss.get_targets(samples)
+    adapter = adapter_of(decoder)
+    out = adapter.decode(None, torch.randn(2, 5, 8), samples, [True] * 2, torch.ones(2), 'hidden')
+    assert out.features.shape == (2, 8, 8)
+    torch.testing.assert_close(decoder.classifier(out.features), out.logits)
 
 
 def test_a_decoder_without_an_adapter_says_what_it_lacks():
