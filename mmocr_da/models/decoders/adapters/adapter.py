@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 
 import torch
-from mmengine.structures import LabelData
 from mmocr.models.textrecog.decoders.base import BaseDecoder
 from mmocr.models.textrecog.module_losses import CTCModuleLoss
 from mmocr.structures import TextRecogDataSample
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from mmocr_da.compat import no_grad
 
 from ..character_features import CharacterFeatures, DecodedSteps
+from .tokens import samples_of
 
 #: Choices for the vector of a step that is the feature of its character.
 CHARACTER_FEATURES = ('context', 'hidden')
@@ -205,14 +205,7 @@ class DecoderAdapter:
         tokens = probabilities.argmax(-1)
         start = torch.full_like(tokens[:, :1], decoder.dictionary.start_idx)
         tokens = torch.cat([start, tokens[:, :-1]], 1)
-        predicted = [
-            TextRecogDataSample(
-                gt_text=LabelData(padded_indexes=row),
-                metainfo=dict(valid_ratio=sample.get('valid_ratio', 1.0)),
-            )
-            for row, sample in zip(tokens, samples)
-        ]
-        return decoder.forward_train(feature_map, sequence, predicted)
+        return decoder.forward_train(feature_map, sequence, samples_of(tokens, samples))
 
     # The supervised loss.
 

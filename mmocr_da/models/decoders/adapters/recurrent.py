@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from mmocr.models.textrecog.decoders.base import BaseDecoder
 from mmocr.structures import TextRecogDataSample
 from torch import Tensor
 
@@ -13,6 +12,7 @@ from mmocr_da.device import on_device
 
 from ..character_features import DecodedSteps
 from .adapter import DecoderAdapter
+from .tokens import label_tokens, token_steps
 
 
 class RecurrentAdapter(DecoderAdapter):
@@ -68,39 +68,15 @@ class RecurrentAdapter(DecoderAdapter):
     ) -> DecodedSteps:
         decoder, device = self.decoder, feature_map.device
         padding = decoder.module_loss.pad_idx
-        unlabelled = torch.full((decoder.max_seq_len,), padding, device=device)
-        rows = [
-            on_device(s.gt_text.padded_indexes, device) if known else unlabelled
-            for s, known in zip(samples, labelled)
-        ]
-        tokens = F.pad(torch.stack(rows), (0, 1), value=padding)
-        # The last token of a text that fills max_seq_len is cut off.
-        lengths = torch.tensor(
-            [
-                min(len(s.gt_text.indexes), decoder.max_seq_len - 1) if known else 0
-                for s, known in zip(samples, labelled)
-            ]
-        )
+        tokens, lengths = label_tokens(decoder, samples, labelled, device)
+        tokens = F.pad(tokens, (0, 1), value=padding)
         # Steps after the end token matter to the loss unless it ignores the padding.
         ignored = decoder.module_loss.ignore_index == padding
         steps = int(lengths.max()) + 1 if ignored else decoder.max_seq_len
         lengths, forced = (on_device(x, device) for x in (lengths, torch.tensor(labelled)))
         contexts, logits = self.run(feature_map, sequence, tokens, forced, steps, steps)
         labels = tokens[:, 1 : logits.size(1) + 1]
-        position = torch.arange(logits.size(1), device=device)
-        before_end = position < lengths[:, None]
-        # The padding may be end tokens, too. Only the first end token counts, unless it was cut
-        # off.
-        is_end = (position == lengths[:, None]) & (position < decoder.max_seq_len - 1)
-        supervised = before_end | (is_end & (labels == decoder.dictionary.end_idx))
-        supervised = supervised & (labels != decoder.module_loss.ignore_index)
-        is_character, supervised = (
-            torch.where(forced[:, None], by_label, by_prediction)
-            for by_label, by_prediction in zip(
-                (before_end, supervised), predicted_characters(decoder, logits)
-            )
-        )
-        return DecodedSteps(contexts, logits, is_character, supervised, labels)
+        return token_steps(decoder, contexts, logits, labels, lengths, forced)
 
     def predict(
         self,
@@ -171,18 +147,3 @@ class RecurrentAdapter(DecoderAdapter):
         """Compute the decoder's loss; steps at the end that no label uses may be missing."""
         missing = self.decoder.max_seq_len - logits.size(1)
         return super().loss(F.pad(logits, (0, 0, 0, missing)), samples)
-
-
-def predicted_characters(decoder: BaseDecoder, logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Find the steps of a greedy prediction that are characters, and the first end tokens.
-
-    ``(N, T, K) -> (N, T), (N, T)`` bool.
-    """
-    dictionary = decoder.dictionary
-    predicted = logits.argmax(-1)
-    is_end = predicted == (-1 if dictionary.end_idx is None else dictionary.end_idx)
-    ended = is_end.cumsum(1)
-    characters = ended == 0
-    for special in {dictionary.start_idx, dictionary.padding_idx} - {None, dictionary.end_idx}:
-        characters = characters & (predicted != special)
-    return characters, characters | (is_end & (ended == 1))
