@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from mmocr_da.evaluation import functional
 from mmocr_da.evaluation.functional import (
     accuracy_within_one_edit,
     character_error_rate,
@@ -23,6 +24,13 @@ METRICS = (
     normalized_edit_distance,
 )
 ERRORS = (total_edit_distance, character_error_rate, word_error_rate)
+
+
+def test_every_metric_has_the_laws_below():
+    functions = vars(functional).values()
+    public = [f for f in functions if inspect.isfunction(f) and f.__name__[0] != '_']
+    pairwise = [f for f in public if list(inspect.signature(f).parameters)[0] == 'predictions']
+    assert set(pairwise) == set(METRICS) >= set(ERRORS)
 
 
 def random_words(seed, num=40):

@@ -277,7 +277,7 @@ def test_an_encoder_without_a_map_is_refused_where_there_is_no_backbone(svtr, ba
     model = svtr(GLOBAL)
     model.encoder = Vectors()
     model.decoder.forward_train = lambda feat, out_enc, samples: torch.zeros(2, 8, 13)
-    with pytest.raises(ValueError, match=r'needs a feature map \(N.*encoder returns none'):
+    with pytest.raises(ValueError, match=r'needs a feature map \(N.*returns neither a map'):
         model.loss(**batch(('12', '34')))
     with pytest.raises(ValueError, match='backbone or an encoder, got a .* with neither'):
         svtr(GLOBAL, encoder=None)
