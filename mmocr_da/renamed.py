@@ -3,6 +3,7 @@
 import functools
 import inspect
 import logging
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,16 @@ ARGUMENTS: dict[str, str] = {}
 #: Removed classes, with the reason and what to do instead.
 REMOVED: dict[str, str] = {
     'PublishedDomainDiscriminator': 'it had no measured benefit; use DomainDiscriminator',
+}
+#: Modules that custom code imports, old name to new name.
+MODULES: dict[str, str] = {
+    'mmocr_da.engine.encoder_hooks': 'mmocr_da.engine.hooks',
+    'mmocr_da.engine.export': 'mmocr_da.export',
+    'mmocr_da.engine.schedules': 'mmocr_da.models.schedules',
+    'mmocr_da.engine.surrogate_hooks': 'mmocr_da.engine.hooks',
+    'mmocr_da.evaluation.surrogate': 'mmocr_da.models.surrogates.quality',
+    'mmocr_da.models.alignment': 'mmocr_da.models.objectives',
+    'mmocr_da.models.decoders.free_reading': 'mmocr_da.models.decoders.adapters',
 }
 #: Attributes of custom objectives that are no longer used, with what to do.
 OBJECTIVES: dict[str, str] = {
@@ -43,6 +54,20 @@ def current_name(name: str) -> str:
         return name
     _warn(f'type mmocr_da.{name}', f'mmocr_da.{CLASSES[name]}')
     return CLASSES[name]
+
+
+class _Modules:
+    """Says the new name of a module that no other finder has found."""
+
+    @staticmethod
+    def find_spec(name: str, path: Any = None, target: Any = None) -> None:
+        if name in MODULES:
+            message = f'{name} is now {MODULES[name]}; see CHANGELOG.md for the names in it'
+            raise ModuleNotFoundError(message, name=name)
+
+
+# Last, so that nothing else becomes slower or different.
+sys.meta_path.append(_Modules)
 
 
 def check_objective(objective: Any) -> None:

@@ -1,5 +1,7 @@
 """Old names work, with a warning that says the new one."""
 
+import importlib
+
 import pytest
 from mmengine.registry import HOOKS as ROOT_HOOKS
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as ROOT_CONSTRUCTORS
@@ -62,6 +64,18 @@ def test_a_removed_class_says_what_to_do(monkeypatch):
     for name in ('Gone', 'mmocr_da.Gone'):
         with pytest.raises(ValueError, match=r'mmocr_da\.Gone was removed; use New'):
             registry.HOOKS.get(name)
+
+
+@pytest.mark.parametrize('old', renamed.MODULES)
+def test_a_module_that_moved_says_where_it_is(old):
+    with pytest.raises(ModuleNotFoundError, match=f'{old} is now {renamed.MODULES[old]};'):
+        importlib.import_module(f'{old}.objective')
+    importlib.import_module(renamed.MODULES[old])
+
+
+def test_other_missing_modules_are_as_in_python():
+    with pytest.raises(ModuleNotFoundError, match="No module named 'mmocr_da.models.nothing'"):
+        importlib.import_module('mmocr_da.models.nothing')
 
 
 class Gate:
