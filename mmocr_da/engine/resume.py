@@ -215,7 +215,8 @@ def align_optimizer(
     """Sort the state of an optimizer into the order of the parameters here, by their names.
 
     An optimizer numbers its parameters, and the model may list the same parameters in another
-    order now.
+    order now. Groups with the same settings, as a ``paramwise_cfg`` without effect makes one per
+    parameter, become a single one where the optimizer has one here.
 
     Args:
         state: ``state_dict`` of the optimizer in the checkpoint; changed in place.
@@ -226,6 +227,8 @@ def align_optimizer(
         ValueError: If the parameters differ.
     """
     counts = [len(group['params']) for group in state['param_groups']]
+    if saved is not None and len(groups) == 1:
+        saved = _merge_groups(state, saved)
     if saved is None and counts == [len(group) for group in groups] or saved == groups:
         return
     if saved is None or [sorted(group) for group in saved] != [sorted(group) for group in groups]:
@@ -253,6 +256,19 @@ def align_optimizer(
     state['state'] = {new_place[i]: value for i, value in state['state'].items()}
     for entry, group in zip(state['param_groups'], groups):
         entry['params'] = [new_place[place[name]] for name in group]
+
+
+def _merge_groups(state: dict, saved: list[list[str]]) -> list[list[str]]:
+    """The names of one group instead of several, if their settings are equal."""
+    settings = [
+        {key: value for key, value in entry.items() if key != 'params'}
+        for entry in state['param_groups']
+    ]
+    if any(other != settings[0] for other in settings):
+        return saved
+    numbers = [i for entry in state['param_groups'] for i in entry['params']]
+    state['param_groups'] = [dict(settings[0], params=numbers)]
+    return [[name for group in saved for name in group]]
 
 
 def _go_on(path: str) -> str:

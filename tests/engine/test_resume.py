@@ -151,6 +151,23 @@ def test_the_optimizer_follows_its_parameters_to_another_order(order):
     assert all(torch.equal(resumed[0][key], value) for key, value in straight[0].items())
 
 
+def test_groups_of_equal_settings_become_one():
+    straight, groups = train('ab', 4, torch.optim.Adam)
+    (weights, state), _ = train('ab', 2, torch.optim.Adam)
+    [group] = state['param_groups']
+    state['param_groups'] = [dict(group, params=[i]) for i in group['params']]
+    resumed, _ = train('ba', 2, torch.optim.Adam, (weights, state), [[n] for n in groups[0]])
+    assert all(torch.equal(resumed[0][key], value) for key, value in straight[0].items())
+
+
+def test_groups_of_different_settings_stay_apart():
+    (_, state), [names] = train('ab', 1, torch.optim.Adam)
+    [group] = state['param_groups']
+    state['param_groups'] = [dict(group, params=[i], lr=i + 1) for i in group['params']]
+    with pytest.raises(ValueError, match=r'groups of \[1, 1, 1, 1\] parameters against \[4\]'):
+        resume.align_optimizer(state, [[name] for name in names], [names], 'x.pth')
+
+
 def test_an_optimizer_of_other_parameters_is_an_error_that_names_them():
     (_, state), saved = train('ab', 1, torch.optim.Adam)
     with pytest.raises(
