@@ -224,8 +224,8 @@ def _name_broken_checkpoints() -> None:
 def _name_missing_configs() -> None:
     """Say which configs are most like one that does not exist.
 
-    Symptom: ``FileNotFoundError: file ".../mmocr_da/.mim/configs/assda/small_assda_p2h.py" does not
-    exist`` for a ``_base_ = 'mmocr_da::...'``, as this version has another name for that config.
+    Symptom: ``FileNotFoundError: file ".../small_assda_p2h.py" does not exist`` for a
+    ``_base_ = 'mmocr_da::...'``, as this version has another name for that config.
     Upstream: MMEngine's metafiles list only configs with released weights.
     Delete when: MMEngine lets a package say where a config went.
     """

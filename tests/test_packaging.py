@@ -59,7 +59,7 @@ def test_every_config_of_the_model_index_exists():
 
 def test_the_paths_in_contributing_exist():
     text = (ROOT / 'CONTRIBUTING.md').read_text()
-    paths = re.findall(r'\b(?:mmocr_da|tests|configs|tools)/[\w./<>]*\w', text)
+    paths = re.findall(r'\b(?:mmocr_da|tests|configs|tools)/[\w./<>-]*\w', text)
     paths = [path for path in paths if '<' not in path and '/a/' not in path]
     assert len(paths) > 15
     assert [path for path in paths if not (ROOT / path).exists()] == []

@@ -85,6 +85,8 @@ def test_a_checkpoint_with_old_names_is_resumed(
         trained_as_old / 'iter_2.pth',
         '--cfg-options',
         'train_cfg.max_iters=3',
+        # Runs of the same second and name share a log.
+        f'experiment_name=resumed_{resumed_as}',
     )
     assert (tmp_path / 'iter_3.pth').is_file()
     assert 'differ' not in log_of(tmp_path) and 'NO effect' not in log_of(tmp_path)
