@@ -170,10 +170,7 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
             ValueError: If a tag or a label cannot be used; the message names the image. Or if two
                 values have the same name.
         """
-        split = DomainSplit.of_batch(data_samples, inputs.device, self._needs_target)
-        if self.training:
-            self._domain_watch.see(split.is_source)
-        encode_texts(self.decoder, split.source_samples, inputs.device)
+        split = self._split(data_samples, inputs.device)
         active, freezes = self._active_objectives()
         with frozen(self, but=self.objectives.values()) if freezes else nullcontext():
             encoded = self._encode(inputs, data_samples)
@@ -186,13 +183,16 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
             values = objective(source, target)
             if self.training and not freezes and torch.is_grad_enabled():
                 self._gradient_watch.see(objective.name, values, self)
-            if repeated := sorted(losses.keys() & values.keys()):
-                raise ValueError(
-                    f'values need names that no other has, got {repeated} again from the objective '
-                    f'{objective.name!r}; return self.named(values), which puts its name into them'
-                )
-            losses.update(values)
+            add_values(losses, values, objective.name)
         return losses
+
+    def _split(self, data_samples: list[TextRecogDataSample], device: torch.device) -> DomainSplit:
+        """Divide the batch by domain, and encode the labels of the source."""
+        split = DomainSplit.of_batch(data_samples, device, self._needs_target)
+        if self.training:
+            self._domain_watch.see(split.is_source)
+        encode_texts(self.decoder, split.source_samples, device)
+        return split
 
     def _active_objectives(self) -> tuple[list[Objective], bool]:
         """The objectives that this iteration trains, and whether the recognizer is frozen."""
@@ -341,3 +341,17 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
         for objective in replacing:
             objective.before_export(self, state_dict)
         return state_dict
+
+
+def add_values(losses: dict[str, Tensor], values: dict[str, Tensor], name: str) -> None:
+    """Add the losses and log values of an objective to those of a step.
+
+    Raises:
+        ValueError: If a value has the name of another one, which it would replace.
+    """
+    if repeated := sorted(losses.keys() & values.keys()):
+        raise ValueError(
+            f'values need names that no other has, got {repeated} again from the objective '
+            f'{name!r}; return self.named(values), which puts its name into them'
+        )
+    losses.update(values)
