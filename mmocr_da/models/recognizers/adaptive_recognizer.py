@@ -71,13 +71,13 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
     @renamed_arguments(hook_point='character_feature')
     def __init__(
         self,
-        objectives: Sequence[dict] = (),
+        objectives: Sequence[dict[str, Any]] = (),
         supervised_weight: float = 1.0,
         character_feature: str = 'context',
         norm_statistics: str = 'joint',
         channels_last: bool = False,
-        data_preprocessor: dict | None = None,
-        **kwargs,
+        data_preprocessor: dict[str, Any] | None = None,
+        **kwargs: Any,
     ) -> None:
         if data_preprocessor and data_preprocessor.get('type') == 'TextRecogDataPreprocessor':
             data_preprocessor = {
@@ -119,7 +119,7 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
         if channels_last:
             self.to(memory_format=torch.channels_last)
 
-    def _build_objectives(self, objectives: Sequence[dict]) -> ModuleDict:
+    def _build_objectives(self, objectives: Sequence[dict[str, Any]]) -> ModuleDict:
         built = [MODELS.build(cfg) for cfg in objectives]
         for objective in built:
             check_objective(objective)
@@ -155,7 +155,7 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
     # Training.
 
     def loss(
-        self, inputs: Tensor, data_samples: list[TextRecogDataSample], **kwargs
+        self, inputs: Tensor, data_samples: list[TextRecogDataSample], **kwargs: Any
     ) -> dict[str, Tensor]:
         """Compute the supervised loss of the source, and the losses of every objective.
 
@@ -208,7 +208,7 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
 
     def _norms_know_domains(
         self, samples: Sequence[TextRecogDataSample], device: torch.device
-    ) -> AbstractContextManager:
+    ) -> AbstractContextManager[None]:
         domains = [s.get('domain') for s in samples]
         if self.norm_statistics == 'joint' or not any(domains):
             return nullcontext()
@@ -303,13 +303,18 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
     # Testing.
 
     def predict(
-        self, inputs: Tensor, data_samples: list[TextRecogDataSample], **kwargs
+        self, inputs: Tensor, data_samples: list[TextRecogDataSample], **kwargs: Any
     ) -> list[TextRecogDataSample]:
         """Predict ``pred_text`` of the data samples; an objective may add other fields."""
         encoded = self._encode(inputs, data_samples)
         return self._test(lambda: self.decoder.predict(*encoded, data_samples), data_samples)
 
-    def _forward(self, inputs: Tensor, data_samples=None, **kwargs) -> Tensor:
+    def _forward(
+        self,
+        inputs: Tensor,
+        data_samples: list[TextRecogDataSample] | None = None,
+        **kwargs: Any,
+    ) -> Tensor:
         decode = partial(super()._forward, inputs, data_samples, **kwargs)
         return decode() if self.training else self._test(decode, None)
 
@@ -322,7 +327,7 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
 
     # Checkpoints.
 
-    def _before_load(self, state_dict: dict[str, Tensor], prefix: str, *_) -> None:
+    def _before_load(self, state_dict: dict[str, Tensor], prefix: str, *_: Any) -> None:
         """Adapt weights of older or plain checkpoints to this model before they are loaded."""
         name_objectives(state_dict, self.objectives, self._listed, prefix)
         for objective in self.objectives.values():

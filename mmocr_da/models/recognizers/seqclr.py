@@ -1,6 +1,7 @@
 """Sequence-to-sequence contrastive learning (SeqCLR; Aberdam et al., CVPR 2021)."""
 
 from collections.abc import Sequence
+from typing import Any, NoReturn
 
 import torch
 from mmengine.dist import get_world_size
@@ -53,16 +54,16 @@ class SeqCLR(EncoderDecoderRecognizer):
     def __init__(
         self,
         representation: str = 'H',
-        projection: dict | None = None,
-        mapping: dict | None = None,
-        loss: dict | None = None,
+        projection: dict[str, Any] | None = None,
+        mapping: dict[str, Any] | None = None,
+        loss: dict[str, Any] | None = None,
         channels_last: bool = False,
-        preprocessor: dict | None = None,
-        backbone: dict | None = None,
-        encoder: dict | None = None,
-        decoder: dict | None = None,
-        data_preprocessor: dict | None = None,
-        init_cfg: dict | None = None,
+        preprocessor: dict[str, Any] | None = None,
+        backbone: dict[str, Any] | None = None,
+        encoder: dict[str, Any] | None = None,
+        decoder: dict[str, Any] | None = None,
+        data_preprocessor: dict[str, Any] | None = None,
+        init_cfg: dict[str, Any] | None = None,
     ) -> None:
         if (data_preprocessor or {}).get('type') in (
             None,
@@ -166,7 +167,7 @@ class SeqCLR(EncoderDecoderRecognizer):
         return encoded.mean(2).transpose(1, 2)
 
     def loss(
-        self, inputs: Tensor, data_samples: list[TextRecogDataSample], **kwargs
+        self, inputs: Tensor, data_samples: list[TextRecogDataSample], **kwargs: Any
     ) -> dict[str, Tensor]:
         """Compute the contrastive loss of two views of the same images.
 
@@ -221,14 +222,21 @@ class SeqCLR(EncoderDecoderRecognizer):
                 'train_dataloader.batch_size, or a mapping with several instances per image'
             )
 
-    def predict(self, inputs: Tensor, data_samples: list[TextRecogDataSample], **kwargs):
+    def predict(
+        self, inputs: Tensor, data_samples: list[TextRecogDataSample], **kwargs: Any
+    ) -> NoReturn:
         """Raise a ValueError: an encoder predicts no text."""
         raise ValueError(
             'SeqCLR trains an encoder and predicts nothing, so it cannot be validated or '
             'tested: train a decoder on it, with load_from=<its checkpoint>'
         )
 
-    def _forward(self, inputs: Tensor, data_samples: list | None = None, **kwargs) -> Tensor:
+    def _forward(
+        self,
+        inputs: Tensor,
+        data_samples: list[TextRecogDataSample] | None = None,
+        **kwargs: Any,
+    ) -> Tensor:
         """Return R, ``(N, T, F)``."""
         samples = data_samples or [TextRecogDataSample() for _ in inputs]
         return self.represent(inputs, samples)[0]
