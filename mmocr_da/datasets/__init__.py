@@ -6,6 +6,7 @@ from .multi_view import MultiView, check_column_order
 from .polygons_to_rotated_boxes import PolygonsToRotatedBoxes
 from .seeded_dataset import SeededDataset
 from .seeded_sampler import SeededSampler
+from .text_augmentation import TextAugmentation
 from .two_domain_dataset import TwoDomainDataset
 from .two_domain_sampler import TwoDomainSampler
 from .unlabelled_dataset import UnlabelledDataset
@@ -33,6 +34,7 @@ __all__ = [
     'SeededSampler',
     'Sharpen',
     'SomeOf',
+    'TextAugmentation',
     'TwoDomainDataset',
     'TwoDomainSampler',
     'UnlabelledDataset',

@@ -23,7 +23,7 @@ Range = tuple[float, float]
 Number = TypeVar('Number', int, float)
 
 
-class _ImageTransform(BaseTransform):
+class ImageTransform(BaseTransform):
     """Base of transforms that replace ``results['img']`` by ``augment(image)``."""
 
     def transform(self, results: dict) -> dict:
@@ -55,7 +55,7 @@ class _ImageTransform(BaseTransform):
 
 
 @TRANSFORMS.register_module()
-class LinearContrast(_ImageTransform):
+class LinearContrast(ImageTransform):
     """``127 + alpha * (v - 127)`` for each value ``v``, rounded.
 
     Args:
@@ -71,7 +71,7 @@ class LinearContrast(_ImageTransform):
 
 
 @TRANSFORMS.register_module()
-class GaussianBlur(_ImageTransform):
+class GaussianBlur(ImageTransform):
     """Blur by a Gaussian with a uniformly drawn standard deviation.
 
     The paper contradicts itself: up to 1.0 pixels in the text, up to 1.5 in the pseudo-code, which
@@ -91,7 +91,7 @@ class GaussianBlur(_ImageTransform):
 
 
 @TRANSFORMS.register_module()
-class Sharpen(_ImageTransform):
+class Sharpen(ImageTransform):
     """``(1 - alpha) * image + alpha * sharpened``, as in imgaug.
 
     ``sharpened`` is the convolution with a 3 x 3 kernel: ``8 + lightness`` in the middle, ``-1``
@@ -114,7 +114,7 @@ class Sharpen(_ImageTransform):
 
 
 @TRANSFORMS.register_module()
-class CropAndResize(_ImageTransform):
+class CropAndResize(ImageTransform):
     """Cut a part off each side and resize the rest to the size of the image.
 
     The paper uses it twice: ``top=bottom=(0, 0.4)`` and ``left=right=(0, 0.02)``. As the four
@@ -153,7 +153,7 @@ class CropAndResize(_ImageTransform):
 
 
 @TRANSFORMS.register_module()
-class PiecewiseAffine(_ImageTransform):
+class PiecewiseAffine(ImageTransform):
     """Warp the image by normally distributed displacements of the points of a grid.
 
     Between the points, displacements are interpolated bilinearly, not affinely on triangles as in
@@ -196,7 +196,7 @@ class PiecewiseAffine(_ImageTransform):
 
 
 @TRANSFORMS.register_module()
-class PerspectiveJitter(_ImageTransform):
+class PerspectiveJitter(ImageTransform):
     """A random perspective: the corners of the result are points inside the image.
 
     The distance of such a point from its corner is ``|normal(0, scale)|`` along either axis, at

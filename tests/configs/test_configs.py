@@ -346,6 +346,11 @@ def test_the_recipe_of_a_readme_takes_a_training_step(readme, toy, tmp_path):
             "dict(type='mmocr_da.AdaptiveRecognizer', objectives=[dict("
             "type='mmocr_da.GlobalAlignment', in_channels=512)])",
         ),
+        (
+            'augmented_source',
+            "dict(type='mmocr_da.AdaptiveRecognizer', objectives=[dict("
+            "type='mmocr_da.GlobalAlignment', in_channels=512)])",
+        ),
         ('pretraining', "dict(type='mmocr_da.SeqCLR')"),
     ],
 )

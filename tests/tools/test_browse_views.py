@@ -125,6 +125,57 @@ def test_a_config_without_views_is_an_error_that_names_what_it_has(browse, confi
         browse.draw_views(config([PIPELINE[0], PACK]), 2)
 
 
+PLAIN = [PIPELINE[0], PIPELINE[1], PACK]
+AUGMENTED = [PIPELINE[0], dict(type='mmocr_da.TextAugmentation', strength=0.7), *PLAIN[1:]]
+
+
+def test_the_augmentation_of_source_images_is_shown_as_the_model_gets_it(browse, config):
+    rows = browse.draw_views(config(AUGMENTED), 3, 4)
+    for row in rows:
+        assert row.image.shape == (32, 80, 3)  # as loaded
+        assert [len(pair) for pair in row.views] == [1] * 4
+        assert all(view.shape == (16, 40, 3) for (view,) in row.views)
+    # Nothing is drawn with probability 0.0029 at strength 1, and 0.03 at 0.7.
+    assert len({view.tobytes() for row in rows for (view,) in row.views}) >= 9
+
+
+@pytest.mark.parametrize('pipeline', [PLAIN, AUGMENTED], ids=['none', 'other'])
+@pytest.mark.parametrize('plain', [False, True])
+def test_any_strength_is_tried_in_any_config(browse, config, pipeline, plain):
+    tried = browse.draw_views(config(pipeline, plain), 3, 2, strength=0.7)
+    expected = browse.draw_views(config(AUGMENTED, plain), 3, 2)
+    assert all(np.array_equal(x, y) for x, y in zip(flat(tried), flat(expected)))
+    for row in browse.draw_views(config(pipeline, plain), 3, 2, strength=0):
+        for (view,) in row.views:
+            expected = cv2.resize(row.image, (40, 16))
+            np.testing.assert_array_equal(view, expected)
+
+
+def test_of_two_domains_the_source_is_shown(browse, tmp_path):
+    """The images of the target are smaller and would be seen as such."""
+    for folder, height in (('source', 30), ('target', 20)):
+        (tmp_path / folder).mkdir()
+        for i in range(3):
+            image = np.random.default_rng(i).integers(0, 256, (height, 60, 3), dtype=np.uint8)
+            cv2.imwrite(str(tmp_path / folder / f'{i}.png'), image)
+    (tmp_path / 'source.tsv').write_text(''.join(f'source/{i}.png\ttext\n' for i in range(3)))
+    dataset = dict(
+        type='mmocr_da.TwoDomainDataset',
+        source=dict(
+            type='RecogTextDataset',
+            data_root=str(tmp_path),
+            ann_file='source.tsv',
+            parser_cfg=dict(type='LineStrParser', separator='\t'),
+        ),
+        target=dict(type='mmocr_da.UnlabelledDataset', img_dir=str(tmp_path / 'target')),
+        pipeline=PLAIN,
+        unicode_form='NFC',
+    )
+    cfg = Config(dict(train_dataloader=dict(batch_size=2, dataset=dataset)))
+    rows = browse.draw_views(cfg, 9, 2, strength=1.0)
+    assert [row.image.shape for row in rows] == [(30, 60, 3)] * 3
+
+
 @pytest.mark.parametrize('kwargs', [dict(num=0), dict(num=1, pairs=0)])
 def test_nothing_to_draw_is_an_error(browse, config, kwargs):
     with pytest.raises(ValueError, match='must be at least 1, got 0'):

@@ -1,10 +1,16 @@
 """Draw a sheet of training images with their augmented views.
 
     python tools/analysis_tools/browse_views.py CONFIG --out views.png
+    python tools/analysis_tools/browse_views.py CONFIG --strength 1.0
 
 It writes one picture, ``--out``. The images are drawn at random from the config's
-``train_dataloader``. The first column shows each image as it enters ``MultiView``, the others show
-pairs of views. In both views of a pair, the same place should show the same part of the image.
+``train_dataloader``; with two domains, from the source.
+
+* SeqCLR: the first column shows each image as it enters ``MultiView``, the others show pairs of
+  views. In both views of a pair, the same place should show the same part of the image.
+* A recognizer: the first column shows each image as it enters ``TextAugmentation``, the others show
+  what the model gets in several draws. The text should be readable in all of them. ``--strength``
+  tries it in a config that has none, or with another strength.
 """
 
 import argparse
@@ -23,8 +29,8 @@ from mmocr.registry import DATASETS
 from mmocr.utils import register_all_modules
 from torch import Tensor
 
-from mmocr_da.datasets import MultiView
-from mmocr_da.datasets.image_loading import load_as_shown
+from mmocr_da.datasets import MultiView, TextAugmentation
+from mmocr_da.datasets.image_loading import LoadImageFromFile, load_as_shown
 from mmocr_da.datasets.seeded_sampler import Draw
 from mmocr_da.engine.launch import load_config
 from mmocr_da.rng import seeded
@@ -41,13 +47,17 @@ class Row(NamedTuple):
     views: list[list[np.ndarray]]
 
 
-def draw_views(cfg: Config, num: int, pairs: int = 3, seed: int = 0) -> list[Row]:
-    """Return ``num`` random training images with ``pairs`` pairs of views of each.
+def draw_views(
+    cfg: Config, num: int, pairs: int = 3, seed: int = 0, strength: float | None = None
+) -> list[Row]:
+    """Return ``num`` random training images with ``pairs`` draws of their views.
 
-    A seed fixes the images and the views.
+    A draw has as many views as ``MultiView`` makes, and one without it. A seed fixes the images and
+    the views. With ``strength``, labelled images get a ``TextAugmentation`` of this strength after
+    they are loaded, in place of the config's.
 
     Raises:
-        ValueError: If the dataset has no ``MultiView`` in its pipeline.
+        ValueError: If the dataset has no ``MultiView`` or ``TextAugmentation`` in its pipeline.
     """
     for name, value in (('num', num), ('pairs', pairs)):
         if value < 1:
@@ -55,26 +65,34 @@ def draw_views(cfg: Config, num: int, pairs: int = 3, seed: int = 0) -> list[Row
     register_all_modules(init_default_scope=True)
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
     load_as_shown(dataset)
+    if strength is not None:
+        _augment(dataset, TextAugmentation(strength))
     transforms = [transform for pipeline in _pipelines(dataset) for transform in pipeline]
     multi_views = [transform for transform in transforms if isinstance(transform, MultiView)]
-    if not multi_views:
+    observed = multi_views or [t for t in transforms if isinstance(t, TextAugmentation)]
+    if not observed:
         names = sorted({type(transform).__name__ for transform in transforms})
         raise ValueError(
-            'the dataset of train_dataloader must have a mmocr_da.MultiView in its '
-            f'pipeline, got {", ".join(names) or "no transforms"}'
+            'the dataset of train_dataloader must have a mmocr_da.MultiView or a '
+            'mmocr_da.TextAugmentation in its '
+            f'pipeline, got {", ".join(names) or "no transforms"}; --strength 1.0 shows the latter '
+            'in a config without it'
         )
     entered = []
-    for multi_view in multi_views:
-        _note_images(multi_view, entered)
+    for transform in observed:
+        _note_images(transform, entered)
+    # Target images follow those of the source.
+    size = dataset.domain_sizes[0] if hasattr(dataset, 'domain_sizes') else len(dataset)
     rows = []
-    for i in np.random.default_rng(seed).permutation(len(dataset))[:num]:
+    for i in np.random.default_rng(seed).permutation(size)[:num]:
         views = []
         for pair in range(pairs):
             draw = int(np.random.SeedSequence([seed, int(i), pair]).generate_state(1)[0])
             # A dataset that is no SeededDataset ignores the seed of a draw.
             with seeded(draw):
-                item = dataset[Draw(int(i), draw)]
-            views.append([_rgb(view) for view in item['inputs']])
+                inputs = dataset[Draw(int(i), draw)]['inputs']
+            inputs = inputs if isinstance(inputs, list) else [inputs]
+            views.append([_rgb(view) for view in inputs])
         rows.append(Row(_rgb(entered[-1]), views))
     return rows
 
@@ -89,15 +107,28 @@ def _pipelines(dataset: BaseDataset) -> Iterator[list]:
             yield from _pipelines(part)
 
 
-def _note_images(multi_view: MultiView, images: list) -> None:
-    """Make a ``MultiView`` append the images that it gets to ``images``."""
-    transform = multi_view.transform
+def _augment(dataset: BaseDataset, augmentation: TextAugmentation) -> None:
+    """Put an augmentation after what loads the images, or remove an earlier one for it."""
+    if not hasattr(dataset, 'datasets') and hasattr(dataset, 'pipeline'):
+        transforms = dataset.pipeline.transforms
+        transforms[:] = [t for t in transforms if not isinstance(t, TextAugmentation)]
+        loaders = [i for i, t in enumerate(transforms) if isinstance(t, LoadImageFromFile)]
+        transforms.insert(loaders[0] + 1 if loaders else 0, augmentation)
+        return
+    parts = getattr(dataset, 'datasets', None) or [dataset.dataset]
+    for part in parts[: getattr(dataset, 'num_source_datasets', None)]:
+        _augment(part, augmentation)
+
+
+def _note_images(observed: MultiView | TextAugmentation, images: list) -> None:
+    """Make a transform append the images that it gets to ``images``."""
+    transform = observed.transform
 
     def noting(results: dict) -> dict:
         images.append(results['img'].copy())
         return transform(results)
 
-    multi_view.transform = noting
+    observed.transform = noting
 
 
 def _rgb(image) -> np.ndarray:
@@ -140,10 +171,11 @@ def main():
     parser.add_argument('--num', type=int, default=8, help='Number of images')
     parser.add_argument('--pairs', type=int, default=3, help='Draws per image')
     parser.add_argument('--seed', type=int, default=0, help='Which images and views are drawn')
+    parser.add_argument('--strength', type=float, help='Of the TextAugmentation to try')
     add_picture_arguments(parser, 'views.png')
     args = parser.parse_args()
     check_picture(args.out, 'views_sheet', [args.config], args.font)
-    rows = draw_views(load_config(args.config), args.num, args.pairs, args.seed)
+    rows = draw_views(load_config(args.config), args.num, args.pairs, args.seed, args.strength)
     views_sheet(rows, args.out, args.font)
     print(args.out)
 
