@@ -23,7 +23,7 @@ from mmocr.registry import TASK_UTILS
 from mmocr_da.engine.checkpoints import check_checkpoint, check_finite, weights_of
 from mmocr_da.engine.dictionary_check import check_dictionary
 from mmocr_da.engine.guards import add_guards
-from mmocr_da.engine.launch import load_config, prepare_cpu_launch
+from mmocr_da.engine.launch import finish_cpu_launch, load_config, prepare_cpu_launch
 from mmocr_da.engine.work_dir import check_work_dir
 from mmocr_da.visualization.fonts import font_file
 
@@ -164,6 +164,7 @@ def main():
     check_finite(weights, runner.model, args.checkpoint)
     add_guards(runner)
     runner.test()
+    finish_cpu_launch()
 
 
 if __name__ == '__main__':

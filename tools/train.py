@@ -24,6 +24,7 @@ from mmocr_da.engine.launch import (
     check_training,
     enable_amp,
     enable_auto_scale_lr,
+    finish_cpu_launch,
     load_config,
     prepare_cpu_launch,
     set_resume,
@@ -95,6 +96,7 @@ def main():
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     check_training(runner)
     runner.train()
+    finish_cpu_launch()
 
 
 if __name__ == '__main__':

@@ -7,6 +7,7 @@ import atexit
 import glob
 import os
 import os.path as osp
+import sys
 import zipfile
 
 import torch
@@ -186,10 +187,21 @@ def prepare_cpu_launch(cfg: Config) -> None:
     cfg.model_wrapper_cfg = wrapper
     if not is_distributed():
         torch.distributed.init_process_group(backend='gloo')
-        # Threads of gloo that still run when Python ends may abort a finished process.
-        atexit.register(_destroy_process_group)
 
 
-def _destroy_process_group() -> None:
-    if is_distributed():
-        torch.distributed.destroy_process_group()
+def finish_cpu_launch() -> None:
+    """End a process of a distributed run on CPUs that has done its work, with exit status 0.
+
+    The processes wait for each other and leave their group. Then the process ends at once, after
+    all that is registered with ``atexit``: the model still holds threads of gloo, which may abort a
+    process that Python takes apart, and the launcher would report a failed run. Without a group of
+    gloo, this does nothing.
+    """
+    if not is_distributed() or torch.distributed.get_backend() != 'gloo':
+        return
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)

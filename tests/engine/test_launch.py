@@ -85,10 +85,13 @@ def test_the_process_group_is_left_before_python_ends(monkeypatch):
         RANK='0', WORLD_SIZE='1', MASTER_ADDR='127.0.0.1', MASTER_PORT='0'
     ).items():
         monkeypatch.setenv(name, value)
-    with patch('atexit.register') as register, patch.object(launch, 'keep_memory'):
+    with patch.object(launch, 'keep_memory'):
         launch.prepare_cpu_launch(Config(dict(launcher='pytorch')))
-    leave = register.call_args.args[0]
     assert torch.distributed.is_initialized()
-    for _ in range(2):  # also where the program has left it itself
-        leave()
+    with patch('os._exit') as end, patch('atexit._run_exitfuncs') as run_exit_functions:
+        launch.finish_cpu_launch()
+        end.assert_called_once_with(0)
+        run_exit_functions.assert_called_once_with()
         assert not torch.distributed.is_initialized()
+        launch.finish_cpu_launch()  # a single process goes on
+        assert end.call_count == 1
