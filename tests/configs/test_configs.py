@@ -374,6 +374,20 @@ def test_what_a_shared_recipe_says_takes_a_training_step(base, model, toy, tmp_p
     take_a_training_step(Config.fromfile(config), toy, tmp_path)
 
 
+@pytest.mark.timeout(300)
+def test_the_recipe_of_standardized_images_takes_a_training_step_with_two_domains(toy, tmp_path):
+    """In the configs README: with the batches and the iterations of the other two recipes."""
+    readme = (ROOT / 'README.md').read_text()
+    recipe = readme[readme.index('## Standardized images') :]
+    config = tmp_path / 'my_config.py'
+    config.write_text(recipe.split('```python\n')[1].split('```')[0])
+    cfg = Config.fromfile(config)
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        conditions = [step.get('condition', '') for step in loader.dataset.pipeline]
+        assert sum('results.update(img=' in condition for condition in conditions) == 1
+    take_a_training_step(cfg, toy, tmp_path)
+
+
 @pytest.mark.parametrize(
     'path, value', [pytest.param(ROOT.parent / 'README.md', None, id='README'), *CHOICES]
 )
