@@ -120,6 +120,11 @@ def test_an_image_wider_than_the_padding_counts_whole():
     np.testing.assert_array_equal(standardize(image, valid_ratio=1.0), standardize(image))
 
 
+def test_one_column_counts_at_least():
+    out = standardize(noise(8, 20), valid_ratio=0.001)
+    assert np.isfinite(out).all() and np.ptp(out[:, 0]) > 0 and (out[:, 1:] == 127.5).all()
+
+
 def test_text_is_dark_on_bright():
     dark, bright = text_image(200, 40), text_image(40, 200)
     one, other = (run('dark_on_bright', standardize(image)) for image in (dark, bright))
