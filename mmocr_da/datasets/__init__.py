@@ -4,6 +4,7 @@ from .check_polygons import CheckPolygons
 from .label_fraction import LabelFraction
 from .multi_view import MultiView, check_column_order
 from .polygons_to_rotated_boxes import PolygonsToRotatedBoxes
+from .rendered_words import RenderedWords
 from .seeded_dataset import SeededDataset
 from .seeded_sampler import SeededSampler
 from .text_augmentation import TextAugmentation
@@ -30,6 +31,7 @@ __all__ = [
     'PerspectiveJitter',
     'PiecewiseAffine',
     'PolygonsToRotatedBoxes',
+    'RenderedWords',
     'SeededDataset',
     'SeededSampler',
     'Sharpen',

@@ -6,10 +6,10 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 
 from matplotlib.font_manager import FontProperties, findfont, findSystemFonts, fontManager
-from matplotlib.ft2font import FT2Font
 from mmengine.logging import print_log
 
 from mmocr_da.arguments import some
+from mmocr_da.font_files import covered
 
 
 def font_families(text: Sequence[str], font: str | None = None) -> list[str]:
@@ -105,16 +105,8 @@ def _uncovered(text: Iterable[str], files: Sequence[str]) -> set[str]:
     wanted = {char for part in text for char in part if unicodedata.category(char)[0] not in 'CZ'}
     for file in files:
         if wanted:
-            wanted -= _covered(file, wanted)
+            wanted -= covered(file, wanted)
     return wanted
-
-
-def _covered(file: str, characters: set[str]) -> set[str]:
-    try:
-        font = FT2Font(file)
-        return {char for char in characters if font.get_char_index(ord(char))}
-    except (OSError, RuntimeError):  # a format that matplotlib cannot draw
-        return set()
 
 
 def _installed_files() -> Iterator[str]:
@@ -127,14 +119,14 @@ def _add_fonts(missing: set[str]) -> list[str]:
     """Add installed font files until all characters are covered, as far as possible."""
     if not missing:
         return []
-    covered = {file: _covered(file, missing) for file in _installed_files()}
+    has = {file: covered(file, missing) for file in _installed_files()}
     files = []
     while missing:
-        best = max(covered, key=lambda file: len(covered[file] & missing), default=None)
-        if best is None or not covered[best] & missing:
+        best = max(has, key=lambda file: len(has[file] & missing), default=None)
+        if best is None or not has[best] & missing:
             break
         files.append(best)
-        missing = missing - covered[best]
+        missing = missing - has[best]
         fontManager.addfont(best)
     return files
 

@@ -338,19 +338,18 @@ def test_the_recipe_of_a_readme_takes_a_training_step(readme, toy, tmp_path):
     take_a_training_step(Config.fromfile(config), toy, tmp_path)
 
 
+ADAPTIVE = (
+    "dict(type='mmocr_da.AdaptiveRecognizer', objectives=[dict("
+    "type='mmocr_da.GlobalAlignment', in_channels=512)])"
+)
+
+
 @pytest.mark.parametrize(
     'base, model',
     [
-        (
-            'two_domains',
-            "dict(type='mmocr_da.AdaptiveRecognizer', objectives=[dict("
-            "type='mmocr_da.GlobalAlignment', in_channels=512)])",
-        ),
-        (
-            'augmented_source',
-            "dict(type='mmocr_da.AdaptiveRecognizer', objectives=[dict("
-            "type='mmocr_da.GlobalAlignment', in_channels=512)])",
-        ),
+        ('two_domains', ADAPTIVE),
+        ('augmented_source', ADAPTIVE),
+        ('rendered_words', ADAPTIVE),
         ('pretraining', "dict(type='mmocr_da.SeqCLR')"),
     ],
 )

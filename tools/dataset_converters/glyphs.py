@@ -1,39 +1,14 @@
 """Prints varied single characters in the fonts of a folder or of installed packages."""
 
-from importlib.metadata import entry_points
-from pathlib import Path
-
 import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from mmocr_da.font_files import SYMBOL_FONTS, font_files
+
+__all__ = ['Face', 'font_files', 'load_faces', 'print_glyph', 'tight']
+
 MASTER = 64  # height at which a glyph is drawn once, before it is deformed and shrunk
-# TeX's symbol fonts have other signs, or old-style figures, at the code points of the digits.
-SYMBOL_FONTS = ('cmex10', 'cmmi10', 'cmsy10', 'LastResortHE-Regular')
-
-
-def font_files(folder=None):
-    """List the font files below ``folder``, or else the fonts of installed Python packages.
-
-    Raises:
-        ValueError: If the folder has none.
-    """
-    if folder is not None:
-        found = [p for p in Path(folder).rglob('*') if p.suffix.lower() in ('.ttf', '.otf')]
-        if not found:
-            raise ValueError(
-                f'--fonts needs a folder with .ttf or .otf files, got none below '
-                f'{folder}; leave it out to use the fonts of installed packages'
-            )
-        return sorted(found)
-    import matplotlib
-
-    found = list((Path(matplotlib.get_data_path()) / 'fonts' / 'ttf').glob('*.ttf'))
-    for group in ('fonts_ttf', 'fonts_otf'):  # entry points of the packages font-*
-        for entry in entry_points(group=group):
-            found += map(Path, entry.load().values())
-    # By name, not by path, so that the order does not depend on where Python is installed.
-    return sorted(found, key=lambda path: path.name)
 
 
 class Face:

@@ -1,0 +1,399 @@
+"""A labelled dataset without images: it draws words in the recognizer's alphabet."""
+
+import logging
+import os
+import os.path as osp
+import random
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import cv2
+from mmengine.dataset import BaseDataset
+from mmengine.logging import print_log
+from mmocr.models.common import Dictionary
+from PIL import ImageFont, features
+
+from mmocr_da.arguments import check_count, check_number, some
+from mmocr_da.font_files import SYMBOL_FONTS, covered, font_files
+from mmocr_da.registry import DATASETS
+from mmocr_da.unicode import UnicodeForm, check_unicode_form, to_unicode_form
+
+from .image_files import find_images, read_text
+from .image_loading import load_as_shown
+from .lexicon import Alphabet, NGramWords, RandomStrings, Words
+from .word_images import Style, draw_word
+
+#: Letter cases, by the name in ``letter_case``.
+CASES: dict[str, Callable[[str], str]] = dict(
+    keep=str, lower=str.lower, upper=str.upper, capitalized=str.capitalize
+)
+#: TeX's text fonts have other signs at the code points of some punctuation marks.
+TEX_FONTS = ('cmb10', 'cmr10', 'cmss10', 'cmti10', 'cmtt10')
+
+#: Font files that have the same characters: these, and the files.
+FontGroup = tuple[frozenset[str], list[str]]
+
+
+@DATASETS.register_module()
+class RenderedWords(BaseDataset):
+    """Images of words, drawn when they are loaded; nothing is written.
+
+    An image and its label depend on ``seed`` and the index alone: they are the same in any
+    worker, any order and any epoch. Words are drawn whole, with the kerning of their font, in
+    random fonts, sizes, colours, margins and on random backgrounds. Blur, noise and other
+    degradations are up to the pipeline, whose loader is MMOCR's ``LoadImageFromFile``.
+
+    A character is drawn only in a font that has it. Images of a word with a character that the
+    recognizer lacks do not exist; letters of the other case are drawn and labelled as it has them.
+
+    Args:
+        lexicon: Words to draw: a text file with one per line (a repeated one is drawn more often),
+            or a list. None draws random strings of the characters of ``dict_file``.
+        dict_file: The recognizer's dictionary, as in MMOCR. Words with other characters are left
+            out, and counted in the log. None keeps all words.
+        fonts: A font file, a folder of them, or a list of both. None takes the fonts of installed
+            packages: those that this package needs, and matplotlib's.
+        backgrounds: A folder of images, or a list of folders, parts of which are the backgrounds of
+            half of the words.
+        num_images: Number of images.
+        seed: Another seed gives other images.
+        ngrams: Draw words with the character n-grams of this length and the word lengths of
+            ``lexicon``, not its words: for characters without a language model, and for short
+            lists.
+        random_share: Share of random strings among the words of a lexicon, so that each character
+            of ``dict_file`` is drawn, such as digits.
+        letter_case: Shares of the letter cases 'keep', 'lower', 'upper' and 'capitalized'.
+        max_length: Longer words are left out.
+        sizes: Smallest and largest size of the font, in pixels per em.
+        min_contrast: Least difference of grey values, of 255, between a text and every pixel of
+            its background.
+        cropped: Share of images that cut a little of the text off at a side.
+        unicode_form: Unicode form to convert the words to: 'NFC', 'NFD', 'NFKC' or 'NFKD'.
+        skip_unusable: Leave out words and characters that no font has. Otherwise they are an error.
+        pipeline, test_mode, metainfo, lazy_init: As in :class:`mmengine.dataset.BaseDataset`.
+
+    Raises:
+        ValueError: If an option is wrong, if no word is left, or if fonts lack a character.
+    """
+
+    METAINFO = dict(dataset_type='TextRecogDataset', task_name='textrecog')
+
+    def __init__(
+        self,
+        lexicon: str | Sequence[str] | None = None,
+        dict_file: str | None = None,
+        fonts: str | Sequence[str] | None = None,
+        backgrounds: str | Sequence[str] | None = None,
+        num_images: int = 100_000,
+        seed: int = 0,
+        ngrams: int | None = None,
+        random_share: float = 0.1,
+        letter_case: Mapping[str, float] = dict(keep=4, lower=1, upper=2, capitalized=2),
+        max_length: int = 25,
+        sizes: tuple[int, int] = (14, 48),
+        min_contrast: int = 50,
+        cropped: float = 0.1,
+        unicode_form: UnicodeForm | None = None,
+        skip_unusable: bool = False,
+        pipeline: Sequence[Any] | None = None,
+        test_mode: bool = False,
+        metainfo: dict[str, Any] | None = None,
+        lazy_init: bool = False,
+    ) -> None:
+        if lexicon is None and dict_file is None:
+            raise ValueError('RenderedWords needs a lexicon or a dict_file, got none of them')
+        if lexicon is None and ngrams is not None:
+            raise ValueError(f'ngrams needs a lexicon that they are taken of, got ngrams={ngrams}')
+        check_count('num_images', num_images)
+        check_count('seed', seed, least=0)
+        check_count('max_length', max_length)
+        if ngrams is not None:
+            check_count('ngrams', ngrams)
+        for name, value in (('random_share', random_share), ('cropped', cropped)):
+            check_number(name, value, least=0, most=1)
+        check_number('min_contrast', min_contrast, least=0, most=127)
+        if len(sizes) != 2 or not 6 <= sizes[0] <= sizes[1]:
+            raise ValueError(
+                f'sizes must be the smallest, of at least 6, and the largest, got {sizes!r}'
+            )
+        if not letter_case or set(letter_case) - set(CASES) or not sum(letter_case.values()) > 0:
+            raise ValueError(
+                f'letter_case needs shares of {", ".join(CASES)}, got {dict(letter_case)}'
+            )
+        check_unicode_form(unicode_form)
+        self.lexicon, self.dict_file, self.fonts = lexicon, dict_file, fonts
+        self.num_images, self.seed, self.ngrams = num_images, seed, ngrams
+        self.random_share, self.max_length = random_share, max_length
+        self.letter_case = tuple(letter_case), tuple(letter_case.values())
+        self.unicode_form, self.skip_unusable = unicode_form, skip_unusable
+        self.style = Style(
+            (sizes[0], sizes[1]), min_contrast, cropped, tuple(_background_files(backgrounds))
+        )
+        super().__init__(
+            pipeline=list(pipeline or ()),
+            test_mode=test_mode,
+            metainfo=metainfo,
+            serialize_data=False,
+            lazy_init=lazy_init,
+        )
+        load_as_shown(self)
+
+    _fully_initialized: bool
+
+    def full_init(self) -> None:
+        """Read the lexicon, and look which characters the fonts have."""
+        if self._fully_initialized:
+            return
+        characters = Dictionary(self.dict_file).dict if self.dict_file else None
+        self.alphabet = Alphabet(characters) if characters is not None else None
+        words = [] if self.lexicon is None else self._usable_words(self.lexicon)
+        wanted = set().union(*words)
+        if characters is not None and (self.lexicon is None or self.random_share):
+            wanted.update(characters)
+        # The other case of a letter may be drawn too, where a font has it.
+        cased = {char for case in CASES.values() for char in ''.join(map(case, wanted))}
+        self.font_groups = group_fonts(_list_fonts(self.fonts), wanted | cased)
+        words = self._drawable_words(words, wanted)
+        _warn_of_layout(wanted)
+        self.words = Words(words)
+        self.generator = NGramWords(words, self.ngrams) if self.ngrams else None
+        # Of each group, strings of the characters that its fonts have.
+        self.strings = [
+            (RandomStrings(has & wanted, self.max_length), len(files))
+            for has, files in self.font_groups
+            if any(not char.isspace() for char in has & wanted)
+        ]
+        self._fully_initialized = True
+
+    def __len__(self) -> int:
+        return self.num_images
+
+    def get_data_info(self, idx: int) -> dict[str, Any]:
+        """Return the annotation of an item: ``dict(img_path=..., instances=[dict(text=...)])``."""
+        self.full_init()
+        return self._annotation(self._index(idx), self._draw_text(self._index(idx))[1])
+
+    def prepare_data(self, idx: int) -> dict[str, Any] | None:
+        """Return the item ``idx`` after the pipeline."""
+        self.full_init()
+        load_as_shown(self)
+        idx = self._index(idx)
+        drawn, label, rng = self._draw_text(idx)
+        image = draw_word(drawn, rng.choice(self._fonts_for(drawn)), rng, self.style)
+        # Of the formats that hold the very pixels, BMP takes the least time.
+        content = cv2.imencode('.bmp', image)[1].tobytes()
+        return self.pipeline(dict(self._annotation(idx, label), content=content))
+
+    def _index(self, idx: int) -> int:
+        if not -self.num_images <= idx < self.num_images:
+            raise IndexError(f'there are {self.num_images} images, got index {idx}')
+        return int(idx) % self.num_images
+
+    def _annotation(self, idx: int, label: str) -> dict[str, Any]:
+        path = f'rendered/{self.seed}/{idx:07d}.png'
+        return dict(img_path=path, instances=[dict(text=label)], sample_idx=idx)
+
+    def _draw_text(self, idx: int) -> tuple[str, str, random.Random]:
+        """Return what to draw, its label, and the random numbers that draw it."""
+        rng = random.Random(self.seed << 64 | idx)
+        word = self._draw_word(rng)
+        case = CASES[rng.choices(*self.letter_case)[0]]
+        drawn = case(word)
+        label = self._label(drawn)
+        if drawn != word and (label is None or not self._fonts_for(drawn)):
+            drawn, label = word, self._label(word)
+        assert label is not None, word
+        return drawn, label, rng
+
+    def _draw_word(self, rng: random.Random) -> str:
+        if not len(self.words) or (self.strings and rng.random() < self.random_share):
+            strings, shares = zip(*self.strings)
+            return rng.choices(strings, shares)[0].draw(rng)
+        generator = self.generator
+        for _ in range(20 if generator else 0):
+            assert generator is not None
+            word = generator.draw(rng)
+            # No font may have characters of several scripts.
+            if not word[:1].isspace() and not word[-1:].isspace() and self._fonts_for(word):
+                return word
+        return self.words[rng.randrange(len(self.words))]
+
+    def _label(self, drawn: str) -> str | None:
+        return self.alphabet.label(drawn) if self.alphabet else drawn
+
+    def _fonts_for(self, text: str) -> list[str]:
+        return [file for has, files in self.font_groups if has.issuperset(text) for file in files]
+
+    def _usable_words(self, lexicon: str | Sequence[str]) -> list[str]:
+        """Words of the lexicon that the recognizer can output; the others are reported."""
+        name, words = _read_lexicon(lexicon)
+        words = [to_unicode_form(word, self.unicode_form) for word in words]
+        outside = [word for word in words if self._label(word) is None]
+        if outside and self.alphabet:
+            counts = Counter(char for word in outside for char in self.alphabet.outside(word))
+            chars = some([f'{_named(char)} in {n}' for char, n in counts.most_common()], 10)
+            parts = [f'{len(outside)} have characters outside {self.dict_file}: {chars}']
+        else:
+            parts = []
+        left_out = set(outside)
+        usable = [word for word in words if word not in left_out and len(word) <= self.max_length]
+        if long := len(words) - len(outside) - len(usable):
+            parts.append(f'{long} are longer than max_length={self.max_length}')
+        report = f'{name}: {len(usable)} of {len(words)} words can be used' + ''.join(
+            f'; {part}' for part in parts
+        )
+        if not usable:
+            raise ValueError(
+                f'a lexicon needs words in the alphabet of the recognizer, got {report}'
+            )
+        print_log(report, 'current', logging.WARNING if parts else logging.INFO)
+        return usable
+
+    def _drawable_words(self, words: list[str], wanted: set[str]) -> list[str]:
+        """Words that a font can draw.
+
+        Raises:
+            ValueError: If there are others and they must not be left out, or if none is left.
+        """
+        drawn = words
+        if not any(has >= wanted for has, _ in self.font_groups):
+            drawn = [word for word in words if self._fonts_for(word)]
+        have = frozenset().union(*(has for has, _ in self.font_groups))
+        missing = sorted(wanted - have)
+        if not missing and len(drawn) == len(words):
+            return drawn
+        # Without words, strings of the characters that are left.
+        left = f'{len(drawn)} of {len(words)} words' if words else ''
+        chars = f'{len(wanted) - len(missing)} of {len(wanted)} characters'
+        message = (
+            f'no font has {some([_named(char) for char in missing], 10)}; {left or chars} remain'
+            if missing
+            else f'no single font has all characters of some words; {left} remain'
+        )
+        if not self.skip_unusable or not (drawn if words else wanted & have):
+            raise ValueError(
+                f'fonts must have the characters of the words and of dict_file, but {message}. '
+                'Give fonts of this script, or leave out what they lack: skip_unusable=True'
+            )
+        print_log(message, 'current', logging.WARNING)
+        return drawn
+
+
+def group_fonts(files: Iterable[str], characters: set[str]) -> list[FontGroup]:
+    """Group font files by which of the characters they draw.
+
+    Fonts that cannot be loaded are named in the log and skipped; of equal fonts the first is kept.
+
+    Raises:
+        ValueError: If no font draws any of the characters.
+    """
+    groups: dict[frozenset[str], list[str]] = {}
+    names, broken, number = set(), [], 0
+    for number, file in enumerate(files, 1):
+        try:
+            name = ImageFont.truetype(file, 16).getname()
+            has = drawn_by(file, frozenset(characters)) if name not in names else None
+        except (OSError, ValueError) as error:
+            broken.append(f'{file} ({error})')
+            continue
+        names.add(name)
+        if has:
+            groups.setdefault(has, []).append(file)
+    if broken:
+        print_log(
+            f'{len(broken)} of {number} fonts cannot be loaded and are skipped: {some(broken)}',
+            'current',
+            logging.WARNING,
+        )
+    if not groups:
+        raise ValueError(
+            f'fonts must have some of the characters {some(sorted(characters), 10)}, got '
+            f'{number - len(broken)} fonts without any of them'
+        )
+    return list(groups.items())
+
+
+@lru_cache(1024)
+def drawn_by(file: str, characters: frozenset[str]) -> frozenset[str]:
+    """Return the characters that a font has, and does not draw as nothing or as a missing one."""
+    font = ImageFont.truetype(file, 32)
+    missing = bytes(font.getmask('\U0010fffe'))
+
+    def visible(char: str) -> bool:
+        ink = font.getmask(char)
+        return ink.getbbox() is not None and bytes(ink) != missing
+
+    has = covered(file, characters)
+    return frozenset(char for char in has if char.isspace() or visible(char))
+
+
+def _list_fonts(fonts: str | Sequence[str] | None) -> list[str]:
+    if fonts is None:
+        files = font_files()
+        return [str(path) for path in files if path.stem not in SYMBOL_FONTS + TEX_FONTS]
+    listed: list[str] = []
+    for font in [fonts] if isinstance(fonts, (str, os.PathLike)) else fonts:
+        if not osp.exists(font):
+            raise ValueError(f'fonts must be existing files or folders, got {os.fspath(font)!r}')
+        listed += map(str, font_files(font)) if osp.isdir(font) else [os.fspath(font)]
+    return listed
+
+
+def _background_files(folders: str | Sequence[str] | None) -> list[str]:
+    if folders is None:
+        return []
+    folders = [folders] if isinstance(folders, (str, os.PathLike)) else folders
+    folders = [os.fspath(folder) for folder in folders]
+    files = find_images(folders)[0] if all(map(osp.isdir, folders)) else []
+    if not files:
+        raise ValueError(f'backgrounds must be folders with images, got {some(folders)}')
+    return files
+
+
+def _read_lexicon(lexicon: str | Sequence[str]) -> tuple[str, list[str]]:
+    """The name of a lexicon in messages, and its words without blank ones.
+
+    Raises:
+        ValueError: If there is no such file, or no word in it.
+    """
+    if isinstance(lexicon, (str, os.PathLike)):
+        name = f'the lexicon {os.fspath(lexicon)}'
+        if not osp.isfile(lexicon):
+            raise ValueError(
+                f'lexicon must be a list of words or an existing text file, got {lexicon!r}'
+            )
+        lexicon = read_text(os.fspath(lexicon)).split('\n')
+    else:
+        name = 'the lexicon'
+    strange: list[Any] = [word for word in lexicon if not isinstance(word, str)]
+    if strange:
+        raise ValueError(f'lexicon must be a list of words, got {strange[0]!r} in it')
+    # Also the spaces between words may be of any kind and number.
+    words = [' '.join(word.split()) for word in lexicon]
+    words = [word for word in words if word]
+    if not words:
+        raise ValueError(f'lexicon must have one word per line, got no word in {name}')
+    return name, words
+
+
+def _named(char: str) -> str:
+    return f'{char!r} (U+{ord(char):04X})'
+
+
+def _warn_of_layout(characters: Iterable[str]) -> None:
+    """Warn if words need a layout that Pillow has only with libraqm."""
+    complex_ = [
+        char
+        for char in sorted(characters)
+        if unicodedata.bidirectional(char) in ('R', 'AL') or unicodedata.category(char) == 'Mc'
+    ]
+    if complex_ and not features.check('raqm'):
+        print_log(
+            f'Pillow has no libraqm, which scripts like the one of {_named(complex_[0])} need: '
+            'words are drawn without joined characters, from left to right',
+            'current',
+            logging.WARNING,
+        )
