@@ -203,7 +203,7 @@ class RenderedWords(BaseDataset):
         case = CASES[rng.choices(*self.letter_case)[0]]
         drawn = case(word)
         label = self._label(drawn)
-        if drawn != word and (label is None or not self._fonts_for(drawn)):
+        if drawn != word and (label is None or not self._has_font(drawn)):
             drawn, label = word, self._label(word)
         assert label is not None, word
         return drawn, label, rng
@@ -217,7 +217,7 @@ class RenderedWords(BaseDataset):
             assert generator is not None
             word = generator.draw(rng)
             # No font may have characters of several scripts.
-            if not word[:1].isspace() and not word[-1:].isspace() and self._fonts_for(word):
+            if not word[:1].isspace() and not word[-1:].isspace() and self._has_font(word):
                 return word
         return self.words[rng.randrange(len(self.words))]
 
@@ -226,6 +226,9 @@ class RenderedWords(BaseDataset):
 
     def _fonts_for(self, text: str) -> list[str]:
         return [file for has, files in self.font_groups if has.issuperset(text) for file in files]
+
+    def _has_font(self, text: str) -> bool:
+        return any(has.issuperset(text) for has, _ in self.font_groups)
 
     def _usable_words(self, lexicon: str | Sequence[str]) -> list[str]:
         """Words of the lexicon that the recognizer can output; the others are reported."""
@@ -260,7 +263,7 @@ class RenderedWords(BaseDataset):
         """
         drawn = words
         if not any(has >= wanted for has, _ in self.font_groups):
-            drawn = [word for word in words if self._fonts_for(word)]
+            drawn = [word for word in words if self._has_font(word)]
         have = frozenset().union(*(has for has, _ in self.font_groups))
         missing = sorted(wanted - have)
         if not missing and len(drawn) == len(words):

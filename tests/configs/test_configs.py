@@ -171,6 +171,8 @@ def use_toy_data(loader, root, batch_size):
         if loader.sampler.type == 'DefaultSampler':
             node.indices = batch_size // len(datasets) if kind == 'words' else 2
     for node in dicts_of(loader):
+        if 'num_images' in node:  # rendered words
+            node.num_images = 8
         for folder in ('img_dir', 'img_list'):
             if folder in node:
                 node.pop(folder)
@@ -326,6 +328,7 @@ def test_there_are_configs():
     'readme',
     [
         'README.md',
+        'configs/README.md',
         'configs/bin/README.md',
         'configs/seqclr/README.md',
         'configs/learned_surrogate/README.md',
