@@ -20,7 +20,9 @@ LENGTH, KILLED_AFTER = 20, 12
 OBJECTIVES = """dict(type='mmocr_da.GlobalAlignment', in_channels=16),
                 dict(type='mmocr_da.LocalAlignment', in_channels=16, threshold=0.)"""
 METHODS = dict(
-    alignment=(OBJECTIVES, OBJECTIVES), symnet=(OBJECTIVES, "dict(type='mmocr_da.SymNetHead')")
+    alignment=(OBJECTIVES, OBJECTIVES),
+    symnet=(OBJECTIVES, "dict(type='mmocr_da.SymNetHead')"),
+    self_training=(OBJECTIVES, "dict(type='mmocr_da.SelfTraining', threshold=0., ramp=5)"),
 )
 
 

@@ -20,6 +20,7 @@ from .view_transforms import (
     Sharpen,
     SomeOf,
 )
+from .weak_strong_views import WeakStrongViews
 
 __all__ = [
     'CheckPolygons',
@@ -40,5 +41,6 @@ __all__ = [
     'TwoDomainDataset',
     'TwoDomainSampler',
     'UnlabelledDataset',
+    'WeakStrongViews',
     'check_column_order',
 ]

@@ -262,11 +262,15 @@ def take_a_training_step(cfg, toy, tmp_path):
     assert all(v.isfinite().all() for v in after.values())
     # Adversaries learn from the first step on, whatever lambda is there.
     changed = {k for k, v in after.items() if not torch.equal(v, before[k])}
+    followed = {k for k in changed if '.teacher.' in k}
+    assert not any(after[k].requires_grad for k in followed)
+    changed -= followed
     parts = {part_of(k) for k in changed}
     assert parts == {part_of(k) for k, v in after.items() if v.requires_grad}
     objectives = getattr(runner.model, 'objectives', torch.nn.ModuleDict())
     assert len(objectives) == len(runner.cfg.model.get('objectives', ()))
-    assert ('objectives' in parts) == any(True for _ in objectives.parameters())
+    assert ('objectives' in parts) == any(p.requires_grad for p in objectives.parameters())
+    assert bool(followed) == ('self_training' in objectives)
     check_gates(runner.model, before, changed)
 
 

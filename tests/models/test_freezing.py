@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from mmocr_da.models.freezing import frozen
+from mmocr_da.models.freezing import evaluating, frozen
 
 
 def make():
@@ -54,3 +54,12 @@ def test_autocast_reuses_no_weight_of_before():
             model(torch.randn(4, 3))
         model(torch.randn(4, 3)).sum().backward()
     assert model.weight.grad is not None and model.weight.grad.any()
+
+
+def test_evaluation_ends_with_the_block_for_each_module():
+    model = make().train()
+    model[2].eval()
+    with pytest.raises(KeyError), evaluating(model):
+        assert not any(m.training for m in model.modules())
+        raise KeyError
+    assert [m.training for m in model.modules()] == [True, True, True, False]

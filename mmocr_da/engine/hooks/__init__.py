@@ -1,5 +1,6 @@
 """Hooks, one per file: they stop, change or report a run."""
 
+from .after_step_hook import AfterStepHook
 from .bin_gate_hook import BINGateHook
 from .checkpoint_fit_hook import CheckpointFitHook
 from .ctc_fit_hook import CTCFitHook
@@ -20,6 +21,7 @@ from .surrogate_export_hook import SurrogateExportHook
 from .surrogate_watch_hook import SurrogateWatchHook
 
 __all__ = [
+    'AfterStepHook',
     'BINGateHook',
     'CTCFitHook',
     'CheckpointFitHook',

@@ -8,6 +8,7 @@ from .global_alignment import GlobalAlignment
 from .local_alignment import LocalAlignment
 from .ls_ed import LSEDLoss
 from .objective import Objective
+from .self_training import SelfTraining
 from .symnet_head import SymNetHead
 
 __all__ = [
@@ -19,5 +20,6 @@ __all__ = [
     'LSEDLoss',
     'LocalAlignment',
     'Objective',
+    'SelfTraining',
     'SymNetHead',
 ]

@@ -1,6 +1,9 @@
 """The features of one domain that an objective gets."""
 
+from collections.abc import Callable, Sequence
+
 import torch
+from mmocr.structures import TextRecogDataSample
 from torch import Tensor
 
 from ..decoders.character_features import CharacterFeatures, GreedyPrediction
@@ -17,6 +20,10 @@ class DomainFeatures:
         valid_ratio: ``(N,)``, the share of columns that is not padding.
         characters: Features of single characters, if an objective needs them.
         prediction: Greedy prediction of the source, if an objective needs it.
+        images: ``(N, C, H, W)``, preprocessed.
+        samples: The data samples of the images.
+        decoder_loss: See :meth:`labelled_loss`.
+        decode: See :meth:`predict_texts`.
     """
 
     def __init__(
@@ -26,12 +33,21 @@ class DomainFeatures:
         valid_ratio: Tensor,
         characters: CharacterFeatures | None = None,
         prediction: GreedyPrediction | None = None,
+        images: Tensor | None = None,
+        samples: Sequence[TextRecogDataSample] = (),
+        decoder_loss: Callable[[Sequence[int], list[TextRecogDataSample]], dict[str, Tensor]]
+        | None = None,
+        decode: Callable[[], list[str]] | None = None,
     ) -> None:
         self.feature_map = feature_map
         self.sequence = sequence
         self.valid_ratio = valid_ratio
         self._characters = characters
         self._prediction = prediction
+        self.images = images
+        self.samples = samples
+        self._decoder_loss = decoder_loss
+        self._decode = decode
 
     @property
     def characters(self) -> CharacterFeatures:
@@ -57,6 +73,26 @@ class DomainFeatures:
                 'the source alone'
             )
         return self._prediction
+
+    def labelled_loss(
+        self, rows: Sequence[int], samples: list[TextRecogDataSample]
+    ) -> dict[str, Tensor]:
+        """Compute the decoder's own losses of some images with texts that an objective gives them.
+
+        They are means over all ranks, so all ranks must call this; without an image they are 0, and
+        still connected to the features.
+
+        Args:
+            rows: Which of the images.
+            samples: One per row, with the text as ``gt_text``.
+        """
+        assert self._decoder_loss is not None
+        return self._decoder_loss(rows, samples)
+
+    def predict_texts(self) -> list[str]:
+        """Decode the features as in testing, without a gradient and without a trace."""
+        assert self._decode is not None
+        return self._decode()
 
     def valid_columns(self) -> Tensor:
         """Mark columns of the feature map that are not padding, ``(N, W)`` bool, at least one each.

@@ -1,6 +1,7 @@
 """The interface between ``AdaptiveRecognizer`` and an objective."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from mmengine.model import BaseModule
@@ -16,8 +17,8 @@ class Objective(BaseModule):
 
     A custom objective sets ``needs_*`` and defines :meth:`forward`; the recognizer computes only
     the features that an objective needs. Its parameters are trained with the recognizer and dropped
-    at export. Three hooks are optional: :meth:`before_load`, :meth:`predict` and
-    :meth:`before_export`.
+    at export. Five hooks are optional: :meth:`after_step`, :meth:`before_load`, :meth:`testing`,
+    :meth:`predict` and :meth:`before_export`.
     """
 
     #: Prefix of the names in the log; a model has one objective of each name.
@@ -66,6 +67,12 @@ class Objective(BaseModule):
 
     # Hooks.
 
+    def after_step(self, recognizer: EncoderDecoderRecognizer) -> None:
+        """Act after the optimizer has changed weights, once per step and before a checkpoint.
+
+        ``AfterStepHook`` calls it, which ``ResumableIterBasedTrainLoop`` adds to a run.
+        """
+
     def before_load(
         self, recognizer: EncoderDecoderRecognizer, state_dict: dict[str, Tensor], prefix: str
     ) -> None:
@@ -76,6 +83,10 @@ class Objective(BaseModule):
             state_dict: The checkpoint, changed in place.
             prefix: Prefix of the recognizer's keys.
         """
+
+    def testing(self, recognizer: EncoderDecoderRecognizer) -> AbstractContextManager[None]:
+        """Return a context in which the recognizer encodes and decodes in testing."""
+        return nullcontext()
 
     def predict(
         self,

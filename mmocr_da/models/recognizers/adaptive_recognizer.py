@@ -1,7 +1,7 @@
 """A recognizer that learns from labelled source and unlabelled target images together."""
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from mmocr.structures import TextRecogDataSample
 from torch import Tensor
 
 from mmocr_da.arguments import check_number, warn_unused
+from mmocr_da.compat import no_grad
 from mmocr_da.device import on_device
 from mmocr_da.registry import MODELS
 from mmocr_da.renamed import check_objective, renamed_arguments
@@ -21,9 +22,10 @@ from ..decoders.adapters import CHARACTER_FEATURES, DecoderAdapter, adapter_of
 from ..decoders.character_features import CharacterFeatures, GreedyPrediction
 from ..distributed import sum_per_rank
 from ..encoders import as_feature_map
-from ..freezing import frozen
+from ..freezing import evaluating, frozen
 from ..layers import domains_of_images, keep_statistics_per_domain
 from ..objectives import DomainFeatures, Objective
+from ..valid_ratio import valid_ratios
 from .domain_split import DomainSplit, rows_of
 from .label_encoding import encode_texts
 from .objective_keys import name_objectives
@@ -178,7 +180,7 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
             prediction = self._predict_source(encoded, split, active)
         losses = {} if freezes else self._supervised_loss(encoded, characters, split)
         if active:
-            source, target = self._domain_features(encoded, characters, prediction, split)
+            source, target = self._domain_features(inputs, encoded, characters, prediction, split)
         for objective in active:
             values = objective(source, target)
             if self.training and not freezes and torch.is_grad_enabled():
@@ -239,44 +241,80 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
     ) -> dict[str, Tensor]:
         samples, adapter = split.source_samples, self.adapter
         if not samples or self.supervised_weight == 0:  # also where it would be infinite
-            if characters is not None:
-                reached = [characters.logits[split.source]]
-            else:
-                reached = [encoded.feature_map, *self.decoder.parameters()]
-                reached += [encoded.sequence] if isinstance(encoded.sequence, Tensor) else []
-            zero: Any = sum(x.sum() for x in reached) * 0
-            losses: dict[str, Tensor] = dict.fromkeys(adapter.loss_names, zero)
+            reached = None if characters is None else [characters.logits[split.source]]
+            losses = self._zero_losses(encoded, reached)
         elif characters is not None:
             losses = adapter.loss(characters.logits[split.source], samples)
         else:
-            losses = adapter.loss(self._forced_logits(encoded, split), samples)
-        weight = self.supervised_weight * self._share_of_ranks(split)
+            losses = adapter.loss(self._forced_logits(encoded, samples, split.source), samples)
+        count = adapter.count_supervised(samples)
+        weight = self.supervised_weight * self._share_of_ranks(count, split.source.device)
         return {k: v * weight if 'loss' in k else v for k, v in losses.items()}
 
-    def _forced_logits(self, encoded: Encoded, split: DomainSplit) -> Any:
-        """Run the decoder on the source alone, with its labels."""
-        samples, index = split.source_samples, split.source
+    def _zero_losses(
+        self, encoded: Encoded, reached: list[Tensor] | None = None
+    ) -> dict[str, Tensor]:
+        """The decoder's losses without a sample, connected to all that they reach otherwise."""
+        if reached is None:
+            reached = [encoded.feature_map, *self.decoder.parameters()]
+            reached += [encoded.sequence] if isinstance(encoded.sequence, Tensor) else []
+        zero: Any = sum(x.sum() for x in reached) * 0
+        return dict.fromkeys(self.adapter.loss_names, zero)
+
+    def _forced_logits(
+        self, encoded: Encoded, samples: list[TextRecogDataSample], index: Tensor
+    ) -> Any:
+        """Run the decoder on some images alone, with their labels."""
         feature_map, sequence = encoded.feature_map[index], rows_of(encoded.sequence, index)
         if self.adapter.stops_early and self.adapter.can_decode():
             # Ends with the longest label; MMOCR's decoder goes on to the last step.
-            ratio = split.valid_ratio[torch.tensor(split.is_source)]
-            all_labelled = [True] * len(samples)
+            ratio, all_labelled = valid_ratios(samples), [True] * len(samples)
             return self.adapter.decode(feature_map, sequence, samples, all_labelled, ratio).logits
         return self.decoder(feature_map, sequence, samples)
 
-    def _share_of_ranks(self, split: DomainSplit) -> float | Tensor:
+    def _share_of_ranks(self, count: Tensor | None, device: torch.device) -> float | Tensor:
         """Factor that turns DDP's average of means into the mean over all ranks' characters.
 
         Ranks hold different numbers of characters. All ranks must call this, also without a sample.
         """
-        count = self.adapter.count_supervised(split.source_samples)
         if count is None or get_world_size() == 1:
             return 1.0
-        count = on_device(count, split.source.device)
+        count = on_device(count, device)
         return count / sum_per_rank(count).clamp(min=1e-12)
+
+    def _labelled_loss(
+        self,
+        encoded: Encoded,
+        images: Tensor,
+        rows: Sequence[int],
+        samples: list[TextRecogDataSample],
+    ) -> dict[str, Tensor]:
+        """See :meth:`DomainFeatures.labelled_loss`; ``images`` are the indexes of the domain's."""
+        encode_texts(self.decoder, samples, images.device)
+        if samples:
+            index = images[on_device(list(rows), images.device)]
+            losses = self.adapter.loss(self._forced_logits(encoded, samples, index), samples)
+        else:
+            losses = self._zero_losses(encoded)
+        count = self.adapter.count_supervised(samples)
+        if count is None:  # a mean over texts
+            count = torch.tensor(float(len(samples)))
+        share = self._share_of_ranks(count, images.device)
+        return {k: v * share if 'loss' in k else v for k, v in losses.items()}
+
+    def _predict_texts(
+        self, encoded: Encoded, images: Tensor, samples: Sequence[TextRecogDataSample]
+    ) -> list[str]:
+        """See :meth:`DomainFeatures.predict_texts`."""
+        copies = [TextRecogDataSample(metainfo=sample.metainfo) for sample in samples]
+        decoder = self.decoder
+        with no_grad(), evaluating(decoder):
+            decoder.predict(encoded.feature_map[images], rows_of(encoded.sequence, images), copies)
+        return [sample.pred_text.item for sample in copies]
 
     def _domain_features(
         self,
+        inputs: Tensor,
         encoded: Encoded,
         characters: CharacterFeatures | None,
         prediction: GreedyPrediction | None,
@@ -295,10 +333,22 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
                 ratio[index],
                 None if characters is None else characters.of_images(index),
                 prediction if index is split.source else None,
+                inputs[index],
+                samples,
+                partial(self._labelled_loss, encoded, index),
+                partial(self._predict_texts, encoded, index, samples),
             )
-            for index in (split.source, split.target)
+            for index, samples in (
+                (split.source, split.source_samples),
+                (split.target, split.target_samples),
+            )
         )
         return source, target
+
+    def after_step(self) -> None:
+        """Tell the objectives that the optimizer has changed weights."""
+        for objective in self.objectives.values():
+            objective.after_step(self)
 
     # Testing.
 
@@ -306,8 +356,9 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
         self, inputs: Tensor, data_samples: list[TextRecogDataSample], **kwargs: Any
     ) -> list[TextRecogDataSample]:
         """Predict ``pred_text`` of the data samples; an objective may add other fields."""
-        encoded = self._encode(inputs, data_samples)
-        return self._test(lambda: self.decoder.predict(*encoded, data_samples), data_samples)
+        with self._testing():
+            encoded = self._encode(inputs, data_samples)
+            return self._test(lambda: self.decoder.predict(*encoded, data_samples), data_samples)
 
     def _forward(
         self,
@@ -316,7 +367,16 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
         **kwargs: Any,
     ) -> Tensor:
         decode = partial(super()._forward, inputs, data_samples, **kwargs)
-        return decode() if self.training else self._test(decode, None)
+        if self.training:
+            return decode()
+        with self._testing():
+            return self._test(decode, None)
+
+    def _testing(self) -> ExitStack:
+        stack = ExitStack()
+        for objective in self.objectives.values():
+            stack.enter_context(objective.testing(self))
+        return stack
 
     def _test(
         self, decode: Callable[[], Any], data_samples: list[TextRecogDataSample] | None

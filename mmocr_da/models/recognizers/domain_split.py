@@ -58,6 +58,11 @@ class DomainSplit:
         """Data samples of the source images."""
         return [sample for sample, known in zip(self.samples, self.is_source) if known]
 
+    @property
+    def target_samples(self) -> list[TextRecogDataSample]:
+        """Data samples of the target images."""
+        return [sample for sample, known in zip(self.samples, self.is_source) if not known]
+
 
 def rows_of(values: Any, index: Tensor) -> Tensor | None:
     """Select rows of a tensor; None for another type, such as the output of a custom encoder."""

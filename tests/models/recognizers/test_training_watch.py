@@ -16,6 +16,7 @@ EVERY = [
     dict(type='mmocr_da.SymNetHead', schedule='constant', entropy=False, confusion='none'),
     dict(type='mmocr_da.DomainConfusion', in_channels=12, schedule='constant'),
     dict(type='mmocr_da.EntropyMinimization', schedule='constant'),
+    dict(type='mmocr_da.SelfTraining', threshold=0),
     dict(
         type='mmocr_da.LSEDLoss',
         surrogate=dict(

@@ -9,7 +9,9 @@ from mmocr.structures import TextRecogDataSample
 from torch import Tensor, nn
 
 from mmocr_da.compat import no_grad
+from mmocr_da.device import on_device
 
+from ...valid_ratio import num_valid
 from ..character_features import CharacterFeatures, DecodedSteps
 from .tokens import samples_of
 
@@ -206,6 +208,25 @@ class DecoderAdapter:
         start = torch.full_like(tokens[:, :1], decoder.dictionary.start_idx)
         tokens = torch.cat([start, tokens[:, :-1]], 1)
         return decoder.forward_train(feature_map, sequence, samples_of(tokens, samples))
+
+    def word_confidences(self, probabilities: Tensor, valid_ratio: Tensor) -> Tensor:
+        """Return the probability of each predicted path, ``(N,)``.
+
+        It is the product of the highest probabilities of all steps up to the first end token, or
+        of all frames without padding for CTC.
+
+        Args:
+            probabilities: ``(N, T, K)``, the output of the decoder in testing.
+            valid_ratio: ``(N,)`` on the CPU, see :mod:`mmocr_da.models.valid_ratio`.
+        """
+        highest, classes = probabilities.float().max(-1)
+        if isinstance(self.decoder.module_loss, CTCModuleLoss):
+            count = on_device(num_valid(valid_ratio, classes.size(1)), classes.device)
+            counted = torch.arange(classes.size(1), device=classes.device) < count[:, None]
+        else:
+            is_end = classes == self.decoder.dictionary.end_idx
+            counted = is_end.cumsum(1) - is_end.long() == 0
+        return highest.log().masked_fill(~counted, 0).sum(1).exp()
 
     # The supervised loss.
 

@@ -107,3 +107,35 @@ def test_every_adapter_is_reached_by_a_class_of_its_host():
     for decoder, adapter in module._ADAPTERS.items():
         assert issubclass(decoder, BaseDecoder) and issubclass(adapter, DecoderAdapter)
     assert {ABIFuser, ASTERDecoder, NRTRDecoder} <= set(module._ADAPTERS)
+
+
+def test_the_confidence_of_a_word_is_that_of_its_path(adaptive, digits_dictionary):
+    """Up to the first end token for attention, of all frames that are no padding for CTC."""
+    attention = adaptive().decoder
+    end = attention.dictionary.end_idx
+    ctc = dict(
+        type='CRNNDecoder',
+        in_channels=16,
+        module_loss=dict(type='CTCModuleLoss'),
+        postprocessor=dict(type='CTCPostProcessor'),
+        dictionary=dict(digits_dictionary, with_start=False, with_end=False, same_start_end=False),
+    )
+    ctc = adaptive(encoder=None, decoder=ctc).decoder
+    highest = torch.tensor([[0.9, 0.8, 0.7, 0.6], [0.9, 0.8, 0.7, 0.6], [1.0, 1.0, 1.0, 1.0]])
+    classes = torch.tensor([[1, end, 2, end], [1, 2, 3, 4], [end, 1, 1, 1]])
+    ratio = torch.tensor([1.0, 0.5, 1.0])
+    for decoder, wanted in ((attention, [0.72, 0.3024, 1]), (ctc, [0.3024, 0.72, 1])):
+        probabilities = ((1 - highest) / (decoder.dictionary.num_classes - 1))[..., None]
+        probabilities = probabilities.repeat(1, 1, decoder.dictionary.num_classes)
+        probabilities.scatter_(2, classes[..., None], highest[..., None])
+        found = adapter_of(decoder).word_confidences(probabilities, ratio)
+        torch.testing.assert_close(found, torch.tensor(wanted))
+
+
+def test_the_confidence_of_a_long_word_does_not_overflow(adaptive):
+    decoder = adaptive().decoder
+    classes = decoder.dictionary.num_classes
+    probabilities = torch.full((1, 200, classes), 1 / classes, dtype=torch.half)
+    probabilities[..., 1] += 1e-3  # the end token is never the highest
+    found = adapter_of(decoder).word_confidences(probabilities, torch.ones(1))
+    assert found.dtype == torch.float and found.item() == 0

@@ -1,0 +1,267 @@
+"""Self-training on the target: a teacher's confident words are labels (FixMatch, Mean Teacher)."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from mmengine.logging import print_log
+from mmengine.structures import LabelData
+from mmocr.models.textrecog.recognizers import EncoderDecoderRecognizer
+from mmocr.structures import TextRecogDataSample
+from torch import Tensor
+
+from mmocr_da.arguments import check_count, check_number, warn_unused
+from mmocr_da.compat import no_grad
+from mmocr_da.registry import MODELS
+
+from ..decoders.adapters import adapter_of
+from ..schedules import Schedule, current_iteration
+from ..valid_ratio import valid_ratios
+from .domain_features import DomainFeatures
+from .objective import Objective
+from .prediction_watch import PredictionWatch
+from .teacher import Teacher
+
+
+@MODELS.register_module()
+class SelfTraining(Objective):
+    """Learns target words that a teacher predicts with confidence; for every decoder of MMOCR.
+
+    The teacher is a moving average of the recognizer, ``decay * teacher + (1 - decay) * student``
+    after each step of the optimizer (Tarvainen & Valpola, NeurIPS 2017). It decodes the target as
+    in testing. A word that it predicts with a confidence above ``threshold`` becomes the label of
+    the image, and the student learns it by the decoder's own loss (FixMatch, Sohn et al.,
+    NeurIPS 2020, eq. 4, with words instead of classes)::
+
+        loss = weight * mean over kept words of L(student(strong view), word)
+
+    Other than in FixMatch the mean is over the kept words, of all processes, and not over all
+    images. Empty predictions and predictions with the unknown character are never kept. The
+    confidence is the probability of the predicted path: the product of the highest probabilities
+    of all steps up to the end token, or of all frames for CTC. Both shrink with the length of the
+    word.
+
+    :class:`mmocr_da.datasets.WeakStrongViews` in the target's pipeline gives the two views. Without
+    it the teacher sees the image that the student sees.
+
+    The teacher is in the checkpoint. It starts as a copy of the recognizer, also where a checkpoint
+    without a teacher is loaded. Iterations that freeze the recognizer do not change it.
+
+    The log shows, for the target images of a batch, ``kept`` (the share that becomes labels),
+    ``confidence``, ``length`` (characters per prediction) and ``distinct_words`` (their number) of
+    the teacher, and ``agreement``, the share of images for which the student, on its view, predicts
+    the same text. A warning names collapsed predictions.
+
+    Args:
+        weight: Weight of the loss.
+        schedule: How the weight follows the progress of training, see
+            :class:`~mmocr_da.models.schedules.Schedule`.
+        ramp: Number of iterations in which the weight rises linearly from 0, in addition to the
+            schedule; 0 for none.
+        threshold: Words are kept if they are predicted with a higher confidence, 0 to 1.
+        decay: Share of the teacher that stays at each step, 0 to 1. At 0 it is the student; at 1
+            it stays as it was loaded, as with pseudo-labels that are predicted once.
+        agreement_interval: Number of batches from one ``agreement`` to the next, since it costs
+            the student a greedy decoding.
+        predict_with: Who predicts in testing and is exported, ``'teacher'`` or ``'student'``.
+    """
+
+    name = 'self_training'
+
+    def __init__(
+        self,
+        weight: float = 1.0,
+        schedule: str = 'constant',
+        ramp: int = 0,
+        threshold: float = 0.5,
+        decay: float = 0.99,
+        agreement_interval: int = 10,
+        predict_with: str = 'teacher',
+    ) -> None:
+        super().__init__()
+        check_number('weight', weight, least=0)
+        check_number('threshold', threshold, least=0, most=1, why='it is a probability')
+        check_number('decay', decay, least=0, most=1, why='it is a share')
+        check_count('ramp', ramp, least=0, of='iterations')
+        check_count('agreement_interval', agreement_interval, of='batches')
+        if predict_with not in ('teacher', 'student'):
+            raise ValueError(f"predict_with must be 'teacher' or 'student', got {predict_with!r}")
+        if weight == 0:
+            warn_unused('weight', weight, 'SelfTraining trains nothing, it is only logged')
+        self.schedule = Schedule(schedule, weight)
+        self.ramp = ramp
+        self.threshold = threshold
+        self.decay = decay
+        self.agreement_interval = agreement_interval
+        self.predict_with = predict_with
+        self._watch = PredictionWatch(threshold)
+        self._recognizer: list[EncoderDecoderRecognizer] = []
+        self._batches = 0
+        self._told = False
+        self._step_due = False
+
+    def attach(self, recognizer: EncoderDecoderRecognizer) -> None:
+        """Create the teacher.
+
+        Raises:
+            ValueError: If the recognizer cannot be trained by its decoder's loss, or cannot decode.
+        """
+        for name in ('module_loss', 'postprocessor'):
+            if getattr(recognizer.decoder, name, None) is None:
+                raise ValueError(
+                    f'SelfTraining needs a decoder with a {name}, got '
+                    f'{type(recognizer.decoder).__name__} without one'
+                )
+        # In a list, so that the recognizer is not a submodule of its objective.
+        self._recognizer = [recognizer]
+        self.teacher = Teacher(recognizer)
+
+    def init_weights(self) -> None:
+        """Copy the recognizer, which has been initialized before, to the teacher."""
+        if self.is_init:
+            return
+        super().init_weights()
+        self.teacher.copy_from(self._recognizer[0])
+
+    def forward(self, source: DomainFeatures, target: DomainFeatures) -> dict[str, Tensor]:
+        """Compute the losses of the decoder on the kept words, and log values."""
+        texts, confidences = self.predict_words(target)
+        kept = self._kept(texts, confidences)
+        labelled = [_labelled(target.samples[i], texts[i]) for i in kept]
+        weight = self._weight()
+        losses = target.labelled_loss(kept, labelled)
+        out = {key: value * weight for key, value in losses.items() if 'loss' in key}
+        if self.training and torch.is_grad_enabled():
+            self._watch.see(texts, len(kept))
+            self._step_due = True
+        like = next(iter(out.values())).detach().float()
+        values = self._log_values(target, texts, confidences, len(kept))
+        values['weight'] = weight
+        out |= {key: like.new_full((), value) for key, value in values.items()}
+        return self.named(out)
+
+    def predict_words(self, target: DomainFeatures) -> tuple[list[str], list[float]]:
+        """Return the teacher's texts of the target images, and the confidence in each."""
+        if not len(target.samples):
+            return [], []
+        recognizer = self._recognizer[0]
+        with no_grad(), self.teacher.replacing(recognizer):
+            images, samples = self._weak_views(target)
+            decoder = recognizer.decoder
+            feature_map = recognizer.extract_feat(images)
+            sequence = recognizer.encoder(feature_map, samples) if recognizer.with_encoder else None
+            probabilities = decoder(feature_map, sequence, samples)
+            confidences = adapter_of(decoder).word_confidences(probabilities, valid_ratios(samples))
+            decoder.postprocessor(probabilities, samples)
+        return [sample.pred_text.item for sample in samples], confidences.tolist()
+
+    def _weak_views(self, target: DomainFeatures) -> tuple[Tensor, list[TextRecogDataSample]]:
+        """The images that the teacher sees, preprocessed, and their data samples."""
+        views = [sample.get('weak_view') for sample in target.samples]
+        if any(view is None for view in views):
+            if not self._told:
+                self._told = True
+                print_log(
+                    'SelfTraining: the teacher sees the images that the student sees; for a weaker '
+                    'augmentation, let the pipeline of the target end with '
+                    "dict(type='mmocr_da.WeakStrongViews', weak=[...], strong=[...])",
+                    logger='current',
+                )
+            assert target.images is not None
+            return target.images, [_without_label(sample) for sample in target.samples]
+        # The preprocessor changes the valid ratio: views keep theirs.
+        data = dict(
+            inputs=[torch.from_numpy(view.image) for view in views],
+            data_samples=[_without_label(view) for view in views],
+        )
+        data = self._recognizer[0].data_preprocessor(data, False)
+        return data['inputs'], data['data_samples']
+
+    def _kept(self, texts: Sequence[str], confidences: Sequence[float]) -> list[int]:
+        unknown = getattr(self._recognizer[0].decoder.dictionary, 'unknown_token', None)
+        return [
+            i
+            for i, (text, confidence) in enumerate(zip(texts, confidences))
+            if text and confidence > self.threshold and not (unknown and unknown in text)
+        ]
+
+    def _weight(self) -> float:
+        weight = self.schedule.now()
+        return weight * min(1.0, current_iteration()[0] / self.ramp) if self.ramp else weight
+
+    def _log_values(
+        self,
+        target: DomainFeatures,
+        texts: Sequence[str],
+        confidences: Sequence[float],
+        kept: int,
+    ) -> dict[str, float]:
+        count = max(len(texts), 1)
+        out = dict(
+            kept=kept / count,
+            confidence=sum(confidences) / count,
+            length=sum(map(len, texts)) / count,
+            distinct_words=float(len({text for text in texts if text})),
+        )
+        if self._batches % self.agreement_interval == 0 and texts:
+            same = map(str.__eq__, texts, target.predict_texts())
+            out['agreement'] = sum(same) / count
+        self._batches += self.training
+        return out
+
+    # Hooks.
+
+    def after_step(self, recognizer: EncoderDecoderRecognizer) -> None:
+        """Let the teacher follow the student, if the student was trained since the last time."""
+        if self._step_due:
+            self._step_due = False
+            self.teacher.follow(recognizer, self.decay)
+
+    def before_load(
+        self, recognizer: EncoderDecoderRecognizer, state_dict: dict[str, Tensor], prefix: str
+    ) -> None:
+        """Start the teacher as a copy of the recognizer where a checkpoint has no teacher."""
+        copied = 0
+        for own, twin in self._keys():
+            if prefix + own in state_dict and prefix + twin not in state_dict:
+                state_dict[prefix + twin] = state_dict[prefix + own].clone()
+                copied += 1
+        if copied:
+            print_log(
+                f'the teacher of SelfTraining starts as a copy of {copied} weights of the '
+                'recognizer',
+                logger='current',
+            )
+
+    def testing(self, recognizer: EncoderDecoderRecognizer) -> AbstractContextManager[None]:
+        """Predict with the teacher, if it is the one that predicts."""
+        return self.teacher.replacing(recognizer) if self.replaces_weights else nullcontext()
+
+    @property
+    def replaces_weights(self) -> bool:
+        return self.predict_with == 'teacher'
+
+    def before_export(
+        self, recognizer: EncoderDecoderRecognizer, state_dict: dict[str, Tensor]
+    ) -> None:
+        """Put the teacher into the plain model, if it is the one that predicts."""
+        for own, twin in self._keys() if self.replaces_weights else ():
+            if twin in state_dict:  # if it is missing, the teacher is a copy
+                state_dict[own] = state_dict[twin]
+
+    def _keys(self) -> Iterator[tuple[str, str]]:
+        """Names of each weight of the student and of the same weight of the teacher."""
+        for key in self.teacher.state_dict():
+            yield key, f'objectives.{self.name}.teacher.{key}'
+
+
+def _without_label(sample: TextRecogDataSample) -> TextRecogDataSample:
+    """A data sample with the metainfo of another one, and no text."""
+    known = {key: value for key, value in sample.metainfo.items() if key != 'have_target'}
+    return TextRecogDataSample(metainfo=known)
+
+
+def _labelled(sample: TextRecogDataSample, text: str) -> TextRecogDataSample:
+    labelled = _without_label(sample)
+    labelled.gt_text = LabelData(item=text)
+    return labelled

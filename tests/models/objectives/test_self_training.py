@@ -1,0 +1,442 @@
+"""Self-training: the teacher's confident words are labels of the target."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from helpers.processes import run_ranks
+from mmengine.config import Config
+from mmengine.structures import LabelData
+from mmocr.structures import TextRecogDataSample
+from torch.nn.parallel import DistributedDataParallel
+
+from mmocr_da import export
+from mmocr_da.registry import MODELS
+
+WORDS = ('12', '7', '34567')
+
+
+def self_training(**options):
+    return dict(type='mmocr_da.SelfTraining', **{'threshold': 0.0, **options})
+
+
+@pytest.fixture
+def crnn(digits_dictionary):
+    return dict(
+        type='CRNNDecoder',
+        in_channels=16,
+        module_loss=dict(type='CTCModuleLoss', letter_case='lower'),
+        postprocessor=dict(type='CTCPostProcessor'),
+        dictionary=dict(digits_dictionary, with_start=False, with_end=False, same_start_end=False),
+    )
+
+
+@pytest.fixture
+def target(batch):
+    """One source image, and a target image per word."""
+
+    def make(words=WORDS):
+        data = batch(('89',), targets=len(words))
+        for sample, word in zip(data['data_samples'][1:], words):
+            sample.set_metainfo(dict(word=word))
+        return data
+
+    return make
+
+
+def teach(model, confidence=1.0):
+    """A teacher that knows the word of each image."""
+    model.objectives['self_training'].predict_words = lambda target: (
+        [sample.word for sample in target.samples],
+        [confidence] * len(target.samples),
+    )
+    return model
+
+
+def gradients(model, losses):
+    model.zero_grad()
+    sum(v.mean() for k, v in losses.items() if 'loss' in k).backward()
+    return {
+        k: p.grad.clone()
+        for k, p in model.named_parameters()
+        if p.grad is not None and not k.startswith('objectives.')
+    }
+
+
+def state(module):
+    return {key: value.clone() for key, value in module.state_dict().items()}
+
+
+def equal(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+# ------------------------------------------------------------------ the loss
+
+
+def check_a_perfect_teacher(cfg, data):
+    """The losses are those of the recognizer on the target with its labels, and so is each
+    gradient."""
+    model = teach(MODELS.build(dict(cfg, type='mmocr_da.AdaptiveRecognizer'))).train()
+    model.supervised_weight = 0
+    supervised = MODELS.build(dict(cfg, type='mmocr_da.AdaptiveRecognizer', objectives=[])).train()
+    missing = supervised.load_state_dict(
+        {k: v for k, v in model.state_dict().items() if not k.startswith('objectives.')}
+    )
+    assert not missing.missing_keys
+    for m in [*model.modules(), *supervised.modules()]:  # the same for any images beside them
+        if isinstance(m, torch.nn.modules.batchnorm._BatchNorm) or 'Drop' in type(m).__name__:
+            m.eval()
+    labelled = copy.deepcopy(data)
+    labelled = dict(inputs=labelled['inputs'][1:], data_samples=labelled['data_samples'][1:])
+    for sample in labelled['data_samples']:
+        sample.set_metainfo(dict(domain='source'))
+        sample.gt_text = LabelData(item=sample.word)
+    wanted = supervised.loss(**labelled)
+    found = model.loss(**data)
+    for key, value in wanted.items():
+        torch.testing.assert_close(found[f'loss_self_training{key[4:]}'], value)
+    assert found['self_training_kept'] == 1
+    wanted, found = gradients(supervised, wanted), gradients(model, found)
+    for key, value in wanted.items():
+        # Rounding depends on the number of images.
+        torch.testing.assert_close(
+            found[key], value, rtol=1e-3, atol=1e-3 * value.abs().max().item()
+        )
+    assert any(value.any() for value in wanted.values())
+
+
+@pytest.mark.parametrize('kind', ['ASTERDecoder', 'mmocr_da.AttentionDecoder', 'CTC'])
+def test_with_a_perfect_teacher_it_is_supervised_training(recognizer_cfg, crnn, target, kind):
+    cfg = recognizer_cfg() if kind == 'CTC' else recognizer_cfg(kind)
+    if kind == 'CTC':
+        cfg.update(encoder=None, decoder=crnn)
+    check_a_perfect_teacher({**cfg, 'objectives': [self_training()]}, target())
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        'crnn/crnn_mini-vgg_5e_mj',
+        'svtr/svtr-tiny_20e_st_mj',
+        'satrn/satrn_shallow-small_5e_st_mj',
+        'abinet/abinet-vision_20e_st-an_mj',
+    ],
+)
+def test_with_a_perfect_teacher_the_recognizers_of_mmocr_train_supervised(
+    mmocr_recognizer, target, name, monkeypatch
+):
+    cfg = mmocr_recognizer(name).to_dict()
+    data = target()
+    channels, height = (1, 32) if name.startswith('crnn') else (3, 32)
+    width = 100 if name.startswith('crnn') else 128
+    if name.startswith('svtr'):
+        height, width = 64, 256
+    data['inputs'] = torch.randn(4, channels, height, width)
+    for key in ('preprocessor', 'backbone', 'encoder', 'decoder'):
+        if cfg.get(key):
+            drop(cfg[key])
+    cfg['objectives'] = [self_training()]
+    check_a_perfect_teacher(cfg, data)
+
+
+def drop(node):
+    """No dropout: the two passes draw differently."""
+    if isinstance(node, dict):
+        node.pop('init_cfg', None)
+        for key, value in node.items():
+            if 'drop' in key and isinstance(value, (int, float)) and not isinstance(value, bool):
+                node[key] = 0.0
+            drop(value)
+    elif isinstance(node, list):
+        for value in node:
+            drop(value)
+
+
+@pytest.mark.parametrize('ctc', [False, True])
+def test_a_threshold_of_one_keeps_nothing_and_its_gradient_is_zero(adaptive, crnn, target, ctc):
+    options = dict(encoder=None, decoder=crnn) if ctc else {}
+    model = teach(adaptive(self_training(threshold=1.0), supervised_weight=0, **options))
+    losses = model.loss(**target())
+    assert losses['self_training_kept'] == 0
+    grads = gradients(model, losses)
+    trained = {k for k, _ in model.named_parameters() if not k.startswith('objectives.')}
+    assert grads.keys() == trained  # connected: DDP waits for every gradient
+    assert not any(grad.any() for grad in grads.values())
+
+
+def test_only_kept_words_are_learned(adaptive, target):
+    data = target(('12', '', '3', '<UKN>4'))
+    model = teach(adaptive(self_training(weight=0.5), supervised_weight=0))
+    objective = model.objectives['self_training']
+    confidences = [0.9, 0.9, 0.2, 0.9]
+    words = [s.word for s in data['data_samples'][1:]]
+    objective.predict_words = lambda target: (words, confidences)
+    objective.threshold = 0.5
+    found = model.eval().loss(**copy.deepcopy(data))
+    alone = teach(model).loss(
+        inputs=data['inputs'][:2], data_samples=copy.deepcopy(data['data_samples'][:2])
+    )
+    torch.testing.assert_close(found['loss_self_training_ce'], alone['loss_self_training_ce'])
+    objective.schedule.high = 1.0
+    doubled = model.loss(
+        inputs=data['inputs'][:2], data_samples=copy.deepcopy(data['data_samples'][:2])
+    )
+    torch.testing.assert_close(doubled['loss_self_training_ce'], 2 * alone['loss_self_training_ce'])
+    logged = {k: v.item() for k, v in found.items() if k.startswith('self_training_')}
+    assert logged['self_training_kept'] == 0.25
+    assert logged['self_training_length'] == (2 + 0 + 1 + 6) / 4
+    assert logged['self_training_distinct_words'] == 3
+    assert logged['self_training_confidence'] == pytest.approx(2.9 / 4)
+    assert logged['self_training_weight'] == 0.5
+
+
+def test_the_weight_rises_over_the_ramp_and_stays(adaptive, target, progress):
+    model = teach(adaptive(self_training(weight=3.0, ramp=10)))
+    weights = []
+    for iteration in (0, 5, 10, 50):
+        progress(iteration, 100)
+        weights.append(model.loss(**target())['self_training_weight'].item())
+    assert weights == [0, 1.5, 3, 3]
+
+
+def test_agreement_is_one_with_itself(adaptive, target):
+    """Without augmentation, without dropout, a teacher that is the student."""
+    model = adaptive(self_training(agreement_interval=2)).eval()
+    assert model.loss(**target())['self_training_agreement'] == 1
+    model.train()
+    shown = ['self_training_agreement' in model.loss(**target()) for _ in range(5)]
+    assert shown == [True, False, True, False, True]
+
+
+# ------------------------------------------------------------------ the teacher
+
+
+def weak_view(seed):
+    image = np.random.default_rng(seed).integers(0, 255, (1, 16, 32)).astype(np.uint8)
+    view = TextRecogDataSample(
+        metainfo=dict(valid_ratio=1.0, img_shape=(16, 32), img_path=f'{seed}.png')
+    )
+    view.set_data(dict(image=image))
+    return view
+
+
+@pytest.mark.parametrize('ctc', [False, True])
+def test_the_teacher_predicts_the_weak_view_as_in_testing(adaptive, crnn, target, ctc):
+    options = dict(encoder=None, decoder=crnn) if ctc else {}
+    model = adaptive(self_training(), **options)
+    objective = model.objectives['self_training']
+    with torch.no_grad():
+        for parameter in objective.teacher.parameters():
+            parameter.mul_(1.5)
+    data = target()
+    views = [weak_view(seed) for seed in range(3)]
+    for sample, view in zip(data['data_samples'][1:], views):
+        sample.set_data(dict(weak_view=view))
+    seen = []
+    predict = objective.predict_words
+    objective.predict_words = lambda target: seen.append(predict(target)) or seen[-1]
+    for _ in range(2):  # views are not changed
+        model.loss(**copy.deepcopy(data))
+    assert seen[0] == seen[1]
+
+    wanted = model.eval().test_step(
+        dict(
+            inputs=[torch.from_numpy(view.image) for view in views],
+            data_samples=[TextRecogDataSample(metainfo=view.metainfo) for view in views],
+        )
+    )
+    assert seen[0][0] == [sample.pred_text.item for sample in wanted]
+    assert all(0 < confidence < 1 for confidence in seen[0][1])
+
+
+def test_a_step_leaves_the_teacher_alone_and_after_it_the_teacher_follows_once(adaptive, target):
+    model = adaptive(self_training(decay=0.5))
+    teacher = model.objectives['self_training'].teacher
+    optimizer = torch.optim.AdamW([p for p in model.parameters()], 0.1, weight_decay=0.1)
+    before = state(teacher)
+    for _ in range(2):  # gradients are accumulated
+        teach(model)
+        model.parse_losses(model.loss(**target()))[0].backward()
+    optimizer.step()
+    assert equal(before, state(teacher))
+    model.after_step()
+    after = state(teacher)
+    own = model.state_dict()
+    for key, value in after.items():
+        if value.is_floating_point():
+            torch.testing.assert_close(value, (before[key] + own[key]) / 2)
+    model.after_step()  # a step of others: the student was not trained since
+    assert equal(after, state(teacher))
+
+
+def test_it_does_not_follow_a_frozen_recognizer(adaptive, target, progress):
+    lsed = dict(
+        type='mmocr_da.LSEDLoss',
+        surrogate=dict(
+            channels=[4] * 5, hidden_channels=8, out_channels=4, surrogate_steps=1, warmup=0
+        ),
+    )
+    model = adaptive(lsed, self_training(decay=0.5))
+    followed = []
+    teacher = model.objectives['self_training'].teacher
+    teacher.follow = lambda *_: followed.append(iteration)
+    frozen = []
+    for iteration in range(6):
+        progress(iteration, 10)
+        if any(o.freezes_recognizer for o in model.objectives.values()):
+            frozen.append(iteration)
+        model.parse_losses(model.loss(**target()))[0].backward()
+        model.after_step()
+    assert frozen and followed == [i for i in range(6) if i not in frozen]
+
+
+def test_no_objective_of_the_recognizer_is_in_the_teacher_and_no_weight_of_it_is_trained(adaptive):
+    model = adaptive(self_training(), dict(type='mmocr_da.SymNetHead'))
+    teacher = model.objectives['self_training'].teacher
+    assert set(dict(teacher.named_children())) == {'backbone', 'encoder', 'decoder'}
+    trained = {k for k, p in model.named_parameters() if p.requires_grad}
+    assert not any('teacher' in key for key in trained)
+    model.train()
+    assert not any(m.training for m in teacher.modules())
+
+
+# ------------------------------------------------------------------ checkpoints and testing
+
+
+def test_the_teacher_of_a_checkpoint_without_one_is_a_copy(adaptive):
+    model, plain = adaptive(self_training()), adaptive()
+    model.load_state_dict(plain.state_dict())
+    teacher = model.objectives['self_training'].teacher
+    assert equal(state(teacher), plain.state_dict())
+    with torch.no_grad():
+        teacher.get_parameter('decoder.fc.bias').fill_(7)
+    other = adaptive(self_training())
+    other.load_state_dict(model.state_dict())
+    assert equal(other.state_dict(), model.state_dict())
+
+
+def test_initial_weights_are_shared(adaptive):
+    model = adaptive(self_training())
+    model.init_weights()
+    own = {k: v for k, v in model.state_dict().items() if not k.startswith('objectives.')}
+    assert equal(state(model.objectives['self_training'].teacher), own)
+
+
+@pytest.mark.parametrize('predict_with', ['teacher', 'student'])
+@pytest.mark.parametrize('others', [(), (dict(type='mmocr_da.SymNetHead'),)])
+def test_what_is_exported_predicts_as_in_testing(toy, predict_with, others):
+    cfg = Config.fromfile(toy)
+    cfg.model.objectives = [self_training(predict_with=predict_with), *others]
+    model = MODELS.build(copy.deepcopy(cfg.model)).eval()
+    with torch.no_grad():
+        for i, parameter in enumerate(model.objectives['self_training'].teacher.parameters()):
+            parameter.add_(torch.randn_like(parameter) * 0.3)
+    plain_cfg, weights = export.make_plain(cfg, model.state_dict(), model)
+    plain = MODELS.build(plain_cfg.model)
+    plain.load_state_dict(weights, strict=True)
+    info = dict(valid_ratio=1.0, img_shape=(16, 32), domain='target')
+    data = dict(
+        inputs=[torch.randint(0, 255, (1, 16, 32)).byte() for _ in range(4)],
+        data_samples=[TextRecogDataSample(metainfo=info) for _ in range(4)],
+    )
+    assert export.same_predictions(model, plain, data)
+    other = 'student' if predict_with == 'teacher' else 'teacher'
+    model.objectives['self_training'].predict_with = other
+    assert not export.same_predictions(model, plain, data)  # the comparison can tell
+
+
+# ------------------------------------------------------------------ with others, on two ranks
+
+
+def test_it_mixes_with_the_other_objectives_in_one_step(adaptive, target):
+    model = adaptive(
+        self_training(),
+        dict(type='mmocr_da.GlobalAlignment', in_channels=16, schedule='constant'),
+        dict(type='mmocr_da.LocalAlignment', in_channels=16, schedule='constant', threshold=0),
+        dict(type='mmocr_da.SymNetHead', schedule='constant'),
+        norm_statistics='per_domain',
+    )
+    teach(model)
+    losses = model.loss(**target())
+    alone = teach(adaptive(self_training(), norm_statistics='per_domain'))
+    alone.load_state_dict(
+        {
+            k: v
+            for k, v in model.state_dict().items()
+            if not k.startswith('objectives.') or '.self_training.' in k
+        }
+    )
+    # The other losses look at the same features and change nothing here.
+    torch.testing.assert_close(
+        losses['loss_self_training_ce'], alone.loss(**target())['loss_self_training_ce']
+    )
+    total, _ = model.parse_losses(losses)
+    total.backward()
+    assert {k.split('_')[1] for k in losses if k.startswith('loss_')} == {
+        'ce',
+        'global',
+        'local',
+        'self',
+        'symnet',
+    }
+
+
+def rank_gradients(cfg, data, wrap):
+    torch.manual_seed(0)
+    model = teach(MODELS.build(cfg)).train()
+    for m in model.modules():
+        if isinstance(m, torch.nn.BatchNorm2d):
+            m.eval()
+    forward = DistributedDataParallel(model) if wrap else model
+    model.parse_losses(forward(**data, mode='loss'))[0].backward()
+    return [p.grad for p in model.parameters() if p.requires_grad]
+
+
+def gradients_of_rank(rank, cfg, shares):
+    return {case: rank_gradients(cfg, share[rank], wrap=True) for case, share in shares.items()}
+
+
+@pytest.mark.parametrize('ctc', [False, True])
+def test_two_ranks_equal_one(recognizer_cfg, crnn, target, ctc):
+    cfg = recognizer_cfg()
+    cfg.update(
+        type='mmocr_da.AdaptiveRecognizer', objectives=[self_training()], supervised_weight=0
+    )
+    if ctc:
+        cfg.update(encoder=None, decoder=crnn)
+    data = target(('1', '23', '456', '7'))
+    samples = data['data_samples']
+    splits = dict(uneven=([0, 1], [2, 3, 4]), none=([0], [1, 2, 3, 4]))
+    shares = {
+        case: [
+            dict(inputs=data['inputs'][rows], data_samples=[samples[i] for i in rows])
+            for rows in split
+        ]
+        for case, split in splits.items()
+    }
+    two = run_ranks(gradients_of_rank, cfg, shares)[0]
+    one = rank_gradients(cfg, data, wrap=False)
+    for case, grads in two.items():
+        for a, b in zip(grads, one, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6, msg=lambda m: f'{case}: {m}')
+    assert any(grad.any() for grad in one)
+
+
+# ------------------------------------------------------------------ errors
+
+
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (dict(threshold=1.1), 'threshold must be a number'),
+        (dict(decay=-0.1), 'decay must be a number'),
+        (dict(weight=-1), 'weight must be a number'),
+        (dict(ramp=-1), 'ramp must be an integer'),
+        (dict(predict_with='target'), "predict_with must be 'teacher' or 'student'"),
+    ],
+)
+def test_settings_that_cannot_be_meant(options, message):
+    with pytest.raises(ValueError, match=message):
+        MODELS.build(self_training(**options))
