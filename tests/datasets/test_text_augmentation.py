@@ -339,6 +339,77 @@ def test_curvature_by_hand():
     np.testing.assert_allclose(y[250], 55 / 1.2 - 0.5, atol=0.7)
 
 
+def slope_of(result, axis):
+    """Of the line that crosses the image along ``axis``, in pixels per pixel."""
+    result = np.moveaxis(result.astype(float), axis, 1)[:, 10:-10]
+    places = (result * np.arange(result.shape[0])[:, None]).sum(0) / result.sum(0)
+    return np.polyfit(np.arange(result.shape[1]), places, 1)[0]
+
+
+def test_a_rotation_keeps_right_angles():
+    slopes = []
+    for axis in (0, 1):
+        image = np.zeros((100, 100), np.uint8)
+        image[(slice(48, 52),) if axis else (slice(None), slice(48, 52))] = 255
+        transform = only('rotation')
+        transform._around = lambda most: most
+        slopes.append(slope_of(apply(transform, image, 0), axis))
+    assert abs(slopes[0] + slopes[1]) < 0.01
+    assert abs(slopes[1] - np.tan(np.deg2rad(8))) < 0.01
+
+
+@pytest.mark.parametrize('share, axis', [(0.2, 1), (0.1, 0)])
+def test_perspective_by_hand(share, axis):
+    """What is 1 high in the middle is 1 / (1 - share / 2) high at one end of the image."""
+    image = np.zeros((100, 100), np.uint8)
+    image[24:26], image[74:76] = 255, 255
+    transform = only('perspective')
+    transform._around = lambda most: most if most == share else 0.0
+    result = apply(transform, image if axis else np.ascontiguousarray(image.T), 0)
+    result = result if axis else result.T
+    first, last = (
+        np.average(np.arange(50, 100), weights=column[50:])
+        - np.average(np.arange(50), weights=column[:50])
+        for column in (result[:, 1].astype(float), result[:, -2].astype(float))
+    )
+    assert abs(first / last - (1 + share / 2) / (1 - share / 2)) < 0.02
+
+
+def test_geometry_is_limited_by_the_height_of_long_lines_and_by_the_width_of_single_characters():
+    limits = {}
+    for shape in ((100, 1000), (100, 40)):
+        for part in ('slant', 'rotation', 'curvature'):
+            transform = only(part)
+            transform._around = lambda most: limits.setdefault((shape, part), most)
+            transform.augment(noise(*shape))
+    assert np.round(list(limits.values()), 3).tolist() == [0.036, 0.3, 0.2, 0.25, 0.056, 0.032]
+
+
+@pytest.mark.parametrize('width, cut, margin', [(400, 0.015, 0.0375), (100, 0.03, 0.12)])
+def test_a_crop_at_the_sides_is_limited_by_height_and_width(width, cut, margin):
+    image = np.zeros((100, width), np.uint8)
+    image[:, width // 5 : width // 5 + 2] = 255
+    place = (width // 5 + 1) / width
+    places = []
+    for seed in range(300):
+        result = apply(only('crop'), image, seed)[50].astype(float)
+        places.append((result * (np.arange(width) + 0.5)).sum() / result.sum() / width)
+    low, high = np.array([place - cut, place + margin]) / (1 - cut + margin)
+    assert low - 0.003 <= min(places) < low + 0.01
+    assert high - 0.015 < max(places) <= high + 0.003
+
+
+def test_what_comes_in_repeats_the_edge_or_has_its_median_colour():
+    image = np.full((60, 60, 3), (10, 20, 30), np.uint8)
+    image[:, 28:32] = 255
+    repeated = constant = 0
+    for seed in range(200):
+        first = apply(only('crop'), image, seed)[0]
+        repeated += first.max() > 200
+        constant += bool((np.abs(first.astype(int) - (10, 20, 30)) <= 1).all())
+    assert repeated > 100 and constant > 40 and repeated + constant > 180
+
+
 def test_warps_of_opencv_and_of_maps_agree(monkeypatch):
     """A curvature of nearly nothing takes the maps, and is no other warp."""
     values = dict(slant=0.1, rotation=0.15, across=0.18, along=-0.08)
@@ -366,6 +437,23 @@ def test_recolouring_spans_from_64_to_255_levels_and_keeps_the_order():
         assert (np.diff(result[0]) >= 0).all()
         spans.append(np.ptp(result)), lows.append(result.min())
     assert 63 <= min(spans) <= 70 and 245 <= max(spans) <= 255 and max(lows) > 120
+
+
+def test_gamma_moves_the_middle_of_the_levels():
+    image = np.repeat(np.uint8([[0, 127, 255]]), 4, 0)
+    shares = []
+    for seed in range(300):
+        low, middle, high = apply(only('recolour'), image, seed)[0].astype(float)
+        shares.append((middle - low) / (high - low))
+    assert 0.5**1.6 - 0.02 <= min(shares) < 0.36 and 0.62 < max(shares) <= 0.5 ** (1 / 1.6) + 0.02
+
+
+def test_channels_change_places():
+    image = np.full((4, 40, 3), 100, np.uint8)
+    image[:, :20, 0] = 200
+    spans = [np.ptp(apply(only('recolour'), image, seed), axis=(0, 1)) for seed in range(30)]
+    assert {int(span.argmax()) for span in spans} == {0, 1, 2}
+    assert all((np.sort(span)[:2] == 0).all() for span in spans)
 
 
 def test_tints_keep_the_mean_over_the_channels():
@@ -411,6 +499,25 @@ def test_strokes_get_thicker_and_thinner():
     assert 30 <= sum(change > 0 for change in changes) <= 70
 
 
+@pytest.mark.parametrize('height, size', [(32, 3), (96, 5)])
+def test_the_strongest_stroke_by_hand(height, size):
+    image, transform = word(height, 3 * height), only('stroke')
+    transform._up_to = lambda most: most
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+    ends = [change(image, kernel) for change in (cv2.dilate, cv2.erode)]
+    expected = [cv2.addWeighted(image, 0.3, end, 0.7, 0) for end in ends]
+    for seed in range(6):
+        result = apply(transform, image, seed)
+        assert any(np.array_equal(result, one) for one in expected)
+
+
+def test_the_strongest_blur_by_hand():
+    transform = only('blur')
+    transform._up_to = lambda most: most
+    expected = cv2.GaussianBlur(word(64, 200), (0, 0), 3.2)
+    np.testing.assert_array_equal(apply(transform, word(64, 200), 0), expected)
+
+
 def test_motion_is_the_mean_along_a_line(monkeypatch):
     """A dot becomes a line of 0.15 H in the direction of the motion, of the same mass."""
     image = np.zeros((101, 101), np.uint8)
@@ -433,6 +540,11 @@ def test_low_resolution_keeps_14_pixels_of_height():
     stripes[np.arange(56) % 8 < 4] = 255  # 7 periods: 14 pixels show them
     losses = [np.ptp(apply(only('low_resolution'), stripes, seed)) for seed in range(100)]
     assert min(losses) >= 60
+    # High images are shrunk to a quarter: means of 4 x 4 independent pixels, which the
+    # interpolation smoothes once more.
+    fine = noise(400, 100)
+    left = [apply(only('low_resolution'), fine, seed).std() / fine.std() for seed in range(60)]
+    assert 0.12 < min(left) < 0.3 and max(left) > 0.6
 
 
 def test_jpeg_is_that_of_opencv():
