@@ -377,7 +377,13 @@ def test_what_a_shared_recipe_says_takes_a_training_step(base, model, toy, tmp_p
         recipe += 'val_dataloader = val_cfg = val_evaluator = None\n'
     config = tmp_path / 'my_config.py'
     config.write_text(recipe)
-    take_a_training_step(Config.fromfile(config), toy, tmp_path)
+    cfg = Config.fromfile(config)
+    if base == 'augmented_source':
+        dataset = cfg.train_dataloader.dataset
+        load_image, augmentation, *others = dataset.pipeline
+        assert augmentation.type == 'mmocr_da.TextAugmentation'
+        assert [load_image, *others] == dataset.target_pipeline
+    take_a_training_step(cfg, toy, tmp_path)
 
 
 @pytest.mark.timeout(300)
