@@ -68,7 +68,7 @@ class TextAugmentation(ImageTransform):
     part               p    at strength 1
     ================== ==== =====================================================================
     ``stroke``         0.3  thicker or thinner: up to 70 % of the way to a dilated or eroded
-                            image, by 1 pixel for each 48 of H, at least 1
+                            image, by 1 pixel for each 48 of H, at least 1; less far if H < 24
     ``slant``          0.4  up to 20 degrees to each side, top against bottom up to 0.25 W
     ``rotation``       0.4  up to 8 degrees to each side, ends up to 0.3 H apart
     ``curvature``      0.25 a parabola up or down, ends and middle up to 0.2 H and 0.08 W apart
@@ -184,7 +184,8 @@ class TextAugmentation(ImageTransform):
         size = 1 + 2 * max(1, round(image.shape[0] / 48))
         kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
         change = cv2.dilate if np.random.random() < 0.5 else cv2.erode
-        share = self._up_to(0.7)
+        # The strokes of a low image are one pixel wide: eroded, they would be gone.
+        share = self._up_to(0.7 * min(1.0, image.shape[0] / 24))
         changed = change(image, kernel).reshape(image.shape)
         return _same(cv2.addWeighted(image, 1 - share, changed, share, 0), image)
 

@@ -499,13 +499,13 @@ def test_strokes_get_thicker_and_thinner():
     assert 30 <= sum(change > 0 for change in changes) <= 70
 
 
-@pytest.mark.parametrize('height, size', [(32, 3), (96, 5)])
-def test_the_strongest_stroke_by_hand(height, size):
+@pytest.mark.parametrize('height, size, share', [(12, 3, 0.35), (32, 3, 0.7), (96, 5, 0.7)])
+def test_the_strongest_stroke_by_hand(height, size, share):
     image, transform = word(height, 3 * height), only('stroke')
     transform._up_to = lambda most: most
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
     ends = [change(image, kernel) for change in (cv2.dilate, cv2.erode)]
-    expected = [cv2.addWeighted(image, 0.3, end, 0.7, 0) for end in ends]
+    expected = [cv2.addWeighted(image, 1 - share, end, share, 0) for end in ends]
     for seed in range(6):
         result = apply(transform, image, seed)
         assert any(np.array_equal(result, one) for one in expected)
