@@ -3,6 +3,7 @@
 from mmengine.runner import Runner
 
 from .hooks import (
+    AfterStepHook,
     CheckpointFitHook,
     CTCFitHook,
     CurrentRunHook,
@@ -14,6 +15,7 @@ from .hooks import (
 )
 
 GUARDS = (
+    AfterStepHook,
     CurrentRunHook,
     OperatorsHook,
     CheckpointFitHook,

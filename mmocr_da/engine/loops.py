@@ -20,7 +20,7 @@ from mmocr_da.datasets.data_samples import data_samples_of
 from mmocr_da.registry import LOOPS
 
 from .guards import add_guards
-from .hooks import AfterStepHook, SavedBuffersHook
+from .hooks import SavedBuffersHook
 
 
 @LOOPS.register_module()
@@ -55,7 +55,6 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
         # MMOCR's vis_scheduler.py trains on a list: there are no data to check, and no sampler.
         if isinstance(loader, DataLoader):
             add_guards(runner)
-            runner.register_hook(AfterStepHook())
             runner.register_hook(SavedBuffersHook())
 
     def run(self) -> torch.nn.Module:

@@ -70,7 +70,8 @@ class Objective(BaseModule):
     def after_step(self, recognizer: EncoderDecoderRecognizer) -> None:
         """Act after the optimizer has changed weights, once per step and before a checkpoint.
 
-        ``AfterStepHook`` calls it, which ``ResumableIterBasedTrainLoop`` adds to a run.
+        ``AfterStepHook`` calls it, which every run of this package's ``tools/train.py`` and every
+        ``ResumableIterBasedTrainLoop`` has.
         """
 
     def before_load(

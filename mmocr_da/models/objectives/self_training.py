@@ -22,6 +22,9 @@ from .objective import Objective
 from .prediction_watch import PredictionWatch
 from .teacher import Teacher
 
+#: Number of batches that accumulated gradients may take for one step of the optimizer.
+PATIENCE = 500
+
 
 @MODELS.register_module()
 class SelfTraining(Objective):
@@ -99,6 +102,7 @@ class SelfTraining(Objective):
         self._batches = 0
         self._told = False
         self._step_due = False
+        self._batches_without_step = 0
 
     def attach(self, recognizer: EncoderDecoderRecognizer) -> None:
         """Create the teacher.
@@ -133,12 +137,24 @@ class SelfTraining(Objective):
         out = {key: value * weight for key, value in losses.items() if 'loss' in key}
         if self.training and torch.is_grad_enabled():
             self._watch.see(texts, len(kept))
+            self._check_steps()
             self._step_due = True
         like = next(iter(out.values())).detach().float()
         values = self._log_values(target, texts, confidences, len(kept))
         values['weight'] = weight
         out |= {key: like.new_full((), value) for key, value in values.items()}
         return self.named(out)
+
+    def _check_steps(self) -> None:
+        """Raise a ValueError if nobody says when the optimizer makes a step."""
+        self._batches_without_step += 1
+        if self._batches_without_step > PATIENCE and self.decay < 1:
+            raise ValueError(
+                f'the teacher of SelfTraining has not followed the student for {PATIENCE} batches: '
+                'nobody called after_step of the model. Train with the tools/train.py of mmocr_da '
+                "or with train_cfg.type='mmocr_da.ResumableIterBasedTrainLoop', or add "
+                "dict(type='mmocr_da.AfterStepHook') to custom_hooks"
+            )
 
     def predict_words(self, target: DomainFeatures) -> tuple[list[str], list[float]]:
         """Return the teacher's texts of the target images, and the confidence in each."""
@@ -213,6 +229,7 @@ class SelfTraining(Objective):
 
     def after_step(self, recognizer: EncoderDecoderRecognizer) -> None:
         """Let the teacher follow the student, if the student was trained since the last time."""
+        self._batches_without_step = 0
         if self._step_due:
             self._step_due = False
             self.teacher.follow(recognizer, self.decay)

@@ -271,6 +271,18 @@ def test_a_step_leaves_the_teacher_alone_and_after_it_the_teacher_follows_once(a
     assert equal(after, state(teacher))
 
 
+def test_a_teacher_that_is_never_told_of_steps_stops_the_training(adaptive, target, monkeypatch):
+    monkeypatch.setattr('mmocr_da.models.objectives.self_training.PATIENCE', 3)
+    model = adaptive(self_training())
+    for _ in range(3):
+        model(**target(), mode='loss')
+    model.after_step()
+    for _ in range(3):
+        model(**target(), mode='loss')
+    with pytest.raises(ValueError, match=r'not followed.*for 3 batches.*AfterStepHook'):
+        model(**target(), mode='loss')
+
+
 def test_it_does_not_follow_a_frozen_recognizer(adaptive, target, progress):
     lsed = dict(
         type='mmocr_da.LSEDLoss',
