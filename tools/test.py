@@ -158,13 +158,14 @@ def main():
         use_tta(cfg)
     if args.save_preds:
         save_predictions(cfg, args.checkpoint)
-    prepare_cpu_launch(cfg)
+    joined = prepare_cpu_launch(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     weights = weights_of(CheckpointLoader.load_checkpoint(args.checkpoint, 'cpu'))
     check_finite(weights, runner.model, args.checkpoint)
     add_guards(runner)
     runner.test()
-    finish_cpu_launch()
+    if joined:
+        finish_cpu_launch()
 
 
 if __name__ == '__main__':

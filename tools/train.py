@@ -92,11 +92,12 @@ def main():
     check_checkpoint(cfg.get('load_from'), '--resume' if cfg.get('resume') else 'load_from')
     check_dictionary(cfg, cfg.get('load_from'), fine_tuning=not cfg.get('resume'))
     check_work_dir(cfg, training=True)
-    prepare_cpu_launch(cfg)
+    joined = prepare_cpu_launch(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     check_training(runner)
     runner.train()
-    finish_cpu_launch()
+    if joined:
+        finish_cpu_launch()
 
 
 if __name__ == '__main__':

@@ -157,21 +157,24 @@ def set_seed(cfg: Config, seed: int | None, deterministic: bool) -> None:
     cfg.randomness = randomness
 
 
-def prepare_cpu_launch(cfg: Config) -> None:
+def prepare_cpu_launch(cfg: Config) -> bool:
     """Let one or several processes train without a GPU: malloc, gloo, DDP without device numbers.
 
     MMEngine's launchers choose a CUDA device whatever the backend is, and its default wrapper
     hands DDP the local rank as a device. So this makes the process group and configures the wrapper
     before the runner does.
 
+    Returns:
+        Whether it has joined a group of processes, which :func:`finish_cpu_launch` leaves.
+
     Raises:
         ValueError: If the launcher is neither ``'none'`` nor ``'pytorch'``.
     """
     if get_device() != 'cpu':
-        return
+        return False
     keep_memory()
     if cfg.launcher == 'none':
-        return
+        return False
     if cfg.launcher != 'pytorch':
         raise ValueError(
             f"without a GPU, launcher must be 'none' or 'pytorch' (torchrun), got {cfg.launcher!r}"
@@ -185,8 +188,10 @@ def prepare_cpu_launch(cfg: Config) -> None:
     )
     wrapper.update(cfg.get('model_wrapper_cfg') or {}, device_ids=None)
     cfg.model_wrapper_cfg = wrapper
-    if not is_distributed():
-        torch.distributed.init_process_group(backend='gloo')
+    if is_distributed():
+        return False
+    torch.distributed.init_process_group(backend='gloo')
+    return True
 
 
 def finish_cpu_launch() -> None:
@@ -194,11 +199,8 @@ def finish_cpu_launch() -> None:
 
     The processes wait for each other and leave their group. Then the process ends at once, after
     all that is registered with ``atexit``: the model still holds threads of gloo, which may abort a
-    process that Python takes apart, and the launcher would report a failed run. Without a group of
-    gloo, this does nothing.
+    process that Python takes apart, and the launcher would report a failed run.
     """
-    if not is_distributed() or torch.distributed.get_backend() != 'gloo':
-        return
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()
     atexit._run_exitfuncs()

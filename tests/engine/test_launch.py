@@ -86,12 +86,12 @@ def test_the_process_group_is_left_before_python_ends(monkeypatch):
     ).items():
         monkeypatch.setenv(name, value)
     with patch.object(launch, 'keep_memory'):
-        launch.prepare_cpu_launch(Config(dict(launcher='pytorch')))
-    assert torch.distributed.is_initialized()
+        assert launch.prepare_cpu_launch(Config(dict(launcher='pytorch')))
+        assert torch.distributed.is_initialized()
+        # A group that a program has made itself is not left for it.
+        assert not launch.prepare_cpu_launch(Config(dict(launcher='pytorch')))
     with patch('os._exit') as end, patch('atexit._run_exitfuncs') as run_exit_functions:
         launch.finish_cpu_launch()
         end.assert_called_once_with(0)
         run_exit_functions.assert_called_once_with()
         assert not torch.distributed.is_initialized()
-        launch.finish_cpu_launch()  # a single process goes on
-        assert end.call_count == 1
