@@ -3,9 +3,10 @@
 from typing import Any
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 
 from mmocr_da.registry import HOOKS
+
+from ..model_parts import unwrapped
 
 
 @HOOKS.register_module()
@@ -27,6 +28,6 @@ class AfterStepHook(Hook):
         outputs: dict[str, Any] | None = None,
     ) -> None:
         """Call ``after_step`` if this iteration has made a step."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model: Any = unwrapped(runner.model)
         if hasattr(model, 'after_step') and runner.optim_wrapper.should_update():
             model.after_step()
