@@ -3,28 +3,40 @@
 from .functional import (
     accuracy_within_one_edit,
     character_error_rate,
+    edit_distances,
     normalize,
     normalized_edit_distance,
     total_edit_distance,
     word_accuracy,
     word_error_rate,
 )
+from .intervals import (
+    Estimate,
+    character_error_rate_interval,
+    ratio_interval,
+    word_accuracy_interval,
+)
 from .metrics import DumpPredictions, TextErrorMetric
 from .representation import agreement, alignment, effective_rank, spread, uniformity
 
 __all__ = [
     'DumpPredictions',
+    'Estimate',
     'TextErrorMetric',
     'accuracy_within_one_edit',
     'agreement',
     'alignment',
     'character_error_rate',
+    'character_error_rate_interval',
+    'edit_distances',
     'effective_rank',
     'normalize',
     'normalized_edit_distance',
+    'ratio_interval',
     'spread',
     'total_edit_distance',
     'uniformity',
     'word_accuracy',
+    'word_accuracy_interval',
     'word_error_rate',
 ]

@@ -57,7 +57,7 @@ def total_edit_distance(predictions: Sequence[str], references: Sequence[str]) -
     >>> total_edit_distance(['house', 'tree'], ['mouse', 'trees'])
     2
     """
-    return sum(editdistance.eval(p, r) for p, r in _pairs(predictions, references))
+    return sum(edit_distances(predictions, references))
 
 
 def character_error_rate(predictions: Sequence[str], references: Sequence[str]) -> float:
@@ -80,7 +80,7 @@ def word_accuracy(predictions: Sequence[str], references: Sequence[str]) -> floa
     >>> word_accuracy(['a', 'b', 'c', ''], ['a', 'b', 'd', ''])
     0.75
     """
-    pairs = _pairs(predictions, references)
+    pairs = check_pairs(predictions, references)
     return sum(p == r for p, r in pairs) / len(pairs)
 
 
@@ -92,7 +92,7 @@ def word_error_rate(predictions: Sequence[str], references: Sequence[str]) -> fl
     >>> word_error_rate(['a', 'b', 'c', ''], ['a', 'b', 'd', ''])
     0.25
     """
-    pairs = _pairs(predictions, references)
+    pairs = check_pairs(predictions, references)
     return sum(p != r for p, r in pairs) / len(pairs)
 
 
@@ -102,8 +102,8 @@ def accuracy_within_one_edit(predictions: Sequence[str], references: Sequence[st
     >>> accuracy_within_one_edit(['house', 'tree', 'cat'], ['mouse', 'trees', 'dog'])
     0.6666666666666666
     """
-    pairs = _pairs(predictions, references)
-    return sum(editdistance.eval(p, r) <= 1 for p, r in pairs) / len(pairs)
+    distances = edit_distances(predictions, references)
+    return sum(distance <= 1 for distance in distances) / len(distances)
 
 
 def normalized_edit_distance(predictions: Sequence[str], references: Sequence[str]) -> float:
@@ -115,21 +115,35 @@ def normalized_edit_distance(predictions: Sequence[str], references: Sequence[st
     >>> normalized_edit_distance(['cat', ''], ['cart', ''])
     0.875
     """
-    pairs = _pairs(predictions, references)
+    pairs = check_pairs(predictions, references)
     distances = (editdistance.eval(p, r) / max(len(p), len(r), 1) for p, r in pairs)
     return 1 - sum(distances) / len(pairs)
 
 
-def _pairs(predictions: Sequence[str], references: Sequence[str]) -> list[tuple[str, str]]:
-    for name, texts in (('predictions', predictions), ('references', references)):
+def edit_distances(texts: Sequence[str], references: Sequence[str]) -> list[int]:
+    """Return the Levenshtein distance of each pair.
+
+    >>> edit_distances(['house', 'tree'], ['mouse', 'tree'])
+    [1, 0]
+    """
+    return [editdistance.eval(t, r) for t, r in check_pairs(texts, references)]
+
+
+def check_pairs(texts: Sequence[str], references: Sequence[str]) -> list[tuple[str, str]]:
+    """Pair predictions with their ground truths.
+
+    Raises:
+        ValueError: If a list is empty, a string, or not as long as the other.
+    """
+    for name, strings in (('predictions', texts), ('references', references)):
         # A single string would be scored character by character.
-        if isinstance(texts, str):
+        if isinstance(strings, str):
             raise ValueError(
-                f'{name} must be a list of strings, got the string {texts!r}; put it into a list'
+                f'{name} must be a list of strings, got the string {strings!r}; put it into a list'
             )
-    if len(predictions) != len(references):
+    if len(texts) != len(references):
         raise ValueError(
-            f'predictions needs one string per reference, got {len(predictions)} '
+            f'predictions needs one string per reference, got {len(texts)} '
             f'predictions for {len(references)} references'
         )
     if not references:
@@ -137,4 +151,4 @@ def _pairs(predictions: Sequence[str], references: Sequence[str]) -> list[tuple[
             'references must hold at least one string, got an empty list; '
             'a rate over nothing is not defined'
         )
-    return list(zip(predictions, references))
+    return list(zip(texts, references))
