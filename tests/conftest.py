@@ -123,6 +123,18 @@ def recognizer_cfg(digits_dictionary):
 
 
 @pytest.fixture
+def crnn(digits_dictionary):
+    """A CTC decoder for the features of the tiny recognizer; set ``encoder=None``."""
+    return dict(
+        type='CRNNDecoder',
+        in_channels=16,
+        module_loss=dict(type='CTCModuleLoss', letter_case='lower'),
+        postprocessor=dict(type='CTCPostProcessor'),
+        dictionary=dict(digits_dictionary, with_start=False, with_end=False, same_start_end=False),
+    )
+
+
+@pytest.fixture
 def mmocr_recognizer(tmp_path):
     """Config of the model in ``mmocr::textrecog/<name>.py``, at its size, but with few steps where
     a decoder loops over them: its cost grows with the square of their number."""

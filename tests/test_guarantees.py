@@ -22,7 +22,11 @@ OBJECTIVES = """dict(type='mmocr_da.GlobalAlignment', in_channels=16),
 METHODS = dict(
     alignment=(OBJECTIVES, OBJECTIVES),
     symnet=(OBJECTIVES, "dict(type='mmocr_da.SymNetHead')"),
-    self_training=(OBJECTIVES, "dict(type='mmocr_da.SelfTraining', threshold=0., ramp=5)"),
+    self_training=(
+        OBJECTIVES,
+        """dict(type='mmocr_da.SelfTraining', ramp=5, average='all', keep=dict(
+                    type='mmocr_da.ConfidenceQuantile', start=0.3, end=1., window=8))""",
+    ),
 )
 
 

@@ -1,5 +1,11 @@
 """Objectives: features of the two domains of a batch in, losses by name out."""
 
+from .confidence_rules import (
+    ConfidenceQuantile,
+    ConfidenceRule,
+    ConfidenceThreshold,
+    RelativeThreshold,
+)
 from .discriminators import DomainDiscriminator
 from .domain_confusion import DomainConfusion
 from .domain_features import DomainFeatures
@@ -12,6 +18,9 @@ from .self_training import SelfTraining
 from .symnet_head import SymNetHead
 
 __all__ = [
+    'ConfidenceQuantile',
+    'ConfidenceRule',
+    'ConfidenceThreshold',
     'DomainConfusion',
     'DomainDiscriminator',
     'DomainFeatures',
@@ -20,6 +29,7 @@ __all__ = [
     'LSEDLoss',
     'LocalAlignment',
     'Objective',
+    'RelativeThreshold',
     'SelfTraining',
     'SymNetHead',
 ]

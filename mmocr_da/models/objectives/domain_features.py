@@ -24,6 +24,7 @@ class DomainFeatures:
         samples: The data samples of the images.
         decoder_loss: See :meth:`labelled_loss`.
         decode: See :meth:`predict_texts`.
+        confidences: See :meth:`word_confidences`.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class DomainFeatures:
         decoder_loss: Callable[[Sequence[int], list[TextRecogDataSample]], dict[str, Tensor]]
         | None = None,
         decode: Callable[[], list[str]] | None = None,
+        confidences: Callable[[], Tensor] | None = None,
     ) -> None:
         self.feature_map = feature_map
         self.sequence = sequence
@@ -48,6 +50,7 @@ class DomainFeatures:
         self.samples = samples
         self._decoder_loss = decoder_loss
         self._decode = decode
+        self._confidences = confidences
 
     @property
     def characters(self) -> CharacterFeatures:
@@ -93,6 +96,17 @@ class DomainFeatures:
         """Decode the features as in testing, without a gradient and without a trace."""
         assert self._decode is not None
         return self._decode()
+
+    def word_confidences(self) -> Tensor:
+        """Return how confident the recognizer was when it was trained on the source, ``(N,)``.
+
+        The confidence is that of :meth:`DecoderAdapter.word_confidences`, in the pass of the
+        supervised loss: a decoder with a step per character was fed the labels. It has no gradient.
+        Without a source image or a supervised loss, and for the target, there are none: ``(0,)``.
+        """
+        if self._confidences is None:
+            return self.valid_ratio.new_zeros(0)
+        return self._confidences()
 
     def valid_columns(self) -> Tensor:
         """Mark columns of the feature map that are not padding, ``(N, W)`` bool, at least one each.

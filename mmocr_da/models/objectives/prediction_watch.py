@@ -1,7 +1,7 @@
 """Warns of pseudo-labels that teach nothing."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from mmengine.logging import print_log
 
@@ -15,11 +15,11 @@ class PredictionWatch:
     Predictions have collapsed if all of them are empty, or if all others are one word.
 
     Args:
-        threshold: Threshold of the gate, for the warning.
+        advice: Says why no word passed and what can be done, for the warning.
     """
 
-    def __init__(self, threshold: float) -> None:
-        self.threshold = threshold
+    def __init__(self, advice: Callable[[], str]) -> None:
+        self.advice = advice
         self._reset()
 
     def _reset(self) -> None:
@@ -55,13 +55,12 @@ class PredictionWatch:
         if len(self._distinct) == 1 and self._words > 1:
             (word,) = self._distinct
             return (
-                f'COLLAPSE: the teacher predicted no word but {word!r}; raise threshold, lower '
-                'weight, or start from a better recognizer (load_from)'
+                f'COLLAPSE: the teacher predicted no word but {word!r}; keep fewer words, '
+                'lower weight, or start from a better recognizer (load_from)'
             )
         if not self._kept:
             return (
-                'no prediction of the teacher became a label: none had a confidence above '
-                f'threshold={self.threshold}; lower it, or start from a better recognizer '
-                '(load_from)'
+                f'no prediction of the teacher became a label: {self.advice()}, or start from a '
+                'better recognizer (load_from)'
             )
         return None

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
+from mmengine.dist import all_reduce
 from mmengine.logging import print_log
 from mmengine.structures import LabelData
 from mmocr.models.textrecog.recognizers import EncoderDecoderRecognizer
@@ -12,11 +14,13 @@ from torch import Tensor
 
 from mmocr_da.arguments import check_count, check_number, warn_unused
 from mmocr_da.compat import no_grad
+from mmocr_da.device import on_device
 from mmocr_da.registry import MODELS
 
 from ..decoders.adapters import adapter_of
 from ..schedules import Schedule, current_iteration
 from ..valid_ratio import valid_ratios
+from .confidence_rules import ConfidenceRule
 from .domain_features import DomainFeatures
 from .objective import Objective
 from .prediction_watch import PredictionWatch
@@ -32,17 +36,21 @@ class SelfTraining(Objective):
 
     The teacher is a moving average of the recognizer, ``decay * teacher + (1 - decay) * student``
     after each step of the optimizer (Tarvainen & Valpola, NeurIPS 2017). It decodes the target as
-    in testing. A word that it predicts with a confidence above ``threshold`` becomes the label of
-    the image, and the student learns it by the decoder's own loss (FixMatch, Sohn et al.,
-    NeurIPS 2020, eq. 4, with words instead of classes)::
+    in testing. A word that it predicts with enough confidence becomes the label of the image, and
+    the student learns it by the decoder's own loss (FixMatch, Sohn et al., NeurIPS 2020, eq. 4,
+    with words instead of classes)::
 
         loss = weight * mean over kept words of L(student(strong view), word)
 
-    Other than in FixMatch the mean is over the kept words, of all processes, and not over all
-    images. Empty predictions and predictions with the unknown character are never kept. The
-    confidence is the probability of the predicted path: the product of the highest probabilities
-    of all steps up to the end token, or of all frames for CTC. Both shrink with the length of the
-    word.
+    The mean is over the kept words of all processes, or with ``average='all'`` this mean times the
+    share of images that are kept, as in FixMatch: then few words have a small weight.
+
+    How much confidence is enough says ``keep``: the same for all words (``threshold``), that of a
+    share of the target (:class:`ConfidenceQuantile`), or that of the source
+    (:class:`RelativeThreshold`). Empty predictions and predictions with the unknown character are
+    never kept. The confidence is the probability of the predicted path: the product of the highest
+    probabilities of all steps up to the end token, or of all frames for CTC. Both shrink with the
+    length of the word.
 
     :class:`mmocr_da.datasets.WeakStrongViews` in the target's pipeline gives the two views. Without
     it the teacher sees the image that the student sees.
@@ -51,9 +59,10 @@ class SelfTraining(Objective):
     without a teacher is loaded. Iterations that freeze the recognizer do not change it.
 
     The log shows, for the target images of a batch, ``kept`` (the share that becomes labels),
-    ``confidence``, ``length`` (characters per prediction) and ``distinct_words`` (their number) of
-    the teacher, and ``agreement``, the share of images for which the student, on its view, predicts
-    the same text. A warning names collapsed predictions.
+    ``threshold`` (the confidence that was enough, at most 1), ``confidence``, ``length``
+    (characters per prediction) and ``distinct_words`` (their number) of the teacher, and
+    ``agreement``, the share of images for which the student, on its view, predicts the same text. A
+    warning names collapsed predictions.
 
     Args:
         weight: Weight of the loss.
@@ -61,7 +70,12 @@ class SelfTraining(Objective):
             :class:`~mmocr_da.models.schedules.Schedule`.
         ramp: Number of iterations in which the weight rises linearly from 0, in addition to the
             schedule; 0 for none.
-        threshold: Words are kept if they are predicted with a higher confidence, 0 to 1.
+        threshold: Words are kept if they are predicted with at least this confidence, 0 to 1; 0.5
+            if ``keep`` is not given.
+        keep: Config of another rule for the words that are kept, in place of ``threshold``, such as
+            ``dict(type='mmocr_da.ConfidenceQuantile', start=0.2, end=0.8)``.
+        average: Whether the loss is the mean over kept words (``'kept'``) or over all target images
+            of a batch, with 0 for those that are not kept (``'all'``).
         decay: Share of the teacher that stays at each step, 0 to 1. At 0 it is the student; at 1
             it stays as it was loaded, as with pseudo-labels that are predicted once.
         agreement_interval: Number of batches from one ``agreement`` to the next, since it costs
@@ -76,28 +90,40 @@ class SelfTraining(Objective):
         weight: float = 1.0,
         schedule: str = 'constant',
         ramp: int = 0,
-        threshold: float = 0.5,
+        threshold: float | None = None,
+        keep: dict[str, Any] | None = None,
+        average: str = 'kept',
         decay: float = 0.99,
         agreement_interval: int = 10,
         predict_with: str = 'teacher',
     ) -> None:
         super().__init__()
         check_number('weight', weight, least=0)
-        check_number('threshold', threshold, least=0, most=1, why='it is a probability')
         check_number('decay', decay, least=0, most=1, why='it is a share')
         check_count('ramp', ramp, least=0, of='iterations')
         check_count('agreement_interval', agreement_interval, of='batches')
         if predict_with not in ('teacher', 'student'):
             raise ValueError(f"predict_with must be 'teacher' or 'student', got {predict_with!r}")
+        if average not in ('kept', 'all'):
+            raise ValueError(f"average must be 'kept' or 'all', got {average!r}")
+        if keep is None:
+            threshold = 0.5 if threshold is None else threshold
+            keep = dict(type='mmocr_da.ConfidenceThreshold', threshold=threshold)
+        elif threshold is not None:
+            raise ValueError(
+                f'SelfTraining needs threshold or keep, got threshold={threshold} and keep={keep}; '
+                'remove one of them'
+            )
         if weight == 0:
             warn_unused('weight', weight, 'SelfTraining trains nothing, it is only logged')
         self.schedule = Schedule(schedule, weight)
         self.ramp = ramp
-        self.threshold = threshold
+        self.keep: ConfidenceRule = MODELS.build(keep)
+        self.average = average
         self.decay = decay
         self.agreement_interval = agreement_interval
         self.predict_with = predict_with
-        self._watch = PredictionWatch(threshold)
+        self._watch = PredictionWatch(self.keep.advice)
         self._recognizer: list[EncoderDecoderRecognizer] = []
         self._batches = 0
         self._told = False
@@ -108,7 +134,8 @@ class SelfTraining(Objective):
         """Create the teacher.
 
         Raises:
-            ValueError: If the recognizer cannot be trained by its decoder's loss, or cannot decode.
+            ValueError: If the recognizer cannot be trained by its decoder's loss, cannot decode, or
+                does not learn the source with which confidences are compared.
         """
         for name in ('module_loss', 'postprocessor'):
             if getattr(recognizer.decoder, name, None) is None:
@@ -116,6 +143,11 @@ class SelfTraining(Objective):
                     f'SelfTraining needs a decoder with a {name}, got '
                     f'{type(recognizer.decoder).__name__} without one'
                 )
+        if self.keep.needs_source and recognizer.supervised_weight == 0:
+            raise ValueError(
+                f'{type(self.keep).__name__} compares with confidences of the supervised loss of '
+                'the source, got supervised_weight=0; set it above 0, or use ConfidenceQuantile'
+            )
         # In a list, so that the recognizer is not a submodule of its objective.
         self._recognizer = [recognizer]
         self.teacher = Teacher(recognizer)
@@ -130,11 +162,16 @@ class SelfTraining(Objective):
     def forward(self, source: DomainFeatures, target: DomainFeatures) -> dict[str, Tensor]:
         """Compute the losses of the decoder on the kept words, and log values."""
         texts, confidences = self.predict_words(target)
-        kept = self._kept(texts, confidences)
+        usable = self._usable(texts)
+        least = self.keep([c if fit else 0.0 for c, fit in zip(confidences, usable)], source)
+        kept = [i for i, fit in enumerate(usable) if fit and confidences[i] >= least]
         labelled = [_labelled(target.samples[i], texts[i]) for i in kept]
         weight = self._weight()
         losses = target.labelled_loss(kept, labelled)
         out = {key: value * weight for key, value in losses.items() if 'loss' in key}
+        if self.average == 'all':
+            share = _share_of_all(kept, texts, next(iter(out.values())))
+            out = {key: value * share for key, value in out.items()}
         if self.training and torch.is_grad_enabled():
             self._watch.see(texts, len(kept))
             self._check_steps()
@@ -142,6 +179,7 @@ class SelfTraining(Objective):
         like = next(iter(out.values())).detach().float()
         values = self._log_values(target, texts, confidences, len(kept))
         values['weight'] = weight
+        values['threshold'] = min(least, 1.0)
         out |= {key: like.new_full((), value) for key, value in values.items()}
         return self.named(out)
 
@@ -193,13 +231,10 @@ class SelfTraining(Objective):
         data = self._recognizer[0].data_preprocessor(data, False)
         return data['inputs'], data['data_samples']
 
-    def _kept(self, texts: Sequence[str], confidences: Sequence[float]) -> list[int]:
+    def _usable(self, texts: Sequence[str]) -> list[bool]:
+        """Whether each text can be a label."""
         unknown = getattr(self._recognizer[0].decoder.dictionary, 'unknown_token', None)
-        return [
-            i
-            for i, (text, confidence) in enumerate(zip(texts, confidences))
-            if text and confidence > self.threshold and not (unknown and unknown in text)
-        ]
+        return [bool(text) and not (unknown and unknown in text) for text in texts]
 
     def _weight(self) -> float:
         weight = self.schedule.now()
@@ -238,6 +273,9 @@ class SelfTraining(Objective):
         self, recognizer: EncoderDecoderRecognizer, state_dict: dict[str, Tensor], prefix: str
     ) -> None:
         """Start the teacher as a copy of the recognizer where a checkpoint has no teacher."""
+        rule = f'{prefix}objectives.{self.name}.keep.'
+        for key, value in self.keep.state_dict().items():
+            state_dict.setdefault(rule + key, value)
         copied = 0
         for own, twin in self._keys():
             if prefix + own in state_dict and prefix + twin not in state_dict:
@@ -282,3 +320,10 @@ def _labelled(sample: TextRecogDataSample, text: str) -> TextRecogDataSample:
     labelled = _without_label(sample)
     labelled.gt_text = LabelData(item=text)
     return labelled
+
+
+def _share_of_all(kept: Sequence[int], texts: Sequence[str], like: Tensor) -> Tensor:
+    """The share of all ranks' images that are kept; all ranks must call this."""
+    counts = on_device([float(len(kept)), float(len(texts))], like.device)
+    all_reduce(counts)
+    return counts[0] / counts[1].clamp(min=1)

@@ -3,40 +3,38 @@
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from mmengine.dist import get_world_size
 from mmengine.model import ModuleDict
 from mmocr.models.textrecog.recognizers import EncoderDecoderRecognizer
 from mmocr.structures import TextRecogDataSample
 from torch import Tensor
 
 from mmocr_da.arguments import check_number, warn_unused
-from mmocr_da.compat import no_grad
 from mmocr_da.device import on_device
 from mmocr_da.registry import MODELS
 from mmocr_da.renamed import check_objective, renamed_arguments
 
 from ..decoders.adapters import CHARACTER_FEATURES, DecoderAdapter, adapter_of
 from ..decoders.character_features import CharacterFeatures, GreedyPrediction
-from ..distributed import sum_per_rank
 from ..encoders import as_feature_map
-from ..freezing import evaluating, frozen
+from ..freezing import frozen
 from ..layers import domains_of_images, keep_statistics_per_domain
 from ..objectives import DomainFeatures, Objective
-from ..valid_ratio import valid_ratios
+from .decoder_losses import (
+    Encoded,
+    forced_output,
+    label_confidences,
+    labelled_loss,
+    predict_texts,
+    share_of_ranks,
+    zero_losses,
+)
 from .domain_split import DomainSplit, rows_of
 from .label_encoding import encode_texts
 from .objective_keys import name_objectives
 from .training_watch import DomainWatch, GradientWatch
-
-
-class Encoded(NamedTuple):
-    """A feature map ``(N, C, H, W)`` and the encoder's output; None without an encoder."""
-
-    feature_map: Tensor
-    sequence: Any
 
 
 @MODELS.register_module()
@@ -178,9 +176,12 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
             encoded = self._encode(inputs, data_samples)
             characters = self._decode(encoded, split, active)
             prediction = self._predict_source(encoded, split, active)
-        losses = {} if freezes else self._supervised_loss(encoded, characters, split)
+        output = None if freezes else self._forced_output(encoded, characters, split)
+        losses = {} if freezes else self._supervised_loss(encoded, characters, output, split)
         if active:
-            source, target = self._domain_features(inputs, encoded, characters, prediction, split)
+            source, target = self._domain_features(
+                inputs, encoded, characters, prediction, output, split
+            )
         for objective in active:
             values = objective(source, target)
             if self.training and not freezes and torch.is_grad_enabled():
@@ -236,81 +237,32 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
         )
         return GreedyPrediction(logits, [s.gt_text.indexes for s in samples])
 
-    def _supervised_loss(
+    def _forced_output(
         self, encoded: Encoded, characters: CharacterFeatures | None, split: DomainSplit
-    ) -> dict[str, Tensor]:
-        samples, adapter = split.source_samples, self.adapter
-        if not samples or self.supervised_weight == 0:  # also where it would be infinite
-            reached = None if characters is None else [characters.logits[split.source]]
-            losses = self._zero_losses(encoded, reached)
-        elif characters is not None:
-            losses = adapter.loss(characters.logits[split.source], samples)
-        else:
-            losses = adapter.loss(self._forced_logits(encoded, samples, split.source), samples)
-        count = adapter.count_supervised(samples)
-        weight = self.supervised_weight * self._share_of_ranks(count, split.source.device)
-        return {k: v * weight if 'loss' in k else v for k, v in losses.items()}
-
-    def _zero_losses(
-        self, encoded: Encoded, reached: list[Tensor] | None = None
-    ) -> dict[str, Tensor]:
-        """The decoder's losses without a sample, connected to all that they reach otherwise."""
-        if reached is None:
-            reached = [encoded.feature_map, *self.decoder.parameters()]
-            reached += [encoded.sequence] if isinstance(encoded.sequence, Tensor) else []
-        zero: Any = sum(x.sum() for x in reached) * 0
-        return dict.fromkeys(self.adapter.loss_names, zero)
-
-    def _forced_logits(
-        self, encoded: Encoded, samples: list[TextRecogDataSample], index: Tensor
     ) -> Any:
-        """Run the decoder on some images alone, with their labels."""
-        feature_map, sequence = encoded.feature_map[index], rows_of(encoded.sequence, index)
-        if self.adapter.stops_early and self.adapter.can_decode():
-            # Ends with the longest label; MMOCR's decoder goes on to the last step.
-            ratio, all_labelled = valid_ratios(samples), [True] * len(samples)
-            return self.adapter.decode(feature_map, sequence, samples, all_labelled, ratio).logits
-        return self.decoder(feature_map, sequence, samples)
+        """The decoder's output for the source with its labels; None where it is not trained."""
+        if not split.source_samples or self.supervised_weight == 0:
+            return None
+        if characters is not None:
+            return characters.logits[split.source]
+        return forced_output(self.decoder, encoded, split.source_samples, split.source)
 
-    def _share_of_ranks(self, count: Tensor | None, device: torch.device) -> float | Tensor:
-        """Factor that turns DDP's average of means into the mean over all ranks' characters.
-
-        Ranks hold different numbers of characters. All ranks must call this, also without a sample.
-        """
-        if count is None or get_world_size() == 1:
-            return 1.0
-        count = on_device(count, device)
-        return count / sum_per_rank(count).clamp(min=1e-12)
-
-    def _labelled_loss(
+    def _supervised_loss(
         self,
         encoded: Encoded,
-        images: Tensor,
-        rows: Sequence[int],
-        samples: list[TextRecogDataSample],
+        characters: CharacterFeatures | None,
+        output: Any,
+        split: DomainSplit,
     ) -> dict[str, Tensor]:
-        """See :meth:`DomainFeatures.labelled_loss`; ``images`` are the indexes of the domain's."""
-        encode_texts(self.decoder, samples, images.device)
-        if samples:
-            index = images[on_device(list(rows), images.device)]
-            losses = self.adapter.loss(self._forced_logits(encoded, samples, index), samples)
+        samples, adapter = split.source_samples, self.adapter
+        if output is None:  # also where it would be infinite
+            reached = None if characters is None else [characters.logits[split.source]]
+            losses = zero_losses(self.decoder, encoded, reached)
         else:
-            losses = self._zero_losses(encoded)
-        count = self.adapter.count_supervised(samples)
-        if count is None:  # a mean over texts
-            count = torch.tensor(float(len(samples)))
-        share = self._share_of_ranks(count, images.device)
-        return {k: v * share if 'loss' in k else v for k, v in losses.items()}
-
-    def _predict_texts(
-        self, encoded: Encoded, images: Tensor, samples: Sequence[TextRecogDataSample]
-    ) -> list[str]:
-        """See :meth:`DomainFeatures.predict_texts`."""
-        copies = [TextRecogDataSample(metainfo=sample.metainfo) for sample in samples]
-        decoder = self.decoder
-        with no_grad(), evaluating(decoder):
-            decoder.predict(encoded.feature_map[images], rows_of(encoded.sequence, images), copies)
-        return [sample.pred_text.item for sample in copies]
+            losses = adapter.loss(output, samples)
+        count = adapter.count_supervised(samples)
+        weight = self.supervised_weight * share_of_ranks(count, split.source.device)
+        return {k: v * weight if 'loss' in k else v for k, v in losses.items()}
 
     def _domain_features(
         self,
@@ -318,6 +270,7 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
         encoded: Encoded,
         characters: CharacterFeatures | None,
         prediction: GreedyPrediction | None,
+        output: Any,
         split: DomainSplit,
     ) -> tuple[DomainFeatures, DomainFeatures]:
         feature_map: Tensor | None = encoded.feature_map
@@ -335,8 +288,11 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
                 prediction if index is split.source else None,
                 inputs[index],
                 samples,
-                partial(self._labelled_loss, encoded, index),
-                partial(self._predict_texts, encoded, index, samples),
+                partial(labelled_loss, self.decoder, encoded, index),
+                partial(predict_texts, self.decoder, encoded, index, samples),
+                None
+                if output is None or index is not split.source
+                else partial(label_confidences, self.decoder, output, samples),
             )
             for index, samples in (
                 (split.source, split.source_samples),

@@ -18,13 +18,13 @@ def said(monkeypatch):
     [
         (['', ''], 0, 'the empty text for every target image'),
         (['the', ''], 1, "COLLAPSE: the teacher predicted no word but 'the'"),
-        (['the', 'a'], 0, 'none had a confidence above threshold=0.9'),
+        (['the', 'a'], 0, 'a label: none was sure; lower it, or start from a better'),
         (['the', 'a'], 1, None),
         ([], 0, None),
     ],
 )
 def test_what_it_warns_of(said, texts, kept, warning):
-    watch = PredictionWatch(0.9)
+    watch = PredictionWatch(lambda: 'none was sure; lower it')
     for repetition in range(1, 3):
         for _ in range(PATIENCE - 1):
             watch.see(texts, kept)
@@ -35,7 +35,7 @@ def test_what_it_warns_of(said, texts, kept, warning):
 
 
 def test_a_single_other_word_is_no_collapse(said):
-    watch = PredictionWatch(0.9)
+    watch = PredictionWatch(lambda: 'none was sure; lower it')
     for i in range(PATIENCE):
         watch.see(['the', 'a' if i == 7 else 'the'], 1)
     assert said == []

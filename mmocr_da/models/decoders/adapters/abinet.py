@@ -1,6 +1,7 @@
 """MMOCR's decoders of ABINet, which predict all characters in parallel."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from mmocr.models.textrecog.decoders import ABIFuser, ABIVisionDecoder
 from mmocr.structures import TextRecogDataSample
@@ -22,7 +23,12 @@ class ABIVisionAdapter(DecoderAdapter):
         samples: Sequence[TextRecogDataSample],
     ) -> Tensor:
         """See :meth:`DecoderAdapter.predict`."""
-        return self.decoder.forward_train(feature_map, sequence, samples)['logits']
+        return self.final_logits(self.decoder.forward_train(feature_map, sequence, samples))
+
+    def final_logits(self, output: Any) -> Tensor:
+        """See :meth:`DecoderAdapter.final_logits`."""
+        logits: Tensor = output['logits']
+        return logits
 
 
 @register_adapter(ABIFuser)
@@ -45,5 +51,10 @@ class ABIFuserAdapter(DecoderAdapter):
         samples: Sequence[TextRecogDataSample],
     ) -> Tensor:
         """Logits of the last correction, see :meth:`DecoderAdapter.predict`."""
-        out = self.decoder.forward_train(feature_map, sequence, samples)
-        return (out['out_fusers'][-1] if out['out_fusers'] else out['out_vis'])['logits']
+        return self.final_logits(self.decoder.forward_train(feature_map, sequence, samples))
+
+    def final_logits(self, output: Any) -> Tensor:
+        """Logits of the last correction, see :meth:`DecoderAdapter.final_logits`."""
+        last = output['out_fusers'][-1] if output['out_fusers'] else output['out_vis']
+        logits: Tensor = last['logits']
+        return logits

@@ -1,6 +1,7 @@
 """The interface between objectives and decoders, and the registry of its implementations."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from mmocr.models.textrecog.decoders.base import BaseDecoder
@@ -229,6 +230,11 @@ class DecoderAdapter:
         return highest.log().masked_fill(~counted, 0).sum(1).exp()
 
     # The supervised loss.
+
+    def final_logits(self, output: Any) -> Tensor:
+        """Return the logits ``(N, T, K)`` of the prediction from the output in training."""
+        assert isinstance(output, Tensor)
+        return output
 
     @property
     def loss_names(self) -> tuple[str, ...]:
