@@ -17,6 +17,7 @@ import sys
 import time
 from pathlib import Path
 
+from mmocr_da import markdown
 from mmocr_da.outputs import check_outputs, output_file, whole_file
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -107,12 +108,7 @@ def table(results: dict[str, dict[str, float]]) -> str:
         [name] + [f'{100 * result[f"{domain}/recog/{key}"]:.1f}' for domain, key in columns]
         for name, result in results.items()
     ]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = [
-        '| ' + ' | '.join(cell.ljust(w) for cell, w in zip(row, widths)) + ' |' for row in rows
-    ]
-    lines.insert(1, '|' + '|'.join('-' * (w + 2) for w in widths) + '|')
-    return '\n'.join(lines)
+    return markdown.table(rows)
 
 
 def main() -> None:

@@ -17,12 +17,17 @@ from .intervals import (
     word_accuracy_interval,
 )
 from .metrics import DumpPredictions, TextErrorMetric
+from .prediction_change import LabelledScores, PredictionChange, Predictions, TextStatistics
 from .representation import agreement, alignment, effective_rank, spread, uniformity
 
 __all__ = [
     'DumpPredictions',
     'Estimate',
+    'LabelledScores',
+    'PredictionChange',
+    'Predictions',
     'TextErrorMetric',
+    'TextStatistics',
     'accuracy_within_one_edit',
     'agreement',
     'alignment',

@@ -145,47 +145,6 @@ def test_what_cannot_be_plotted_is_an_error(curves, run, tmp_path):
         curves.plot_curves([work_dir], 'out.png', labels=['a', 'b'])
 
 
-@pytest.fixture
-def images():
-    return [np.full((16, 40, 3), 128, np.uint8)] * 3
-
-
-def test_the_sheet_counts_what_is_right(sheet, images, tmp_path):
-    predictions = {'old': ['ab', 'X', ''], 'new': ['ab', 'c$', '$x$']}
-    ground_truths = ['ab', 'x', '$x$']
-    out_file = str(tmp_path / 'sheet.png')
-    assert sheet.prediction_sheet(images, ground_truths, predictions, out_file) == dict(
-        old=1, new=2
-    )
-    assert sheet.prediction_sheet(
-        images, ground_truths, predictions, out_file, ignore_case=True
-    ) == dict(old=2, new=2)
-    assert is_picture(out_file)
-
-
-def pixels(path, colour):
-    """How many pixels are nearer to the colour's channel than any grey is."""
-    image = cv2.imread(str(path)).astype(int)
-    blue, green, red = np.moveaxis(image, -1, 0)
-    return int((green - red > 60).sum() if colour == 'green' else (red - green > 60).sum())
-
-
-@pytest.mark.parametrize(
-    'prediction, colour, other', [('ab', 'green', 'red'), ('ax', 'red', 'green')]
-)
-def test_right_is_green_and_wrong_is_red(sheet, images, tmp_path, prediction, colour, other):
-    sheet.prediction_sheet(
-        images, ['ab'] * 3, dict(model=[prediction] * 3), str(tmp_path / 's.png')
-    )
-    assert pixels(tmp_path / 's.png', colour) > 50
-    assert pixels(tmp_path / 's.png', other) == 0
-
-
-def test_a_missing_prediction_is_an_error(sheet, images):
-    with pytest.raises(ValueError, match='new needs one text per image, got 1 texts for 3 images'):
-        sheet.prediction_sheet(images, ['a'] * 3, dict(new=['a']), 'sheet.png')
-
-
 def test_samples_are_of_the_last_dataset_and_the_same_for_a_seed(sheet, toy):
     cfg = Config.fromfile(str(toy))
     items, texts = sheet.draw_samples(cfg, 4, seed=3)
@@ -338,19 +297,6 @@ def test_images_without_labels_are_an_error(sheet, toy):
     )
     with pytest.raises(ValueError, match='must have labels, got none for 2 images of mmocr_da.Unl'):
         sheet.draw_samples(cfg, 2)
-
-
-def test_a_picture_of_korean_takes_the_font_it_is_given(sheet, images, tmp_path, monkeypatch):
-    given = []
-    monkeypatch.setattr(
-        'mmocr_da.visualization.pictures.font_families',
-        lambda text, font: given.append((text, font)) or ['DejaVu Sans'],
-    )
-    sheet.prediction_sheet(
-        images, ['\ud55c'] * 3, dict(m=['\uae00'] * 3), str(tmp_path / 's.png'), font='some.ttf'
-    )
-    ((texts, font),) = given
-    assert font == 'some.ttf' and {'\ud55c', '\u2717 \uae00'} <= set(texts)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
     python tools/analysis_tools/prediction_sheet.py --out sheet.png \\
         --model "source only" CONFIG CHECKPOINT --model adapted CONFIG CHECKPOINT
 
-It writes one picture, ``--out``: a row per image with its ground truth and a column per model.
+It writes one picture, ``--out``: each image with its ground truth and the text of every model.
 Right predictions are green, wrong ones red. The images are drawn at random, by ``--seed``, from the
 last dataset of the first config's ``test_dataloader`` (the target, if the datasets are source and
 target).
@@ -13,8 +13,7 @@ import argparse
 import copy
 from collections import defaultdict
 from collections.abc import Sequence
-
-import matplotlib
+from functools import partial
 
 import mmocr_da  # noqa: F401  before anything of MMOCR: it settles which versions may meet
 
@@ -36,15 +35,10 @@ from mmocr_da.engine.checkpoints import check_checkpoint, check_finite, weights_
 from mmocr_da.engine.inference import test_pipeline
 from mmocr_da.engine.launch import load_config
 from mmocr_da.evaluation import normalize
-from mmocr_da.visualization import add_picture_arguments, check_picture, save_picture
-
-matplotlib.use('Agg')
-import matplotlib.pyplot as plt  # noqa: E402  the backend comes first
+from mmocr_da.visualization import add_picture_arguments, check_picture, prediction_sheet
 
 #: An item of a dataset: 'img_path', 'instances', and with an LMDB 'content' and 'color_type'.
 Item = dict[str, object]
-
-RIGHT, WRONG = '#1a7f37', '#cf222e'
 
 
 def draw_samples(
@@ -137,75 +131,6 @@ def load_pictures(items: Sequence[Item]) -> list[np.ndarray]:
     return pictures
 
 
-def prediction_sheet(
-    images: Sequence[np.ndarray],
-    ground_truths: Sequence[str],
-    predictions: dict[str, Sequence[str]],
-    out_file: str,
-    ignore_case: bool = False,
-    ignore_symbols: bool = False,
-    font: str | None = None,
-) -> dict[str, int]:
-    """Draw one row per image: the image, its ground truth, each model's prediction.
-
-    Args:
-        images: N images, RGB.
-        ground_truths: Their N texts.
-        predictions: N predictions by the model's name; the columns, in this order.
-        out_file: PNG, or another format that matplotlib writes.
-        ignore_case: Whether a prediction is right if only letter case differs.
-        ignore_symbols: Whether a prediction is right if only symbols differ.
-        font: For the texts, see :func:`~mmocr_da.visualization.pictures.save_picture`.
-
-    Returns:
-        Number of right predictions by the model's name.
-
-    Raises:
-        ValueError: If the numbers of texts and images differ.
-    """
-    for name, texts in {'ground_truths': ground_truths, **predictions}.items():
-        if len(texts) != len(images):
-            raise ValueError(
-                f'{name} needs one text per image, got {len(texts)} texts for {len(images)} images'
-            )
-
-    def same(*texts: str) -> bool:
-        return len({normalize(text, ignore_case, ignore_symbols) for text in texts}) == 1
-
-    right = {
-        name: [same(p, t) for p, t in zip(texts, ground_truths)]
-        for name, texts in predictions.items()
-    }
-    counts = {name: sum(marks) for name, marks in right.items()}
-    columns = 2 + len(predictions)
-    fig, axes = plt.subplots(
-        len(images) + 1, columns, squeeze=False, figsize=(2.6 * columns, 0.55 * (len(images) + 1))
-    )
-    for ax in axes.flat:
-        ax.axis('off')
-    heads = ['', 'ground truth', *(f'{name}\n{n}/{len(images)}' for name, n in counts.items())]
-    for ax, head in zip(axes[0], heads):
-        _write(ax, head, weight='bold')
-    for i, (row, image) in enumerate(zip(axes[1:], images)):
-        row[0].imshow(image, vmin=0, vmax=255)
-        _write(row[1], ground_truths[i])
-        for ax, (name, texts) in zip(row[2:], predictions.items()):
-            # A mark beside the colour, for people who cannot tell red from green.
-            mark = '\u2713' if right[name][i] else '\u2717'
-            _write(ax, f'{mark} {texts[i]}', color=RIGHT if right[name][i] else WRONG)
-    fig.set_layout_engine('tight', pad=0.3)
-    save_picture(fig, out_file, 'prediction_sheet', font)
-    plt.close(fig)
-    return counts
-
-
-def _write(ax, text: str, **kwargs) -> None:
-    # parse_math: a word of a price list, '$5 $6', is a text and not a formula.
-    ax.text(
-        0.5, 0.5, text, ha='center', va='center', transform=ax.transAxes, parse_math=False, **kwargs
-    )
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
@@ -214,7 +139,7 @@ def main():
         action='append',
         required=True,
         metavar=('NAME', 'CONFIG', 'CHECKPOINT'),
-        help='A model, once per column',
+        help='A model, may be repeated',
     )
     parser.add_argument('--num', type=int, default=12, help='Number of images')
     parser.add_argument('--seed', type=int, default=0, help='Which images are drawn')
@@ -243,8 +168,7 @@ def main():
         ground_truths,
         predictions,
         args.out,
-        args.ignore_case,
-        args.ignore_symbols,
+        partial(normalize, ignore_case=args.ignore_case, ignore_symbols=args.ignore_symbols),
         args.font,
     )
     print(args.out, *(f'{name}: {n}/{len(images)} right' for name, n in counts.items()), sep='\n')

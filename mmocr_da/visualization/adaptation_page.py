@@ -1,0 +1,286 @@
+"""Writes a page about what an adaptation changed: numbers, pictures and commands, in Markdown."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from mmocr_da import markdown
+from mmocr_da.datasets.image_loading import load_image
+from mmocr_da.evaluation import Estimate, PredictionChange
+from mmocr_da.outputs import check_outputs, output_file
+
+from .pictures import check_picture
+from .sheet import FAINT, NEW, OLD, Cell, Line, differing, draw_sheet, marked
+
+PAGE = 'adaptation.md'
+DIFFERENCES = 'adaptation_differences.png'
+FIXED_AND_BROKEN = 'adaptation_fixed_and_broken.png'
+
+#: From the index of an image to the image, RGB.
+Loader = Callable[[int], NDArray[Any]]
+
+
+def check_page(folder: str, by: str = 'adapt', font: str | None = None) -> None:
+    """Check that the page can be written, before the time for it is spent.
+
+    Raises:
+        ValueError: If the place or the font cannot be used, or a file there is not of ``by``.
+    """
+    check_outputs([Path(folder, PAGE)], by)
+    for name in (DIFFERENCES, FIXED_AND_BROKEN):
+        check_picture(str(Path(folder, name)), by, font=font)
+
+
+def write_page(
+    folder: str,
+    change: PredictionChange,
+    commands: Mapping[str, str] | None = None,
+    title: str = 'What the adaptation changed',
+    num_images: int = 24,
+    load: Loader | None = None,
+    by: str = 'adapt',
+    font: str | None = None,
+) -> str:
+    """Write ``adaptation.md`` and its pictures.
+
+    Args:
+        folder: Where to; it is made if it does not exist.
+        change: The predictions before and after.
+        commands: What a user can do next: shell commands by what they do.
+        title: Of the page.
+        num_images: Images on each sheet, at most. Half of those that differ are the ones whose
+            confidence rose most, the others are drawn at random.
+        load: Returns the image of an index, RGB; None loads the file ``change.paths[index]``.
+        by: The writer; only files that it wrote before are replaced.
+        font: For the texts, see :func:`~mmocr_da.visualization.pictures.save_picture`.
+
+    Returns:
+        The page, for the terminal.
+    """
+    check_page(folder, by, font)
+    draw = _Drawer(folder, change, num_images, load or _from_files(change), by, font)
+    sections = [
+        f'# {title}',
+        _warnings(change),
+        *(_labelled(change, draw) if change.scores else []),
+        *_unlabelled(change),
+        *_differences(change, draw),
+        *_commands(commands or {}),
+    ]
+    page = '\n\n'.join(filter(None, sections)) + '\n'
+    with output_file(Path(folder, PAGE), by) as path:
+        path.write_text(page, encoding='utf-8')
+    return page
+
+
+class _Drawer:
+    """Draws the sheets of a page."""
+
+    def __init__(
+        self,
+        folder: str,
+        change: PredictionChange,
+        num: int,
+        load: Loader,
+        by: str,
+        font: str | None,
+    ) -> None:
+        self.folder, self.change, self.num = folder, change, num
+        self.load, self.by, self.font = load, by, font
+
+    def __call__(
+        self, name: str, groups: Mapping[str, list[int]], lines: Callable[[int], list[Line]]
+    ) -> str:
+        """Draw groups of images; return the Markdown that shows the picture."""
+        cells = {
+            heading: [Cell(self.load(i), lines(i)) for i in indexes]
+            for heading, indexes in groups.items()
+        }
+        draw_sheet(cells, str(Path(self.folder, name)), self.by, font=self.font)
+        return f'![{", ".join(groups)}]({name})'
+
+    def differences(self, i: int) -> list[Line]:
+        """Lines of an image without a label: characters that changed are coloured."""
+        before, after = self.change.before.texts[i], self.change.after.texts[i]
+        notes = [_confidence(p.confidences, i) for p in (self.change.before, self.change.after)]
+        return [
+            Line('before', differing(before, after, OLD), FAINT, notes[0]),
+            Line('after', differing(after, before, NEW), note=notes[1]),
+        ]
+
+    def judged(self, i: int) -> list[Line]:
+        """Lines of an image with a label: characters that are wrong are coloured."""
+        label = str((self.change.labels or ())[i])
+        lines = [Line('ground truth', [(label, None)])]
+        for name, predictions in (('before', self.change.before), ('after', self.change.after)):
+            text = predictions.texts[i]
+            right = self.change.normalized(text) == self.change.normalized(label)
+            ignore_case = self.change.options['ignore_case']
+            parts = None if right else differing(text, label, OLD, ignore_case)
+            lines.append(marked(name, text, right, parts))
+        return lines
+
+
+def _from_files(change: PredictionChange) -> Loader:
+    return lambda i: load_image(change.paths[i])[..., ::-1]
+
+
+def _warnings(change: PredictionChange) -> str:
+    found = change.warnings()
+    if not found:
+        return ''
+    return '\n'.join(['**Look at this first:**', '', *(f'* {text}' for text in found)])
+
+
+def _labelled(change: PredictionChange, draw: _Drawer) -> list[str]:
+    scores = change.scores
+    assert scores is not None
+    rows = [['', 'before', 'after', 'difference']]
+    for name, before, after, difference in (
+        (
+            'word accuracy',
+            scores.accuracy_before,
+            scores.accuracy_after,
+            scores.accuracy_difference,
+        ),
+        ('CER', scores.cer_before, scores.cer_after, scores.cer_difference),
+    ):
+        rows.append([name, _percent(before), _percent(after), _percent(difference, '+.1f')])
+    ignored = [
+        name
+        for option, name in (('ignore_case', 'letter case'), ('ignore_symbols', 'symbols'))
+        if change.options[option]
+    ]
+    fixed, broken = len(change.fixed), len(change.broken)
+    sections = [
+        '## With labels',
+        f'{scores.num:,} of {len(change.paths):,} images have a label. In percent, with 95 % '
+        f'intervals (bootstrap over the images)'
+        + (f'; {" and ".join(ignored)} ignored:' if ignored else ':'),
+        markdown.table(rows),
+        f'{fixed:,} words were wrong and are right now; {broken:,} were right and are wrong now. '
+        'The interval of the difference is of the same images for both recognizers: where it does '
+        'not contain 0, the difference is more than chance. It holds for images like these only. '
+        'A higher word accuracy is better, a lower character error rate (CER) is better.',
+    ]
+    half = max(draw.num // 2, 1)
+    groups = {
+        f'{name}: {min(half, len(indexes)):,} of {len(indexes):,}, at random': change.drawn(
+            indexes, half
+        )
+        for name, indexes in (('Fixed', change.fixed), ('Broken', change.broken))
+        if indexes
+    }
+    if groups:
+        sections.append(draw(FIXED_AND_BROKEN, groups, draw.judged))
+        sections.append('Coloured: characters that are not in the ground truth at this place.')
+    return sections
+
+
+def _unlabelled(change: PredictionChange) -> list[str]:
+    before, after = change.before_statistics, change.after_statistics
+    rows = [['', 'before', 'after', 'what it tells']]
+    if before.confidence is not None and after.confidence is not None:
+        rows.append(
+            [
+                'mean confidence, %',
+                f'{100 * before.confidence:.1f}',
+                f'{100 * after.confidence:.1f}',
+                'how sure the recognizer is, not how right: training raises it by itself',
+            ]
+        )
+    rows += [
+        [
+            'characters per prediction',
+            f'{before.length:.2f}',
+            f'{after.length:.2f}',
+            'should be near the length of the words that you see; a fall means lost characters',
+        ],
+        [
+            'empty, %',
+            f'{100 * before.empty:.1f}',
+            f'{100 * after.empty:.1f}',
+            'less is better, if all images show text',
+        ],
+        [
+            'symbols only, or one character repeated, %',
+            f'{100 * before.odd:.1f}',
+            f'{100 * after.odd:.1f}',
+            'rarely a word: less is better, unless the images show such',
+        ],
+        [
+            'distinct predictions',
+            f'{before.distinct:,}',
+            f'{after.distinct:,}',
+            'a strong fall means that different images are given the same text',
+        ],
+    ]
+    if before.in_lexicon is not None and after.in_lexicon is not None:
+        rows.append(
+            [
+                'words of the lexicon, %',
+                f'{100 * before.in_lexicon:.1f}',
+                f'{100 * after.in_lexicon:.1f}',
+                'more is better, if the images show its words; wrong words of it count, too',
+            ]
+        )
+    num, changed = len(change.paths), len(change.changed)
+    frequent = [['', 'most frequent predictions (number of images)']]
+    for name, statistics in (('before', before), ('after', after)):
+        words = (f'{markdown.literal(text)} ({n:,})' for text, n in statistics.most_frequent)
+        frequent.append([name, ', '.join(words) or 'all are empty'])
+    return [
+        '## Without labels',
+        f'{changed:,} of {num:,} predictions changed ({100 * change.changed_share:.1f} %). This '
+        'says how much the adaptation did, not whether it helped.',
+        markdown.table(rows),
+        markdown.table(frequent),
+        'None of these numbers is an accuracy: they show what went wrong, and cannot show that '
+        'all went well. Label 200 or more images, drawn at random, to know.',
+    ]
+
+
+def _differences(change: PredictionChange, draw: _Drawer) -> list[str]:
+    if not change.changed:
+        return []
+    gained = change.gained(draw.num // 2)
+    rest = sorted({*change.changed} - {*gained})
+    drawn = change.drawn(rest, draw.num - len(gained))
+    groups = {}
+    if gained:
+        groups[f'Greatest rise of confidence: {len(gained)} of {len(change.changed):,}'] = gained
+    if drawn:
+        others = 'the others' if gained else 'those that differ'
+        groups[f'At random: {len(drawn)} of {others} ({len(rest):,})'] = drawn
+    caption = 'Coloured: characters that the other prediction does not have at this place.'
+    if gained:
+        caption += (
+            ' In percent: the confidence. Where it rose most, the adapted recognizer has become '
+            'sure, of right or wrong texts'
+            + ('; only images drawn at random are typical of what changed.' if drawn else '.')
+        )
+    return [
+        '## Images whose prediction changed',
+        draw(DIFFERENCES, groups, draw.differences),
+        caption,
+    ]
+
+
+def _commands(commands: Mapping[str, str]) -> list[str]:
+    if not commands:
+        return []
+    return [
+        '## Use the result',
+        *(f'{what}:\n\n```bash\n{command}\n```' for what, command in commands.items()),
+    ]
+
+
+def _percent(estimate: Estimate, spec: str = '.1f') -> str:
+    return format(Estimate(*(100 * number for number in estimate)), spec)
+
+
+def _confidence(confidences: Any, i: int) -> str:
+    known = confidences is not None and confidences[i] == confidences[i]  # not NaN
+    return f'{100 * confidences[i]:.0f} %' if known else ''

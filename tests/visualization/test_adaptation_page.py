@@ -1,0 +1,132 @@
+import re
+
+import cv2
+import numpy as np
+import pytest
+
+from mmocr_da.evaluation import PredictionChange, Predictions
+from mmocr_da.visualization import check_page
+from mmocr_da.visualization import write_page as write_long_page
+
+DIFFERENCES, JUDGED = 'adaptation_differences.png', 'adaptation_fixed_and_broken.png'
+NUM = 30
+
+
+def write_page(folder, change, *args, num_images=4, **options):
+    """A page with few images, since drawing takes most of the time."""
+    return write_long_page(folder, change, *args, num_images=num_images, **options)
+
+
+@pytest.fixture
+def paths(tmp_path):
+    rng = np.random.default_rng(0)
+    files = [str(tmp_path / f'images/{i}.png') for i in range(NUM)]
+    (tmp_path / 'images').mkdir()
+    for file in files:
+        cv2.imwrite(file, rng.integers(0, 255, (16, 40, 3), np.uint8))
+    return files
+
+
+TRUTH = [f'word{i}' for i in range(NUM)]
+BEFORE = [text if i % 3 == 0 else f'x{text}' for i, text in enumerate(TRUTH)]
+AFTER = [text if i % 5 else f'!|{text}' for i, text in enumerate(TRUTH)]
+
+
+def make(paths, labels=None, confidences=None, before=BEFORE, after=AFTER, **options):
+    return PredictionChange(
+        paths, Predictions(before, confidences), Predictions(after, confidences), labels, **options
+    )
+
+
+def row(page, name):
+    """The cells of the row of a table."""
+    line = next(line for line in page.splitlines() if line.startswith(f'| {name}'))
+    return [cell.strip() for cell in re.split(r'(?<!\\)\|', line)[2:-1]]
+
+
+def test_the_page_has_the_numbers_of_the_comparison(tmp_path, paths):
+    change = make(paths, TRUTH[:20] + [None] * 10, [0.25] * NUM, lexicon=TRUTH)
+    folder = tmp_path / 'out'
+    page = write_page(str(folder), change, {'Read images': 'python read.py'}, title='My title')
+    assert (folder / 'adaptation.md').read_text() == page and page.startswith('# My title\n')
+    before, after, difference = row(page, 'word accuracy')
+    for text, estimate in ((before, change.scores.accuracy_before), (after, change.scores[2])):
+        low, high = 100 * estimate.low, 100 * estimate.high
+        assert text == f'{100 * estimate.value:.1f} ({low:.1f} to {high:.1f})'
+    assert difference.startswith('+45.0 (+')
+    assert row(page, 'CER')[2].startswith('-')
+    assert f'{len(change.fixed)} words were wrong and are right now; {len(change.broken)} ' in page
+    assert row(page, 'mean confidence, %')[:2] == ['25.0', '25.0']
+    assert row(page, 'words of the lexicon, %')[:2] == ['33.3', '80.0']
+    assert row(page, 'distinct predictions')[:2] == ['30', '30']
+    assert '22 of 30 predictions changed (73.3 %)' in page
+    assert r'`!\|word0` (1)' in page
+    assert 'Read images:\n\n```bash\npython read.py\n```' in page
+    for name in (DIFFERENCES, JUDGED):
+        assert f']({name})' in page and cv2.imread(str(folder / name)).std() > 1
+
+
+def test_what_is_not_known_is_not_on_the_page(tmp_path, paths):
+    page = write_page(str(tmp_path / 'out'), make(paths))
+    for name in ('With labels', 'confidence', 'lexicon', 'Use the result', JUDGED, 'nan', 'None'):
+        assert name not in page.replace('None of these', '')
+    assert sorted(p.name for p in (tmp_path / 'out').glob('[!.]*')) == [
+        'adaptation.md',
+        DIFFERENCES,
+    ]
+
+
+def test_warnings_come_first(tmp_path, paths):
+    change = make(paths, after=['the'] * NUM)
+    page = write_page(str(tmp_path), change)
+    listed = page[: page.index('## ')]
+    assert change.warnings() and all(f'* {text}' in listed for text in change.warnings())
+
+
+def test_equal_predictions_need_no_picture(tmp_path, paths):
+    page = write_page(str(tmp_path), make(paths, TRUTH, after=BEFORE))
+    assert 'No prediction changed' in page and '.png' not in page
+
+
+@pytest.mark.parametrize('num, gained, drawn', [(6, 3, 3), (60, 22, 0)])
+def test_half_of_the_images_are_drawn_at_random(tmp_path, paths, num, gained, drawn):
+    before = Predictions(BEFORE, np.linspace(0, 0.5, NUM))
+    change = PredictionChange(paths, before, Predictions(AFTER, np.linspace(0.1, 1, NUM)))
+    loaded = []
+
+    def load(i):
+        loaded.append(i)
+        return np.zeros((9, 9, 3), np.uint8)
+
+    page = write_page(str(tmp_path), change, num_images=num, load=load)
+    assert loaded[:gained] == change.gained(gained) and len({*loaded}) == gained + drawn
+    assert {*loaded} <= {*change.changed}
+    assert f'Greatest rise of confidence: {gained} of 22' in page
+    assert (f'At random: {drawn} of the others ({22 - gained})' in page) == bool(drawn)
+
+
+def test_without_confidences_all_are_drawn_at_random(tmp_path, paths):
+    page = write_page(str(tmp_path), make(paths), num_images=4)
+    assert '![At random: 4 of those that differ (22)]' in page
+
+
+def test_what_is_ignored_is_said(tmp_path, paths):
+    change = make(paths, TRUTH, ignore_case=True, ignore_symbols=True)
+    page = write_page(str(tmp_path), change)
+    assert '; letter case and symbols ignored:' in page
+    assert row(page, 'word accuracy')[1].startswith('100.0')
+
+
+def test_the_page_replaces_its_own_and_nothing_else(tmp_path, paths):
+    first = write_page(str(tmp_path), make(paths))
+    assert write_page(str(tmp_path), make(paths)) == first
+    (tmp_path / 'adaptation.md').write_text('mine')
+    for attempt in (check_page, lambda folder: write_page(folder, make(paths))):
+        with pytest.raises(ValueError, match='adaptation.md exists and was not written by adapt'):
+            attempt(str(tmp_path))
+    assert (tmp_path / 'adaptation.md').read_text() == 'mine'
+
+
+def test_a_wrong_font_is_known_before(tmp_path):
+    with pytest.raises(ValueError, match="got 'none', which is neither"):
+        check_page(str(tmp_path), font='none')
