@@ -167,9 +167,7 @@ def _labelled(change: PredictionChange, draw: _Drawer) -> list[str]:
     ]
     half = max(draw.num // 2, 1)
     groups = {
-        f'{name}: {min(half, len(indexes)):,} of {len(indexes):,}, at random': change.drawn(
-            indexes, half
-        )
+        f'{name}: {_how_many(half, len(indexes))}': change.drawn(indexes, half)
         for name, indexes in (('Fixed', change.fixed), ('Broken', change.broken))
         if indexes
     }
@@ -250,10 +248,11 @@ def _differences(change: PredictionChange, draw: _Drawer) -> list[str]:
     drawn = change.drawn(rest, draw.num - len(gained))
     groups = {}
     if gained:
-        groups[f'Greatest rise of confidence: {len(gained)} of {len(change.changed):,}'] = gained
+        rose = f'{len(gained):,} of {len(change.changed):,} that changed'
+        groups[f'Greatest rise of confidence: {rose}'] = gained
     if drawn:
-        others = 'the others' if gained else 'those that differ'
-        groups[f'At random: {len(drawn)} of {others} ({len(rest):,})'] = drawn
+        others = 'Others that changed' if gained else 'Images that changed'
+        groups[f'{others}: {_how_many(len(drawn), len(rest))}'] = drawn
     caption = 'Coloured: characters that the other prediction does not have at this place.'
     if gained:
         caption += (
@@ -279,6 +278,10 @@ def _commands(commands: Mapping[str, str]) -> list[str]:
 
 def _percent(estimate: Estimate, spec: str = '.1f') -> str:
     return format(Estimate(*(100 * number for number in estimate)), spec)
+
+
+def _how_many(shown: int, num: int) -> str:
+    return f'{shown:,} of {num:,}, at random' if shown < num else f'all {num:,}'
 
 
 def _confidence(confidences: Any, i: int) -> str:

@@ -101,13 +101,18 @@ def test_half_of_the_images_are_drawn_at_random(tmp_path, paths, num, gained, dr
     page = write_page(str(tmp_path), change, num_images=num, load=load)
     assert loaded[:gained] == change.gained(gained) and len({*loaded}) == gained + drawn
     assert {*loaded} <= {*change.changed}
-    assert f'Greatest rise of confidence: {gained} of 22' in page
-    assert (f'At random: {drawn} of the others ({22 - gained})' in page) == bool(drawn)
+    assert f'Greatest rise of confidence: {gained} of 22 that changed' in page
+    assert (f'Others that changed: {drawn} of {22 - gained}, at random' in page) == bool(drawn)
 
 
 def test_without_confidences_all_are_drawn_at_random(tmp_path, paths):
     page = write_page(str(tmp_path), make(paths), num_images=4)
-    assert '![At random: 4 of those that differ (22)]' in page
+    assert '![Images that changed: 4 of 22, at random]' in page
+
+
+def test_all_images_are_said_to_be_all(tmp_path, paths):
+    page = write_page(str(tmp_path), make(paths), num_images=22)
+    assert '![Images that changed: all 22]' in page
 
 
 def test_what_is_ignored_is_said(tmp_path, paths):
