@@ -34,6 +34,8 @@ if data == 'numbers':
         dataset=dict(_target, ann_file='textrecog_train.json'),
         pipeline=None,
     )
+    # For the bound alone; the converter's --with-target-train-labels writes it.
+    target_labelled = dict(_target, ann_file='textrecog_train_labelled.json')
     target_val = dict(_target, ann_file='textrecog_val.json', test_mode=True)
     target_test = dict(_target, ann_file='textrecog_test.json', test_mode=True)
     resize = dict(type='Resize', scale=(64, 16))
@@ -98,6 +100,7 @@ elif data == 'words':
         dataset=dict(_target, ann_file='train.tsv'),
         pipeline=None,
     )
+    target_labelled = dict(_target, ann_file='train.tsv')  # for the bound alone
     target_val = dict(_target, ann_file='val.tsv', test_mode=True)
     target_test = dict(_target, ann_file='test.tsv', test_mode=True)
     resize = dict(type='Resize', scale=(100, 32))

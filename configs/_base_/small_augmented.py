@@ -1,0 +1,44 @@
+"""``small_adaptation.py`` as it is used on real images: all standardized, and augmented ones to learn.
+
+* Every image gets the same mean and deviation, in training and testing alike (``standardized.py``).
+* Labelled images are augmented (``mmocr_da.TextAugmentation``).
+* A target image that an objective learns from gives two views: a clean one for a teacher, and an
+  augmented one for the recognizer (``mmocr_da.WeakStrongViews``).
+
+The source-only recognizer, from which every adaptation starts, is trained in the same way:
+self_training/small/small_augmented-source-only.py.
+"""
+
+_base_ = ['./small_adaptation.py', './standardized.py']
+
+text_augmentation = dict(type='mmocr_da.TextAugmentation', strength=1.0)
+_load, _label, _resize, _pack = _base_.train_pipeline
+_prepare = [_resize, _base_.standardize, _pack]
+clean_pipeline = [_load, _label, *_prepare]
+augmented_pipeline = [_load, text_augmentation, _label, *_prepare]
+views_pipeline = [
+    _load,
+    _label,
+    dict(
+        type='mmocr_da.WeakStrongViews', weak=_prepare, strong=[text_augmentation, *_prepare]
+    ),
+]
+test_pipeline = [*_base_.test_pipeline[:-1], _base_.standardize, _pack]
+
+source_iters, max_iters = (400, 800) if _base_.data == 'numbers' else (1200, 600)
+load_from = f'work_dirs/small_augmented-source-only_{_base_.data}/iter_{source_iters}.pth'
+train_cfg = dict(max_iters=max_iters, val_interval=max_iters // 2)
+param_scheduler = [
+    dict(type='MultiStepLR', by_epoch=False, milestones=[max_iters * 7 // 10], gamma=0.1)
+]
+default_hooks = dict(checkpoint=dict(interval=max_iters // 2))
+model = dict(channels_last=True)
+
+source_dataloader = dict(dataset=dict(pipeline=augmented_pipeline))
+train_dataloader = dict(
+    dataset=dict(pipeline=augmented_pipeline, target_pipeline=clean_pipeline)
+)
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+
+self_training = dict(type='mmocr_da.SelfTraining', threshold=0.5, decay=0.99, ramp=200)
