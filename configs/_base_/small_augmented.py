@@ -1,4 +1,4 @@
-"""``small_adaptation.py`` as it is used on real images: all standardized, and augmented ones to learn.
+"""``small_adaptation.py`` for real images: all are standardized, and those to learn are augmented.
 
 * Every image gets the same mean and deviation, in training and testing alike (``standardized.py``).
 * Labelled images are augmented (``mmocr_da.TextAugmentation``).
@@ -19,9 +19,7 @@ augmented_pipeline = [_load, text_augmentation, _label, *_prepare]
 views_pipeline = [
     _load,
     _label,
-    dict(
-        type='mmocr_da.WeakStrongViews', weak=_prepare, strong=[text_augmentation, *_prepare]
-    ),
+    dict(type='mmocr_da.WeakStrongViews', weak=_prepare, strong=[text_augmentation, *_prepare]),
 ]
 test_pipeline = [*_base_.test_pipeline[:-1], _base_.standardize, _pack]
 
@@ -35,9 +33,7 @@ default_hooks = dict(checkpoint=dict(interval=max_iters // 2))
 model = dict(channels_last=True)
 
 source_dataloader = dict(dataset=dict(pipeline=augmented_pipeline))
-train_dataloader = dict(
-    dataset=dict(pipeline=augmented_pipeline, target_pipeline=clean_pipeline)
-)
+train_dataloader = dict(dataset=dict(pipeline=augmented_pipeline, target_pipeline=clean_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 

@@ -1,4 +1,4 @@
-"""What self-training is compared with: as many further steps on the same source, without the target."""
+"""What self-training is compared with: as many further steps on the source alone."""
 
 _base_ = '../../_base_/small_augmented.py'
 work_dir = 'work_dirs/{{ fileBasenameNoExtension }}_{{$MMOCR_DA_DATA:numbers}}'

@@ -1,4 +1,4 @@
-"""The recognizer that self-training starts from: trained on augmented, standardized source images."""
+"""What self-training starts from: trained on augmented, standardized source images."""
 
 _base_ = '../../_base_/small_augmented.py'
 work_dir = 'work_dirs/{{ fileBasenameNoExtension }}_{{$MMOCR_DA_DATA:numbers}}'
