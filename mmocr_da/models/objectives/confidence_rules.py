@@ -1,6 +1,6 @@
 """Rules that say how confident a teacher must be in a word for a student to learn it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 
 import torch
@@ -11,7 +11,6 @@ from mmocr_da.arguments import check_count, check_number
 from mmocr_da.registry import MODELS
 
 from ..schedules import current_iteration
-from .domain_features import DomainFeatures
 
 
 class ConfidenceRule(nn.Module):
@@ -20,14 +19,14 @@ class ConfidenceRule(nn.Module):
     #: Whether it compares with words of the source, which must then be trained with labels.
     needs_source = False
 
-    def forward(self, confidences: Sequence[float], source: DomainFeatures) -> float:
+    def forward(self, confidences: Sequence[float], of_source: Callable[[], Tensor]) -> float:
         """Return the least confidence of a word that is kept.
 
         All ranks must call this, also without a word.
 
         Args:
             confidences: Of this rank's target images of a batch; 0 where a word cannot be learned.
-            source: The source images of the batch.
+            of_source: Returns the confidences ``(n,)`` of this rank's source images.
         """
         raise NotImplementedError
 
@@ -50,7 +49,7 @@ class ConfidenceThreshold(ConfidenceRule):
         check_number('threshold', threshold, least=0, most=1, why='it is a probability')
         self.threshold = threshold
 
-    def forward(self, confidences: Sequence[float], source: DomainFeatures) -> float:
+    def forward(self, confidences: Sequence[float], of_source: Callable[[], Tensor]) -> float:
         """See :meth:`ConfidenceRule.forward`."""
         return self.threshold
 
@@ -97,7 +96,7 @@ class ConfidenceQuantile(ConfidenceRule):
         iteration, total = current_iteration()
         return self.start + (self.end - self.start) * min(1.0, iteration / total)
 
-    def forward(self, confidences: Sequence[float], source: DomainFeatures) -> float:
+    def forward(self, confidences: Sequence[float], of_source: Callable[[], Tensor]) -> float:
         """See :meth:`ConfidenceRule.forward`."""
         latest = list(chain.from_iterable(all_gather_object(list(confidences))))
         batches = [*self._batches, latest]
@@ -159,9 +158,9 @@ class RelativeThreshold(ConfidenceRule):
         check_number('tau', tau, least=0, most=1, why='it is a share')
         self.tau = tau
 
-    def forward(self, confidences: Sequence[float], source: DomainFeatures) -> float:
+    def forward(self, confidences: Sequence[float], of_source: Callable[[], Tensor]) -> float:
         """See :meth:`ConfidenceRule.forward`."""
-        found = source.word_confidences().float()
+        found = of_source().float()
         total = torch.stack([found.sum(), found.new_full((), len(found))])
         all_reduce(total)
         confidence, count = total.tolist()  # the teacher's words wait for the device, too

@@ -39,7 +39,7 @@ class DomainFeatures:
         decoder_loss: Callable[[Sequence[int], list[TextRecogDataSample]], dict[str, Tensor]]
         | None = None,
         decode: Callable[[], list[str]] | None = None,
-        confidences: Callable[[], Tensor] | None = None,
+        confidences: Callable[..., Tensor] | None = None,
     ) -> None:
         self.feature_map = feature_map
         self.sequence = sequence
@@ -97,7 +97,7 @@ class DomainFeatures:
         assert self._decode is not None
         return self._decode()
 
-    def word_confidences(self) -> Tensor:
+    def word_confidences(self, length_normalized: bool = False) -> Tensor:
         """Return how confident the recognizer was when it was trained on the source, ``(N,)``.
 
         The confidence is that of :meth:`DecoderAdapter.word_confidences`, in the pass of the
@@ -106,7 +106,7 @@ class DomainFeatures:
         """
         if self._confidences is None:
             return self.valid_ratio.new_zeros(0)
-        return self._confidences()
+        return self._confidences(length_normalized=length_normalized)
 
     def valid_columns(self) -> Tensor:
         """Mark columns of the feature map that are not padding, ``(N, W)`` bool, at least one each.

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -74,6 +75,8 @@ class SelfTraining(Objective):
             if ``keep`` is not given.
         keep: Config of another rule for the words that are kept, in place of ``threshold``, such as
             ``dict(type='mmocr_da.ConfidenceQuantile', start=0.2, end=0.8)``.
+        length_normalized: Take the geometric mean over the characters and the end of a word as its
+            confidence, and not the product, which shrinks with its length.
         average: Whether the loss is the mean over kept words (``'kept'``) or over all target images
             of a batch, with 0 for those that are not kept (``'all'``).
         decay: Share of the teacher that stays at each step, 0 to 1. At 0 it is the student; at 1
@@ -92,6 +95,7 @@ class SelfTraining(Objective):
         ramp: int = 0,
         threshold: float | None = None,
         keep: dict[str, Any] | None = None,
+        length_normalized: bool = False,
         average: str = 'kept',
         decay: float = 0.99,
         agreement_interval: int = 10,
@@ -119,6 +123,7 @@ class SelfTraining(Objective):
         self.schedule = Schedule(schedule, weight)
         self.ramp = ramp
         self.keep: ConfidenceRule = MODELS.build(keep)
+        self.length_normalized = length_normalized
         self.average = average
         self.decay = decay
         self.agreement_interval = agreement_interval
@@ -163,7 +168,10 @@ class SelfTraining(Objective):
         """Compute the losses of the decoder on the kept words, and log values."""
         texts, confidences = self.predict_words(target)
         usable = self._usable(texts)
-        least = self.keep([c if fit else 0.0 for c, fit in zip(confidences, usable)], source)
+        least = self.keep(
+            [c if fit else 0.0 for c, fit in zip(confidences, usable)],
+            partial(source.word_confidences, self.length_normalized),
+        )
         kept = [i for i, fit in enumerate(usable) if fit and confidences[i] >= least]
         labelled = [_labelled(target.samples[i], texts[i]) for i in kept]
         weight = self._weight()
@@ -205,7 +213,9 @@ class SelfTraining(Objective):
             feature_map = recognizer.extract_feat(images)
             sequence = recognizer.encoder(feature_map, samples) if recognizer.with_encoder else None
             probabilities = decoder(feature_map, sequence, samples)
-            confidences = adapter_of(decoder).word_confidences(probabilities, valid_ratios(samples))
+            confidences = adapter_of(decoder).word_confidences(
+                probabilities, valid_ratios(samples), self.length_normalized
+            )
             decoder.postprocessor(probabilities, samples)
         return [sample.pred_text.item for sample in samples], confidences.tolist()
 

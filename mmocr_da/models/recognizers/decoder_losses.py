@@ -95,9 +95,12 @@ def predict_texts(
 
 
 def label_confidences(
-    decoder: BaseDecoder, output: Any, samples: Sequence[TextRecogDataSample]
+    decoder: BaseDecoder,
+    output: Any,
+    samples: Sequence[TextRecogDataSample],
+    length_normalized: bool = False,
 ) -> Tensor:
     """See :meth:`DomainFeatures.word_confidences`; ``output`` is that of :func:`forced_output`."""
     adapter = adapter_of(decoder)
     probabilities = torch.softmax(adapter.final_logits(output).detach().float(), -1)
-    return adapter.word_confidences(probabilities, valid_ratios(samples))
+    return adapter.word_confidences(probabilities, valid_ratios(samples), length_normalized)

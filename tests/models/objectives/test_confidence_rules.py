@@ -6,7 +6,7 @@ import pytest
 import torch
 from helpers.processes import run_ranks
 
-from mmocr_da.models.objectives import ConfidenceQuantile, DomainFeatures
+from mmocr_da.models.objectives import ConfidenceQuantile
 from mmocr_da.registry import MODELS
 
 
@@ -16,8 +16,7 @@ def rule(name, **options):
 
 def source(*confidences):
     """Source words with these confidences."""
-    found = torch.tensor(confidences)
-    return DomainFeatures(None, None, torch.ones(len(found)), confidences=lambda: found)
+    return lambda: torch.tensor(confidences)
 
 
 def kept(rule, confidences):

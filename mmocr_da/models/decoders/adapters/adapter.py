@@ -210,7 +210,9 @@ class DecoderAdapter:
         tokens = torch.cat([start, tokens[:, :-1]], 1)
         return decoder.forward_train(feature_map, sequence, samples_of(tokens, samples))
 
-    def word_confidences(self, probabilities: Tensor, valid_ratio: Tensor) -> Tensor:
+    def word_confidences(
+        self, probabilities: Tensor, valid_ratio: Tensor, length_normalized: bool = False
+    ) -> Tensor:
         """Return the probability of each predicted path, ``(N,)``.
 
         It is the product of the highest probabilities of all steps up to the first end token, or
@@ -219,15 +221,22 @@ class DecoderAdapter:
         Args:
             probabilities: ``(N, T, K)``, the output of the decoder in testing.
             valid_ratio: ``(N,)`` on the CPU, see :mod:`mmocr_da.models.valid_ratio`.
+            length_normalized: Return the root of the product, of degree characters + 1: its
+                geometric mean over the characters and the end of the word.
         """
         highest, classes = probabilities.float().max(-1)
         if isinstance(self.decoder.module_loss, CTCModuleLoss):
             count = on_device(num_valid(valid_ratio, classes.size(1)), classes.device)
             counted = torch.arange(classes.size(1), device=classes.device) < count[:, None]
+            is_character = counted & (classes != self.decoder.dictionary.padding_idx)
+            is_character[:, 1:] &= classes[:, 1:] != classes[:, :-1]  # else the same character
+            length = is_character.sum(1) + 1
         else:
             is_end = classes == self.decoder.dictionary.end_idx
             counted = is_end.cumsum(1) - is_end.long() == 0
-        return highest.log().masked_fill(~counted, 0).sum(1).exp()
+            length = counted.sum(1)
+        log_confidence = highest.log().masked_fill(~counted, 0).sum(1)
+        return (log_confidence / length if length_normalized else log_confidence).exp()
 
     # The supervised loss.
 

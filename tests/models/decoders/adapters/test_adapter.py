@@ -130,6 +130,21 @@ def test_the_confidence_of_a_word_is_that_of_its_path(adaptive, digits_dictionar
         probabilities.scatter_(2, classes[..., None], highest[..., None])
         found = adapter_of(decoder).word_confidences(probabilities, ratio)
         torch.testing.assert_close(found, torch.tensor(wanted))
+        # Characters and the end; a word that does not end, and a repeated frame of CTC.
+        roots = {attention: [2, 4, 1], ctc: [3, 3, 2]}[decoder]
+        found = adapter_of(decoder).word_confidences(probabilities, ratio, length_normalized=True)
+        torch.testing.assert_close(found, torch.tensor(wanted) ** (1 / torch.tensor(roots)))
+
+
+def test_the_normalized_confidence_does_not_fall_with_the_length(adaptive, digits_dictionary):
+    """Repeating what a word has, with its end as sure as its characters, changes nothing."""
+    decoder = adaptive().decoder
+    found = []
+    for length in (1, 3, 7):
+        probabilities = torch.full((1, length + 1, decoder.dictionary.num_classes), 0.01)
+        probabilities[:, :-1, 3] = probabilities[:, -1, decoder.dictionary.end_idx] = 0.8
+        found.append(adapter_of(decoder).word_confidences(probabilities, torch.ones(1), True))
+    torch.testing.assert_close(torch.cat(found), torch.full((3,), 0.8))
 
 
 def test_the_confidence_of_a_long_word_does_not_overflow(adaptive):
