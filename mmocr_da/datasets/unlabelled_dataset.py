@@ -14,6 +14,7 @@ from .building import build_datasets, unique
 from .image_files import IMAGE_SUFFIXES, describe, find_images, read_text
 from .image_loading import load_as_shown
 from .lmdb_files import database_of, open_lmdb
+from .rendered_words import RenderedWords
 
 #: Keys that are taken over from a labelled dataset. All others are dropped, as they may be labels.
 KEPT_KEYS = ('img_path', 'img_key', 'height', 'width')
@@ -143,6 +144,12 @@ class UnlabelledDataset(BaseDataset):
 
     def _load_dataset(self, dataset: BaseDataset | dict) -> list[dict]:
         plain = build_datasets(copy.deepcopy(dataset) if isinstance(dataset, dict) else dataset)
+        if any(isinstance(part, RenderedWords) for part in plain):
+            raise ValueError(
+                'dataset must hold images of the target domain, got RenderedWords, whose images '
+                'exist with their text only: it is a source; give the images that the recognizer '
+                "shall read as target, such as dict(type='mmocr_da.UnlabelledDataset', img_dir=...)"
+            )
         databases = [part for part in map(database_of, plain) if part is not None]
         if databases and len(unique(plain)) > 1:
             raise ValueError(

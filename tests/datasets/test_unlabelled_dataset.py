@@ -156,6 +156,10 @@ def test_detectors_get_images_without_instances(folder):
             ),
             'ann_file',
         ),
+        (
+            dict(dataset=dict(type='mmocr_da.RenderedWords', lexicon=['one'])),
+            'of the target domain, got RenderedWords.*it is a source',
+        ),
     ],
 )
 def test_an_origin_without_images_is_an_error_that_helps(tmp_path, kwargs, message):

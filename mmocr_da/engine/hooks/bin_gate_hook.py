@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mmocr_da.arguments import check_count
 from mmocr_da.models.layers.batch_instance_norm import BatchInstanceNorm
+from mmocr_da.models.objectives.teacher import Teacher
 from mmocr_da.registry import HOOKS
 from mmocr_da.visualization.gates import by_depth, shares
 
@@ -20,7 +21,7 @@ class BINGateHook(Hook):
     ``bin_gates_above_0.9``, the shares of gates that remove style and of gates that keep it. With
     each checkpoint TensorBoard gets a histogram of the lower, the middle and the upper third of the
     gates (the paper's fig. 2), if it is among the backends. The gates are the trained ones, not
-    their moving average by ``EMAHook``.
+    their moving average by ``EMAHook`` or of the teacher of ``SelfTraining``.
 
     Args:
         interval: Number of iterations between two counts; the log shows the last one.
@@ -34,10 +35,12 @@ class BINGateHook(Hook):
 
     def before_train(self, runner) -> None:
         """Find the gates."""
+        modules = dict(runner.model.named_modules())
+        teachers = tuple(f'{name}.' for name, m in modules.items() if isinstance(m, Teacher))
         self._layers = {
             name: module
-            for name, module in runner.model.named_modules()
-            if isinstance(module, BatchInstanceNorm)
+            for name, module in modules.items()
+            if isinstance(module, BatchInstanceNorm) and not name.startswith(teachers)
         }
         if not self._layers:
             runner.logger.warning(

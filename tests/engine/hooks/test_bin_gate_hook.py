@@ -14,6 +14,7 @@ from torch import nn
 
 from mmocr_da.engine.hooks import BINGateHook, bin_gate_hook
 from mmocr_da.models.layers.batch_instance_norm import BatchInstanceNorm2d
+from mmocr_da.models.objectives.teacher import Teacher
 
 ITERATIONS = 6
 
@@ -181,6 +182,17 @@ def test_gates_are_found_inside_a_wrapper_and_counted_once():
         for name in ('below_0.1', 'above_0.9')
     ]
     assert shares == pytest.approx([4 / 6, 2 / 6])
+
+
+def test_gates_of_a_teacher_are_not_counted():
+    model = nn.Sequential(BatchInstanceNorm2d(4))
+    model.append(Teacher(model))
+    nn.init.zeros_(model[0].rho)
+    hook = HOOKS.build(dict(type='mmocr_da.BINGateHook'))
+    runner = mock_runner(nn.DataParallel(model), 50)
+    hook.before_train(runner)
+    hook.after_train_iter(runner, 0)
+    assert runner.message_hub.get_scalar('train/bin_gates_above_0.9').current() == 0
 
 
 def test_nothing_is_counted_between_intervals(monkeypatch):
