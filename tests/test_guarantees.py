@@ -25,7 +25,7 @@ METHODS = dict(
     self_training=(
         OBJECTIVES,
         """dict(type='mmocr_da.SelfTraining', ramp=5, average='all', keep=dict(
-                    type='mmocr_da.ConfidenceQuantile', start=0.3, end=1., window=8))""",
+                    type='mmocr_da.ConfidenceQuantile', start=0.3, end=1., window=36))""",
     ),
 )
 
