@@ -225,6 +225,29 @@ def test_words_are_kept_that_are_nearly_as_sure_as_those_of_the_source(adaptive,
         assert model.loss(**target())['self_training_kept'] == kept
 
 
+@pytest.mark.parametrize('ctc', [False, True])
+def test_normalized_confidences_are_roots_of_the_others_and_so_is_that_of_the_source(
+    adaptive, crnn, target, ctc
+):
+    options = dict(encoder=None, decoder=crnn) if ctc else {}
+    keep = dict(type='mmocr_da.RelativeThreshold', tau=1.0)
+    words, least = {}, {}
+    for normalized in (False, True):
+        torch.manual_seed(0)
+        objective = self_training(threshold=None, keep=keep, length_normalized=normalized)
+        model = adaptive(objective, **options).eval()
+        objective = model.objectives['self_training']
+        predict = objective.predict_words
+        objective.predict_words = lambda t: words.setdefault(normalized, predict(t))
+        least[normalized] = model.loss(**target())['self_training_threshold'].item()
+    texts, products = words[False]
+    assert texts == words[True][0]
+    for text, product, root in zip(texts, products, words[True][1]):
+        steps = len(text) + 1 if ctc else min(len(text) + 1, model.decoder.max_seq_len)
+        assert root == pytest.approx(product ** (1 / steps), rel=1e-4)
+    assert 0 < least[False] < least[True] < 1
+
+
 def test_the_weight_rises_over_the_ramp_and_stays(adaptive, target, progress):
     model = teach(adaptive(self_training(weight=3.0, ramp=10)))
     weights = []
