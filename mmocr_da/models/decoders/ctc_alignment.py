@@ -1,6 +1,7 @@
-"""Aligns the characters of a label with the frames of a CTC decoder."""
+"""Texts and frames of a CTC decoder: the best alignment, and the probability of a text."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -66,3 +67,38 @@ def best_alignment(
         state = state - back[t].gather(1, state)
     shown = (times < frames[:, None]) & (ends.amax(1) > -torch.inf)[:, None]
     return label.gather(1, states).masked_fill_(~shown, -1)
+
+
+@torch.no_grad()
+def greedy_log_likelihood(
+    probabilities: Tensor, frames: Tensor, blank: int
+) -> tuple[Tensor, Tensor]:
+    """Compute the log-probability of the text that greedy decoding predicts.
+
+    It is the sum over all paths of frames that give this text (Graves et al., ICML 2006, eq. 3),
+    of which the greedy path is one: characters may begin a frame earlier or later.
+
+    Args:
+        probabilities: ``(N, T, K)``.
+        frames: ``(N,)`` long, number of frames of an image that are not padding, at most ``T``.
+        blank: The class between characters.
+
+    Returns:
+        ``(N,)``, and the numbers of characters ``(N,)`` long.
+
+    >>> probabilities = torch.tensor([[[0.6, 0.4], [0.4, 0.6]]])  # blank, a
+    >>> found, lengths = greedy_log_likelihood(probabilities, torch.tensor([2]), blank=0)
+    >>> found.exp(), lengths  # the paths "-a", "a-" and "aa" all give "a"
+    (tensor([0.7600]), tensor([1]))
+    """
+    classes = probabilities.argmax(-1)
+    is_character = torch.arange(classes.size(1), device=classes.device) < frames[:, None]
+    is_character &= classes != blank
+    is_character[:, 1:] &= classes[:, 1:] != classes[:, :-1]  # else the same character goes on
+    lengths = is_character.sum(1)
+    first = (~is_character).sort(dim=1, stable=True).indices
+    log_probs = probabilities.clamp(min=torch.finfo(probabilities.dtype).tiny).log()
+    losses = F.ctc_loss(
+        log_probs.transpose(0, 1), classes.gather(1, first), frames, lengths, blank, 'none'
+    )
+    return -losses, lengths

@@ -49,9 +49,9 @@ class SelfTraining(Objective):
     How much confidence is enough says ``keep``: the same for all words (``threshold``), that of a
     share of the target (:class:`ConfidenceQuantile`), or that of the source
     (:class:`RelativeThreshold`). Empty predictions and predictions with the unknown character are
-    never kept. The confidence is the probability of the predicted path: the product of the highest
-    probabilities of all steps up to the end token, or of all frames for CTC. Both shrink with the
-    length of the word.
+    never kept. The confidence is the probability of the predicted text, see
+    :meth:`~mmocr_da.models.decoders.DecoderAdapter.word_confidences`. It shrinks with the length of
+    the word, unless it is ``length_normalized``.
 
     :class:`mmocr_da.datasets.WeakStrongViews` in the target's pipeline gives the two views. Without
     it the teacher sees the image that the student sees.
@@ -76,7 +76,7 @@ class SelfTraining(Objective):
         keep: Config of another rule for the words that are kept, in place of ``threshold``, such as
             ``dict(type='mmocr_da.ConfidenceQuantile', start=0.2, end=0.8)``.
         length_normalized: Take the geometric mean over the characters and the end of a word as its
-            confidence, and not the product, which shrinks with its length.
+            confidence, and not the product.
         average: Whether the loss is the mean over kept words (``'kept'``) or over all target images
             of a batch, with 0 for those that are not kept (``'all'``).
         decay: Share of the teacher that stays at each step, 0 to 1. At 0 it is the student; at 1

@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmocr_da.models.decoders.ctc_alignment import best_alignment
+from mmocr_da.models.decoders.ctc_alignment import best_alignment, greedy_log_likelihood
 
 
 def collapse(path, blank):
@@ -258,3 +258,35 @@ def test_sharp_ctc_loss_pulls_at_the_path():
     torch.testing.assert_close(
         occupancy[shown], F.one_hot(found[shown], 6).double(), atol=1e-3, rtol=0
     )
+
+
+# ------------------------------------------------------------------ the probability of a text
+
+
+def test_the_likelihood_sums_over_all_paths_of_the_greedy_text():
+    count, steps, classes, blank = 8, 5, 3, 1
+    log_probs, _, _, _, _ = random_batch(count=count, steps=steps, classes=classes, blank=blank)
+    frames = torch.tensor([1, 2, 3, 4, 5, 5, 5, 5])
+    found, lengths = greedy_log_likelihood(log_probs.exp(), frames, blank)
+    for rows, width, log_likelihood, length in zip(log_probs, frames, found, lengths):
+        rows = rows[:width]
+        text = collapse(rows.argmax(-1).tolist(), blank)
+        paths = itertools.product(range(classes), repeat=int(width))
+        wanted = sum(math.exp(path_score(rows, p)) for p in paths if collapse(p, blank) == text)
+        assert log_likelihood.exp().item() == pytest.approx(wanted)
+        assert length == len(text)
+
+
+def test_the_likelihood_is_at_least_that_of_the_greedy_path_and_at_most_one():
+    log_probs, _, frames, _, blank = random_batch(sharpness=6.0)
+    found, _ = greedy_log_likelihood(log_probs.exp(), frames, blank)
+    counted = torch.arange(log_probs.size(1)) < frames[:, None]
+    path = log_probs.amax(-1).masked_fill(~counted, 0).sum(1)
+    assert (found >= path - 1e-9).all() and (found > path + 0.1).any() and (found <= 0).all()
+
+
+def test_the_likelihood_of_sure_frames_is_one_also_without_a_character():
+    sure = F.one_hot(torch.tensor([[0, 0, 0, 0], [1, 1, 0, 1], [1, 2, 2, 0]]), 3).float()
+    found, lengths = greedy_log_likelihood(sure, torch.tensor([4, 4, 2]), 0)
+    torch.testing.assert_close(found, torch.zeros(3))
+    assert lengths.tolist() == [0, 2, 2]

@@ -14,6 +14,7 @@ from mmocr_da.device import on_device
 
 from ...valid_ratio import num_valid
 from ..character_features import CharacterFeatures, DecodedSteps
+from ..ctc_alignment import greedy_log_likelihood
 from .tokens import samples_of
 
 #: Choices for the vector of a step that is the feature of its character.
@@ -213,30 +214,30 @@ class DecoderAdapter:
     def word_confidences(
         self, probabilities: Tensor, valid_ratio: Tensor, length_normalized: bool = False
     ) -> Tensor:
-        """Return the probability of each predicted path, ``(N,)``.
+        """Return the probability of each predicted text, ``(N,)``.
 
-        It is the product of the highest probabilities of all steps up to the first end token, or
-        of all frames without padding for CTC.
+        It is the product of the highest probabilities of all steps up to the first end token. For
+        CTC it is the sum over all alignments of the text with the frames without padding, see
+        :func:`~mmocr_da.models.decoders.ctc_alignment.greedy_log_likelihood`.
 
         Args:
             probabilities: ``(N, T, K)``, the output of the decoder in testing.
             valid_ratio: ``(N,)`` on the CPU, see :mod:`mmocr_da.models.valid_ratio`.
-            length_normalized: Return the root of the product, of degree characters + 1: its
+            length_normalized: Return the root of the probability, of degree characters + 1: its
                 geometric mean over the characters and the end of the word.
         """
-        highest, classes = probabilities.float().max(-1)
+        probabilities = probabilities.float()
+        dictionary = self.decoder.dictionary
         if isinstance(self.decoder.module_loss, CTCModuleLoss):
-            count = on_device(num_valid(valid_ratio, classes.size(1)), classes.device)
-            counted = torch.arange(classes.size(1), device=classes.device) < count[:, None]
-            is_character = counted & (classes != self.decoder.dictionary.padding_idx)
-            is_character[:, 1:] &= classes[:, 1:] != classes[:, :-1]  # else the same character
-            length = is_character.sum(1) + 1
+            frames = on_device(num_valid(valid_ratio, probabilities.size(1)), probabilities.device)
+            found, characters = greedy_log_likelihood(probabilities, frames, dictionary.padding_idx)
+            steps = characters + 1
         else:
-            is_end = classes == self.decoder.dictionary.end_idx
+            highest, classes = probabilities.max(-1)
+            is_end = classes == dictionary.end_idx
             counted = is_end.cumsum(1) - is_end.long() == 0
-            length = counted.sum(1)
-        log_confidence = highest.log().masked_fill(~counted, 0).sum(1)
-        return (log_confidence / length if length_normalized else log_confidence).exp()
+            found, steps = highest.log().masked_fill(~counted, 0).sum(1), counted.sum(1)
+        return (found / steps if length_normalized else found).exp()
 
     # The supervised loss.
 

@@ -109,34 +109,42 @@ def test_every_adapter_is_reached_by_a_class_of_its_host():
     assert {ABIFuser, ASTERDecoder, NRTRDecoder} <= set(module._ADAPTERS)
 
 
-def test_the_confidence_of_a_word_is_that_of_its_path(adaptive, digits_dictionary):
-    """Up to the first end token for attention, of all frames that are no padding for CTC."""
-    attention = adaptive().decoder
-    end = attention.dictionary.end_idx
-    ctc = dict(
-        type='CRNNDecoder',
-        in_channels=16,
-        module_loss=dict(type='CTCModuleLoss'),
-        postprocessor=dict(type='CTCPostProcessor'),
-        dictionary=dict(digits_dictionary, with_start=False, with_end=False, same_start_end=False),
-    )
-    ctc = adaptive(encoder=None, decoder=ctc).decoder
+def test_the_confidence_of_a_word_is_that_of_its_steps_up_to_the_end(adaptive):
+    decoder = adaptive().decoder
+    end = decoder.dictionary.end_idx
     highest = torch.tensor([[0.9, 0.8, 0.7, 0.6], [0.9, 0.8, 0.7, 0.6], [1.0, 1.0, 1.0, 1.0]])
     classes = torch.tensor([[1, end, 2, end], [1, 2, 3, 4], [end, 1, 1, 1]])
-    ratio = torch.tensor([1.0, 0.5, 1.0])
-    for decoder, wanted in ((attention, [0.72, 0.3024, 1]), (ctc, [0.3024, 0.72, 1])):
-        probabilities = ((1 - highest) / (decoder.dictionary.num_classes - 1))[..., None]
-        probabilities = probabilities.repeat(1, 1, decoder.dictionary.num_classes)
-        probabilities.scatter_(2, classes[..., None], highest[..., None])
-        found = adapter_of(decoder).word_confidences(probabilities, ratio)
-        torch.testing.assert_close(found, torch.tensor(wanted))
-        # Characters and the end; a word that does not end, and a repeated frame of CTC.
-        roots = {attention: [2, 4, 1], ctc: [3, 3, 2]}[decoder]
-        found = adapter_of(decoder).word_confidences(probabilities, ratio, length_normalized=True)
-        torch.testing.assert_close(found, torch.tensor(wanted) ** (1 / torch.tensor(roots)))
+    probabilities = confident(highest, classes, decoder.dictionary.num_classes)
+    wanted = torch.tensor([0.72, 0.3024, 1])
+    found = adapter_of(decoder).word_confidences(probabilities, torch.ones(3))
+    torch.testing.assert_close(found, wanted)
+    found = adapter_of(decoder).word_confidences(probabilities, torch.ones(3), True)
+    torch.testing.assert_close(found, wanted ** (1 / torch.tensor([2, 4, 1])))
 
 
-def test_the_normalized_confidence_does_not_fall_with_the_length(adaptive, digits_dictionary):
+def test_the_confidence_of_ctc_is_the_probability_of_the_text(adaptive, crnn):
+    """Of two frames, "1" has the paths "1-", "-1" and "11"; padding has no part in it."""
+    decoder = adaptive(encoder=None, decoder=crnn).decoder
+    blank, count = decoder.dictionary.padding_idx, decoder.dictionary.num_classes
+    highest = torch.tensor([[0.9, 0.8, 0.5, 0.5], [1.0, 0.7, 1.0, 1.0]])
+    probabilities = confident(highest, torch.tensor([[1, blank, 3, 3], [1, 1, blank, 2]]), count)
+    rest = torch.tensor([0.1, 0.2]) / (count - 1)
+    one = 0.9 * 0.8 + rest[0] * rest[1] + 0.9 * rest[1]
+    two = torch.tensor(0.7 + 0.3 / (count - 1))  # the second frame of "12" is "1" or a blank
+    found = adapter_of(decoder).word_confidences(probabilities, torch.tensor([0.5, 1.0]))
+    torch.testing.assert_close(found[0], one)
+    torch.testing.assert_close(found[1], two)
+    roots = adapter_of(decoder).word_confidences(probabilities, torch.tensor([0.5, 1.0]), True)
+    torch.testing.assert_close(roots, found ** (1 / torch.tensor([2, 3])))
+
+
+def confident(highest, classes, count):
+    """Probabilities ``(N, T, count)`` with these highest ones; the others are equal."""
+    out = ((1 - highest) / (count - 1))[..., None].repeat(1, 1, count)
+    return out.scatter(2, classes[..., None], highest[..., None])
+
+
+def test_the_normalized_confidence_does_not_fall_with_the_length(adaptive):
     """Repeating what a word has, with its end as sure as its characters, changes nothing."""
     decoder = adaptive().decoder
     found = []
