@@ -3,8 +3,9 @@
     python tools/quickstart.py
 
 Every step is an ordinary command of this repository, printed before it runs. A step that is done
-is skipped and a killed one resumes. At the end there are a table, and two pictures in the work
-directory: the curves and a sheet of target words with the predictions of both.
+is skipped and a killed one resumes. At the end there are a table, and in the work directory two
+pictures, the curves and a sheet of target words with the predictions of both, and a page that
+compares them.
 """
 
 import argparse
@@ -92,9 +93,21 @@ def train(config: str, work_dir: Path, seed: int, load_from: Path = None) -> Pat
 def test(config: str, checkpoint: Path, work_dir: Path) -> dict[str, float]:
     """Evaluate on the test sets of both domains; ``{'target/recog/wer': ..., ...}``."""
     folder = work_dir / 'test'
-    if not glob.glob(f'{folder}/*/*.json'):
-        run('tools/test.py', CONFIGS / f'{config}.py', checkpoint, '--work-dir', folder)
+    if not glob.glob(f'{folder}/*/*.json') or not predictions_of(checkpoint, work_dir).exists():
+        run(
+            'tools/test.py',
+            CONFIGS / f'{config}.py',
+            checkpoint,
+            '--work-dir',
+            folder,
+            '--save-preds',
+        )
     return json.loads(Path(max(glob.glob(f'{folder}/*/*.json'))).read_text())
+
+
+def predictions_of(checkpoint: Path, work_dir: Path) -> Path:
+    """Where the evaluation writes the predictions."""
+    return work_dir / 'test' / f'{checkpoint.name}_predictions.pkl'
 
 
 def table(results: dict[str, dict[str, float]]) -> str:
@@ -125,6 +138,7 @@ def main() -> None:
         (report_file.name, 'quickstart'),
         ('curves.png', 'plot_curves'),
         ('predictions.png', 'prediction_sheet'),
+        ('comparison/adaptation.md', 'compare_predictions'),
     ):
         check_outputs([args.work_dir / name], writer)
     run('tools/dataset_converters/printed_to_handwritten.py', '--out-dir', DATA)
@@ -155,12 +169,13 @@ def main() -> None:
     )
     print(f'Curves:      {args.work_dir / "curves.png"}')
     print(f'Predictions: {args.work_dir / "predictions.png"}')
+    print(f'Comparison:  {args.work_dir / "comparison" / "adaptation.md"}')
     print(f'TensorBoard: tensorboard --logdir {args.work_dir}')
     print(f'Time of this run: {(time.time() - start) / 60:.1f} minutes')
 
 
 def draw(args, work_dirs: list[tuple], checkpoints: dict[str, tuple]) -> None:
-    """Draw the curves of all runs, and the predictions of the first and the last recognizer."""
+    """Draw the curves of all runs; compare the predictions of the first and the last recognizer."""
     names, runs = zip(*work_dirs)
     run(
         'tools/analysis_tools/plot_curves.py',
@@ -181,6 +196,18 @@ def draw(args, work_dirs: list[tuple], checkpoints: dict[str, tuple]) -> None:
         args.num_images,
         '--out',
         args.work_dir / 'predictions.png',
+    )
+    files = [
+        predictions_of(checkpoints[name][1], dict(work_dirs)[name])
+        for name in (names[0], names[-1])
+    ]
+    run(
+        'tools/analysis_tools/compare_predictions.py',
+        *files,
+        '--only',
+        'target/',
+        '--out-dir',
+        args.work_dir / 'comparison',
     )
 
 

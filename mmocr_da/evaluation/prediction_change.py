@@ -46,15 +46,15 @@ class Predictions(NamedTuple):
 
     @classmethod
     def of(cls, data_samples: Iterable[Any]) -> 'Predictions':
-        """Take the predictions of MMOCR's data samples.
+        """Take the predictions of MMOCR's data samples, or of their dumped form, dictionaries.
 
         The confidence is the one that ``TextRecInferencer`` returns, the mean over the scores of
         the characters. An empty prediction has none.
         """
-        predicted = [sample.pred_text for sample in data_samples]
+        predicted = [sample.get('pred_text') for sample in data_samples]
         scores = [np.asarray(text.get('score', []), float) for text in predicted]
         means = [float(np.mean(score)) if score.size else float('nan') for score in scores]
-        return cls([text.item for text in predicted], means)
+        return cls([text.get('item') for text in predicted], means)
 
 
 @dataclass(frozen=True)

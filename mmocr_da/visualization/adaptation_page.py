@@ -50,8 +50,8 @@ def write_page(
         change: The predictions before and after.
         commands: What a user can do next: shell commands by what they do.
         title: Of the page.
-        num_images: Images on each sheet, at most. Half of those that differ are the ones whose
-            confidence rose most, the others are drawn at random.
+        num_images: Images on each sheet, at most; 0 leaves the sheets out. Half of those that
+            differ are the ones whose confidence rose most, the others are drawn at random.
         load: Returns the image of an index, RGB; None loads the file ``change.paths[index]``.
         by: The writer; only files that it wrote before are replaced.
         font: For the texts, see :func:`~mmocr_da.visualization.pictures.save_picture`.
@@ -171,7 +171,7 @@ def _labelled(change: PredictionChange, draw: _Drawer) -> list[str]:
         for name, indexes in (('Fixed', change.fixed), ('Broken', change.broken))
         if indexes
     }
-    if groups:
+    if groups and draw.num:
         sections.append(draw(FIXED_AND_BROKEN, groups, draw.judged))
         sections.append('Coloured: characters that are not in the ground truth at this place.')
     return sections
@@ -241,7 +241,7 @@ def _unlabelled(change: PredictionChange) -> list[str]:
 
 
 def _differences(change: PredictionChange, draw: _Drawer) -> list[str]:
-    if not change.changed:
+    if not change.changed or not draw.num:
         return []
     gained = change.gained(draw.num // 2)
     rest = sorted({*change.changed} - {*gained})

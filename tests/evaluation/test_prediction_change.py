@@ -133,6 +133,12 @@ def test_what_looks_bad_is_a_warning(after, warning):
     assert not re.search(warning, ' '.join(change(after, words(7, 200)).warnings()))
 
 
+def test_a_word_that_is_as_frequent_as_before_is_no_warning():
+    before, after = (['the'] * num + words(seed, 200)[num:] for num, seed in ((50, 5), (60, 6)))
+    assert change(before, after).warnings() == []
+    assert 'stands for many' in change(GOOD[:190] + before[:10], after).warnings()[0]
+
+
 def test_predictions_of_the_same_kind_give_no_warning():
     for seed in range(10):
         before, after = (Predictions(words(s, 200), [0.5] * 200) for s in (seed, seed + 100))
@@ -154,6 +160,11 @@ def test_a_fall_that_may_be_chance_is_no_warning(num, warned):
     after[: num // 20] = [''] * (num // 20)
     found = [w for w in change(before, after).warnings() if 'are empty' in w]
     assert bool(found) == warned
+
+
+def test_a_fall_that_is_small_is_no_warning():
+    sure, unsure = Predictions(words(0), [0.9] * 100), Predictions(words(1), [0.89] * 100)
+    assert change(sure, unsure).warnings() == []
 
 
 @pytest.mark.parametrize(
@@ -180,9 +191,10 @@ def test_predictions_are_taken_from_the_data_samples_of_mmocr():
         sample = TextRecogDataSample()
         sample.pred_text = LabelData(item=text, score=score)
         samples.append(sample)
-    texts, confidences = Predictions.of(samples)
-    assert texts == ['ab', '', 'c']
-    np.testing.assert_equal(confidences, [0.75, NAN, 0.25])
+    for form in (samples, [sample.to_dict() for sample in samples]):
+        texts, confidences = Predictions.of(form)
+        assert texts == ['ab', '', 'c']
+        np.testing.assert_equal(confidences, [0.75, NAN, 0.25])
 
 
 @pytest.mark.parametrize(
@@ -196,6 +208,7 @@ def test_predictions_are_taken_from_the_data_samples_of_mmocr():
         (dict(labels=['a', None]), 'texts of at least 2 images.* got 1 that can be compared'),
         (dict(labels=['', '']), 'got 0 that can be compared'),
         (dict(lexicon=[]), 'lexicon must hold at least one word'),
+        (dict(lexicon=['!'], ignore_symbols=True), 'lexicon must hold at least one word'),
         (dict(unicode_form='nfc'), 'unicode_form must be one of'),
     ],
 )

@@ -67,8 +67,24 @@ def test_results_are_read_from_the_last_evaluation(quickstart, tmp_path):
         folder = tmp_path / 'test' / stamp
         folder.mkdir(parents=True)
         (folder / f'{stamp}.json').write_text(f'{{"target/recog/wer": {value}}}')
+    quickstart.test('small', tmp_path / 'x.pth', tmp_path)  # of an earlier version
+    (command,) = quickstart.commands
+    assert command[0] == 'tools/test.py' and '--save-preds' in command
+    quickstart.predictions_of(tmp_path / 'x.pth', tmp_path).touch()
     assert quickstart.test('small', tmp_path / 'x.pth', tmp_path) == {'target/recog/wer': 2}
-    assert quickstart.commands == []
+    assert len(quickstart.commands) == 1
+
+
+def test_the_first_and_the_last_recognizer_are_compared_on_the_target(quickstart, tmp_path):
+    from argparse import Namespace
+
+    runs = [(name, tmp_path / name) for name in ('source', 'control', 'adapted')]
+    checkpoints = {name: (name, folder / f'{name}.pth') for name, folder in runs}
+    quickstart.draw(Namespace(work_dir=tmp_path, num_images=2), runs, checkpoints)
+    tool, before, after, *options = quickstart.commands[-1]
+    assert tool.endswith('compare_predictions.py') and options[:2] == ['--only', 'target/']
+    assert before == str(tmp_path / 'source/test/source.pth_predictions.pkl')
+    assert after == str(tmp_path / 'adapted/test/adapted.pth_predictions.pkl')
 
 
 def test_every_config_it_names_exists(quickstart):
@@ -78,7 +94,8 @@ def test_every_config_it_names_exists(quickstart):
 
 def test_pictures_of_the_user_stay_and_stop_it_at_the_start(quickstart, tmp_path, monkeypatch):
     monkeypatch.setattr(quickstart.os, 'chdir', lambda path: None)
-    for name in ('quickstart.md', 'curves.png', 'predictions.png'):
+    (tmp_path / 'comparison').mkdir()
+    for name in ('quickstart.md', 'curves.png', 'predictions.png', 'comparison/adaptation.md'):
         (tmp_path / name).write_text('mine')
         monkeypatch.setattr('sys.argv', ['quickstart.py', '--work-dir', str(tmp_path)])
         with pytest.raises(ValueError, match=f'{name} exists and was not written by'):

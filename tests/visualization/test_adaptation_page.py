@@ -110,6 +110,11 @@ def test_without_confidences_all_are_drawn_at_random(tmp_path, paths):
     assert '![Images that changed: 4 of 22, at random]' in page
 
 
+def test_a_page_without_sheets_loads_no_image(tmp_path):
+    page = write_page(str(tmp_path), make(['no file'] * NUM, TRUTH), num_images=0)
+    assert 'word accuracy' in page and '.png' not in page
+
+
 def test_all_images_are_said_to_be_all(tmp_path, paths):
     page = write_page(str(tmp_path), make(paths), num_images=22)
     assert '![Images that changed: all 22]' in page

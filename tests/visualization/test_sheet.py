@@ -111,7 +111,7 @@ def test_parts_are_the_text_and_equal_parts_are_in_the_other_one(ignore_case):
         ('', 'abc', False, [('', None)]),
         ('\u05e9\u05dc', '\u05e9', False, [('\u05e9\u05dc', NEW)]),  # Hebrew, from right to left
         ('\u0939\u093f', '\u0939', False, [('\u0939\u093f', NEW)]),  # a mark of Hindi
-        ('\u0130b', '\u0130b', True, [('\u0130b', None)]),  # two characters in lower case
+        ('\u0130bx', '\u0130b', True, [('\u0130b', None), ('x', NEW)]),  # two in lower case
     ],
 )
 def test_parts_by_hand(text, other, ignore_case, expected):
