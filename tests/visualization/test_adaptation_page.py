@@ -131,7 +131,11 @@ def test_the_page_replaces_its_own_and_nothing_else(tmp_path, paths):
     first = write_page(str(tmp_path), make(paths))
     assert write_page(str(tmp_path), make(paths)) == first
     (tmp_path / 'adaptation.md').write_text('mine')
-    for attempt in (check_page, lambda folder: write_page(folder, make(paths))):
+
+    def attempted(folder):
+        write_page(folder, make(paths), load=lambda i: pytest.fail('too late'))
+
+    for attempt in (check_page, attempted):
         with pytest.raises(ValueError, match='adaptation.md exists and was not written by adapt'):
             attempt(str(tmp_path))
     assert (tmp_path / 'adaptation.md').read_text() == 'mine'
