@@ -241,14 +241,15 @@ class PredictionChange:
     def gained(self, num: int) -> list[int]:
         """Return the ``num`` changed images whose confidence rose most, the greatest rise first.
 
-        A prediction without a confidence, such as an empty one, counts as one of 0. There are none
-        if the confidences are not known.
+        Images without both confidences, such as those with an empty prediction, are not among
+        them.
         """
         if self.before.confidences is None or self.after.confidences is None:
             return []
-        rises = np.nan_to_num(self.after.confidences) - np.nan_to_num(self.before.confidences)
-        best = sorted(self.changed, key=lambda i: (-rises[i], i))[:num]
-        return [i for i in best if rises[i] > 0]
+        rises = np.subtract(self.after.confidences, self.before.confidences)
+        # A comparison with NaN is False.
+        rose = [i for i in self.changed if rises[i] > 0]
+        return sorted(rose, key=lambda i: (-rises[i], i))[:num]
 
     def drawn(self, indexes: Sequence[int], num: int) -> list[int]:
         """Return ``num`` of the indexes at random, in their order; the same for a seed."""

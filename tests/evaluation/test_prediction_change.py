@@ -94,10 +94,10 @@ def test_numbers_by_hand():
     assert change(['a'], ['b']).before_statistics.in_lexicon is None
 
 
-def test_the_greatest_rise_of_confidence_comes_first_and_no_fall():
+def test_the_greatest_rise_of_confidence_comes_first_without_falls_and_empty_texts():
     before = Predictions(['a', 'b', '', 'd', 'e'], [0.5, 0.9, NAN, 0.1, 0.1])
     after = Predictions(['b', 'c', 'x', 'e', 'e'], [0.6, 0.2, 0.4, 0.6, 1.0])
-    assert change(before, after).gained(9) == [3, 2, 0]  # 4 did not change, 1 fell
+    assert change(before, after).gained(9) == [3, 0]  # 4 did not change, 1 fell, 2 was empty
     assert change(before, after).gained(1) == [3]
     assert change(Predictions(before.texts), after).gained(9) == []
 
