@@ -28,6 +28,8 @@ METHODS = dict(
                     type='mmocr_da.ConfidenceQuantile', start=0.3, end=1., window=36))""",
     ),
 )
+SOURCE_FREE = """dict(type='mmocr_da.SelfTraining', threshold=0., ramp=5),
+                dict(type='mmocr_da.L2SP', weight=0.1)"""
 
 
 @pytest.fixture
@@ -92,6 +94,31 @@ def test_a_killed_run_resumes_to_the_same_weights(variant, tmp_path, method):
         augmentation=("dict(type='Resize'", augment + "dict(type='Resize'"),
     )
     kill_and_resume(config, tmp_path)
+
+
+def test_a_killed_run_without_a_source_resumes_to_the_same_weights(variant, trained, tmp_path):
+    """The start of the anchor is in the checkpoint, and the statistics are estimated once."""
+    start = trained / 'iter_2.pth'
+    hooks = "custom_hooks = [dict(type='mmocr_da.AdaBNHook')]"
+    config = variant(
+        'source_free',
+        objectives=(OBJECTIVES, SOURCE_FREE),
+        weight=("AdaptiveRecognizer',", "AdaptiveRecognizer', supervised_weight=0,"),
+        source=("TwoDomainDataset', source=source,", "TwoDomainDataset', source=None,"),
+        sampler=(
+            "TwoDomainSampler', batch_size=4",
+            "TwoDomainSampler', batch_size=4, ratio=(0, 1)",
+        ),
+        start=('randomness =', f"load_from = '{start}'\n{hooks}\nrandomness ="),
+    )
+    kill_and_resume(config, tmp_path)
+    before, after = torch.load(start)['state_dict'], weights(tmp_path / 'cut')
+    for key, value in before.items():
+        if key.startswith('objectives') or 'running' in key or 'tracked' in key:
+            continue
+        assert torch.equal(after[f'objectives.l2sp.start.{key}'], value)
+    assert not torch.equal(after['decoder.fc.weight'], before['decoder.fc.weight'])
+    assert after['objectives.l2sp.anchored'].all()
 
 
 def kill_and_resume(config, tmp_path):

@@ -1,12 +1,13 @@
-"""Labelled source and unlabelled target images as one dataset."""
+"""Labelled source and unlabelled target images as one dataset, or the target alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mmengine.dataset import BaseDataset
 from mmengine.structures import BaseDataElement
 from torch.utils.data import DataLoader
 
-from mmocr_da.domains import DOMAINS
+from mmocr_da.arguments import warn_unused
+from mmocr_da.domains import DOMAINS, missing_domain
 from mmocr_da.registry import DATASETS
 from mmocr_da.unicode import UnicodeForm
 
@@ -29,7 +30,7 @@ class TwoDomainDataset(SeededDataset):
     not mix domains are an error.
 
     Args:
-        source: Config(s) of labelled datasets; several are concatenated.
+        source: Config(s) of labelled datasets; several are concatenated. None for the target alone.
         target: Config(s) of datasets, labelled or not; only their images are used.
         pipeline: For all datasets that have no pipeline.
         target_pipeline: For the target datasets, if not ``pipeline``.
@@ -39,7 +40,7 @@ class TwoDomainDataset(SeededDataset):
 
     def __init__(
         self,
-        source: dict | BaseDataset | Sequence,
+        source: dict | BaseDataset | Sequence | None,
         target: dict | BaseDataset | Sequence,
         pipeline: Sequence | None = None,
         target_pipeline: Sequence | None = None,
@@ -47,10 +48,15 @@ class TwoDomainDataset(SeededDataset):
         skip_unusable: bool = False,
         lazy_init: bool = False,
     ) -> None:
-        sources, targets = build_datasets(source), build_datasets(target)
-        for name, datasets in (('source', sources), ('target', targets)):
-            if not datasets:
-                raise ValueError(f'{name} needs at least one dataset, got {name}={datasets!r}')
+        sources = [] if source is None else build_datasets(source)
+        targets = build_datasets(target)
+        if not sources and source is not None:
+            raise ValueError(
+                f'source needs at least one dataset, got {source!r}; to train on the target alone, '
+                'set source=None'
+            )
+        if not targets:
+            raise ValueError(f'target needs at least one dataset, got {target!r}')
         if any(isinstance(dataset, UnlabelledDataset) for dataset in sources):
             raise ValueError(
                 'source needs labelled datasets, got an UnlabelledDataset; images '
@@ -60,6 +66,11 @@ class TwoDomainDataset(SeededDataset):
         targets = [unlabelled[id(dataset)] for dataset in targets]
         if target_pipeline is None:
             target_pipeline = pipeline
+        elif source is None and pipeline is not None:
+            warn_unused('pipeline', '[...]', 'there is no source, and the target has its own')
+        if source is None and (unicode_form is not None or skip_unusable):
+            options = dict(unicode_form=unicode_form, skip_unusable=skip_unusable)
+            warn_unused('TwoDomainDataset', options, 'there is no source, and so no label')
         set_pipeline(sources, pipeline, 'pipeline')
         set_pipeline(targets, target_pipeline, 'pipeline or target_pipeline')
         self.num_source_datasets = len(sources)
@@ -69,7 +80,9 @@ class TwoDomainDataset(SeededDataset):
     def domain_sizes(self) -> tuple[int, int]:
         """Numbers of source and of target images, in this order."""
         self.full_init()
-        source = self.cumulative_sizes[self.num_source_datasets - 1]
+        source = self.cumulative_sizes[self.num_source_datasets - 1] * bool(
+            self.num_source_datasets
+        )
         return source, len(self) - source
 
     def __getitems__(self, draws: Sequence[int]) -> list[dict]:
@@ -124,6 +137,32 @@ def check_sampler(dataloader: DataLoader) -> None:
             f'can put both domains into each batch, got one within a {type(dataset).__name__}: put '
             'the datasets into its source and target, and leave the wrapper out'
         )
+
+
+def check_domains(dataloader: DataLoader, needed: Mapping[str, Sequence[str]]) -> None:
+    """Check that a :class:`TwoDomainDataset` and its sampler give the domains that are needed.
+
+    Args:
+        dataloader: The one that a model is trained with.
+        needed: The domains that the model needs, and what needs each.
+
+    Raises:
+        ValueError: If there is no image of one of them, or if no batch has one.
+    """
+    dataset = dataloader.dataset
+    if not isinstance(dataset, TwoDomainDataset):
+        return
+    counts = getattr(dataloader.sampler, 'counts', ())
+    for i, domain in enumerate(DOMAINS):
+        if domain not in needed:
+            continue
+        if not dataset.domain_sizes[i]:
+            raise ValueError(
+                missing_domain(domain, needed[domain], 'and TwoDomainDataset has none of them')
+            )
+        if len(counts) == len(DOMAINS) and not counts[i]:
+            what = 'and the ratio of TwoDomainSampler leaves them out'
+            raise ValueError(missing_domain(domain, needed[domain], what))
 
 
 def _without_labels(dataset: BaseDataset) -> UnlabelledDataset:

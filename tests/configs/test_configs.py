@@ -195,6 +195,8 @@ def shrink(cfg, root, work_dir):
     for objective in cfg.model.get('objectives', ()):
         if 'threshold' in objective:  # a fresh model is sure of nothing
             objective.threshold = 0.0
+        if 'ramp' in objective:  # the first step learns
+            objective.ramp = 0
     for node in dicts_of(cfg.model):
         if 'Pretrained' in str(node.get('init_cfg')):  # nothing is downloaded
             node.init_cfg = dict(type='Kaiming', layer='Conv2d')
@@ -351,11 +353,18 @@ ADAPTIVE = (
 )
 
 
+SOURCE_FREE = (
+    "dict(type='mmocr_da.AdaptiveRecognizer', supervised_weight=0, objectives=["
+    "dict(type='mmocr_da.SelfTraining', threshold=0.9)])"
+)
+
+
 @pytest.mark.parametrize(
     'base, model',
     [
         ('two_domains', ADAPTIVE),
         ('augmented_source', ADAPTIVE),
+        ('target_only', SOURCE_FREE),
         ('rendered_words', ADAPTIVE),
         ('pretraining', "dict(type='mmocr_da.SeqCLR')"),
     ],

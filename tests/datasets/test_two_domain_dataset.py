@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 import mmocr_da.datasets  # noqa: F401
 from mmocr_da.datasets import SeededSampler, TwoDomainDataset, TwoDomainSampler, seeded_dataset
 from mmocr_da.datasets.seeded_sampler import Draw
-from mmocr_da.datasets.two_domain_dataset import check_sampler
+from mmocr_da.datasets.two_domain_dataset import check_domains, check_sampler
 
 
 class Noise:
@@ -100,6 +100,68 @@ def test_the_source_has_its_text_and_the_target_has_none(root):
     assert [s.domain for s in samples] == ['source'] * 7 + ['target'] * 5
     assert [s.gt_text.item for s in samples] == [f'source{i}' for i in range(7)] + [''] * 5
     assert [s.img_path.split('/')[-1] for s in samples[6:8]] == ['source6.png', 'target0.png']
+
+
+def test_without_a_source_all_items_are_the_same_target_images(root):
+    both, alone = make(root), make(root, source=None)
+    assert alone.domain_sizes == (0, 5)
+    batches = DataLoader(
+        alone,
+        4,
+        sampler=TwoDomainSampler(alone, batch_size=4, ratio=(0, 1), seed=1),
+        collate_fn=pseudo_collate,
+    )
+    for _, sample, metainfo in contents(batches):
+        assert metainfo['domain'] == 'target' and sample['gt_text'] == dict(item='')
+    for i in range(5):
+        a, b = alone[Draw(i, 1)], both[Draw(7 + i, 1)]
+        assert torch.equal(a['inputs'], b['inputs'])
+        assert a['data_samples'].metainfo == b['data_samples'].metainfo
+
+
+def test_a_broken_image_without_a_source_is_replaced(root):
+    BREAKS['empty'](root / 'target4.png')
+    assert make(root, source=None)[4]['data_samples'].img_path.endswith('target0.png')
+
+
+def test_options_of_the_source_have_no_effect_without_one(root, monkeypatch):
+    said = []
+    monkeypatch.setattr(
+        'mmocr_da.datasets.two_domain_dataset.warn_unused', lambda *args: said.append(args[:2])
+    )
+    make(root, source=None)
+    make(root, source=None, pipeline=None, target_pipeline=PIPELINE)
+    make(root, unicode_form='NFC', skip_unusable=True, target_pipeline=PIPELINE)
+    assert said == []
+    make(root, source=None, target_pipeline=PIPELINE)
+    make(root, source=None, skip_unusable=True)
+    assert said == [
+        ('pipeline', '[...]'),
+        ('TwoDomainDataset', dict(unicode_form=None, skip_unusable=True)),
+    ]
+
+
+def domains(root, has_source, ratio, needed):
+    dataset = make(root, **{} if has_source else dict(source=None))
+    sampler = TwoDomainSampler(dataset, batch_size=4, ratio=ratio)
+    check_domains(DataLoader(dataset, 4, sampler=sampler), needed)
+
+
+def test_a_domain_that_is_needed_and_missing_is_an_error_before_the_first_batch(root):
+    need = dict(source=['supervised_weight=1'], target=["the objective 'global'"])
+    of_target, of_source = ({name: need[name]} for name in ('target', 'source'))
+    domains(root, True, (1, 1), need)
+    domains(root, False, (0, 1), of_target)
+    domains(root, True, (0, 1), of_target)
+    domains(root, True, (1, 0), of_source)
+    alone = 'on the target alone, set model.supervised_weight=0'
+    with pytest.raises(ValueError, match=f'supervised_weight=1, and .* has none.*{alone}'):
+        domains(root, False, (0, 1), need)
+    with pytest.raises(ValueError, match=f'supervised_weight=1, and the ratio.*{alone}'):
+        domains(root, True, (0, 1), need)
+    with pytest.raises(ValueError, match="of the target, for the objective 'global'") as error:
+        domains(root, True, (1, 0), need)
+    assert 'alone' not in str(error.value)
 
 
 def test_changing_every_target_label_changes_no_item(root):
@@ -333,7 +395,8 @@ def test_a_domain_without_a_readable_image_is_an_error(root):
 @pytest.mark.parametrize(
     'kwargs, message',
     [
-        (dict(source=[]), 'source needs at least one dataset'),
+        (dict(source=[]), r'source needs at least one dataset, got \[\]; .* source=None'),
+        (dict(target=[]), 'target needs at least one dataset'),
         (dict(source='unlabelled'), 'source needs labelled datasets'),
         (dict(pipeline=None), 'has no pipeline'),
         (dict(target_pipeline=[LOAD], target='own pipeline'), 'target_pipeline is given too'),

@@ -36,6 +36,9 @@ def epoch_of(sampler, epoch=None):
         (8, (1, 2), (3, 5)),
         (10, (0.3, 0.7), (3, 7)),
         (2, (1, 1), (1, 1)),
+        (5, (0, 1), (0, 5)),
+        (1, (0, 3), (0, 1)),
+        (4, (1, 0), (4, 0)),
     ],
 )
 def test_every_batch_has_the_same_mix_source_first(batch_size, ratio, counts):
@@ -45,6 +48,23 @@ def test_every_batch_has_the_same_mix_source_first(batch_size, ratio, counts):
             assert [index < SIZES[0] for index, _ in batch] == (
                 [True] * counts[0] + [False] * counts[1]
             )
+
+
+@pytest.mark.parametrize('epoch', [None, 'target', 'longest', 'shortest'])
+@pytest.mark.parametrize('source', [0, 23])
+def test_with_a_share_of_0_an_epoch_covers_the_other_domain(epoch, source):
+    sampler = make(sizes=(source, 14), ratio=(0, 1), epoch=epoch)
+    for number in range(3):
+        drawn = [i for batch in epoch_of(sampler, number) for i, _ in batch]
+        assert sorted(drawn[:14]) == list(range(source, source + 14))
+        assert len(drawn) == len(sampler) == 18
+
+
+def test_without_a_source_the_target_is_drawn_as_beside_one():
+    alone, beside = (make(sizes=(n, 14), ratio=(0, 1)) for n in (0, 23))
+    for number in range(3):
+        shifted = [[(i - 23, seed) for i, seed in batch] for batch in epoch_of(beside, number)]
+        assert epoch_of(alone, number) == shifted
 
 
 @pytest.mark.parametrize('epoch', ['source', 'target', 'longest', 'shortest'])
@@ -164,12 +184,16 @@ def test_a_draw_keeps_its_seed_on_its_way_to_a_worker():
     'kwargs, message',
     [
         (dict(batch_size=4, ratio=(1, 9)), 'larger batch_size'),
-        (dict(ratio=(1, 0)), 'DefaultSampler'),
+        (dict(ratio=(1, 99)), 'a share of 0'),
+        (dict(ratio=(0, 0)), 'two numbers'),
+        (dict(ratio=(0, 1), batch_size=0), 'at least 1'),
+        (dict(ratio=(0, 1), epoch='source'), "drawn from, got 'source' for ratio=\\(0, 1\\)"),
+        (dict(ratio=(0, 1), sizes=(5, 0)), 'got 5 source and 0 target'),
         (dict(ratio=(1, 1, 1)), 'two numbers'),
         (dict(ratio=(2, -1)), 'two numbers'),
         (dict(batch_size=1), 'at least 2'),
         (dict(epoch='both'), 'source, target, longest, shortest'),
-        (dict(sizes=(0, 5)), 'both domains need images'),
+        (dict(sizes=(0, 5)), r'got 0 source .* set ratio=\(0, 1\)'),
         (dict(sizes=(2, 5), batch_size=8, round_up=False), 'at least one batch'),
     ],
 )

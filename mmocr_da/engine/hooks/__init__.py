@@ -1,5 +1,6 @@
 """Hooks, one per file: they stop, change or report a run."""
 
+from .ada_bn_hook import AdaBNHook
 from .after_step_hook import AfterStepHook
 from .bin_gate_hook import BINGateHook
 from .checkpoint_fit_hook import CheckpointFitHook
@@ -21,6 +22,7 @@ from .surrogate_export_hook import SurrogateExportHook
 from .surrogate_watch_hook import SurrogateWatchHook
 
 __all__ = [
+    'AdaBNHook',
     'AfterStepHook',
     'BINGateHook',
     'CTCFitHook',

@@ -8,8 +8,10 @@ from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.hooks import CheckpointHook, EarlyStoppingHook, Hook, LoggerHook
 from mmengine.runner import IterBasedTrainLoop
 
-from mmocr_da.datasets.two_domain_dataset import check_sampler
+from mmocr_da.datasets.two_domain_dataset import check_domains, check_sampler
 from mmocr_da.registry import HOOKS
+
+from ..model_parts import unwrapped
 
 Directions = dict[str, str | None]
 
@@ -24,6 +26,7 @@ class SettingsHook(Hook):
       better value. The hook finds out which value is better: it computes each metric of MMOCR and
       of this package for a right and for a wrong prediction.
     * The sampler must fit the dataset and the batch size.
+    * The data must have the domains that the model needs.
     * Schedules and checkpoints must not count epochs in a loop that counts iterations, where they
       would do nothing.
     """
@@ -37,6 +40,8 @@ class SettingsHook(Hook):
             ValueError: If one of them cannot work.
         """
         check_sampler(runner.train_dataloader)
+        needed = getattr(unwrapped(runner.model), 'needed_domains', {})
+        check_domains(runner.train_dataloader, needed)
         by_iter = isinstance(runner.train_loop, IterBasedTrainLoop)
         end = runner.max_iters if by_iter else runner.max_epochs
         self._check_watched(runner, end, 'iterations' if by_iter else 'epochs')

@@ -11,6 +11,7 @@ from .domain_confusion import DomainConfusion
 from .domain_features import DomainFeatures
 from .entropy_minimization import EntropyMinimization
 from .global_alignment import GlobalAlignment
+from .l2sp import L2SP
 from .local_alignment import LocalAlignment
 from .ls_ed import LSEDLoss
 from .objective import Objective
@@ -26,6 +27,7 @@ __all__ = [
     'DomainFeatures',
     'EntropyMinimization',
     'GlobalAlignment',
+    'L2SP',
     'LSEDLoss',
     'LocalAlignment',
     'Objective',

@@ -28,6 +28,7 @@ class EntropyMinimization(Objective):
 
     name = 'entropy'
     needs_characters = True
+    needs_source = False
 
     def __init__(self, weight: float = 1.0, schedule: str = 'rising') -> None:
         super().__init__()

@@ -1,6 +1,6 @@
 """The interface between ``AdaptiveRecognizer`` and an objective."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -10,6 +10,7 @@ from mmocr.structures import TextRecogDataSample
 from torch import Tensor
 
 from .domain_features import DomainFeatures
+from .recognizer_copy import RecognizerCopy
 
 
 class Objective(BaseModule):
@@ -17,8 +18,8 @@ class Objective(BaseModule):
 
     A custom objective sets ``needs_*`` and defines :meth:`forward`; the recognizer computes only
     the features that an objective needs. Its parameters are trained with the recognizer and dropped
-    at export. Five hooks are optional: :meth:`after_step`, :meth:`before_load`, :meth:`testing`,
-    :meth:`predict` and :meth:`before_export`.
+    at export. Six hooks are optional: :meth:`after_step`, :meth:`before_load`, :meth:`testing`,
+    :meth:`predict`, :meth:`before_export` and :meth:`copies`.
     """
 
     #: Prefix of the names in the log; a model has one objective of each name.
@@ -27,6 +28,8 @@ class Objective(BaseModule):
     needs_characters = False
     #: Whether it uses a greedy prediction of the source, ``DomainFeatures.prediction``.
     needs_prediction = False
+    #: Whether it uses the source. If nothing does, the training needs no source images.
+    needs_source = True
     #: Whether it uses the target. If no objective does, images need no domain and count as source.
     needs_target = True
 
@@ -107,6 +110,13 @@ class Objective(BaseModule):
             An output of ``decode``.
         """
         return decode()
+
+    def copies(self) -> Sequence[RecognizerCopy]:
+        """Return copies of the recognizer that are used in training, such as a teacher.
+
+        ``AdaBNHook`` gives them the statistics of the target, too.
+        """
+        return ()
 
     @property
     def replaces_weights(self) -> bool:

@@ -1,6 +1,6 @@
 """Self-training on the target: a teacher's confident words are labels (FixMatch, Mean Teacher)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
@@ -21,10 +21,12 @@ from mmocr_da.registry import MODELS
 from ..decoders.adapters import adapter_of
 from ..schedules import Schedule, current_iteration
 from ..valid_ratio import valid_ratios
+from ..weak_batch import weak_batch, without_label
 from .confidence_rules import ConfidenceRule
 from .domain_features import DomainFeatures
 from .objective import Objective
 from .prediction_watch import PredictionWatch
+from .recognizer_copy import RecognizerCopy
 from .teacher import Teacher
 
 #: Number of batches that accumulated gradients may take for one step of the optimizer.
@@ -87,6 +89,7 @@ class SelfTraining(Objective):
     """
 
     name = 'self_training'
+    needs_source = False
 
     def __init__(
         self,
@@ -221,8 +224,8 @@ class SelfTraining(Objective):
 
     def _weak_views(self, target: DomainFeatures) -> tuple[Tensor, list[TextRecogDataSample]]:
         """The images that the teacher sees, preprocessed, and their data samples."""
-        views = [sample.get('weak_view') for sample in target.samples]
-        if any(view is None for view in views):
+        data = weak_batch(target.samples)
+        if data is None:
             if not self._told:
                 self._told = True
                 print_log(
@@ -232,12 +235,7 @@ class SelfTraining(Objective):
                     logger='current',
                 )
             assert target.images is not None
-            return target.images, [_without_label(sample) for sample in target.samples]
-        # The preprocessor changes the valid ratio: views keep theirs.
-        data = dict(
-            inputs=[torch.from_numpy(view.image) for view in views],
-            data_samples=[_without_label(view) for view in views],
-        )
+            return target.images, [without_label(sample) for sample in target.samples]
         data = self._recognizer[0].data_preprocessor(data, False)
         return data['inputs'], data['data_samples']
 
@@ -286,14 +284,9 @@ class SelfTraining(Objective):
         rule = f'{prefix}objectives.{self.name}.keep.'
         for key, value in self.keep.state_dict().items():
             state_dict.setdefault(rule + key, value)
-        copied = 0
-        for own, twin in self._keys():
-            if prefix + own in state_dict and prefix + twin not in state_dict:
-                state_dict[prefix + twin] = state_dict[prefix + own].clone()
-                copied += 1
-        if copied:
+        if copied := self.teacher.complete(state_dict, prefix, self._at):
             print_log(
-                f'the teacher of SelfTraining starts as a copy of {copied} weights of the '
+                f'the teacher of SelfTraining starts as a copy of {len(copied)} weights of the '
                 'recognizer',
                 logger='current',
             )
@@ -310,24 +303,21 @@ class SelfTraining(Objective):
         self, recognizer: EncoderDecoderRecognizer, state_dict: dict[str, Tensor]
     ) -> None:
         """Put the teacher into the plain model, if it is the one that predicts."""
-        for own, twin in self._keys() if self.replaces_weights else ():
+        for own, twin in self.teacher.keys(self._at) if self.replaces_weights else ():
             if twin in state_dict:  # if it is missing, the teacher is a copy
                 state_dict[own] = state_dict[twin]
 
-    def _keys(self) -> Iterator[tuple[str, str]]:
-        """Names of each weight of the student and of the same weight of the teacher."""
-        for key in self.teacher.state_dict():
-            yield key, f'objectives.{self.name}.teacher.{key}'
+    def copies(self) -> Sequence[RecognizerCopy]:
+        """The teacher."""
+        return (self.teacher,)
 
-
-def _without_label(sample: TextRecogDataSample) -> TextRecogDataSample:
-    """A data sample with the metainfo of another one, and no text."""
-    known = {key: value for key, value in sample.metainfo.items() if key != 'have_target'}
-    return TextRecogDataSample(metainfo=known)
+    @property
+    def _at(self) -> str:
+        return f'objectives.{self.name}.teacher'
 
 
 def _labelled(sample: TextRecogDataSample, text: str) -> TextRecogDataSample:
-    labelled = _without_label(sample)
+    labelled = without_label(sample)
     labelled.gt_text = LabelData(item=text)
     return labelled
 

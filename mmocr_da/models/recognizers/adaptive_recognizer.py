@@ -49,7 +49,8 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
     it equals the plain recognizer, unless an objective changes the prediction
     (:meth:`~mmocr_da.models.objectives.Objective.predict`).
 
-    If no objective needs the target, images need no domain: use MMOCR's datasets and samplers.
+    If no objective needs the target, images need no domain: use MMOCR's datasets and samplers. If
+    nothing needs the source, which takes ``supervised_weight=0``, the target alone is enough.
 
     Args:
         objectives: Configs of :class:`~mmocr_da.models.objectives.Objective` modules, called with
@@ -111,9 +112,7 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
             keep_statistics_per_domain(self, without=('decoder', 'objectives'))
         for objective in self.objectives.values():
             objective.attach(self)
-        self._domain_watch = DomainWatch(
-            ['source'] * (supervised_weight > 0) + ['target'] * self._needs_target
-        )
+        self._domain_watch = DomainWatch(self.needed_domains)
         self._gradient_watch = GradientWatch()
         self._register_load_state_dict_pre_hook(self._before_load)
         if channels_last:
@@ -147,6 +146,20 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
     def adapter(self) -> DecoderAdapter:
         """Access to the decoder for objectives."""
         return adapter_of(self.decoder)
+
+    @property
+    def needed_domains(self) -> dict[str, list[str]]:
+        """The domains that the training needs, and the settings and objectives that need each."""
+        weight = self.supervised_weight
+        needed = dict(
+            source=[f'supervised_weight={weight:g}'] if weight else [],
+            target=list[str](),
+        )
+        for name, objective in self.objectives.items():
+            for domain, names in needed.items():
+                if getattr(objective, f'needs_{domain}'):
+                    names.append(f'the objective {name!r}')
+        return {domain: names for domain, names in needed.items() if names}
 
     @property
     def _needs_target(self) -> bool:

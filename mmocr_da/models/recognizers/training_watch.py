@@ -1,10 +1,12 @@
 """Watches a training for silent faults: a missing domain, an objective without a gradient."""
 
 import logging
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 from mmengine.logging import print_log
 from torch import Tensor, nn
+
+from mmocr_da.domains import missing_domain
 
 #: Number of batches at the beginning that may lack a domain, as small batches can.
 PATIENCE = 50
@@ -14,11 +16,13 @@ class DomainWatch:
     """Raises an error if none of the first ``PATIENCE`` batches has an image of a domain.
 
     Args:
-        needed: The domains that the training needs, ``'source'``, ``'target'`` or both.
+        needed: The domains that the training needs, ``'source'``, ``'target'`` or both, and what
+            needs each.
     """
 
-    def __init__(self, needed: Sequence[str]) -> None:
-        self._missing = {domain: 0 for domain in needed}
+    def __init__(self, needed: Mapping[str, Sequence[str]]) -> None:
+        self._needed = needed
+        self._missing = dict.fromkeys(needed, 0)
 
     def see(self, is_source: Sequence[bool]) -> None:
         """Record the domains of a batch.
@@ -33,10 +37,11 @@ class DomainWatch:
             self._missing[domain] += 1
             if self._missing[domain] == PATIENCE:
                 raise ValueError(
-                    f'the training needs images of both domains, and none of the first {PATIENCE} '
-                    f'batches has one of the {domain}: give train_dataloader a dataset of type '
-                    "'mmocr_da.TwoDomainDataset' and a sampler of type "
-                    "'mmocr_da.TwoDomainSampler', which puts both into each batch"
+                    missing_domain(
+                        domain,
+                        self._needed[domain],
+                        f'and none of the first {PATIENCE} batches has one',
+                    )
                 )
 
 

@@ -51,6 +51,13 @@ def best(key, rule=None):
     return CheckpointHook(by_epoch=False, save_best=key, rule=rule)
 
 
+def test_a_domain_that_the_model_needs_and_the_data_lack_is_named(runner, start, monkeypatch):
+    start()
+    monkeypatch.setattr(runner.train_dataloader.sampler, 'counts', (0, 4))
+    with pytest.raises(ValueError, match='needs images of the source, for supervised_weight=1'):
+        start()
+
+
 @pytest.mark.parametrize(
     'hook, options, message',
     [

@@ -17,6 +17,7 @@ EVERY = [
     dict(type='mmocr_da.DomainConfusion', in_channels=12, schedule='constant'),
     dict(type='mmocr_da.EntropyMinimization', schedule='constant'),
     dict(type='mmocr_da.SelfTraining', threshold=0),
+    dict(type='mmocr_da.L2SP'),
     dict(
         type='mmocr_da.LSEDLoss',
         surrogate=dict(
@@ -45,6 +46,10 @@ def test_of_every_objective_it_is_known_whether_it_trains_the_recognizer(
 ):
     progress(5, 10)
     model = adaptive(objective, supervised_weight=0)
+    model.load_state_dict(adaptive().state_dict(), strict=False)
+    with torch.no_grad():
+        for parameter in model.backbone.parameters():  # not where it has started
+            parameter.add_(0.1)
     (name,) = model.objectives
     losses = model.loss(**batch())
     assert said == []
@@ -95,19 +100,19 @@ def test_a_gradient_arrives_where_backward_puts_one():
 
 @pytest.mark.parametrize('domain', ['source', 'target'])
 def test_a_domain_that_never_comes_is_an_error(domain):
-    watch = DomainWatch(['source', 'target'])
+    watch = DomainWatch(dict(source=['a', 'b'], target=['a', 'b']))
     for _ in range(PATIENCE - 1):
         watch.see([domain != 'source'] * 4)
     with pytest.raises(
         ValueError,
-        match=f'none of the first 50 batches has one of the {domain}'
+        match=f'images of the {domain}, for a, b, and none of the first 50 batches has one'
         ': .*TwoDomainDataset.*TwoDomainSampler',
     ):
         watch.see([domain != 'source'] * 4)
 
 
 def test_once_it_came_batches_may_be_without_it():
-    watch = DomainWatch(['source', 'target'])
+    watch = DomainWatch(dict(source=['a'], target=['a']))
     watch.see([True, False])
     for _ in range(2 * PATIENCE):
         watch.see([True])
@@ -116,7 +121,7 @@ def test_once_it_came_batches_may_be_without_it():
 
 @pytest.mark.parametrize(
     'objectives, texts, targets, supervised_weight',
-    [([GLOBAL], ('1', '2'), 0, 1), ([GLOBAL], (), 2, 1), ([], (), 2, 1)],
+    [([GLOBAL], ('1', '2'), 0, 1), ([GLOBAL], (), 2, 0), ([], (), 2, 1)],
 )
 def test_a_training_without_a_domain_stops(
     adaptive, batch, objectives, texts, targets, supervised_weight, monkeypatch
@@ -124,7 +129,7 @@ def test_a_training_without_a_domain_stops(
     monkeypatch.setattr('mmocr_da.models.recognizers.training_watch.PATIENCE', 2)
     model = adaptive(*objectives, supervised_weight=supervised_weight)
     model.loss(**batch(texts, targets))
-    with pytest.raises(ValueError, match='needs images of both domains'):
+    with pytest.raises(ValueError, match='the training needs images of the'):
         model.loss(**batch(texts, targets))
 
 
@@ -143,6 +148,7 @@ class SourceOnly(Objective):
         ([], ('1', '2'), 0, 1),
         ([dict(type='mmocr_da.SourceOnly')], ('1', '2'), 0, 1),
         ([dict(type='mmocr_da.EntropyMinimization', schedule='constant')], (), 2, 0),
+        ([dict(type='mmocr_da.SelfTraining'), dict(type='mmocr_da.L2SP')], (), 2, 0),
     ],
 )
 def test_a_training_that_needs_one_domain_goes_on(
@@ -152,6 +158,17 @@ def test_a_training_that_needs_one_domain_goes_on(
     model = adaptive(*objectives, supervised_weight=supervised_weight)
     for _ in range(3):
         model.loss(**batch(texts, targets))
+
+
+def test_who_needs_a_domain_is_named(adaptive):
+    assert adaptive().needed_domains == dict(source=['supervised_weight=1'])
+    both = adaptive(GLOBAL, dict(type='mmocr_da.SelfTraining'), supervised_weight=0.5)
+    assert both.needed_domains == dict(
+        source=['supervised_weight=0.5', "the objective 'global'"],
+        target=["the objective 'global'", "the objective 'self_training'"],
+    )
+    alone = adaptive(dict(type='mmocr_da.SelfTraining'), supervised_weight=0)
+    assert alone.needed_domains == dict(target=["the objective 'self_training'"])
 
 
 # --------------------------------------------------------------------------- gates
