@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from mmocr_da.arguments import check_count
 from mmocr_da.datasets.two_domain_dataset import TwoDomainDataset
 from mmocr_da.datasets.two_domain_sampler import TwoDomainSampler
-from mmocr_da.models.batch_statistics import Change, estimate_statistics, norms_of
+from mmocr_da.models.layers.batch_statistics import Change, estimate_statistics, norms_of
 from mmocr_da.models.weak_batch import weak_batch
 from mmocr_da.registry import HOOKS
 from mmocr_da.rng import seeded
@@ -28,7 +28,7 @@ class AdaBNHook(Hook):
     recognizer that was trained on the source normalizes the target by the mean and variance of the
     source. The hook takes target images of the training data, with their weak views if there are
     any (:class:`mmocr_da.datasets.WeakStrongViews`), and computes mean and variance of what each
-    batch norm sees (:func:`mmocr_da.models.batch_statistics.estimate_statistics`). No label and no
+    batch norm sees (:func:`mmocr_da.models.layers.batch_statistics.estimate_statistics`). No label and no
     gradient is used. The log says how far the statistics moved.
 
     All batch norms of the recognizer change, also frozen ones, batch-instance norms, and those of a

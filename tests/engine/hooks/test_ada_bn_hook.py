@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 
 from mmocr_da.engine.hooks import ada_bn_hook
 from mmocr_da.engine.hooks.ada_bn_hook import AdaBNHook
-from mmocr_da.models.batch_statistics import norms_of
+from mmocr_da.models.layers.batch_statistics import norms_of
 from mmocr_da.registry import HOOKS
 
 SELF_TRAINING = dict(type='mmocr_da.SelfTraining', threshold=0.0)

@@ -8,8 +8,8 @@ from helpers.processes import run_ranks
 from torch import nn
 from torch.optim.swa_utils import update_bn
 
-from mmocr_da.models.batch_statistics import estimate_statistics, norms_of
 from mmocr_da.models.layers import convert_batch_norm, keep_statistics_per_domain
+from mmocr_da.models.layers.batch_statistics import estimate_statistics, norms_of
 
 
 def network(seed=0):

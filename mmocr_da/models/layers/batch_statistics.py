@@ -9,8 +9,8 @@ from mmengine.dist import all_reduce
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .freezing import evaluating
-from .layers import DomainNorm
+from ..freezing import evaluating
+from .domain_norm import DomainNorm
 
 
 class Moments:
