@@ -28,8 +28,8 @@ class AdaBNHook(Hook):
     recognizer that was trained on the source normalizes the target by the mean and variance of the
     source. The hook takes target images of the training data, with their weak views if there are
     any (:class:`mmocr_da.datasets.WeakStrongViews`), and computes mean and variance of what each
-    batch norm sees (:func:`mmocr_da.models.layers.batch_statistics.estimate_statistics`). No label and no
-    gradient is used. The log says how far the statistics moved.
+    batch norm sees (:mod:`mmocr_da.models.layers.batch_statistics`). No label and no gradient is
+    used. The log says how far the statistics moved.
 
     All batch norms of the recognizer change, also frozen ones, batch-instance norms, and those of a
     teacher, which gets the statistics of its own weights. A resumed run has them in its checkpoint.
