@@ -162,6 +162,19 @@ def test_objectives(decoder, name, decoders, adaptive, images, progress):
     assert sum(hosts.values()) == DECODERS[decoder], hosts
 
 
+@pytest.mark.parametrize('normalized', [False, True])
+@pytest.mark.parametrize('decoder', ['ASTER', 'attention', 'CRNN'])
+def test_words_of_a_teacher(decoder, normalized, decoders, adaptive, images, progress):
+    """They are texts, so the host waits for them. It fetches the confidences and those of the
+    source, and whether all predictions have ended; torch's CTC copies lengths, four times a pass."""
+    progress(1, 10)
+    keep = dict(type='mmocr_da.RelativeThreshold', tau=0.0)
+    options = dict(average='all', agreement_interval=10**6, length_normalized=normalized)
+    objective = dict(type='mmocr_da.SelfTraining', keep=keep, **options)
+    ours, _ = step(adaptive(objective, **decoders[decoder]), images())
+    assert sum(ours.values()) == (10 if decoder == 'CRNN' else 3), ours
+
+
 @pytest.mark.parametrize('texts, targets', [(('12', '345'), 0), ((), 2)])
 @pytest.mark.parametrize('decoder', ['ASTER', 'CRNN'])
 def test_batches_of_one_domain(decoder, texts, targets, decoders, adaptive, images, progress):

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmocr_da.device import on_device
+
 
 @torch.no_grad()
 def best_alignment(
@@ -80,7 +82,8 @@ def greedy_log_likelihood(
 
     Args:
         probabilities: ``(N, T, K)``.
-        frames: ``(N,)`` long, number of frames of an image that are not padding, at most ``T``.
+        frames: ``(N,)`` long on the CPU, number of frames of an image that are not padding, at most
+            ``T``.
         blank: The class between characters.
 
     Returns:
@@ -92,13 +95,18 @@ def greedy_log_likelihood(
     (tensor([0.7600]), tensor([1]))
     """
     classes = probabilities.argmax(-1)
-    is_character = torch.arange(classes.size(1), device=classes.device) < frames[:, None]
-    is_character &= classes != blank
+    times = torch.arange(classes.size(1), device=classes.device)
+    is_character = (times < on_device(frames, classes.device)[:, None]) & (classes != blank)
     is_character[:, 1:] &= classes[:, 1:] != classes[:, :-1]  # else the same character goes on
     lengths = is_character.sum(1)
     first = (~is_character).sort(dim=1, stable=True).indices
     log_probs = probabilities.clamp(min=torch.finfo(probabilities.dtype).tiny).log()
     losses = F.ctc_loss(
-        log_probs.transpose(0, 1), classes.gather(1, first), frames, lengths, blank, 'none'
+        log_probs.transpose(0, 1),
+        classes.gather(1, first),
+        frames,
+        lengths.cpu(),  # torch needs the lengths there, and waits for them
+        blank,
+        'none',
     )
     return -losses, lengths

@@ -10,7 +10,6 @@ from mmocr.structures import TextRecogDataSample
 from torch import Tensor, nn
 
 from mmocr_da.compat import no_grad
-from mmocr_da.device import on_device
 
 from ...valid_ratio import num_valid
 from ..character_features import CharacterFeatures, DecodedSteps
@@ -229,7 +228,7 @@ class DecoderAdapter:
         probabilities = probabilities.float()
         dictionary = self.decoder.dictionary
         if isinstance(self.decoder.module_loss, CTCModuleLoss):
-            frames = on_device(num_valid(valid_ratio, probabilities.size(1)), probabilities.device)
+            frames = num_valid(valid_ratio, probabilities.size(1))
             found, characters = greedy_log_likelihood(probabilities, frames, dictionary.padding_idx)
             steps = characters + 1
         else:
