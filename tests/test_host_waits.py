@@ -165,8 +165,8 @@ def test_objectives(decoder, name, decoders, adaptive, images, progress):
 @pytest.mark.parametrize('normalized', [False, True])
 @pytest.mark.parametrize('decoder', ['ASTER', 'attention', 'CRNN'])
 def test_words_of_a_teacher(decoder, normalized, decoders, adaptive, images, progress):
-    """They are texts, so the host waits for them. It fetches the confidences and those of the
-    source, and whether all predictions have ended; torch's CTC copies lengths, four times a pass."""
+    """They are texts, so the host waits for them. It fetches the confidences, those of the source
+    and whether all predictions have ended; torch's CTC copies lengths, four times a pass."""
     progress(1, 10)
     keep = dict(type='mmocr_da.RelativeThreshold', tau=0.0)
     options = dict(average='all', agreement_interval=10**6, length_normalized=normalized)
