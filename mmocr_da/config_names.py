@@ -1,10 +1,84 @@
-"""Suggests names for a config that does not exist."""
+"""Finds a config by its path or name, and suggests names for one that does not exist."""
 
 import difflib
+import importlib.util
+import os.path as osp
 from pathlib import Path
 
 #: Folder in which MMEngine finds the configs of ``mmocr_da::``.
 CONFIGS = Path(__file__).parent / '.mim' / 'configs'
+
+
+def find_config(name: str) -> tuple[str, str]:
+    """Find a config that a user names.
+
+    Args:
+        name: A file; a name as in ``_base_``, ``mmocr::textrecog/crnn/crnn_mini-vgg_5e_mj.py``; or
+            only the last part of it, with or without ``.py``.
+
+    Returns:
+        The path of its file, and what a ``_base_`` says for it: ``mmocr::...``, ``mmocr_da::...``
+        or an absolute path.
+
+    Raises:
+        ValueError: If there is no such config, or if several have the name.
+    """
+    folders = config_folders()
+    if osp.isfile(name):
+        return name, _as_base(Path(name), folders)
+    package, separator, rest = name.partition('::')
+    wanted = Path(rest if separator else name).with_suffix('.py')
+    if separator and package in folders:
+        found = [folders[package] / wanted] * (folders[package] / wanted).is_file()
+    else:
+        found = [
+            path
+            for folder in folders.values()
+            for path in sorted(folder.rglob(wanted.name))
+            if path.relative_to(folder).as_posix().endswith(wanted.as_posix())
+            and not _is_base(path, folder)
+        ]
+    if len(found) > 1:
+        names = [_as_base(path, folders) for path in found]
+        raise ValueError(f'{name!r} is the name of several configs, give one: {", ".join(names)}')
+    if not found:
+        raise ValueError(
+            'config must be a file or the name of a config of MMOCR or of this package, got '
+            f'{name!r}, which is neither; {_likest(wanted.stem, folders)}'
+        )
+    return str(found[0]), _as_base(found[0], folders)
+
+
+def config_folders() -> dict[str, Path]:
+    """Folders of the configs of MMOCR and of this package, by the name before ``::``."""
+    folders = dict(mmocr_da=CONFIGS)
+    spec = importlib.util.find_spec('mmocr')
+    if spec is not None and spec.origin is not None:
+        folders = dict(mmocr=Path(spec.origin).parent / '.mim' / 'configs', **folders)
+    return folders
+
+
+def _as_base(path: Path, folders: dict[str, Path]) -> str:
+    path = path.resolve()
+    for package, folder in folders.items():
+        if path.is_relative_to(folder.resolve()):
+            return f'{package}::{path.relative_to(folder.resolve()).as_posix()}'
+    return str(path)
+
+
+def _is_base(path: Path, folder: Path) -> bool:
+    return any(part.startswith('_') for part in path.relative_to(folder).parts)
+
+
+def _likest(stem: str, folders: dict[str, Path], count: int = 3) -> str:
+    names = {
+        path.stem: _as_base(path, folders)
+        for folder in folders.values()
+        for path in folder.rglob('*.py')
+        if not _is_base(path, folder)
+    }
+    stems = difflib.get_close_matches(stem, names, n=count, cutoff=0)
+    return f'the names most like it are {", ".join(names[near] for near in stems)}'
 
 
 def near_configs(path: str | Path, count: int = 3) -> str:

@@ -16,9 +16,14 @@ import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.model import BaseModel
 from mmengine.registry import init_default_scope
+from mmengine.runner.checkpoint import CheckpointLoader
+from mmocr.utils import register_all_modules
 from torch import Tensor, nn
 
 from mmocr_da.arguments import some
+from mmocr_da.engine.checkpoints import check_finite, weights_of
+from mmocr_da.engine.inference import random_batch
+from mmocr_da.outputs import output_files
 from mmocr_da.plain import base_cfg, is_ours
 from mmocr_da.registry import HOOKS, METRICS, MODELS
 from mmocr_da.renamed import current_name
@@ -68,6 +73,75 @@ def make_plain(
     if adapted is None:
         adapted = MODELS.build(copy.deepcopy(cfg.model))
     return plain, plain_state_dict(adapted, plain.model, state_dict)
+
+
+# ---------------------------------------------------------------------------- files
+
+
+def export(
+    cfg: Config, checkpoint: str, out_dir: str, name: str, raw: bool = False
+) -> tuple[str, str]:
+    """Write the plain config and checkpoint of an adapted model, and verify them.
+
+    If anything fails, nothing is written. An earlier export of the same name is replaced.
+
+    Args:
+        cfg: Config of the adapted model.
+        checkpoint: Its checkpoint.
+        out_dir: Folder; the files are ``<name>.py``, ``<name>.pth`` and the dictionaries.
+        raw: With ``EMAHook``, export the trained weights instead of their moving average.
+
+    Returns:
+        The paths of the config and the checkpoint.
+
+    Raises:
+        ValueError: If the model has no plain counterpart.
+        RuntimeError: If the plain model predicts something else.
+    """
+    names = [f'{name}.py', f'{name}.pth']
+    # Named after this config: another one may have a dictionary of the same name in the folder.
+    with output_files(
+        out_dir, names, f'tools/export.py for {name}.py', [cfg.filename, checkpoint]
+    ) as folder:
+        _write_plain(cfg, checkpoint, *(str(folder / name) for name in names), raw)
+    return osp.join(out_dir, names[0]), osp.join(out_dir, names[1])
+
+
+def _write_plain(
+    cfg: Config, checkpoint: str, config_file: str, weights_file: str, raw: bool
+) -> None:
+    """Write the two files and the dictionaries beside them, and verify what was written."""
+    register_all_modules(init_default_scope=True)
+    loaded = CheckpointLoader.load_checkpoint(checkpoint, 'cpu')
+    weights = weights_of(loaded, raw)
+    adapted = MODELS.build(copy.deepcopy(cfg.model))  # building changes a config
+    check_finite(weights, adapted, checkpoint)
+    plain, plain_weights = make_plain(cfg, weights, adapted)
+
+    folder = osp.dirname(config_file)
+    bundle_dictionaries(plain, folder)
+    plain.dump(config_file)
+    meta = {
+        key: value
+        for key, value in loaded.get('meta', {}).items()
+        if key in ('dataset_meta', 'epoch', 'iter', 'mmengine_version', 'time', 'seed')
+    }
+    # Without a name, the inferencers read the config from the checkpoint. So it must be the plain
+    # config, with the final place of the dictionary.
+    text = Config.fromfile(config_file).pretty_text
+    meta['cfg'] = text.replace(folder, osp.dirname(folder))
+    torch.save(dict(meta=meta, state_dict=plain_weights), weights_file)
+
+    # From here on the files are loaded as a user would, so that the files themselves are checked.
+    plain = Config.fromfile(config_file)
+    model = MODELS.build(plain.model)
+    model.load_state_dict(torch.load(weights_file)['state_dict'], strict=True)
+    adapted.load_state_dict(weights, strict=True)
+    if not same_predictions(adapted, model, random_batch(plain)):
+        raise RuntimeError(
+            f'the plain model does not predict what {checkpoint} does, so nothing was '
+            'written: a part that is not exported influences the predictions'
+        )
 
 
 # ---------------------------------------------------------------------------- the config

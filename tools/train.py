@@ -14,23 +14,16 @@ import mmocr_da  # noqa: F401  before anything of MMOCR: it settles which versio
 
 # isort: split
 from mmengine.config import DictAction
-from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
 
-from mmocr_da.engine.checkpoints import check_checkpoint
-from mmocr_da.engine.dictionary_check import check_dictionary
 from mmocr_da.engine.launch import (
-    check_amp,
-    check_training,
     enable_amp,
     enable_auto_scale_lr,
     finish_cpu_launch,
     load_config,
-    prepare_cpu_launch,
     set_resume,
     set_seed,
+    train,
 )
-from mmocr_da.engine.work_dir import check_work_dir
 
 
 def parse_args():
@@ -84,18 +77,11 @@ def main():
     set_seed(cfg, args.seed, args.deterministic)
     if args.amp:
         enable_amp(cfg)
-    check_amp(cfg)
     if args.auto_scale_lr:
         enable_auto_scale_lr(cfg)
     if args.resume is not None:
         set_resume(cfg, args.resume)
-    check_checkpoint(cfg.get('load_from'), '--resume' if cfg.get('resume') else 'load_from')
-    check_dictionary(cfg, cfg.get('load_from'), fine_tuning=not cfg.get('resume'))
-    check_work_dir(cfg, training=True)
-    joined = prepare_cpu_launch(cfg)
-    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-    check_training(runner)
-    runner.train()
+    joined = train(cfg)
     if joined:
         finish_cpu_launch()
 

@@ -1,10 +1,21 @@
-"""Prepares images for a model as testing does."""
+"""Prepares images for a model as testing does, and predicts their texts."""
 
 import copy
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
+import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import Compose, pseudo_collate
+from mmengine.model import BaseModel
+from mmengine.runner.checkpoint import CheckpointLoader
+from mmocr.registry import MODELS
+from mmocr.structures import TextRecogDataSample
+from mmocr.utils import register_all_modules
+
+from mmocr_da.datasets.image_loading import shown_pipeline
+
+from .checkpoints import check_checkpoint, check_finite, weights_of
 
 #: Keys that a dataset adds to an image and that a single file does not have.
 OF_DATASETS = ('instances', 'sample_idx')
@@ -45,3 +56,77 @@ def random_batch(cfg: Config, seed: int = 0, num: int = 4) -> dict:
     return pseudo_collate(
         [pipeline(rng.integers(0, 256, shape).astype(np.uint8)) for shape in shapes]
     )
+
+
+def predict_images(
+    cfg: Config,
+    checkpoint: str,
+    items: Sequence[dict],
+    device: str = 'cpu',
+    batch_size: int = 64,
+) -> list[TextRecogDataSample]:
+    """Predict the texts of images with a recognizer of a checkpoint.
+
+    Args:
+        cfg: Config with the model and its test pipeline.
+        checkpoint: Its weights; all of them must be there.
+        items: Items of a dataset, as before its pipeline; images of an LMDB as ``content``.
+        device: Where to compute.
+        batch_size: See :func:`predict`.
+
+    Returns:
+        A data sample for each item, with ``pred_text``.
+
+    Raises:
+        ValueError: If the checkpoint is no whole one, or has weights that are not finite.
+    """
+    register_all_modules(init_default_scope=True)
+    check_checkpoint(checkpoint, 'checkpoint')
+    weights = weights_of(CheckpointLoader.load_checkpoint(checkpoint, 'cpu'))
+    model = MODELS.build(copy.deepcopy(cfg.model))
+    check_finite(weights, model, checkpoint)
+    model.load_state_dict(weights, strict=True)
+    model.to(device).eval()
+    # If the pipeline expects its dataset to load the image, load it as that dataset would.
+    color_type = items[0].get('color_type', 'color') if items else None
+    pipeline = shown_pipeline(Compose(test_pipeline(cfg)), color_type)
+    return predict(model, pipeline, items, batch_size)
+
+
+@torch.no_grad()
+def predict(
+    model: BaseModel,
+    pipeline: Callable[[dict], dict],
+    items: Iterable[dict],
+    batch_size: int = 64,
+) -> list[TextRecogDataSample]:
+    """Predict the texts of images as MMOCR's test loop does, several at a time.
+
+    Only images of one size are put into a batch: padding would change the predictions. So the
+    result is that of one image at a time.
+
+    Args:
+        model: A recognizer in evaluation mode, on its device.
+        pipeline: From an item to ``inputs`` and ``data_samples``.
+        items: Items of a dataset, as before its pipeline.
+        batch_size: Most images of a batch.
+
+    Returns:
+        A data sample for each item, with ``pred_text``.
+    """
+    predicted: dict[int, TextRecogDataSample] = {}
+    waiting: dict[tuple[int, ...], list[tuple[int, dict]]] = {}
+
+    def run(batch: list[tuple[int, dict]]) -> None:
+        places, packed = zip(*batch)
+        predicted.update(zip(places, model.test_step(pseudo_collate(packed))))
+
+    for i, item in enumerate(items):
+        packed = pipeline(copy.deepcopy(item))
+        batch = waiting.setdefault(tuple(packed['inputs'].shape), [])
+        batch.append((i, packed))
+        if len(batch) == batch_size:
+            run(waiting.pop(tuple(packed['inputs'].shape)))
+    for batch in waiting.values():
+        run(batch)
+    return [predicted[i] for i in range(len(predicted))]

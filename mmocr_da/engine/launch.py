@@ -1,4 +1,4 @@
-"""Prepares the config of ``tools/train.py`` and ``tools/test.py`` before a runner exists.
+"""Prepares the config of ``tools/train.py`` and ``tools/test.py`` before a runner exists, and trains.
 
 A run that cannot work stops here with a reason, and not later in the first iteration.
 """
@@ -9,20 +9,25 @@ import os
 import os.path as osp
 import sys
 import zipfile
+from collections.abc import Sequence
 
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import is_distributed
+from mmengine.hooks import Hook
 from mmengine.logging import print_log
+from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmocr_da.config_names import near_configs
 from mmocr_da.cpu import keep_memory
 
-from .checkpoints import read_checkpoint
+from .checkpoints import check_checkpoint, read_checkpoint
+from .dictionary_check import check_dictionary
 from .guards import add_guards
 from .hooks import CheckpointFitHook
+from .work_dir import check_work_dir
 
 
 def load_config(
@@ -47,6 +52,32 @@ def load_config(
     name = osp.splitext(osp.basename(path))[0]
     cfg.work_dir = work_dir or cfg.get('work_dir') or osp.join('./work_dirs', name)
     return cfg
+
+
+def train(cfg: Config, hooks: Sequence[Hook] = ()) -> bool:
+    """Check the config of a training run, and train.
+
+    Args:
+        cfg: As :func:`load_config` returns it.
+        hooks: Further hooks, which are not in the config.
+
+    Returns:
+        Whether this process has joined a group, which :func:`finish_cpu_launch` leaves.
+
+    Raises:
+        ValueError: If the run cannot work; nothing is written then.
+    """
+    check_amp(cfg)
+    check_checkpoint(cfg.get('load_from'), '--resume' if cfg.get('resume') else 'load_from')
+    check_dictionary(cfg, cfg.get('load_from'), fine_tuning=not cfg.get('resume'))
+    check_work_dir(cfg, training=True)
+    joined = prepare_cpu_launch(cfg)
+    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    for hook in hooks:
+        runner.register_hook(hook)
+    check_training(runner)
+    runner.train()
+    return joined
 
 
 def check_training(runner: Runner) -> None:

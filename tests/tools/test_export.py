@@ -9,6 +9,8 @@ import torch
 from mmengine.config import Config
 from mmocr.apis import TextRecInferencer
 
+from mmocr_da import export
+from mmocr_da.engine.launch import load_config
 from mmocr_da.registry import MODELS
 
 README = Path(__file__).parents[2] / 'README.md'
@@ -234,9 +236,8 @@ def test_an_export_can_be_repeated_and_exported_elsewhere(run_tool, inputs, tmp_
 @pytest.mark.parametrize(
     'step, error', [('random_batch', KeyboardInterrupt), ('same_predictions', RuntimeError)]
 )
-def test_a_failed_export_leaves_nothing(load_tool, inputs, tmp_path, monkeypatch, step, error):
-    tool = load_tool('export')
-    cfg = tool.load_config(str(inputs / 'toy.py'))
+def test_a_failed_export_leaves_nothing(inputs, tmp_path, monkeypatch, step, error):
+    cfg = load_config(str(inputs / 'toy.py'))
 
     def fail(*_):
         assert (tmp_path / 'new/out/.toy.py.partial/toy.pth').exists()
@@ -244,9 +245,9 @@ def test_a_failed_export_leaves_nothing(load_tool, inputs, tmp_path, monkeypatch
             raise error
         return False
 
-    monkeypatch.setattr(tool, step, fail)
+    monkeypatch.setattr(export, step, fail)
     with pytest.raises(error):
-        tool.export(cfg, str(inputs / 'toy.pth'), str(tmp_path / 'new/out'), 'toy')
+        export.export(cfg, str(inputs / 'toy.pth'), str(tmp_path / 'new/out'), 'toy')
     assert not (tmp_path / 'new').exists()
 
 

@@ -19,20 +19,15 @@ import mmocr_da  # noqa: F401  before anything of MMOCR: it settles which versio
 
 # isort: split
 import numpy as np
-import torch
 from mmengine.config import Config
-from mmengine.dataset import Compose, pseudo_collate
-from mmengine.runner.checkpoint import CheckpointLoader
-from mmocr.registry import MODELS
 from mmocr.utils import register_all_modules
 
 from mmocr_da.arguments import check_count
 from mmocr_da.datasets.building import build_dataset
-from mmocr_da.datasets.image_loading import LoadImageFromFile, load_as_shown, shown_pipeline
+from mmocr_da.datasets.image_loading import LoadImageFromFile, load_as_shown
 from mmocr_da.datasets.lmdb_files import database_of
 from mmocr_da.datasets.notes import collect_notes
-from mmocr_da.engine.checkpoints import check_checkpoint, check_finite, weights_of
-from mmocr_da.engine.inference import test_pipeline
+from mmocr_da.engine.inference import predict_images
 from mmocr_da.engine.launch import load_config
 from mmocr_da.evaluation import normalize
 from mmocr_da.visualization import add_picture_arguments, check_picture, prediction_sheet
@@ -97,25 +92,11 @@ def without_pipelines(dataset: dict) -> dict:
     return dataset
 
 
-@torch.no_grad()
 def read_images(
     cfg: Config, checkpoint: str, items: Sequence[Item], device: str = 'cpu'
 ) -> list[str]:
-    """Return a recognizer's prediction for each item, one at a time as MMOCR tests."""
-    register_all_modules(init_default_scope=True)
-    check_checkpoint(checkpoint, 'checkpoint')
-    weights = weights_of(CheckpointLoader.load_checkpoint(checkpoint, 'cpu'))
-    model = MODELS.build(cfg.model)
-    check_finite(weights, model, checkpoint)
-    model.load_state_dict(weights, strict=True)
-    model.to(device).eval()
-    # If the pipeline expects its dataset to load the image, load it as that dataset would.
-    color_type = items[0].get('color_type', 'color') if items else None
-    pipeline = shown_pipeline(Compose(test_pipeline(cfg)), color_type)
-    return [
-        model.test_step(pseudo_collate([pipeline(copy.deepcopy(item))]))[0].pred_text.item
-        for item in items
-    ]
+    """Return a recognizer's prediction for each item."""
+    return [s.pred_text.item for s in predict_images(cfg, checkpoint, items, device)]
 
 
 def load_pictures(items: Sequence[Item]) -> list[np.ndarray]:

@@ -1,0 +1,27 @@
+"""``augmented_source.py`` with self-training on a folder without labels, for MMOCR's own configs.
+
+    _base_ = [
+        'mmocr::textrecog/aster/aster_resnet45_6e_st_mj.py',
+        'mmocr_da::_base_/self_training.py',
+    ]
+    model = dict(type='mmocr_da.AdaptiveRecognizer', objectives=[_base_.self_training])
+    load, prepare = _base_.train_pipeline[:2], _base_.train_pipeline[2:]
+    augment_and_prepare = [_base_.text_augmentation, *prepare]
+    views = dict(type='mmocr_da.WeakStrongViews', weak=prepare, strong=augment_and_prepare)
+    train_dataloader = dict(
+        **_base_.two_domain_loader,
+        dataset=dict(
+            **_base_.two_domain_dataset,
+            source=_base_.train_list,
+            pipeline=[*load, *augment_and_prepare],
+            target_pipeline=[*load, views],
+        ),
+    )
+
+and the four lines of ``iterations.py``, which this includes. The teacher sees images as in testing,
+the student sees augmented ones. ``tools/adapt.py`` writes such a config for any recognizer.
+"""
+
+_base_ = './augmented_source.py'
+
+self_training = dict(type='mmocr_da.SelfTraining', threshold=0.5, decay=0.99, ramp=200)

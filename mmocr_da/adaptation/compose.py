@@ -1,0 +1,275 @@
+"""Writes the config of an adaptation: the recipes of this package on top of the user's config."""
+
+import os
+import os.path as osp
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from mmengine.config import Config
+from mmengine.device import get_device
+
+from mmocr_da.config_names import find_config
+
+from .image_sources import CONFIG, NONE, config_sources, source_dataset, target_dataset
+from .pipelines import Pipelines, read_pipelines
+from .recognizers import Recognizer, uses_ctc
+from .request import Request
+
+RECIPES = 'mmocr_da::_base_'
+#: Optimizers whose steps do not grow with the gradient, and the highest learning rate that suits a
+#: trained recognizer.
+ADAPTIVE_LR = dict.fromkeys(('Adam', 'AdamW', 'NAdam', 'RAdam', 'Adamax', 'RMSprop', 'Lamb'), 3e-4)
+#: What is left of the learning rate of all other optimizers.
+REDUCTION = 0.1
+#: Part of the iterations after which the learning rate falls, and in which the weight of the
+#: target's labels rises.
+FALL, RISE = 0.7, 0.1
+#: Images of a batch on a GPU and without one.
+BATCH_SIZES = dict(cuda=256, cpu=96)
+WIDTH = 100
+
+
+class Composition(NamedTuple):
+    """A config of an adaptation."""
+
+    text: str
+    #: What was chosen for the user, a line each.
+    choices: list[str]
+
+
+def compose(request: Request, recognizer: Recognizer, batch_size: int) -> Composition:
+    """Write a config that inherits from the user's and adapts the recognizer to the target.
+
+    Args:
+        batch_size: Images of a batch, both domains together.
+
+    Raises:
+        ValueError: If the config, the source or the target cannot be used.
+    """
+    cfg = recognizer.cfg
+    pipelines = read_pipelines(cfg)
+    bases = _Bases(recognizer)
+    choices = [f'batch_size: {batch_size}, half of it target images']
+    sections = [
+        _model(request, recognizer, bases),
+        _optimizer(recognizer, choices),
+        _images(pipelines, bases, choices),
+        _data(request, cfg, bases),
+        _runtime(cfg, bases),
+    ]
+    head = f'''"""Adapts {recognizer.name} to images without labels, by self-training.
+
+Written by tools/adapt.py. It can be kept, edited and trained by itself:
+
+    python tools/train.py {output_name(recognizer)}.py
+"""
+
+_base_ = {_listed(bases.files, '')}
+# Relative to this file; where the training writes to.
+work_dir = '{{{{ fileDirname }}}}/training'
+load_from = {_quoted(_place(request.checkpoint))}
+randomness = dict(seed={request.seed})
+
+max_iters = {request.max_iters}
+batch_size = {batch_size}  # half of them source images, half target images
+'''
+    return Composition('\n'.join([head, *sections]), choices)
+
+
+def output_name(recognizer: Recognizer) -> str:
+    """Name of the config that is written, without ``.py``."""
+    return f'{recognizer.name}_adapted'
+
+
+def default_batch_size() -> int:
+    """Images of a batch that suit the device."""
+    return BATCH_SIZES['cpu' if get_device() == 'cpu' else 'cuda']
+
+
+class _Bases:
+    """The configs that the written one inherits from.
+
+    MMEngine merges no two bases with a common key. So a recipe whose keys the user's config has is
+    no base, and its values are written out.
+    """
+
+    def __init__(self, recognizer: Recognizer) -> None:
+        self.known = set(recognizer.cfg)
+        self.files = [recognizer.base]
+        self._values: dict[str, Any] = {}
+        if 'train_dataloader' not in self.known or 'optim_wrapper' not in self.known:
+            self.add('exported.py')
+
+    def add(self, recipe: str) -> None:
+        """Inherit from a recipe."""
+        values = dict(Config.fromfile(find_config(f'{RECIPES}/{recipe}')[0]))
+        if self.known.isdisjoint(values):
+            self.files.append(f'{RECIPES}/{recipe}')
+            self.known.update(values)
+        else:
+            self._values.update(values)
+
+    def __getitem__(self, key: str) -> str:
+        """An expression for a value of a recipe."""
+        return literal(self._values[key]) if key in self._values else f'_base_.{key}'
+
+
+def _model(request: Request, recognizer: Recognizer, bases: _Bases) -> str:
+    bases.add('self_training.py')
+    model = recognizer.cfg.model
+    ramp = f'max(1, max_iters * {int(RISE * 100)} // 100)'
+    lines = ['model = dict(', f"    {recognizer.type_key}='mmocr_da.AdaptiveRecognizer',"]
+    if uses_ctc(model):
+        lines += [
+            '    # A text that is longer than the frames of the narrower strong view has no',
+            '    # alignment, and the loss 0.',
+            '    decoder=dict(module_loss=dict(zero_infinity=True)),',
+        ]
+    if request.source == (NONE,):
+        lines += ['    supervised_weight=0,  # there is no source']
+    elif 'supervised_weight' in model:
+        lines += ['    supervised_weight=1,']
+    lines += [
+        '    # Words that the teacher predicts with more confidence than threshold become labels;',
+        '    # their weight rises during ramp iterations.',
+        f'    objectives=[dict({bases["self_training"]}, ramp={ramp})],',
+        ')',
+    ]
+    return '\n'.join(lines) + '\n'
+
+
+def _optimizer(recognizer: Recognizer, choices: list[str]) -> str:
+    wrapper = recognizer.cfg.get('optim_wrapper') or dict(optimizer=dict(type='AdamW', lr=1e-4))
+    optimizer = wrapper['optimizer']
+    kind, rate = str(optimizer['type']), float(optimizer['lr'])
+    if kind in ADAPTIVE_LR:
+        chosen = min(rate, ADAPTIVE_LR[kind])
+        why = f'at most {ADAPTIVE_LR[kind]:g} for a trained recognizer'
+    else:
+        chosen, why = rate * REDUCTION, 'a tenth, as the recognizer is trained'
+    choices.append(f'learning rate: {chosen:g} of {kind} ({why}; the config has {rate:g})')
+    return f'''# {kind} of the config with its rate of {rate:g}: {why}.
+optim_wrapper = dict(optimizer=dict(lr={chosen:g}))
+param_scheduler = [
+    dict(type='MultiStepLR', by_epoch=False, milestones=[max(1, max_iters * {int(FALL * 100)} // \
+100)], gamma=0.1)
+]
+'''
+
+
+def _images(pipelines: Pipelines, bases: _Bases, choices: list[str]) -> str:
+    weak, why = pipelines.prepare_as_tested, 'as in testing'
+    if weak is None:
+        weak, why = 'prepare', 'as in training: in testing, images differ in width'
+    dropped = ''
+    if pipelines.left_out:
+        names = ', '.join(dict.fromkeys(pipelines.left_out))
+        dropped = f'# Without the augmentation of the config: {names}.\n'
+        choices.append(f'augmentation of the config: replaced by TextAugmentation ({names})')
+    choices.append(f'the teacher sees images {why}')
+    return f'''{dropped}load = {pipelines.load}
+prepare = {pipelines.prepare}
+# Less of it: dict(type='mmocr_da.TextAugmentation', strength=0.5)
+augment_and_prepare = [{bases['text_augmentation']}, *prepare]
+# The teacher sees the weak view ({why}), the student learns its words on the strong one.
+views = dict(
+    type='mmocr_da.WeakStrongViews',
+    weak={weak},
+    strong=augment_and_prepare,
+)
+'''
+
+
+def _data(request: Request, cfg: Config, bases: _Bases) -> str:
+    target = literal(target_dataset(request.target))
+    source = _source(request, cfg, bases)
+    workers = min(4, max(1, (os.cpu_count() or 1) // 2))
+    skip = '' if request.renders else "\n        skip_unusable=True,  # labels that it cannot learn"
+    return f'''train_dataloader = dict(
+    batch_size=batch_size,
+    num_workers={workers},
+    persistent_workers=True,
+    sampler=dict(_delete_=True, type='mmocr_da.TwoDomainSampler', batch_size=batch_size),
+    dataset=dict(
+        _delete_=True,
+        type='mmocr_da.TwoDomainDataset',
+        source={source},
+        pipeline=[*load, *augment_and_prepare],
+        target={target},
+        target_pipeline=[*load, views],{skip}
+    ),
+)
+'''
+
+
+def _source(request: Request, cfg: Config, bases: _Bases) -> str:
+    if request.renders:
+        bases.add('rendered_words.py')
+        options: dict[str, Any] = {}
+        if request.lexicon:
+            options['lexicon'] = osp.abspath(request.lexicon)
+        if request.fonts:
+            options['fonts'] = osp.abspath(request.fonts)
+        more = ''.join(f', {key}={value!r}' for key, value in options.items())
+        return (
+            f'dict({bases["rendered_words"]}, '
+            f'dict_file=_base_.model.decoder.dictionary.dict_file{more})'
+        )
+    if request.source == (CONFIG,):
+        return config_sources(cfg)[1]
+    datasets = [source_dataset(path) for path in request.source]
+    return literal(datasets[0] if len(datasets) == 1 else datasets)
+
+
+def _runtime(cfg: Config, bases: _Bases) -> str:
+    hooks = cfg.get('default_hooks') or {}
+    best = ', save_best=None' if (hooks.get('checkpoint') or {}).get('save_best') else ''
+    lines = [
+        f'train_cfg = dict({bases["iteration_loop"]}, max_iters=max_iters)',
+        '# The target has no labels to validate with.',
+        'val_cfg = val_dataloader = val_evaluator = None',
+        'default_hooks = dict(',
+        "    logger=dict(type='LoggerHook', interval=20, log_metric_by_epoch=False),",
+        "    checkpoint=dict(type='CheckpointHook', by_epoch=False, "
+        f'interval=max(1, max_iters // 10), max_keep_ckpts=2{best}),',
+        ')',
+        "log_processor = dict(type='LogProcessor', by_epoch=False)",
+    ]
+    if 'visualizer' in cfg:
+        lines += [f'visualizer = {bases["iteration_curves"]}']
+    if any('EarlyStopping' in str(hook.get('type')) for hook in cfg.get('custom_hooks') or ()):
+        lines += [
+            "custom_hooks = [hook for hook in _base_.custom_hooks if 'EarlyStopping' not in "
+            'hook.type]  # needs a validation'
+        ]
+    return '\n'.join(lines) + '\n'
+
+
+def literal(value: Any) -> str:
+    """The text of a value in a config, ``dict(...)`` where possible.
+
+    >>> literal(dict(a=[1, dict(b='x')]))
+    "dict(a=[1, dict(b='x')])"
+    """
+    if isinstance(value, Mapping):
+        items = [(key, literal(item)) for key, item in value.items()]
+        if all(isinstance(key, str) and key.isidentifier() for key, _ in items):
+            return f'dict({", ".join(f"{key}={item}" for key, item in items)})'
+        return '{' + ', '.join(f'{key!r}: {item}' for key, item in items) + '}'
+    if isinstance(value, list):
+        return f'[{", ".join(map(literal, value))}]'
+    if isinstance(value, tuple):
+        return f'({", ".join(map(literal, value))}{"," * (len(value) == 1)})'
+    return repr(value)
+
+
+def _listed(items: Sequence[str], indent: str) -> str:
+    return '[\n' + ''.join(f'{indent}    {_quoted(item)},\n' for item in items) + f'{indent}]'
+
+
+def _quoted(text: str) -> str:
+    return repr(text)
+
+
+def _place(checkpoint: str) -> str:
+    return checkpoint if '://' in checkpoint else osp.abspath(checkpoint)

@@ -1,0 +1,77 @@
+"""What a user asks of an adaptation."""
+
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from mmocr_da.arguments import check_count
+
+from .image_sources import CONFIG, NAMED, RENDERED
+
+
+@dataclass(frozen=True)
+class Request:
+    """The arguments of :func:`~mmocr_da.adaptation.run.adapt`, checked as far as they stand alone.
+
+    Args:
+        config: Config of the recognizer, see :func:`~mmocr_da.config_names.find_config`.
+        checkpoint: Its weights: a file, or an address that MMEngine can load.
+        target: Images of the target, see :func:`.image_sources.target_dataset`.
+        source: ``'config'``, ``'rendered'``, ``'none'`` or paths to labelled images.
+        lexicon: With ``'rendered'``: words to draw, one per line.
+        fonts: With ``'rendered'``: a folder of fonts.
+        work_dir: Folder of everything that is written.
+        max_iters: Iterations.
+        batch_size: Images of a batch, both domains together; None for a choice by device.
+        eval_labels: A table with labels of some target images, for numbers before and after.
+        seed: Of all random numbers.
+        cfg_options: Further settings of the config that is trained.
+    """
+
+    config: str
+    checkpoint: str
+    target: tuple[str, ...]
+    source: tuple[str, ...] = (CONFIG,)
+    lexicon: str | None = None
+    fonts: str | None = None
+    work_dir: str | None = None
+    max_iters: int = 2000
+    batch_size: int | None = None
+    eval_labels: str | None = None
+    seed: int = 0
+    cfg_options: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_count('max_iters', self.max_iters)
+        check_count('seed', self.seed, least=0)
+        if self.batch_size is not None:
+            check_count('batch_size', self.batch_size, least=2, of='images of both domains')
+        if not self.target or not self.source:
+            raise ValueError(
+                f'target and source need a value, got target={self.target}, source={self.source}'
+            )
+        if len(self.source) > 1 and {*self.source} & {*NAMED}:
+            raise ValueError(
+                f'source must be one of {", ".join(NAMED)}, or paths, got {list(self.source)}'
+            )
+        if not self.renders and (self.lexicon or self.fonts):
+            raise ValueError(
+                f'lexicon and fonts are for --source {RENDERED}, got them with --source '
+                f'{" ".join(self.source)}; leave them out, or render the source'
+            )
+
+    @property
+    def renders(self) -> bool:
+        """Whether the source is rendered."""
+        return self.source == (RENDERED,)
+
+    def recorded(self) -> dict[str, Any]:
+        """The arguments as JSON, with what tells another checkpoint of the same name."""
+        record = asdict(replace(self, work_dir=None))
+        del record['work_dir']
+        file = Path(self.checkpoint)
+        if file.is_file():
+            status = file.stat()
+            record['checkpoint'] = f'{file} ({status.st_size} bytes, {int(status.st_mtime)})'
+        record['target'], record['source'] = list(self.target), list(self.source)
+        return record

@@ -1,0 +1,300 @@
+"""From a checkpoint and unlabelled images to a better recognizer, step by step."""
+
+import copy
+import json
+import os.path as osp
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.dataset import Compose
+from mmengine.device import get_device
+from mmengine.dist import is_main_process
+from mmocr.registry import DATASETS
+
+from mmocr_da.engine.checkpoints import check_checkpoint
+from mmocr_da.engine.inference import predict_images
+from mmocr_da.engine.launch import load_config, set_resume, train
+from mmocr_da.export import export
+from mmocr_da.outputs import check_outputs, is_own, output_file, output_files, whole_file
+
+from .checks import check
+from .compose import compose, default_batch_size, output_name
+from .estimate import duration, seconds_per_step
+from .image_sources import CONFIG, NONE, read_table, target_dataset
+from .launching import join, on_main
+from .recognizers import Recognizer, read_recognizer
+from .request import Request
+from .views import draw_views
+
+BY = 'tools/adapt.py'
+RECORD, CHECKS, VIEWS, PAGE = 'adapt.json', 'checks.txt', 'views.png', 'adaptation.md'
+TRAINING, EXPORTED, FINISHED = 'training', 'exported', 'finished'
+#: Target images whose predictions before and after are compared.
+COMPARED = 2000
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """What an adaptation has written."""
+
+    #: Folder of all of it.
+    work_dir: Path
+    #: The config that was trained, to keep and to edit.
+    config: Path
+    #: What was found before the training.
+    checks: Path
+    #: Plain config and checkpoint for MMOCR; None after a dry run.
+    exported_config: Path | None = None
+    exported_checkpoint: Path | None = None
+    #: Page with the changes; None after a dry run.
+    page: Path | None = None
+
+
+def adapt(
+    config: str,
+    checkpoint: str,
+    target: str | Sequence[str],
+    source: str | Sequence[str] = CONFIG,
+    *,
+    lexicon: str | None = None,
+    fonts: str | None = None,
+    work_dir: str | None = None,
+    max_iters: int = 2000,
+    batch_size: int | None = None,
+    eval_labels: str | None = None,
+    seed: int = 0,
+    cfg_options: dict[str, Any] | None = None,
+    dry_run: bool = False,
+    launcher: str = 'none',
+) -> Adaptation:
+    """Adapt a recognizer to images without labels: check, train, export, compare.
+
+    Every step that is done is skipped when this is called again with the same arguments, and a
+    training that was stopped is resumed.
+
+    Args:
+        config, checkpoint, target, source, lexicon, fonts, work_dir, max_iters, batch_size,
+            eval_labels, seed, cfg_options: See :class:`.request.Request`.
+        dry_run: Stop after the checks.
+        launcher: As in MMOCR's tools.
+
+    Raises:
+        ValueError: If an argument, the data or the checkpoint cannot be used.
+    """
+    request = Request(
+        str(config),
+        str(checkpoint),
+        _as_tuple(target),
+        _as_tuple(source),
+        lexicon,
+        fonts,
+        work_dir,
+        max_iters,
+        batch_size,
+        eval_labels,
+        seed,
+        dict(cfg_options or {}),
+    )
+    join(launcher)
+    result = on_main(lambda: _prepare(request))
+    if dry_run:
+        return result
+    _train(request, result, launcher)
+    return _finish(request, result) if is_main_process() else result
+
+
+def _as_tuple(paths: str | Sequence[str]) -> tuple[str, ...]:
+    if isinstance(paths, (str, Path)):
+        return (str(paths),)
+    return tuple(map(str, paths))
+
+
+# ---------------------------------------------------------------------------- before the training
+
+
+def _prepare(request: Request) -> Adaptation:
+    """Write the config of the training and check all that it needs."""
+    recognizer = read_recognizer(request.config)
+    check_checkpoint(request.checkpoint, 'checkpoint')
+    name = output_name(recognizer)
+    work_dir = Path(request.work_dir or osp.join('work_dirs', name))
+    result = Adaptation(work_dir, work_dir / f'{name}.py', work_dir / CHECKS)
+    _check_same(request, result)
+    if all(is_own(work_dir / file, BY) for file in (RECORD, result.config.name, CHECKS, VIEWS)):
+        print(result.checks.read_text(encoding='utf-8'))
+        return result
+    _eval_labels(request)
+    inputs = [request.checkpoint, request.eval_labels or '']
+    check_outputs([work_dir / file for file in (VIEWS, PAGE)], BY, inputs)
+    files = [result.config.name, RECORD, CHECKS]
+    with output_files(work_dir, files, BY, inputs) as stage:
+        dataset = _write(request, recognizer, stage, result)
+    draw_views(dataset, work_dir / VIEWS, BY, seed=request.seed)
+    print((work_dir / CHECKS).read_text(encoding='utf-8'))
+    return result
+
+
+def _check_same(request: Request, result: Adaptation) -> None:
+    """Check that the work directory belongs to the same arguments.
+
+    Raises:
+        ValueError: If it does not, or if its config was edited.
+    """
+    record = result.work_dir / RECORD
+    if not record.is_file():
+        return
+    try:
+        old = json.loads(record.read_text(encoding='utf-8'))
+    except ValueError as error:
+        raise ValueError(
+            f'{record} cannot be read ({error}); delete the folder, or choose another --work-dir'
+        ) from error
+    new = json.loads(_dumped(request))
+    changes = [f'{key}: {old.get(key)!r} -> {new[key]!r}' for key in new if old.get(key) != new[key]]
+    if changes:
+        raise ValueError(
+            f'{result.work_dir} holds an adaptation with other arguments ({"; ".join(changes)}); '
+            'choose another --work-dir, delete the folder, or repeat the earlier command'
+        )
+    if result.config.exists() and not is_own(result.config, BY):
+        raise ValueError(
+            f'{result.config} was edited. Train what it says by python tools/train.py '
+            f'{result.config} --work-dir ANOTHER, or delete it to have it written again'
+        )
+
+
+def _dumped(request: Request) -> str:
+    return json.dumps(request.recorded(), indent=1, ensure_ascii=False, default=str) + '\n'
+
+
+def _write(request: Request, recognizer: Recognizer, stage: Path, result: Adaptation) -> Any:
+    """Write config, record and checks; return the dataset of the training."""
+    batch_size, remark = _batch_size(request)
+    composition = compose(request, recognizer, batch_size)
+    file = stage / result.config.name
+    file.write_text(composition.text, encoding='utf-8')
+    cfg = load_config(str(file), cfg_options=request.cfg_options)
+    report, dataset, model = check(cfg, recognizer.cfg, result.work_dir)
+    report.lines += [('choices' if not i else '', c) for i, c in enumerate(composition.choices)]
+    if remark:
+        report.warnings.append(remark)
+    seconds = seconds_per_step(cfg, model)
+    total = seconds * request.max_iters
+    end = datetime.now() + timedelta(seconds=total)
+    report.lines.append(
+        (
+            'time',
+            f'{seconds:.2g} s for a step on {get_device()}: {request.max_iters:,} iterations take '
+            f'about {duration(total)}, until {end:%H:%M on %d %B} if they start now',
+        )
+    )
+    report.lines.append(('config', str(result.config)))
+    report.lines.append(('pictures', f'{result.work_dir / VIEWS}: what the recognizer sees'))
+    title = f'Adaptation of {recognizer.name} to {", ".join(request.target)}'
+    (stage / CHECKS).write_text(report.text(title), encoding='utf-8')
+    (stage / RECORD).write_text(_dumped(request), encoding='utf-8')
+    return dataset
+
+
+def _batch_size(request: Request) -> tuple[int, str]:
+    """The batch size, and what to say about it."""
+    number = len(DATASETS.build(target_dataset(request.target)))
+    wanted = request.batch_size or default_batch_size()
+    most = number if request.source == (NONE,) else 2 * number
+    if wanted <= most:
+        return wanted, ''
+    return most, f'batches have {most} images instead of {wanted}, as the target has {number}'
+
+
+# ---------------------------------------------------------------------------- the training
+
+
+def _train(request: Request, result: Adaptation, launcher: str) -> None:
+    folder = result.work_dir / TRAINING
+    done = folder / FINISHED
+    if done.exists():
+        return
+    cfg = load_config(str(result.config), str(folder), launcher, request.cfg_options)
+    set_resume(cfg, 'auto')
+    train(cfg)
+    if is_main_process():
+        with whole_file(done) as file:
+            file.write_text(f'{time.strftime("%Y-%m-%d %H:%M")}\n', encoding='utf-8')
+
+
+# ---------------------------------------------------------------------------- after the training
+
+
+def _finish(request: Request, result: Adaptation) -> Adaptation:
+    """Export the last checkpoint, compare its predictions, write the page."""
+    training, exported = result.work_dir / TRAINING, result.work_dir / EXPORTED
+    name = result.config.stem
+    files = exported / f'{name}.py', exported / f'{name}.pth'
+    if not all(file.is_file() for file in files):
+        # Only the name: the path in the file may belong to another machine or folder.
+        last = training / Path((training / 'last_checkpoint').read_text().strip()).name
+        cfg = load_config(str(result.config), cfg_options=request.cfg_options)
+        export(cfg, str(last), str(exported), name)
+    page = result.work_dir / PAGE
+    if not is_own(page, BY):
+        text = _compare(request, *files)
+        with output_file(page, BY) as file:
+            file.write_text(text, encoding='utf-8')
+    print(page.read_text(encoding='utf-8'))
+    return Adaptation(result.work_dir, result.config, result.checks, *files, page)
+
+
+def _compare(request: Request, config: Path, checkpoint: Path) -> str:
+    items, labels = _compared_items(request)
+    recognizer = read_recognizer(request.config)
+    device = get_device()
+    before = predict_images(recognizer.cfg, request.checkpoint, items, device)
+    after = predict_images(Config.fromfile(str(config)), str(checkpoint), items, device)
+    changed = sum(a.pred_text.item != b.pred_text.item for a, b in zip(before, after))
+    return f'{changed} of {len(items)} predictions changed\n{config}\n{checkpoint}\n'
+
+
+def _compared_items(request: Request) -> tuple[list[dict[str, Any]], list[str | None]]:
+    """Target images to compare predictions of, and their labels where they are known."""
+    dataset = DATASETS.build(copy.deepcopy(target_dataset(request.target)))
+    dataset.pipeline = Compose([])
+    order = np.random.default_rng(request.seed).permutation(len(dataset))[:COMPARED]
+    labelled = _eval_labels(request)
+    items = [dict(img_path=path, instances=[dict(text='')]) for path in labelled]
+    drawn = [dataset.prepare_data(int(i)) for i in sorted(order)]
+    items += [item for item in drawn if osp.abspath(item['img_path']) not in labelled]
+    return items, [labelled.get(osp.abspath(item['img_path'])) for item in items]
+
+
+def _eval_labels(request: Request) -> dict[str, str]:
+    """Texts of labelled images by their absolute paths; empty if there are none.
+
+    Raises:
+        ValueError: If a row is wrong or names no image.
+    """
+    if request.eval_labels is None:
+        return {}
+    if not osp.isfile(request.eval_labels):
+        raise ValueError(
+            f'--eval needs a file with rows path<TAB>text, got {request.eval_labels!r}, which is '
+            'none'
+        )
+    folders = [*filter(osp.isdir, request.target), osp.dirname(request.eval_labels), '']
+    labels: dict[str, str] = {}
+    for path, text in read_table(request.eval_labels, '--eval'):
+        found = [file for folder in folders if osp.isfile(file := osp.join(folder, path))]
+        if not found:
+            raise ValueError(
+                f'--eval must name images by paths that start at the target or at the folder of '
+                f'{request.eval_labels!r}, got {path!r}, which is in none of them'
+            )
+        labels[osp.abspath(found[0])] = str(text)
+    if len(labels) < 2:
+        raise ValueError(f'--eval needs at least 2 images, got {len(labels)}')
+    return labels
