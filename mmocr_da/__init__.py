@@ -2,8 +2,12 @@
 
 Importing it checks and adapts the hosts (``compat``) and makes its names known to MMEngine
 (``registry``); models, datasets and metrics load when a config first names one, as
-``type='mmocr_da.X'``.
+``type='mmocr_da.X'``. :func:`mmocr_da.adapt <mmocr_da.adaptation.adapt>` is ``tools/adapt.py`` as
+a function.
 """
+
+from importlib import import_module
+from typing import Any
 
 from mmocr_da import compat, cpu
 from mmocr_da.version import __version__
@@ -16,4 +20,11 @@ compat.apply()
 
 from mmocr_da import registry  # noqa: E402, F401
 
-__all__ = ['__version__']
+__all__ = ['__version__', 'adapt']
+
+
+def __getattr__(name: str) -> Any:
+    # What adapts a recognizer imports nearly everything, and most programs need little.
+    if name == 'adapt':
+        return import_module('mmocr_da.adaptation').adapt
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -103,7 +103,7 @@ def export(
     with output_files(
         out_dir, names, f'tools/export.py for {name}.py', [cfg.filename, checkpoint]
     ) as folder:
-        _write_plain(cfg, checkpoint, *(str(folder / name) for name in names), raw)
+        _write_plain(cfg, checkpoint, str(folder / names[0]), str(folder / names[1]), raw)
     return osp.join(out_dir, names[0]), osp.join(out_dir, names[1])
 
 

@@ -15,7 +15,7 @@ FLOORS = [
     {'visualization'},
     {'engine'},
     {'export'},
-    {'export'},
+    {'adaptation'},
 ]
 #: The same within ``models``, whose single modules are the ground floor.
 MODEL_FLOORS = [

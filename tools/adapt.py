@@ -3,10 +3,10 @@
     python tools/adapt.py CONFIG CHECKPOINT --target FOLDER --source rendered
 
 CONFIG is a file or a name, such as crnn_mini-vgg_5e_mj. The checks come first: what is wrong with
-the images, the labels or the checkpoint, and how long it will take (--dry-run stops there). Then the
-recognizer is trained, exported for plain MMOCR, and its predictions are compared with those of the
-checkpoint. Everything is in the work directory, with the config that was trained. The same command
-again resumes.
+the images, the labels or the checkpoint, and how long it will take (--dry-run stops there). Then
+the recognizer is trained, exported for plain MMOCR, and its predictions are compared with those of
+the checkpoint. Everything is in the work directory, with the config that was trained. The same
+command again goes on where it was stopped.
 """
 
 import argparse

@@ -9,16 +9,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from mmengine.config import Config
-from mmengine.dataset import Compose
 from mmengine.model import BaseModel
 from mmengine.runner.checkpoint import CheckpointLoader
 from mmocr.registry import DATASETS, MODELS
 
 from mmocr_da.arguments import some
 from mmocr_da.datasets import RenderedWords, TwoDomainDataset
-from mmocr_da.datasets.image_loading import BLANK, load_as_shown
+from mmocr_da.datasets.image_loading import BLANK, LoadImageFromFile
 from mmocr_da.datasets.notes import collect_notes
-from mmocr_da.engine.checkpoint_fit import check_whole, load_fitting, only_for_training
+from mmocr_da.engine.checkpoint_fit import check_whole, only_for_training
 from mmocr_da.engine.checkpoints import check_finite, weights_of
 from mmocr_da.engine.dictionary_check import check_dictionary
 from mmocr_da.engine.label_check import check_labels
@@ -84,7 +83,8 @@ def _check_checkpoint(cfg: Config, report: Report) -> BaseModel:
     check_whole(model, checkpoint, name)
     weights = weights_of(checkpoint)
     check_finite(weights, model, path)
-    unused = [key for key in load_fitting(model, weights).unused if not only_for_training(key)]
+    known = model.state_dict()
+    unused = [key for key in weights if key not in known and not only_for_training(key)]
     count = sum(p.numel() for key, p in model.named_parameters() if not only_for_training(key))
     report.lines.append(('checkpoint', f'fits: {count / 1e6:.1f} million weights, {path}'))
     if unused:
@@ -154,8 +154,7 @@ def _look_at(
     loaders = {}
     for part in parts:
         probe = copy.copy(part)
-        probe.pipeline = Compose([dict(type='LoadImageFromFile', color_type=color_type)])
-        load_as_shown(probe)
+        probe.pipeline = LoadImageFromFile(color_type=color_type)
         loaders[id(part)] = probe
     sizes, broken, blank = [], [], []
     for part, i in places:

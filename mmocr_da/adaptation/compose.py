@@ -49,7 +49,8 @@ def compose(request: Request, recognizer: Recognizer, batch_size: int) -> Compos
     cfg = recognizer.cfg
     pipelines = read_pipelines(cfg)
     bases = _Bases(recognizer)
-    choices = [f'batch_size: {batch_size}, half of it target images']
+    share = 'all' if request.source == (NONE,) else 'half'
+    choices = [f'batch size: {batch_size}, {share} of the target']
     sections = [
         _model(request, recognizer, bases),
         _optimizer(recognizer, choices),
@@ -71,7 +72,7 @@ load_from = {_quoted(_place(request.checkpoint))}
 randomness = dict(seed={request.seed})
 
 max_iters = {request.max_iters}
-batch_size = {batch_size}  # half of them source images, half target images
+batch_size = {batch_size}  # images, {share} of the target
 '''
     return Composition('\n'.join([head, *sections]), choices)
 
@@ -121,8 +122,7 @@ def _model(request: Request, recognizer: Recognizer, bases: _Bases) -> str:
     lines = ['model = dict(', f"    {recognizer.type_key}='mmocr_da.AdaptiveRecognizer',"]
     if uses_ctc(model):
         lines += [
-            '    # A text that is longer than the frames of the narrower strong view has no',
-            '    # alignment, and the loss 0.',
+            '    # A text that is longer than the frames of an image has no alignment.',
             '    decoder=dict(module_loss=dict(zero_infinity=True)),',
         ]
     if request.source == (NONE,):
@@ -148,58 +148,65 @@ def _optimizer(recognizer: Recognizer, choices: list[str]) -> str:
     else:
         chosen, why = rate * REDUCTION, 'a tenth, as the recognizer is trained'
     choices.append(f'learning rate: {chosen:g} of {kind} ({why}; the config has {rate:g})')
-    return f'''# {kind} of the config with its rate of {rate:g}: {why}.
+    return f"""# {kind} of the config with its rate of {rate:g}: {why}.
 optim_wrapper = dict(optimizer=dict(lr={chosen:g}))
 param_scheduler = [
     dict(type='MultiStepLR', by_epoch=False, milestones=[max(1, max_iters * {int(FALL * 100)} // \
 100)], gamma=0.1)
 ]
-'''
+"""
 
 
 def _images(pipelines: Pipelines, bases: _Bases, choices: list[str]) -> str:
     weak, why = pipelines.prepare_as_tested, 'as in testing'
     if weak is None:
-        weak, why = 'prepare', 'as in training: in testing, images differ in width'
+        weak, why = 'prepare', 'as in training, since widths differ in testing'
     dropped = ''
     if pipelines.left_out:
         names = ', '.join(dict.fromkeys(pipelines.left_out))
         dropped = f'# Without the augmentation of the config: {names}.\n'
         choices.append(f'augmentation of the config: replaced by TextAugmentation ({names})')
     choices.append(f'the teacher sees images {why}')
-    return f'''{dropped}load = {pipelines.load}
+    return f"""{dropped}load = {pipelines.load}
 prepare = {pipelines.prepare}
 # Less of it: dict(type='mmocr_da.TextAugmentation', strength=0.5)
 augment_and_prepare = [{bases['text_augmentation']}, *prepare]
-# The teacher sees the weak view ({why}), the student learns its words on the strong one.
+# The teacher sees the weak view ({why}).
 views = dict(
     type='mmocr_da.WeakStrongViews',
     weak={weak},
     strong=augment_and_prepare,
 )
-'''
+"""
 
 
 def _data(request: Request, cfg: Config, bases: _Bases) -> str:
-    target = literal(target_dataset(request.target))
-    source = _source(request, cfg, bases)
     workers = min(4, max(1, (os.cpu_count() or 1) // 2))
-    skip = '' if request.renders else "\n        skip_unusable=True,  # labels that it cannot learn"
-    return f'''train_dataloader = dict(
+    ratio, source = '', ['source=None,']
+    if request.source == (NONE,):
+        ratio = ', ratio=(0, 1)'
+    else:
+        source = [
+            f'source={_source(request, cfg, bases)},',
+            'pipeline=[*load, *augment_and_prepare],',
+        ]
+        if not request.renders:
+            source.append('skip_unusable=True,  # labels that the recognizer cannot learn')
+    options = '\n        '.join(source)
+    return f"""train_dataloader = dict(
     batch_size=batch_size,
     num_workers={workers},
     persistent_workers=True,
-    sampler=dict(_delete_=True, type='mmocr_da.TwoDomainSampler', batch_size=batch_size),
+    sampler=dict(_delete_=True, type='mmocr_da.TwoDomainSampler', batch_size=batch_size{ratio}),
     dataset=dict(
         _delete_=True,
         type='mmocr_da.TwoDomainDataset',
-        source={source},
-        pipeline=[*load, *augment_and_prepare],
-        target={target},
-        target_pipeline=[*load, views],{skip}
+        {options}
+        target={literal(target_dataset(request.target))},
+        target_pipeline=[*load, views],
     ),
 )
-'''
+"""
 
 
 def _source(request: Request, cfg: Config, bases: _Bases) -> str:
@@ -229,7 +236,8 @@ def _runtime(cfg: Config, bases: _Bases) -> str:
         '# The target has no labels to validate with.',
         'val_cfg = val_dataloader = val_evaluator = None',
         'default_hooks = dict(',
-        "    logger=dict(type='LoggerHook', interval=20, log_metric_by_epoch=False),",
+        "    logger=dict(type='LoggerHook', interval=min(20, max_iters), "
+        'log_metric_by_epoch=False),',
         "    checkpoint=dict(type='CheckpointHook', by_epoch=False, "
         f'interval=max(1, max_iters // 10), max_keep_ckpts=2{best}),',
         ')',

@@ -3,7 +3,8 @@
 import contextlib
 import copy
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -60,7 +61,7 @@ def duration(seconds: float) -> str:
     return f'{seconds / 3600:.1f} hours' if seconds < 48 * 3600 else f'{seconds / 86400:.1f} days'
 
 
-def _repeated(loader: torch.utils.data.DataLoader) -> Iterator[dict]:
+def _repeated(loader: Iterable[Any]) -> Generator[Any, None, None]:
     while True:
         yield from loader
 

@@ -101,7 +101,7 @@ def source_dataset(path: str) -> dict[str, Any]:
         if len(files) != 1:
             raise ValueError(
                 'a source folder must hold one file with its labels (.tsv with rows '
-                f'path<TAB>text, or a .json of MMOCR), got {path!r} with {some(files) or "none"}; '
+                f'path<TAB>text, or a .json of MMOCR), got {path!r} with {some(files)}; '
                 'give the file as --source'
             )
         (path,) = files
@@ -227,5 +227,3 @@ def _folder_of_images(path: str, images: Sequence[str]) -> str:
         f'{path!r} must name images by paths that start at its folder or at the current directory, '
         f'got none of {some(sample, 3)} there'
     )
-
-

@@ -1,7 +1,7 @@
 """Runs parts of a program in one process of several."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from mmengine.config import Config
 from mmengine.device import get_device
@@ -26,7 +26,7 @@ def on_main(function: Callable[[], T]) -> T:
     """Call a function in the main process and return its result in all; an error stops all."""
     if not is_distributed():
         return function()
-    outcome: list = [None, '']
+    outcome: list[Any] = [None, '']
     error: BaseException | None = None
     if is_main_process():
         try:

@@ -55,8 +55,7 @@ def read_pipelines(cfg: Config) -> Pipelines:
     prepare = [
         i
         for i, step in enumerate(train)
-        if i not in load
-        and (type_of(step) in (*SIZES, PACK) or _without_scope(step) in tested)
+        if i not in load and (type_of(step) in (*SIZES, PACK) or _without_scope(step) in tested)
     ]
     as_tested = [i for i, step in enumerate(test) if type_of(step) not in (*LOADERS, LABELS)]
     return Pipelines(

@@ -156,7 +156,9 @@ def _check_same(request: Request, result: Adaptation) -> None:
             f'{record} cannot be read ({error}); delete the folder, or choose another --work-dir'
         ) from error
     new = json.loads(_dumped(request))
-    changes = [f'{key}: {old.get(key)!r} -> {new[key]!r}' for key in new if old.get(key) != new[key]]
+    changes = [
+        f'{key}: {old.get(key)!r} -> {new[key]!r}' for key in new if old.get(key) != new[key]
+    ]
     if changes:
         raise ValueError(
             f'{result.work_dir} holds an adaptation with other arguments ({"; ".join(changes)}); '
@@ -181,7 +183,7 @@ def _write(request: Request, recognizer: Recognizer, stage: Path, result: Adapta
     file.write_text(composition.text, encoding='utf-8')
     cfg = load_config(str(file), cfg_options=request.cfg_options)
     report, dataset, model = check(cfg, recognizer.cfg, result.work_dir)
-    report.lines += [('choices' if not i else '', c) for i, c in enumerate(composition.choices)]
+    report.lines.extend(('choices' if not i else '', c) for i, c in enumerate(composition.choices))
     if remark:
         report.warnings.append(remark)
     seconds = seconds_per_step(cfg, model)
@@ -266,7 +268,9 @@ def _compared_items(request: Request) -> tuple[list[dict[str, Any]], list[str | 
     dataset.pipeline = Compose([])
     order = np.random.default_rng(request.seed).permutation(len(dataset))[:COMPARED]
     labelled = _eval_labels(request)
-    items = [dict(img_path=path, instances=[dict(text='')]) for path in labelled]
+    items: list[dict[str, Any]] = [
+        dict(img_path=path, instances=[dict(text='')]) for path in labelled
+    ]
     drawn = [dataset.prepare_data(int(i)) for i in sorted(order)]
     items += [item for item in drawn if osp.abspath(item['img_path']) not in labelled]
     return items, [labelled.get(osp.abspath(item['img_path'])) for item in items]

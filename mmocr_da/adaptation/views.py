@@ -1,7 +1,7 @@
 """Draws what the recognizer sees of both domains."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -16,8 +16,17 @@ Image = NDArray[np.uint8]
 DRAWS = 2
 
 
-def draw_views(dataset: TwoDomainDataset, out_file: Path, by: str, num: int = 8, seed: int = 0):
-    """Save a sheet of source images and of weak and strong views of target images.
+class Column(NamedTuple):
+    """A column of a sheet: its title, and images or texts."""
+
+    title: str
+    cells: list[Image | str]
+
+
+def draw_views(
+    dataset: TwoDomainDataset, out_file: Path, by: str, num: int = 8, seed: int = 0
+) -> None:
+    """Save a sheet of source images with labels, and of weak and strong views of target images.
 
     Args:
         dataset: Of a training by self-training.
@@ -26,51 +35,56 @@ def draw_views(dataset: TwoDomainDataset, out_file: Path, by: str, num: int = 8,
         num: Images of each domain.
         seed: Which images and which augmentations are drawn.
     """
-    columns = [*_source(dataset, num, seed), *_target(dataset, num, seed)]
-    rows = max(len(images) for _, images in columns)
-    figure = Figure(figsize=(2.2 * len(columns), 0.72 * rows + 0.4))
+    columns = [*source_columns(dataset, num, seed), *target_columns(dataset, num, seed)]
+    rows = max(len(column.cells) for column in columns)
+    figure = Figure(figsize=(2.0 * len(columns), 0.72 * rows + 0.4))
     axes = figure.subplots(rows, len(columns), squeeze=False)
     for axis in axes.flat:
         axis.axis('off')
-    for column, (title, images) in enumerate(columns):
-        axes[0, column].set_title(title, fontsize=9)
-        for row, (image, text) in enumerate(images):
-            axes[row, column].imshow(image, vmin=0, vmax=255)
-            if text:
-                axes[row, column].set_xlabel(text)
-                axes[row, column].text(
-                    0, 1.02, text, transform=axes[row, column].transAxes, fontsize=7,
-                    parse_math=False,
-                )  # fmt: skip
+    for column, (title, cells) in zip(axes.T, columns):
+        column[0].set_title(title, fontsize=9)
+        for axis, cell in zip(column, cells):
+            if isinstance(cell, str):
+                axis.text(0.98, 0.5, cell, ha='right', va='center', parse_math=False)
+            else:
+                axis.imshow(cell, vmin=0, vmax=255)
     figure.set_layout_engine('tight', pad=0.3)
     save_picture(figure, str(out_file), by)
 
 
-def _source(dataset: TwoDomainDataset, num: int, seed: int) -> list[tuple[str, list]]:
+def source_columns(dataset: TwoDomainDataset, num: int, seed: int = 0) -> list[Column]:
+    """Labels and several draws of source images; nothing without a source."""
     chosen = _chosen(0, dataset.domain_sizes[0], num, seed)
-    columns = []
-    for draw in range(DRAWS if chosen else 0):
-        images = []
-        for index in chosen:
-            item = dataset[Draw(index, seed * DRAWS + draw)]
-            images.append((_rgb(item['inputs']), item['data_samples'].gt_text.item))
-        columns.append((f'source, draw {draw + 1}', images))
-    return columns
+    if not chosen:
+        return []
+    draws = [[_draw(dataset, i, seed, draw) for i in chosen] for draw in range(DRAWS)]
+    labels: list[Image | str] = [item['data_samples'].gt_text.item for item in draws[0]]
+    images = [[_rgb(item['inputs']) for item in items] for items in draws]
+    return [
+        Column('source: label', labels),
+        *(Column(f'draw {i}', list(cells)) for i, cells in enumerate(images, 1)),
+    ]
 
 
-def _target(dataset: TwoDomainDataset, num: int, seed: int) -> list[tuple[str, list]]:
+def target_columns(dataset: TwoDomainDataset, num: int, seed: int = 0) -> list[Column]:
+    """What the teacher and, in several draws, the student see of target images."""
     chosen = _chosen(*dataset.domain_sizes, num, seed)
-    draws = [[dataset[Draw(i, seed * DRAWS + draw)] for i in chosen] for draw in range(DRAWS)]
-    weak = [(_rgb(item['data_samples'].weak_view.image), '') for item in draws[0]]
-    strong = [[(_rgb(item['inputs']), '') for item in items] for items in draws]
-    titles = [f'target, student, draw {draw + 1}' for draw in range(DRAWS)]
-    return [('target, teacher', weak), *zip(titles, strong)]
+    draws = [[_draw(dataset, i, seed, draw) for i in chosen] for draw in range(DRAWS)]
+    weak: list[Image | str] = [_rgb(item['data_samples'].weak_view.image) for item in draws[0]]
+    strong = [[_rgb(item['inputs']) for item in items] for items in draws]
+    return [
+        Column('target: teacher', weak),
+        *(Column(f'student, draw {i}', list(cells)) for i, cells in enumerate(strong, 1)),
+    ]
+
+
+def _draw(dataset: TwoDomainDataset, index: int, seed: int, draw: int) -> Any:
+    state = np.random.SeedSequence([seed, index, draw]).generate_state(1)
+    return dataset[Draw(index, int(state[0]))]
 
 
 def _chosen(first: int, size: int, num: int, seed: int) -> list[int]:
-    if not size:
-        return []
-    order = np.random.default_rng(seed).choice(size, min(num, size), replace=False)
+    order = np.random.default_rng(seed).permutation(size)[:num]
     return [first + int(i) for i in order]
 
 

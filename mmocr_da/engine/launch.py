@@ -1,4 +1,4 @@
-"""Prepares the config of ``tools/train.py`` and ``tools/test.py`` before a runner exists, and trains.
+"""Prepares the config of ``tools/train.py`` and ``tools/test.py``, and trains.
 
 A run that cannot work stops here with a reason, and not later in the first iteration.
 """

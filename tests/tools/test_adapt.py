@@ -6,7 +6,11 @@ import torch
 from helpers.recognizers import make_recognizer
 from mmocr.apis import TextRecInferencer
 
-FAST = ['--cfg-options', 'train_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False']
+FAST = [
+    '--cfg-options',
+    'train_dataloader.num_workers=0',
+    'train_dataloader.persistent_workers=False',
+]
 
 
 @pytest.fixture(scope='module', params=['attention', 'ctc'])

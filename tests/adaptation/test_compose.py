@@ -1,0 +1,193 @@
+"""The config that is written trains the user's recognizer on the user's images."""
+
+import copy
+from pathlib import Path
+
+import mmocr
+import pytest
+import torch
+from helpers.recognizers import make_recognizer
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from mmocr_da.adaptation import Request
+from mmocr_da.adaptation.compose import compose, literal, output_name
+from mmocr_da.adaptation.recognizers import read_recognizer
+from mmocr_da.registry import MODELS
+
+MMOCR = Path(mmocr.__file__).parent / '.mim' / 'configs' / 'textrecog'
+#: All recognizers of MMOCR whose model is built here, and configs of this package.
+NAMES = sorted(path.stem for path in MMOCR.glob('[!_]*/[!_]*.py')) + [
+    'crnn_assda_mj_to_folder',
+    'crnn_self-training_mj_to_folder',
+    'svtr_symnet_mj-st_to_folder',
+    'crnn_bin_mini-vgg_5e_mj',
+    'aster_lsed_st_mj',
+]
+
+
+@pytest.fixture
+def composed(tiny, tmp_path):
+    """Compose a config and load it: ``composed(name, **changes of the request)``."""
+
+    def make(config, **changes):
+        given = dict(
+            config=str(config),
+            checkpoint='start.pth',
+            target=(str(tiny() / 'target'),),
+            source=('rendered',),
+        )
+        recognizer = read_recognizer(str(config))
+        composition = compose(Request(**dict(given, **changes)), recognizer, 8)
+        file = tmp_path / f'{output_name(recognizer)}.py'
+        file.write_text(composition.text)
+        cfg = Config.fromfile(file)
+        cfg.choices = composition.choices
+        return cfg
+
+    return make
+
+
+def unscoped(node):
+    """Without the marks that MMEngine leaves on what came from another package's config."""
+    if isinstance(node, dict):
+        return {key: unscoped(value) for key, value in node.items() if key != '_scope_'}
+    return [unscoped(value) for value in node] if isinstance(node, (list, tuple)) else node
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_any_recognizer_is_adapted_by_a_config_that_loads(composed, name):
+    cfg = composed(name)
+    model = cfg.model
+    assert 'mmocr_da.AdaptiveRecognizer' in (model.type, model.get('of'))
+    assert [o.type for o in model.objectives] == ['mmocr_da.SelfTraining']
+    assert '_delete_' not in str(cfg.train_dataloader) + str(cfg.train_cfg)
+    for pipeline in (
+        cfg.train_dataloader.dataset.pipeline,
+        cfg.train_dataloader.dataset.target_pipeline[-1].weak,
+        cfg.train_dataloader.dataset.target_pipeline[-1].strong,
+    ):
+        assert pipeline[-1].type == 'PackTextRecogInputs'
+    # Nobody waits for a validation, as the target has no labels.
+    assert cfg.val_cfg is cfg.val_dataloader is cfg.val_evaluator is None
+    assert not cfg.default_hooks.checkpoint.get('save_best')
+    # What is exported is what was there.
+    tested = read_recognizer(name).cfg.test_dataloader
+    assert unscoped(cfg.test_dataloader) == unscoped(tested)
+
+
+@pytest.mark.parametrize('decoder', ['attention', 'ctc'])
+@pytest.mark.parametrize('source', ['config', 'rendered', 'labels.tsv'])
+def test_its_batches_train_the_very_recognizer(composed, tiny, progress, decoder, source):
+    progress(100, 2000)
+    root = tiny(decoder)
+    source = str(root / source) if source.endswith('.tsv') else source
+    cfg = composed(root / 'tiny.py', source=(source,), target=(str(root / 'target'),))
+    model = MODELS.build(copy.deepcopy(cfg.model))
+    plain = torch.load(root / 'tiny.pth')['state_dict']
+    own = {key for key in model.state_dict() if not key.startswith('objectives')}
+    assert own == plain.keys()
+    cfg.train_dataloader.update(num_workers=0, persistent_workers=False)
+    batch = next(iter(Runner.build_dataloader(cfg.train_dataloader, seed=0)))
+    domains = [sample.domain for sample in batch['data_samples']]
+    assert domains == ['source'] * 4 + ['target'] * 4
+    assert all(len(s.gt_text.item) for s in batch['data_samples'][:4])
+    assert all(s.weak_view.image.shape == (1, 16, 32) for s in batch['data_samples'][4:])
+    losses = model.loss(**model.data_preprocessor(batch, True))
+    assert all(torch.isfinite(value).all() for value in losses.values())
+    assert sum('self_training' in key and 'loss' in key for key in losses) == 1
+
+
+def test_ctc_gives_a_text_without_an_alignment_no_loss(composed, tiny):
+    assert composed(tiny('ctc') / 'tiny.py').model.decoder.module_loss.zero_infinity
+    assert 'zero_infinity' not in str(composed(tiny() / 'tiny.py').model)
+
+
+@pytest.mark.parametrize(
+    'optimizer, rate, expected',
+    [
+        ('Adadelta', 1.0, 0.1),
+        ('SGD', 0.05, 0.005),
+        ('Adam', 1e-3, 3e-4),
+        ('AdamW', 1e-4, 1e-4),
+    ],
+)
+def test_the_learning_rate_follows_the_optimizer(composed, tmp_path, optimizer, rate, expected):
+    root = tmp_path / 'own'
+    root.mkdir()
+    make_recognizer(root, optimizer=optimizer, lr=rate)
+    cfg = composed(root / 'tiny.py', max_iters=1000)
+    assert cfg.optim_wrapper.optimizer == dict(type=optimizer, lr=pytest.approx(expected))
+    assert cfg.param_scheduler[0].milestones == [700]
+    assert cfg.model.objectives[0].ramp == 100
+    assert any(f'{expected:g} of {optimizer}' in choice for choice in cfg.choices)
+
+
+def test_the_users_numbers_are_in_it(composed, tiny):
+    cfg = composed(tiny() / 'tiny.py', max_iters=123, seed=7, lexicon=None)
+    assert (cfg.max_iters, cfg.train_cfg.max_iters, cfg.randomness.seed) == (123, 123, 7)
+    assert cfg.train_dataloader.batch_size == cfg.train_dataloader.sampler.batch_size == 8
+    assert Path(cfg.load_from).is_absolute() and Path(cfg.work_dir).name == 'training'
+
+
+def test_lexicon_and_fonts_are_those_of_the_rendered_words(composed, tiny):
+    source = composed(
+        tiny() / 'tiny.py', lexicon='words.txt', fonts='fonts'
+    ).train_dataloader.dataset.source
+    assert source.lexicon == str(Path('words.txt').resolve())
+    assert source.fonts == str(Path('fonts').resolve())
+    assert source.dict_file == str(tiny() / 'digits.txt')
+
+
+def test_the_augmentation_of_the_config_makes_way_and_is_named(composed, tiny):
+    cfg = composed(tiny() / 'tiny.py')
+    types = [step.type for step in cfg.train_dataloader.dataset.pipeline]
+    assert types == [
+        'LoadImageFromFile',
+        'LoadOCRAnnotations',
+        'mmocr_da.TextAugmentation',
+        'Resize',
+        'PackTextRecogInputs',
+    ]
+    assert any('RandomApply' in choice for choice in cfg.choices)
+
+
+def test_a_config_with_the_recipes_is_adapted_again(composed, tiny, tmp_path):
+    """As its recipes are there already, the second one says what it needs of them itself."""
+    first = composed(tiny() / 'tiny.py')
+    (tmp_path / 'first.py').write_text((tmp_path / 'tiny_adapted.py').read_text())
+    second = composed(tmp_path / 'first.py')
+    for key in ('model', 'train_dataloader', 'train_cfg'):
+        assert unscoped(second[key]) == unscoped(first[key])
+    assert second.optim_wrapper.optimizer == first.optim_wrapper.optimizer
+
+
+def test_an_exported_config_is_adapted(composed, tiny, tmp_path):
+    text = (tiny() / 'tiny.py').read_text().replace("'{{ fileDirname }}", f"'{tiny()}")
+    whole = Config.fromstring(text, '.py')
+    kept = ('default_scope', 'model', 'test_pipeline', 'test_dataloader', 'test_evaluator')
+    Config({key: whole[key] for key in (*kept, 'default_hooks')}).dump(tmp_path / 'plain.py')
+    cfg = composed(tmp_path / 'plain.py')
+    assert '_delete_' not in str(cfg.train_dataloader) + str(cfg.train_cfg)
+    assert cfg.optim_wrapper.optimizer.type == 'AdamW'
+    assert cfg.model.decoder == whole.model.decoder
+    with pytest.raises(ValueError, match='--source config needs training data'):
+        composed(tmp_path / 'plain.py', source=('config',))
+
+
+def test_early_stopping_goes_and_other_hooks_stay(composed, tiny, tmp_path):
+    (tmp_path / 'hooked.py').write_text(
+        f"_base_ = '{tiny() / 'tiny.py'}'\n"
+        "custom_hooks = [dict(type='EarlyStoppingHook', monitor='toy/recog/word_acc'),\n"
+        "                dict(type='EMAHook')]\n"
+    )
+    assert [hook.type for hook in composed(tmp_path / 'hooked.py').custom_hooks] == ['EMAHook']
+
+
+def test_what_is_kept_of_an_objective_that_replaced_the_labels(composed):
+    assert composed('aster_lsed_st_mj').model.get('supervised_weight', 1) == 1
+
+
+@pytest.mark.parametrize('value', [dict(a=[1, (2,)]), {'a b': None}, ['x', dict(c=dict(d="e'f"))]])
+def test_a_literal_is_the_value(value):
+    assert eval(literal(value)) == value
