@@ -2,7 +2,8 @@
 
 One file per step: ``request`` (what the user asks for), ``recognizers`` and ``pipelines`` (what
 their config holds), ``image_sources`` (where images and labels are), ``compose`` (the config that
-is trained), ``checks``, ``estimate`` and ``views`` (before training), ``run`` (all of it).
+is trained), ``checks``, ``estimate`` and ``views`` (before training), ``comparison`` (after it),
+``run`` (all of it).
 """
 
 from .request import Request

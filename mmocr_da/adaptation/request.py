@@ -8,6 +8,9 @@ from mmocr_da.arguments import check_count
 
 from .image_sources import CONFIG, NAMED, RENDERED
 
+#: The writer of files, see :mod:`mmocr_da.outputs`.
+BY = 'tools/adapt.py'
+
 
 @dataclass(frozen=True)
 class Request:

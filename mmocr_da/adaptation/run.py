@@ -1,42 +1,37 @@
 """From a checkpoint and unlabelled images to a better recognizer, step by step."""
 
-import copy
 import json
 import os.path as osp
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from mmengine.config import Config
-from mmengine.dataset import Compose
 from mmengine.device import get_device
 from mmengine.dist import is_main_process
 from mmocr.registry import DATASETS
 
 from mmocr_da.engine.checkpoints import check_checkpoint
-from mmocr_da.engine.inference import predict_images
 from mmocr_da.engine.launch import load_config, set_resume, train
+from mmocr_da.evaluation import PredictionChange
 from mmocr_da.export import export
-from mmocr_da.outputs import check_outputs, is_own, output_file, output_files, whole_file
+from mmocr_da.outputs import is_own, output_files, whole_file
+from mmocr_da.visualization import check_page, check_picture
 
 from .checks import check
+from .comparison import compare, labels_of_eval
 from .compose import compose, default_batch_size, output_name
 from .estimate import duration, seconds_per_step
-from .image_sources import CONFIG, NONE, read_table, target_dataset
+from .image_sources import CONFIG, NONE, target_dataset
 from .launching import join, on_main
 from .recognizers import Recognizer, read_recognizer
-from .request import Request
+from .request import BY, Request
 from .views import draw_views
 
-BY = 'tools/adapt.py'
 RECORD, CHECKS, VIEWS, PAGE = 'adapt.json', 'checks.txt', 'views.png', 'adaptation.md'
 TRAINING, EXPORTED, FINISHED = 'training', 'exported', 'finished'
-#: Target images whose predictions before and after are compared.
-COMPARED = 2000
 
 
 @dataclass(frozen=True)
@@ -54,6 +49,8 @@ class Adaptation:
     exported_checkpoint: Path | None = None
     #: Page with the changes; None after a dry run.
     page: Path | None = None
+    #: Its numbers; None after a dry run, and where the page was there already.
+    change: PredictionChange | None = None
 
 
 def adapt(
@@ -129,9 +126,10 @@ def _prepare(request: Request) -> Adaptation:
     if all(is_own(work_dir / file, BY) for file in (RECORD, result.config.name, CHECKS, VIEWS)):
         print(result.checks.read_text(encoding='utf-8'))
         return result
-    _eval_labels(request)
+    labels_of_eval(request)
     inputs = [request.checkpoint, request.eval_labels or '']
-    check_outputs([work_dir / file for file in (VIEWS, PAGE)], BY, inputs)
+    check_picture(str(work_dir / VIEWS), BY, inputs)
+    check_page(str(work_dir), BY)
     files = [result.config.name, RECORD, CHECKS]
     with output_files(work_dir, files, BY, inputs) as stage:
         dataset = _write(request, recognizer, stage, result)
@@ -244,61 +242,12 @@ def _finish(request: Request, result: Adaptation) -> Adaptation:
         cfg = load_config(str(result.config), cfg_options=request.cfg_options)
         export(cfg, str(last), str(exported), name)
     page = result.work_dir / PAGE
-    if not is_own(page, BY):
-        text = _compare(request, *files)
-        with output_file(page, BY) as file:
-            file.write_text(text, encoding='utf-8')
-    print(page.read_text(encoding='utf-8'))
-    return Adaptation(result.work_dir, result.config, result.checks, *files, page)
-
-
-def _compare(request: Request, config: Path, checkpoint: Path) -> str:
-    items, labels = _compared_items(request)
-    recognizer = read_recognizer(request.config)
-    device = get_device()
-    before = predict_images(recognizer.cfg, request.checkpoint, items, device)
-    after = predict_images(Config.fromfile(str(config)), str(checkpoint), items, device)
-    changed = sum(a.pred_text.item != b.pred_text.item for a, b in zip(before, after))
-    return f'{changed} of {len(items)} predictions changed\n{config}\n{checkpoint}\n'
-
-
-def _compared_items(request: Request) -> tuple[list[dict[str, Any]], list[str | None]]:
-    """Target images to compare predictions of, and their labels where they are known."""
-    dataset = DATASETS.build(copy.deepcopy(target_dataset(request.target)))
-    dataset.pipeline = Compose([])
-    order = np.random.default_rng(request.seed).permutation(len(dataset))[:COMPARED]
-    labelled = _eval_labels(request)
-    items: list[dict[str, Any]] = [
-        dict(img_path=path, instances=[dict(text='')]) for path in labelled
-    ]
-    drawn = [dataset.prepare_data(int(i)) for i in sorted(order)]
-    items += [item for item in drawn if osp.abspath(item['img_path']) not in labelled]
-    return items, [labelled.get(osp.abspath(item['img_path'])) for item in items]
-
-
-def _eval_labels(request: Request) -> dict[str, str]:
-    """Texts of labelled images by their absolute paths; empty if there are none.
-
-    Raises:
-        ValueError: If a row is wrong or names no image.
-    """
-    if request.eval_labels is None:
-        return {}
-    if not osp.isfile(request.eval_labels):
-        raise ValueError(
-            f'--eval needs a file with rows path<TAB>text, got {request.eval_labels!r}, which is '
-            'none'
-        )
-    folders = [*filter(osp.isdir, request.target), osp.dirname(request.eval_labels), '']
-    labels: dict[str, str] = {}
-    for path, text in read_table(request.eval_labels, '--eval'):
-        found = [file for folder in folders if osp.isfile(file := osp.join(folder, path))]
-        if not found:
-            raise ValueError(
-                f'--eval must name images by paths that start at the target or at the folder of '
-                f'{request.eval_labels!r}, got {path!r}, which is in none of them'
-            )
-        labels[osp.abspath(found[0])] = str(text)
-    if len(labels) < 2:
-        raise ValueError(f'--eval needs at least 2 images, got {len(labels)}')
-    return labels
+    change = None
+    if is_own(page, BY):
+        text = page.read_text(encoding='utf-8')
+    else:
+        change, text = compare(request, *files, result.work_dir)
+    print(f'{text}\nThis page: {page}')
+    return replace(
+        result, exported_config=files[0], exported_checkpoint=files[1], page=page, change=change
+    )

@@ -1,42 +1,223 @@
+"""One command from a checkpoint and images to a better recognizer, its config and its page."""
+
 import json
 import shutil
+import sys
+from pathlib import Path
 
 import pytest
 import torch
-from helpers.recognizers import make_recognizer
+from helpers.files import hashes
+from helpers.recognizers import WORDS, make_recognizer
+from mmengine.config import Config
+from mmengine.hooks import Hook
 from mmocr.apis import TextRecInferencer
 
-FAST = [
-    '--cfg-options',
-    'train_dataloader.num_workers=0',
-    'train_dataloader.persistent_workers=False',
-]
+import mmocr_da
+from mmocr_da.adaptation import run
+
+FAST = ('train_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False')
 
 
-@pytest.fixture(scope='module', params=['attention', 'ctc'])
-def tiny(request, tmp_path_factory):
-    return make_recognizer(tmp_path_factory.mktemp(request.param), request.param)
+@pytest.fixture(scope='module')
+def tiny(tmp_path_factory):
+    made = {}
+
+    def folder(decoder='attention'):
+        if decoder not in made:
+            made[decoder] = make_recognizer(tmp_path_factory.mktemp(decoder), decoder)
+        return made[decoder]
+
+    return folder
 
 
-def command(root, *more, source=('config',), out='out', iters=4):
-    return [
-        root / 'tiny.py', root / 'tiny.pth', '--target', root / 'target', '--source', *source,
-        '--work-dir', root / out, '--max-iters', iters, '--batch-size', 4, *more, *FAST,
-    ]  # fmt: skip
+@pytest.fixture
+def adapt(run_tool, tmp_path, tiny):
+    """Run the tool: ``adapt(*arguments, root=..., out=..., options=...)``, returns the folder."""
+
+    def call(*arguments, root=None, out='out', iters=3, options=()):
+        root = root or tiny()
+        given = [str(argument) for argument in arguments]
+        if '--target' not in given:
+            given += ['--target', root / 'target']
+        run_tool(
+            'adapt', root / 'tiny.py', root / 'tiny.pth', *given, '--work-dir', tmp_path / out,
+            '--max-iters', iters, '--batch-size', 4, '--cfg-options', *FAST, *options,
+        )  # fmt: skip
+        return tmp_path / out
+
+    return call
 
 
 def weights(path):
     return torch.load(path, weights_only=False)['state_dict']
 
 
+def same(first, second):
+    return first.keys() == second.keys() and all(map(torch.equal, first.values(), second.values()))
+
+
+@pytest.mark.parametrize('decoder', ['attention', 'ctc'])
 @pytest.mark.parametrize('source', ['config', 'rendered', 'labels.tsv'])
-def test_the_whole_path(run_tool, tiny, source, capsys):
-    where = tiny / source if source == 'labels.tsv' else source
-    run_tool('adapt', *command(tiny, source=[where], out=source))
-    printed = capsys.readouterr().out
-    print(printed)
-    out = tiny / source
-    assert sorted(p.name for p in out.iterdir() if p.name[0] != '.') == [
+def test_from_a_checkpoint_to_a_plain_recognizer_and_a_page(adapt, tiny, decoder, source, capsys):
+    root = tiny(decoder)
+    source = root / source if '.' in source else source
+    labels = root / 'target.tsv'
+    labels.write_text(''.join(f'deep/er/{i}.png\t{word}\n' for i, word in enumerate(WORDS)))
+    out = adapt('--source', source, '--eval', labels, root=root)
+    assert {path.name for path in out.iterdir() if path.name[0] != '.'} >= {
         'adapt.json', 'adaptation.md', 'checks.txt', 'exported', 'tiny_adapted.py', 'training',
         'views.png',
-    ]  # fmt: skip
+    }  # fmt: skip
+    printed, page = capsys.readouterr().out, (out / 'adaptation.md').read_text()
+    assert (out / 'checks.txt').read_text() in printed and page in printed
+    assert 'word accuracy' in page and '12 of 12 images have a label' in page
+    assert ' s for a step on ' in printed
+    # What the page names is there, and MMOCR alone reads it.
+    config, checkpoint = (out / 'exported' / f'tiny_adapted.{suffix}' for suffix in ('py', 'pth'))
+    assert str(config) in page and 'mmocr_da' not in config.read_text()
+    image = str(next((root / 'target').rglob('*.png')))
+    predicted = TextRecInferencer(str(config), str(checkpoint), device='cpu')(image)['predictions']
+    assert isinstance(predicted[0]['text'], str)
+    # It is the teacher of the last iteration, and has moved.
+    trained = weights(out / 'training' / 'iter_3.pth')
+    teacher = {
+        key.removeprefix('objectives.self_training.teacher.'): value
+        for key, value in trained.items()
+        if '.teacher.' in key
+    }
+    assert same(weights(checkpoint), {key: teacher[key] for key in weights(checkpoint)})
+    assert not same(weights(checkpoint), weights(root / 'tiny.pth'))
+
+
+def test_the_written_config_alone_does_the_same_training(adapt, run_tool, tmp_path):
+    out = adapt('--seed', 5)
+    options = ['--cfg-options', *FAST]
+    run_tool('train', out / 'tiny_adapted.py', '--work-dir', tmp_path / 'alone', *options)
+    trained = weights(out / 'training' / 'iter_3.pth')
+    assert same(weights(tmp_path / 'alone' / 'iter_3.pth'), trained)
+
+
+def test_a_dry_run_stops_after_the_checks_and_the_run_takes_its_config(adapt):
+    out = adapt('--dry-run')
+    assert not (out / 'training').exists() and not (out / 'exported').exists()
+    before = hashes(out)
+    adapt()
+    after = hashes(out)
+    written = ('tiny_adapted.py', 'checks.txt', 'views.png', 'adapt.json')
+    assert {name: after[name] for name in written} == {name: before[name] for name in written}
+    assert (out / 'adaptation.md').exists()
+
+
+class Killed(Hook):
+    """Ends the process in an iteration."""
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if runner.iter == 2:
+            raise KeyboardInterrupt
+
+
+def test_the_same_command_resumes_and_does_nothing_twice(adapt, monkeypatch):
+    straight = adapt(out='straight', iters=4)
+    train = run.train
+    monkeypatch.setattr(run, 'train', lambda cfg: train(cfg, hooks=[Killed()]))
+    with pytest.raises(KeyboardInterrupt):
+        adapt(out='killed', iters=4)
+    monkeypatch.setattr(run, 'train', train)
+    killed = straight.parent / 'killed'
+    assert not (killed / 'exported').exists()
+    adapt(out='killed', iters=4)
+    last = 'training/iter_4.pth'
+    assert same(weights(killed / last), weights(straight / last))
+    assert same(
+        weights(killed / 'exported/tiny_adapted.pth'),
+        weights(straight / 'exported/tiny_adapted.pth'),
+    )
+    before = hashes(killed)
+    monkeypatch.setattr(run, 'train', None)  # would be an error
+    adapt(out='killed', iters=4)
+    assert hashes(killed) == before
+
+
+def test_other_arguments_are_an_error_that_says_which(adapt, tiny):
+    out = adapt('--dry-run')
+    before = hashes(out)
+    with pytest.raises(ValueError, match=r'with other arguments \(seed: 0 -> 3\); choose another'):
+        adapt('--dry-run', '--seed', 3)
+    with pytest.raises(ValueError, match=r'max_iters: 3 -> 9'):
+        adapt('--dry-run', iters=9)
+    assert hashes(out) == before
+
+
+def test_an_edited_config_is_kept_and_the_way_to_train_it_named(adapt):
+    out = adapt('--dry-run')
+    config = out / 'tiny_adapted.py'
+    config.write_text(config.read_text().replace('strength=1.0', 'strength=0.5') + '\n# mine\n')
+    with pytest.raises(ValueError, match='was edited. Train what it says by python tools/train.py'):
+        adapt()
+    assert config.read_text().endswith('# mine\n')
+
+
+def test_a_file_of_the_user_is_not_overwritten(adapt, tmp_path):
+    (tmp_path / 'out').mkdir()
+    (tmp_path / 'out' / 'views.png').write_text('mine')
+    with pytest.raises(ValueError, match='views.png exists and was not written by tools/adapt.py'):
+        adapt()
+    assert [path.name for path in (tmp_path / 'out').iterdir()] == ['views.png']
+
+
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (['--target', '/no/such'], "target must be a folder of images, got '/no/such'"),
+        (['--source', 'renderd'], 'source must be config, rendered, none or a path'),
+        (['--lexicon', 'words.txt'], 'lexicon and fonts are for --source rendered'),
+        (['--eval', '/no/labels.tsv'], "--eval needs a file with rows .* '/no/labels.tsv'"),
+    ],
+)
+def test_what_cannot_work_is_an_error_and_leaves_nothing(adapt, tmp_path, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        adapt(*arguments)
+    assert not (tmp_path / 'out').exists()
+
+
+def test_a_checkpoint_of_another_recognizer_leaves_nothing(adapt, tiny, tmp_path):
+    root = tmp_path / 'other'
+    shutil.copytree(tiny(), root)
+    shutil.copy(tiny('ctc') / 'tiny.pth', root / 'tiny.pth')
+    text = (root / 'tiny.py').read_text().replace(str(tiny()), str(root))
+    (root / 'tiny.py').write_text(text)
+    with pytest.raises(ValueError, match='must have all weights of the AdaptiveRecognizer'):
+        adapt(root=root)
+    assert not (tmp_path / 'out').exists()
+
+
+def test_few_images_make_a_smaller_batch_and_it_is_told(adapt, tiny, tmp_path):
+    (tmp_path / 'few').mkdir()
+    shutil.copy(tiny() / 'target/deep/er/0.png', tmp_path / 'few')
+    out = adapt('--dry-run', '--target', tmp_path / 'few')
+    assert (
+        'batches have 2 images instead of 4, as the target has 1'
+        in (out / 'checks.txt').read_text()
+    )
+    assert Config.fromfile(out / 'tiny_adapted.py').batch_size == 2
+
+
+def test_the_function_is_the_tool(tiny, tmp_path):
+    root = tiny()
+    options = {'train_dataloader.num_workers': 0, 'train_dataloader.persistent_workers': False}
+    result = mmocr_da.adapt(
+        root / 'tiny.py', root / 'tiny.pth', root / 'target', work_dir=str(tmp_path / 'out'),
+        max_iters=2, batch_size=4, cfg_options=options,
+    )  # fmt: skip
+    assert result.exported_config.is_file() and result.exported_checkpoint.is_file()
+    assert len(result.change.paths) == len(WORDS) and result.change.scores is None
+    record = json.loads((tmp_path / 'out' / 'adapt.json').read_text())
+    assert record['max_iters'] == 2 and record['source'] == ['config']
+
+
+def test_what_the_tool_needs_is_imported_only_with_it():
+    assert callable(mmocr_da.adapt)
+    with pytest.raises(AttributeError, match="has no attribute 'adopt'"):
+        mmocr_da.adopt
+    assert Path(sys.modules['mmocr_da.adaptation'].__file__).parent.name == 'adaptation'
