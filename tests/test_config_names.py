@@ -3,7 +3,7 @@
 import pytest
 from mmengine.config import Config
 
-from mmocr_da.config_names import CONFIGS, near_configs
+from mmocr_da.config_names import CONFIGS, config_folders, find_config, near_configs
 from mmocr_da.engine.launch import load_config
 
 
@@ -48,3 +48,59 @@ def test_missing_files_of_others_are_as_in_mmengine(tmp_path):
     (tmp_path / 'mine.py').write_text("_base_ = './other.py'\n")
     with pytest.raises(FileNotFoundError, match=r"other.py'$"):
         Config.fromfile(str(tmp_path / 'mine.py'))
+
+
+@pytest.mark.parametrize(
+    'name, base',
+    [
+        ('crnn_mini-vgg_5e_mj', 'mmocr::textrecog/crnn/crnn_mini-vgg_5e_mj.py'),
+        ('crnn_mini-vgg_5e_mj.py', 'mmocr::textrecog/crnn/crnn_mini-vgg_5e_mj.py'),
+        ('crnn/crnn_mini-vgg_5e_mj', 'mmocr::textrecog/crnn/crnn_mini-vgg_5e_mj.py'),
+        (
+            'mmocr::textrecog/crnn/crnn_mini-vgg_5e_mj.py',
+            'mmocr::textrecog/crnn/crnn_mini-vgg_5e_mj.py',
+        ),
+        ('small_assda', 'mmocr_da::assda/small/small_assda.py'),
+    ],
+)
+def test_a_config_is_found_by_a_part_of_its_name(name, base):
+    path, found = find_config(name)
+    package, _, rest = base.partition('::')
+    assert found == base and path == str(config_folders()[package] / rest)
+
+
+def test_a_file_of_the_user_is_its_own_base_and_one_of_a_package_keeps_its_name(
+    tmp_path, monkeypatch
+):
+    (tmp_path / 'crnn_mini-vgg_5e_mj.py').write_text('model = dict()\n')
+    monkeypatch.chdir(tmp_path)
+    assert find_config('crnn_mini-vgg_5e_mj.py') == (
+        'crnn_mini-vgg_5e_mj.py',
+        str(tmp_path / 'crnn_mini-vgg_5e_mj.py'),
+    )
+    file = CONFIGS / 'assda/small/small_assda.py'
+    assert find_config(str(file)) == (str(file), 'mmocr_da::assda/small/small_assda.py')
+
+
+@pytest.mark.parametrize(
+    'name, near',
+    [
+        ('crnn_minivgg_5e_mj', 'mmocr::textrecog/crnn/crnn_mini-vgg_5e_mj.py'),
+        ('mmocr::textrecog/crnn/crnn_mini-vgg_5e.py', 'mmocr::textrecog/crnn/crnn_mini-vgg'),
+        ('small_asda', 'mmocr_da::assda/small/small_assda.py'),
+        ('_base_crnn_mini-vgg', 'mmocr::textrecog/crnn/crnn_mini-vgg'),
+    ],
+)
+def test_a_name_of_nothing_is_an_error_with_near_ones(name, near):
+    with pytest.raises(ValueError, match=f'which is neither; the names most like it are {near}'):
+        find_config(name)
+
+
+def test_a_name_of_several_configs_is_an_error_that_lists_them(monkeypatch, tmp_path):
+    for folder in ('a', 'b'):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / 'same.py').touch()
+    monkeypatch.setattr('mmocr_da.config_names.config_folders', lambda: dict(p=tmp_path))
+    with pytest.raises(ValueError, match='several configs, give one: p::a/same.py, p::b/same.py'):
+        find_config('same')
+    assert find_config('b/same')[1] == 'p::b/same.py'

@@ -6,6 +6,7 @@ TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / 'mmocr_da'
 #: Tests of modules, or of all modules of a folder, that have no test file of their own name.
 TESTED_IN = {
+    'adaptation/run.py': 'tools/test_adapt.py',
     'datasets/data_samples.py': 'datasets/test_notes.py',
     'datasets/normalize_text.py': 'datasets/test_seeded_dataset.py',
     'datasets/preparers': 'datasets/test_preparers.py',
