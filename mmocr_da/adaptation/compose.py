@@ -2,6 +2,7 @@
 
 import os
 import os.path as osp
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -26,7 +27,8 @@ REDUCTION = 0.1
 FALL, RISE = 0.7, 0.1
 #: Images of a batch on a GPU and without one.
 BATCH_SIZES = dict(cuda=256, cpu=96)
-WIDTH = 100
+#: Dicts that are longer have a line for each item.
+WIDTH = 76
 
 
 class Composition(NamedTuple):
@@ -114,6 +116,14 @@ class _Bases:
         """An expression for a value of a recipe."""
         return literal(self._values[key]) if key in self._values else f'_base_.{key}'
 
+    def changed(self, key: str, **changes: str) -> str:
+        """An expression for a dict of a recipe with some of its values changed."""
+        items = dict(changes)
+        if key in self._values:
+            values = {name: literal(value) for name, value in self._values[key].items()}
+            return call({**values, **items})
+        return call(items, f'_base_.{key}')
+
 
 def _model(request: Request, recognizer: Recognizer, bases: _Bases) -> str:
     bases.add('self_training.py')
@@ -132,7 +142,7 @@ def _model(request: Request, recognizer: Recognizer, bases: _Bases) -> str:
     lines += [
         '    # Words that the teacher predicts with more confidence than threshold become labels;',
         '    # their weight rises during ramp iterations.',
-        f'    objectives=[dict({bases["self_training"]}, ramp={ramp})],',
+        f'    objectives=[{_indented(bases.changed("self_training", ramp=ramp), 1)}],',
         ')',
     ]
     return '\n'.join(lines) + '\n'
@@ -150,10 +160,8 @@ def _optimizer(recognizer: Recognizer, choices: list[str]) -> str:
     choices.append(f'learning rate: {chosen:g} of {kind} ({why}; the config has {rate:g})')
     return f"""# {kind} of the config with its rate of {rate:g}: {why}.
 optim_wrapper = dict(optimizer=dict(lr={chosen:g}))
-param_scheduler = [
-    dict(type='MultiStepLR', by_epoch=False, milestones=[max(1, max_iters * {int(FALL * 100)} // \
-100)], gamma=0.1)
-]
+fall = max(1, max_iters * {int(FALL * 100)} // 100)
+param_scheduler = [dict(type='MultiStepLR', by_epoch=False, milestones=[fall], gamma=0.1)]
 """
 
 
@@ -187,7 +195,7 @@ def _data(request: Request, cfg: Config, bases: _Bases) -> str:
         ratio = ', ratio=(0, 1)'
     else:
         source = [
-            f'source={_source(request, cfg, bases)},',
+            f'source={_indented(_source(request, cfg, bases), 2)},',
             'pipeline=[*load, *augment_and_prepare],',
         ]
         if not request.renders:
@@ -202,7 +210,7 @@ def _data(request: Request, cfg: Config, bases: _Bases) -> str:
         _delete_=True,
         type='mmocr_da.TwoDomainDataset',
         {options}
-        target={literal(target_dataset(request.target))},
+        target={_indented(literal(target_dataset(request.target)), 2)},
         target_pipeline=[*load, views],
     ),
 )
@@ -217,10 +225,10 @@ def _source(request: Request, cfg: Config, bases: _Bases) -> str:
             options['lexicon'] = osp.abspath(request.lexicon)
         if request.fonts:
             options['fonts'] = osp.abspath(request.fonts)
-        more = ''.join(f', {key}={value!r}' for key, value in options.items())
-        return (
-            f'dict({bases["rendered_words"]}, '
-            f'dict_file=_base_.model.decoder.dictionary.dict_file{more})'
+        return bases.changed(
+            'rendered_words',
+            dict_file='_base_.model.decoder.dictionary.dict_file',
+            **{key: repr(value) for key, value in options.items()},
         )
     if request.source == (CONFIG,):
         return config_sources(cfg)[1]
@@ -230,16 +238,20 @@ def _source(request: Request, cfg: Config, bases: _Bases) -> str:
 
 def _runtime(cfg: Config, bases: _Bases) -> str:
     hooks = cfg.get('default_hooks') or {}
-    best = ', save_best=None' if (hooks.get('checkpoint') or {}).get('save_best') else ''
+    best = '\n        save_best=None,' if (hooks.get('checkpoint') or {}).get('save_best') else ''
     lines = [
-        f'train_cfg = dict({bases["iteration_loop"]}, max_iters=max_iters)',
+        f'train_cfg = {bases.changed("iteration_loop", max_iters="max_iters")}',
         '# The target has no labels to validate with.',
         'val_cfg = val_dataloader = val_evaluator = None',
         'default_hooks = dict(',
         "    logger=dict(type='LoggerHook', interval=min(20, max_iters), "
         'log_metric_by_epoch=False),',
-        "    checkpoint=dict(type='CheckpointHook', by_epoch=False, "
-        f'interval=max(1, max_iters // 10), max_keep_ckpts=2{best}),',
+        '    checkpoint=dict(',
+        "        type='CheckpointHook',",
+        '        by_epoch=False,',
+        '        interval=max(1, max_iters // 10),',
+        f'        max_keep_ckpts=2,{best}',
+        '    ),',
         ')',
         "log_processor = dict(type='LogProcessor', by_epoch=False)",
     ]
@@ -260,15 +272,34 @@ def literal(value: Any) -> str:
     "dict(a=[1, dict(b='x')])"
     """
     if isinstance(value, Mapping):
-        items = [(key, literal(item)) for key, item in value.items()]
-        if all(isinstance(key, str) and key.isidentifier() for key, _ in items):
-            return f'dict({", ".join(f"{key}={item}" for key, item in items)})'
-        return '{' + ', '.join(f'{key!r}: {item}' for key, item in items) + '}'
+        items = {key: literal(item) for key, item in value.items()}
+        if all(isinstance(key, str) and key.isidentifier() for key in items):
+            return call(items)
+        return '{' + ', '.join(f'{key!r}: {item}' for key, item in items.items()) + '}'
     if isinstance(value, list):
         return f'[{", ".join(map(literal, value))}]'
     if isinstance(value, tuple):
         return f'({", ".join(map(literal, value))}{"," * (len(value) == 1)})'
     return repr(value)
+
+
+def call(items: Mapping[str, str], first: str = '') -> str:
+    """The text of a dict with expressions as its values, on several lines if it is long.
+
+    >>> call(dict(a='1', b='c'), '_base_.d')
+    'dict(_base_.d, a=1, b=c)'
+    """
+    parts = [first] * bool(first) + [f'{key}={item}' for key, item in items.items()]
+    line = f'dict({", ".join(parts)})'
+    if len(line) <= WIDTH:
+        return line
+    lines = ''.join(f'{part},\n' for part in parts)
+    return f'dict(\n{textwrap.indent(lines, "    ")})'
+
+
+def _indented(text: str, levels: int) -> str:
+    """A text within brackets of a config: all but its first line are indented."""
+    return text.replace('\n', '\n' + '    ' * levels)
 
 
 def _listed(items: Sequence[str], indent: str) -> str:

@@ -124,7 +124,7 @@ def _prepare(request: Request) -> Adaptation:
     result = Adaptation(work_dir, work_dir / f'{name}.py', work_dir / CHECKS)
     _check_same(request, result)
     if all(is_own(work_dir / file, BY) for file in (RECORD, result.config.name, CHECKS, VIEWS)):
-        print(result.checks.read_text(encoding='utf-8'))
+        print(result.checks.read_text(encoding='utf-8'), flush=True)
         return result
     labels_of_eval(request)
     inputs = [request.checkpoint, request.eval_labels or '']
@@ -134,7 +134,7 @@ def _prepare(request: Request) -> Adaptation:
     with output_files(work_dir, files, BY, inputs) as stage:
         dataset = _write(request, recognizer, stage, result)
     draw_views(dataset, work_dir / VIEWS, BY, seed=request.seed)
-    print((work_dir / CHECKS).read_text(encoding='utf-8'))
+    print((work_dir / CHECKS).read_text(encoding='utf-8'), flush=True)
     return result
 
 
