@@ -170,5 +170,5 @@ class RelativeThreshold(ConfidenceRule):
         """See :meth:`ConfidenceRule.advice`."""
         return (
             f'none had a confidence of at least tau={self.tau} times the mean confidence in words '
-            'of the source; lower it'
+            'of the source (without source images no word is kept); lower it'
         )

@@ -78,7 +78,8 @@ class SelfTraining(Objective):
         keep: Config of another rule for the words that are kept, in place of ``threshold``, such as
             ``dict(type='mmocr_da.ConfidenceQuantile', start=0.2, end=0.8)``.
         length_normalized: Take the geometric mean over the characters and the end of a word as its
-            confidence, and not the product.
+            confidence, and not the product. It needs a higher threshold. The README of the configs
+            has a comparison: it ranks words of CTC a little better, and those of attention not.
         average: Whether the loss is the mean over kept words (``'kept'``) or over all target images
             of a batch, with 0 for those that are not kept (``'all'``).
         decay: Share of the teacher that stays at each step, 0 to 1. At 0 it is the student; at 1
