@@ -12,6 +12,8 @@ self_training/small/small_augmented-source-only.py.
 _base_ = ['./small_adaptation.py', './standardized.py']
 
 text_augmentation = dict(type='mmocr_da.TextAugmentation', strength=1.0)
+# Less for the target: its images are hard as they are, and the text must stay readable.
+target_augmentation = dict(type='mmocr_da.TextAugmentation', strength=0.5)
 _load, _label, _resize, _pack = _base_.train_pipeline
 _prepare = [_resize, _base_.standardize, _pack]
 clean_pipeline = [_load, _label, *_prepare]
@@ -19,11 +21,12 @@ augmented_pipeline = [_load, text_augmentation, _label, *_prepare]
 views_pipeline = [
     _load,
     _label,
-    dict(type='mmocr_da.WeakStrongViews', weak=_prepare, strong=[text_augmentation, *_prepare]),
+    dict(type='mmocr_da.WeakStrongViews', weak=_prepare, strong=[target_augmentation, *_prepare]),
 ]
 test_pipeline = [*_base_.test_pipeline[:-1], _base_.standardize, _pack]
 
-source_iters, max_iters = (400, 800) if _base_.data == 'numbers' else (1200, 600)
+source_iters = 1200
+max_iters = 800 if _base_.data == 'numbers' else 600
 load_from = f'work_dirs/small_augmented-source-only_{_base_.data}/iter_{source_iters}.pth'
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters // 2)
 param_scheduler = [
@@ -37,4 +40,6 @@ train_dataloader = dict(dataset=dict(pipeline=augmented_pipeline, target_pipelin
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 
-self_training = dict(type='mmocr_da.SelfTraining', threshold=0.5, decay=0.99, ramp=200)
+self_training = dict(
+    type='mmocr_da.SelfTraining', threshold=0.5, average='all', decay=0.99, ramp=max_iters // 10
+)
