@@ -70,6 +70,17 @@ def test_the_seed_decides_about_images_and_views(browse, config, plain):
     assert any(not np.array_equal(x, y) for x, y in zip(first, other))
 
 
+def test_without_a_source_the_target_is_shown(browse, config):
+    cfg = config()
+    folder = cfg.train_dataloader.dataset.datasets
+    cfg.train_dataloader.dataset = dict(
+        type='mmocr_da.TwoDomainDataset', source=None, target=folder, pipeline=PIPELINE
+    )
+    assert len(browse.draw_views(cfg, 4, 1)) == 4
+    cfg.train_dataloader.dataset.pipeline = [*PIPELINE[:2], PACK]
+    assert len(browse.draw_views(cfg, 4, 1, strength=1.0)) == 4
+
+
 def test_every_row_has_another_image_and_every_view_is_another(browse, config):
     rows = browse.draw_views(config(), 99, 3)
     assert sorted(int(row.image[-1, 0, 2]) for row in rows) == [40, 100, 160, 220]

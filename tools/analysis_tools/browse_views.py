@@ -81,8 +81,8 @@ def draw_views(
     entered = []
     for transform in observed:
         _note_images(transform, entered)
-    # Target images follow those of the source.
-    size = dataset.domain_sizes[0] if hasattr(dataset, 'domain_sizes') else len(dataset)
+    # Target images follow those of the source; they are shown if there is no source.
+    size = getattr(dataset, 'domain_sizes', (0,))[0] or len(dataset)
     rows = []
     for i in np.random.default_rng(seed).permutation(size)[:num]:
         views = []
@@ -116,7 +116,7 @@ def _augment(dataset: BaseDataset, augmentation: TextAugmentation) -> None:
         transforms.insert(loaders[0] + 1 if loaders else 0, augmentation)
         return
     parts = getattr(dataset, 'datasets', None) or [dataset.dataset]
-    for part in parts[: getattr(dataset, 'num_source_datasets', None)]:
+    for part in parts[: getattr(dataset, 'num_source_datasets', 0) or None]:
         _augment(part, augmentation)
 
 
