@@ -10,7 +10,7 @@ model = dict(
         dict(type='mmocr_da.L2SP'),
     ],
 )
-custom_hooks = [dict(type='mmocr_da.AdaBNHook')]
+custom_hooks = [dict(type='mmocr_da.AdaBNHook', keep=False)]
 optim_wrapper = dict(paramwise_cfg=dict(_delete_=True))  # there is no adversary
 load_image, load_text, resize, pack = _base_.train_pipeline
 views = dict(
