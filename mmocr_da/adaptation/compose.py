@@ -55,10 +55,10 @@ def compose(request: Request, recognizer: Recognizer, batch_size: int) -> Compos
     choices = [f'batch size: {batch_size}, {share} of the target']
     sections = [
         _model(request, recognizer, bases),
-        _optimizer(recognizer, choices),
+        _optimizer(request, recognizer, choices),
         _images(pipelines, bases, choices),
         _data(request, cfg, bases),
-        _runtime(cfg, bases),
+        _runtime(request, cfg, bases),
     ]
     head = f'''"""Adapts {recognizer.name} to images without labels, by self-training.
 
@@ -142,13 +142,19 @@ def _model(request: Request, recognizer: Recognizer, bases: _Bases) -> str:
     lines += [
         '    # Words that the teacher predicts with more confidence than threshold become labels;',
         '    # their weight rises during ramp iterations.',
-        f'    objectives=[{_indented(bases.changed("self_training", ramp=ramp), 1)}],',
-        ')',
+        '    objectives=[',
+        f'        {_indented(bases.changed("self_training", ramp=ramp), 2)},',
     ]
+    if request.source == (NONE,):
+        lines += [
+            '        # Keeps the weights near those of the checkpoint.',
+            "        dict(type='mmocr_da.L2SP'),",
+        ]
+    lines += ['    ],', ')']
     return '\n'.join(lines) + '\n'
 
 
-def _optimizer(recognizer: Recognizer, choices: list[str]) -> str:
+def _optimizer(request: Request, recognizer: Recognizer, choices: list[str]) -> str:
     wrapper = recognizer.cfg.get('optim_wrapper') or dict(optimizer=dict(type='AdamW', lr=1e-4))
     optimizer = wrapper['optimizer']
     kind, rate = str(optimizer['type']), float(optimizer['lr'])
@@ -157,9 +163,12 @@ def _optimizer(recognizer: Recognizer, choices: list[str]) -> str:
         why = f'at most {ADAPTIVE_LR[kind]:g} for a trained recognizer'
     else:
         chosen, why = rate * REDUCTION, 'a tenth, as the recognizer is trained'
+    decay = ''
+    if request.source == (NONE,) and optimizer.get('weight_decay'):
+        decay = ', weight_decay=0'  # L2SP pulls the weights to the start, this one to 0
     choices.append(f'learning rate: {chosen:g} of {kind} ({why}; the config has {rate:g})')
     return f"""# {kind} of the config with its rate of {rate:g}: {why}.
-optim_wrapper = dict(optimizer=dict(lr={chosen:g}))
+optim_wrapper = dict(optimizer=dict(lr={chosen:g}{decay}))
 fall = max(1, max_iters * {int(FALL * 100)} // 100)
 param_scheduler = [dict(type='MultiStepLR', by_epoch=False, milestones=[fall], gamma=0.1)]
 """
@@ -236,9 +245,10 @@ def _source(request: Request, cfg: Config, bases: _Bases) -> str:
     return literal(datasets[0] if len(datasets) == 1 else datasets)
 
 
-def _runtime(cfg: Config, bases: _Bases) -> str:
-    hooks = cfg.get('default_hooks') or {}
-    best = '\n        save_best=None,' if (hooks.get('checkpoint') or {}).get('save_best') else ''
+def _runtime(request: Request, cfg: Config, bases: _Bases) -> str:
+    defaults = cfg.get('default_hooks') or {}
+    chooses = (defaults.get('checkpoint') or {}).get('save_best')
+    best = '\n        save_best=None,' if chooses else ''
     lines = [
         f'train_cfg = {bases.changed("iteration_loop", max_iters="max_iters")}',
         '# The target has no labels to validate with.',
@@ -257,12 +267,22 @@ def _runtime(cfg: Config, bases: _Bases) -> str:
     ]
     if 'visualizer' in cfg:
         lines += [f'visualizer = {bases["iteration_curves"]}']
-    if any('EarlyStopping' in str(hook.get('type')) for hook in cfg.get('custom_hooks') or ()):
-        lines += [
-            "custom_hooks = [hook for hook in _base_.custom_hooks if 'EarlyStopping' not in "
-            'hook.type]  # needs a validation'
-        ]
+    hooks = _hooks(request, cfg)
+    if hooks:
+        lines += [f'custom_hooks = [{", ".join(hooks)}]']
     return '\n'.join(lines) + '\n'
+
+
+def _hooks(request: Request, cfg: Config) -> list[str]:
+    """Items of ``custom_hooks``, if they are not those of the config."""
+    own, hooks = cfg.get('custom_hooks') or (), []
+    if any('EarlyStopping' in str(hook.get('type')) for hook in own):  # needs a validation
+        hooks = ["*(hook for hook in _base_.custom_hooks if 'EarlyStopping' not in hook.type)"]
+    if request.source == (NONE,):
+        hooks = hooks or ['*_base_.custom_hooks'] * bool(own)
+        if not any('AdaBNHook' in str(hook.get('type')) for hook in own):
+            hooks.append("dict(type='mmocr_da.AdaBNHook')")
+    return hooks
 
 
 def literal(value: Any) -> str:

@@ -98,6 +98,34 @@ def test_its_batches_train_the_very_recognizer(composed, tiny, progress, decoder
     assert sum('self_training' in key and 'loss' in key for key in losses) == 1
 
 
+@pytest.mark.parametrize('decoder', ['attention', 'ctc'])
+def test_without_a_source_the_start_is_the_anchor(composed, tiny, progress, decoder):
+    progress(100, 2000)
+    cfg = composed(tiny(decoder) / 'tiny.py', source=('none',))
+    assert cfg.model.supervised_weight == 0
+    types = [objective.type for objective in cfg.model.objectives]
+    assert types == ['mmocr_da.SelfTraining', 'mmocr_da.L2SP']
+    assert [hook.type for hook in cfg.custom_hooks] == ['mmocr_da.AdaBNHook']
+    model = MODELS.build(copy.deepcopy(cfg.model))
+    cfg.train_dataloader.update(num_workers=0, persistent_workers=False)
+    batch = next(iter(Runner.build_dataloader(cfg.train_dataloader, seed=0)))
+    assert [sample.domain for sample in batch['data_samples']] == ['target'] * 8
+    losses = model.loss(**model.data_preprocessor(batch, True))
+    assert all(torch.isfinite(value).all() for value in losses.values())
+
+
+def test_without_a_source_no_weight_decay_pulls_elsewhere(composed, tiny, tmp_path):
+    (tmp_path / 'decay.py').write_text(
+        f"_base_ = '{tiny() / 'tiny.py'}'\n"
+        'optim_wrapper = dict(optimizer=dict(weight_decay=0.01))\n'
+        "custom_hooks = [dict(type='EMAHook')]\n"
+    )
+    cfg = composed(tmp_path / 'decay.py', source=('none',))
+    assert cfg.optim_wrapper.optimizer.weight_decay == 0
+    assert [hook.type for hook in cfg.custom_hooks] == ['EMAHook', 'mmocr_da.AdaBNHook']
+    assert composed(tmp_path / 'decay.py').optim_wrapper.optimizer.weight_decay == 0.01
+
+
 def test_ctc_gives_a_text_without_an_alignment_no_loss(composed, tiny):
     assert composed(tiny('ctc') / 'tiny.py').model.decoder.module_loss.zero_infinity
     assert 'zero_infinity' not in str(composed(tiny() / 'tiny.py').model)

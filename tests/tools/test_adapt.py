@@ -58,7 +58,7 @@ def same(first, second):
 
 
 @pytest.mark.parametrize('decoder', ['attention', 'ctc'])
-@pytest.mark.parametrize('source', ['config', 'rendered', 'labels.tsv'])
+@pytest.mark.parametrize('source', ['config', 'rendered', 'labels.tsv', 'none'])
 def test_from_a_checkpoint_to_a_plain_recognizer_and_a_page(adapt, tiny, decoder, source, capsys):
     root = tiny(decoder)
     source = root / source if '.' in source else source
