@@ -2,6 +2,7 @@
 
 import os
 import os.path as osp
+import shlex
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -64,7 +65,7 @@ def compose(request: Request, recognizer: Recognizer, batch_size: int) -> Compos
 
 Written by tools/adapt.py. It can be kept, edited and trained by itself:
 
-    python tools/train.py {output_name(recognizer)}.py
+    python tools/train.py {output_name(recognizer)}.py{_options(request)}
 """
 
 _base_ = {_listed(bases.files, '')}
@@ -77,6 +78,12 @@ max_iters = {request.max_iters}
 batch_size = {batch_size}  # images, {share} of the target
 '''
     return Composition('\n'.join([head, *sections]), choices)
+
+
+def _options(request: Request) -> str:
+    """The user's further settings, for the command line."""
+    pairs = [shlex.quote(f'{key}={value}') for key, value in request.cfg_options.items()]
+    return ' \\\\\n        --cfg-options ' + ' '.join(pairs) if pairs else ''
 
 
 def output_name(recognizer: Recognizer) -> str:
@@ -100,7 +107,7 @@ class _Bases:
         self.known = set(recognizer.cfg)
         self.files = [recognizer.base]
         self._values: dict[str, Any] = {}
-        if 'train_dataloader' not in self.known or 'optim_wrapper' not in self.known:
+        if 'train_dataloader' not in self.known:
             self.add('exported.py')
 
     def add(self, recipe: str) -> None:
@@ -155,8 +162,15 @@ def _model(request: Request, recognizer: Recognizer, bases: _Bases) -> str:
 
 
 def _optimizer(request: Request, recognizer: Recognizer, choices: list[str]) -> str:
-    wrapper = recognizer.cfg.get('optim_wrapper') or dict(optimizer=dict(type='AdamW', lr=1e-4))
-    optimizer = wrapper['optimizer']
+    wrapper = recognizer.cfg.get('optim_wrapper') or {}
+    if 'train_dataloader' not in recognizer.cfg:
+        wrapper = Config.fromfile(find_config(f'{RECIPES}/exported.py')[0]).optim_wrapper
+    optimizer = wrapper.get('optimizer') or {}
+    if not isinstance(optimizer.get('lr'), (int, float)) or 'type' not in optimizer:
+        raise ValueError(
+            'to train on, the config needs optim_wrapper=dict(optimizer=dict(type=..., lr=...)), '
+            f'got optim_wrapper={wrapper}; add it'
+        )
     kind, rate = str(optimizer['type']), float(optimizer['lr'])
     if kind in ADAPTIVE_LR:
         chosen = min(rate, ADAPTIVE_LR[kind])

@@ -9,8 +9,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.dist import is_main_process
+from mmengine.dist import is_distributed, is_main_process
+from mmengine.model import BaseModel
 from mmocr.registry import DATASETS
 
 from mmocr_da.engine.checkpoints import check_checkpoint
@@ -184,22 +186,25 @@ def _write(request: Request, recognizer: Recognizer, stage: Path, result: Adapta
     report.lines.extend(('choices' if not i else '', c) for i, c in enumerate(composition.choices))
     if remark:
         report.warnings.append(remark)
-    seconds = seconds_per_step(cfg, model)
-    total = seconds * request.max_iters
-    end = datetime.now() + timedelta(seconds=total)
-    report.lines.append(
-        (
-            'time',
-            f'{seconds:.2g} s for a step on {get_device()}: {request.max_iters:,} iterations take '
-            f'about {duration(total)}, until {end:%H:%M on %d %B} if they start now',
-        )
-    )
+    report.lines.append(('time', _time(request, cfg, model)))
     report.lines.append(('config', str(result.config)))
     report.lines.append(('pictures', f'{result.work_dir / VIEWS}: what the recognizer sees'))
     title = f'Adaptation of {recognizer.name} to {", ".join(request.target)}'
     (stage / CHECKS).write_text(report.text(title), encoding='utf-8')
     (stage / RECORD).write_text(_dumped(request), encoding='utf-8')
     return dataset
+
+
+def _time(request: Request, cfg: Config, model: BaseModel) -> str:
+    if is_distributed():  # a step needs all processes
+        return 'see "eta" in the log of the training'
+    seconds = seconds_per_step(cfg, model)
+    total = seconds * request.max_iters
+    end = datetime.now() + timedelta(seconds=total)
+    return (
+        f'{seconds:.2g} s for a step on {get_device()}: {request.max_iters:,} iterations take '
+        f'about {duration(total)}, until {end:%H:%M on %d %B} if they start now'
+    )
 
 
 def _batch_size(request: Request) -> tuple[int, str]:

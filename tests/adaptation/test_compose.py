@@ -151,6 +151,16 @@ def test_the_learning_rate_follows_the_optimizer(composed, tmp_path, optimizer, 
     assert any(f'{expected:g} of {optimizer}' in choice for choice in cfg.choices)
 
 
+@pytest.mark.parametrize('optimizer', [dict(), dict(type='Adam'), dict(lr=0.1)])
+def test_a_config_without_a_learning_rate_is_an_error(composed, tiny, tmp_path, optimizer):
+    (tmp_path / 'own.py').write_text(
+        f"_base_ = '{tiny() / 'tiny.py'}'\n"
+        f'optim_wrapper = dict(_delete_=True, optimizer={optimizer})\n'
+    )
+    with pytest.raises(ValueError, match=r'needs optim_wrapper=dict\(optimizer=dict\(type=..., lr'):
+        composed(tmp_path / 'own.py')
+
+
 def test_the_users_numbers_are_in_it(composed, tiny):
     cfg = composed(tiny() / 'tiny.py', max_iters=123, seed=7, lexicon=None)
     assert (cfg.max_iters, cfg.train_cfg.max_iters, cfg.randomness.seed) == (123, 123, 7)

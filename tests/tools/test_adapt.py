@@ -93,6 +93,10 @@ def test_from_a_checkpoint_to_a_plain_recognizer_and_a_page(adapt, tiny, decoder
 def test_the_written_config_alone_does_the_same_training(adapt, run_tool, tmp_path):
     out = adapt('--seed', 5)
     options = ['--cfg-options', *FAST]
+    assert (
+        f'tiny_adapted.py \\\\\n        {" ".join(options)}'
+        in (out / 'tiny_adapted.py').read_text()
+    )
     run_tool('train', out / 'tiny_adapted.py', '--work-dir', tmp_path / 'alone', *options)
     trained = weights(out / 'training' / 'iter_3.pth')
     assert same(weights(tmp_path / 'alone' / 'iter_3.pth'), trained)
