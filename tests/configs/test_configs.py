@@ -353,6 +353,7 @@ ADAPTIVE = (
 )
 
 
+SELF_TRAINING = "dict(type='mmocr_da.AdaptiveRecognizer', objectives=[_base_.self_training])"
 SOURCE_FREE = (
     "dict(type='mmocr_da.AdaptiveRecognizer', supervised_weight=0, objectives=["
     "dict(type='mmocr_da.SelfTraining', threshold=0.9)])"
@@ -364,6 +365,7 @@ SOURCE_FREE = (
     [
         ('two_domains', ADAPTIVE),
         ('augmented_source', ADAPTIVE),
+        ('self_training', SELF_TRAINING),
         ('target_only', SOURCE_FREE),
         ('rendered_words', ADAPTIVE),
         ('pretraining', "dict(type='mmocr_da.SeqCLR')"),
