@@ -184,7 +184,9 @@ def _check_source(dataset: TwoDomainDataset, model: BaseModel, report: Report) -
     finding = f'{number:,} labelled images'
     if rendered:
         words = sum(len(part.words) for part in parts)
-        kinds = f'of a lexicon with {words:,} usable words' if words else 'random strings'
+        kinds = 'random strings; --lexicon gives words'
+        if words:
+            kinds = f'of a lexicon with {words:,} usable words'
         finding = f'{number:,} rendered images, {kinds}'
         report.lines.append(('source', finding))
         return

@@ -177,6 +177,27 @@ def test_lexicon_and_fonts_are_those_of_the_rendered_words(composed, tiny):
     assert source.dict_file == str(tiny() / 'digits.txt')
 
 
+@pytest.mark.parametrize('source', ['config', 'rendered', 'none', 'labels.tsv'])
+def test_labels_that_cannot_be_learned_are_left_out_where_there_may_be_some(composed, tiny, source):
+    path = str(tiny() / source) if '.' in source else source
+    dataset = composed(tiny() / 'tiny.py', source=(path,)).train_dataloader.dataset
+    assert dataset.get('skip_unusable', False) == (source in ('config', 'labels.tsv'))
+
+
+def test_the_teacher_sees_images_as_in_testing_and_the_student_as_in_training(
+    composed, tiny, tmp_path
+):
+    text = (tiny() / 'tiny.py').read_text().replace('{{ fileDirname }}', str(tiny()))
+    train, test = text.split('test_pipeline = [')
+    resize = "dict(type='Resize', scale=(48, 16))"
+    test = test.replace("dict(type='Resize', scale=(32, 16), keep_ratio=False)", resize)
+    (tmp_path / 'own.py').write_text(f'{train}test_pipeline = [{test}')
+    views = composed(tmp_path / 'own.py').train_dataloader.dataset.target_pipeline[-1]
+    assert [step.scale for step in views.weak if step.type == 'Resize'] == [(48, 16)]
+    assert [step.scale for step in views.strong if step.type == 'Resize'] == [(32, 16)]
+    assert [step.type for step in views.weak] == ['Resize', 'PackTextRecogInputs']
+
+
 def test_the_augmentation_of_the_config_makes_way_and_is_named(composed, tiny):
     cfg = composed(tiny() / 'tiny.py')
     types = [step.type for step in cfg.train_dataloader.dataset.pipeline]
