@@ -23,11 +23,12 @@ from mmocr_da.outputs import check_outputs, output_file, whole_file
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path('data/printed_to_handwritten')
-CONFIGS = Path('configs/assda')
+CONFIGS = Path('configs')
+METHOD = 'assda'
 #: Rows of the table: name, config in CONFIGS. All adapted runs start from the end of the first.
-SOURCE = ('source-only', 'small/small_source-only')
-CONTROL = ('source-only, same length', 'small/small_control')
-ADAPTED = ('adapted (ASSDA)', 'small/small_assda')
+SOURCE = ('source-only', 'assda/small/small_source-only')
+CONTROL = ('source-only, same length', 'assda/small/small_control')
+ADAPTED = ('adapted (ASSDA)', 'assda/small/small_assda')
 
 
 def parse_args():
@@ -43,7 +44,7 @@ def parse_args():
         action='append',
         default=[],
         metavar='NAME',
-        help='Adapt with NAME below configs/assda instead of ' + ADAPTED[1] + '; may be repeated',
+        help=f'Adapt with NAME below configs/{METHOD} instead of the default; may be repeated',
     )
     parser.add_argument(
         '--no-control', action='store_true', help='Skip the source-only run of the same length'
@@ -52,13 +53,21 @@ def parse_args():
     return parser.parse_args()
 
 
-def run(*command) -> None:
+def run(*command, environment: dict[str, str] | None = None) -> None:
     """Run a tool of this repository; its output goes on beneath the printed command."""
-    print('\n$ python ' + shlex.join(map(str, command)), flush=True)
-    subprocess.run([sys.executable, *map(str, command)], check=True)
+    options = environment or {}
+    shown = [f'{key}={shlex.quote(value)}' for key, value in options.items()]
+    print('\n$ ' + ' '.join([*shown, 'python', shlex.join(map(str, command))]), flush=True)
+    subprocess.run([sys.executable, *map(str, command)], check=True, env={**os.environ, **options})
 
 
-def train(config: str, work_dir: Path, seed: int, load_from: Path = None) -> Path:
+def train(
+    config: str,
+    work_dir: Path,
+    seed: int,
+    load_from: Path | None = None,
+    environment: dict[str, str] | None = None,
+) -> Path:
     """Train unless it is done already; return the path of the last checkpoint.
 
     Raises:
@@ -83,6 +92,7 @@ def train(config: str, work_dir: Path, seed: int, load_from: Path = None) -> Pat
             seed,
             '--resume',
             *options,
+            environment=environment,
         )
         with whole_file(done) as file:
             file.write_text(made_of)
@@ -90,7 +100,9 @@ def train(config: str, work_dir: Path, seed: int, load_from: Path = None) -> Pat
     return work_dir / Path(last.read_text().strip()).name
 
 
-def test(config: str, checkpoint: Path, work_dir: Path) -> dict[str, float]:
+def test(
+    config: str, checkpoint: Path, work_dir: Path, environment: dict[str, str] | None = None
+) -> dict[str, float]:
     """Evaluate on the test sets of both domains; ``{'target/recog/wer': ..., ...}``."""
     folder = work_dir / 'test'
     if not glob.glob(f'{folder}/*/*.json') or not predictions_of(checkpoint, work_dir).exists():
@@ -101,6 +113,7 @@ def test(config: str, checkpoint: Path, work_dir: Path) -> dict[str, float]:
             '--work-dir',
             folder,
             '--save-preds',
+            environment=environment,
         )
     return json.loads(Path(max(glob.glob(f'{folder}/*/*.json'))).read_text())
 
@@ -155,7 +168,7 @@ def main() -> None:
     source = step(*SOURCE)
     if not args.no_control:
         step(*CONTROL, source)
-    adapted = [(f'adapted ({Path(c).name})', c) for c in args.config] or [ADAPTED]
+    adapted = [(f'adapted ({Path(c).name})', f'{METHOD}/{c}') for c in args.config] or [ADAPTED]
     for name, config in adapted:
         step(name, config, source)
     draw(args, work_dirs, checkpoints)

@@ -7,7 +7,8 @@ The option MMOCR_DA_DATA chooses data and recognizer (configs/README.md):
   printed_to_handwritten.py.
 * ``words``: words of the folder data/source_words to those of data/target_words, a CTC recognizer
   of 0.6 M parameters for grey images of 32 x 100 pixels. Both folders have train.tsv, val.tsv
-  and test.tsv with rows ``path<TAB>text``; the texts of the target's train.tsv are dropped.
+  and test.tsv with rows ``path<TAB>text``; the texts of the target's train.tsv are dropped. The
+  options MMOCR_DA_SOURCE and MMOCR_DA_TARGET name other folders.
 
 The validation images of the target are there to watch a run: a checkpoint that is chosen by them
 was chosen by labels of the target.
@@ -91,8 +92,8 @@ elif data == 'words':
         parser_cfg=dict(type='LineStrParser', separator='\t'),
         pipeline=None,
     )
-    _source = dict(_words, data_root='data/source_words')
-    _target = dict(_words, data_root='data/target_words')
+    _source = dict(_words, data_root='{{$MMOCR_DA_SOURCE:data/source_words}}')
+    _target = dict(_words, data_root='{{$MMOCR_DA_TARGET:data/target_words}}')
     source_train = dict(_source, ann_file='train.tsv')
     source_test = dict(_source, ann_file='test.tsv', test_mode=True)
     target_train = dict(

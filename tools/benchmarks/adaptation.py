@@ -1,0 +1,314 @@
+"""Compare ways to adapt a small recognizer on pairs of domains, over several seeds.
+
+    python tools/benchmarks/adaptation.py --pair numbers
+    python tools/benchmarks/adaptation.py --pair receipts-photos=RECEIPTS,PHOTOS --jobs 2
+
+A pair is ``numbers`` (printed to handwritten ones) or ``NAME=SOURCE,TARGET``, two folders of words
+as configs/_base_/small_adaptation.py describes them. Every run is a training and a test of a config
+in configs/self_training/small, printed before it starts. All adaptations start from the recognizer
+that ``source-only`` trains, and are compared with ``control``, which is trained as long on the
+source alone. ``supervised`` learns the labels of the target: the bound.
+
+A run that is done is skipped, and a killed one resumes. ``results.md`` in the work directory has a
+table for each pair: means and standard deviations over the seeds, the gain over the control with
+its 95 % interval (bootstrap over test images, of which each counts with its mean over the seeds),
+and which part of the gap between control and bound is closed. ``results.jsonl`` has one line for
+each run. The last checkpoint counts, and no label of the target chooses anything.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import mmocr_da  # noqa: F401  before anything of MMOCR: it settles which versions may meet
+
+# isort: split
+import numpy as np
+from mmengine.fileio import load
+
+from mmocr_da import markdown
+from mmocr_da.arguments import check_count
+from mmocr_da.evaluation import edit_distances, normalize, ratio_interval
+from mmocr_da.outputs import check_outputs, output_file
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import quickstart  # noqa: E402  the folder of tools is no package
+
+WRITER = 'benchmarks/adaptation'
+START, CONTROL, BOUND = 'source-only', 'control', 'supervised'
+#: Names of rows: configs in configs/self_training/small.
+CONFIGS = {
+    START: 'small_augmented-source-only',
+    CONTROL: 'small_augmented-control',
+    'ASSDA': 'small_augmented-assda',
+    'self-training': 'small_self-training',
+    'self-training + ASSDA': 'small_self-training-assda',
+    BOUND: 'small_augmented-supervised',
+}
+
+
+class Pair(NamedTuple):
+    """Two domains; without folders the printed and handwritten numbers."""
+
+    name: str
+    source: str = ''
+    target: str = ''
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What chooses the data of the configs."""
+        if not self.source:
+            return dict(MMOCR_DA_DATA='numbers')
+        return dict(MMOCR_DA_DATA='words', MMOCR_DA_SOURCE=self.source, MMOCR_DA_TARGET=self.target)
+
+
+class Score(NamedTuple):
+    """Test images of one domain: right predictions, edit distances and lengths, one per image."""
+
+    right: np.ndarray
+    edits: np.ndarray
+    lengths: np.ndarray
+
+    @property
+    def word_accuracy(self) -> float:
+        return float(self.right.mean())
+
+    @property
+    def character_error_rate(self) -> float:
+        return float(self.edits.sum() / max(self.lengths.sum(), 1))
+
+
+def parse_pair(text: str) -> Pair:
+    """Read a pair from the command line.
+
+    >>> parse_pair('a-b=data/a,data/b')
+    Pair(name='a-b', source='data/a', target='data/b')
+    """
+    if text == 'numbers':
+        return Pair(text)
+    name, _, folders = text.partition('=')
+    paths = folders.split(',')
+    if not name or len(paths) != 2:
+        raise ValueError(f"--pair must be 'numbers' or NAME=SOURCE,TARGET, got {text!r}")
+    for path in paths:
+        for split in ('train', 'val', 'test'):
+            if not Path(path, f'{split}.tsv').is_file():
+                raise ValueError(
+                    f'a folder of words has train.tsv, val.tsv and test.tsv, got {path} without '
+                    f'{split}.tsv'
+                )
+    return Pair(name, *(os.path.abspath(path) for path in paths))
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--pair', action='append', required=True, metavar='NAME=SOURCE,TARGET')
+    parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
+    parser.add_argument(
+        '--rows',
+        nargs='+',
+        default=list(CONFIGS),
+        choices=list(CONFIGS),
+        help=f'What is trained beside {START} and {CONTROL} (default: all)',
+    )
+    parser.add_argument('--jobs', type=int, default=1, help='Runs at the same time')
+    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/adaptation_benchmark'))
+    return parser.parse_args()
+
+
+def score(file: Path, domain: str) -> Score:
+    """Read the predictions of a test run; letters and digits count, letter case does not.
+
+    Raises:
+        ValueError: If there is no image of the domain.
+    """
+    found = [s for s in load(str(file), file_format='pkl') if s['domain'] == domain]
+    if not found:
+        raise ValueError(f'{file} must have predictions of the {domain}, got none')
+    options = dict(ignore_case=True, ignore_symbols=True)
+    pairs = [
+        (normalize(s['pred_text']['item'], **options), normalize(s['gt_text']['item'], **options))
+        for s in found
+    ]
+    texts, truths = zip(*[pair for pair in pairs if pair[1]])
+    return Score(
+        np.array([a == b for a, b in zip(texts, truths)], float),
+        np.array(edit_distances(texts, truths)),
+        np.array([len(b) for b in truths]),
+    )
+
+
+def gain(scores: Sequence[Score], control: Sequence[Score]) -> str:
+    """Points of word accuracy above the control, with the interval of it.
+
+    >>> ones, zeros = (Score(np.full(50, v), *[np.ones(50)] * 2) for v in (1.0, 0.0))
+    >>> gain([ones, ones], [zeros, ones])
+    '+50.0 (+50.0 to +50.0)'
+    """
+    differences = np.mean([a.right - b.right for a, b in zip(scores, control, strict=True)], axis=0)
+    return f'{ratio_interval(100 * differences):+.1f}'
+
+
+def closed(scores: Sequence[Score], control: Sequence[Score], bound: Sequence[Score]) -> str:
+    """Part of the gap between control and bound that is closed, in percent of it.
+
+    >>> a, b, c = (Score(np.arange(4) < n, *[np.ones(4)] * 2) for n in (1, 2, 3))
+    >>> closed([b], [a], [c]), closed([b], [c], [a])
+    ('50 %', '-')
+    """
+    low, value, high = (
+        np.mean([s.word_accuracy for s in group]) for group in (control, scores, bound)
+    )
+    return f'{100 * (value - low) / (high - low):.0f} %' if high > low else '-'
+
+
+def mean(values: Sequence[float]) -> str:
+    """Mean and standard deviation in percent.
+
+    >>> mean([0.1, 0.2, 0.3]), mean([0.5])
+    ('20.0 ± 10.0', '50.0')
+    """
+    deviation = f' ± {100 * np.std(values, ddof=1):.1f}' if len(values) > 1 else ''
+    return f'{100 * np.mean(values):.1f}{deviation}'
+
+
+def table(results: dict[str, dict[str, list[Score]]]) -> str:
+    """Lay out a pair's results; ``{row: {domain: scores over the seeds}}``."""
+    rows = [
+        [
+            'recognizer',
+            'target word accuracy',
+            'gain over the control',
+            'gap closed',
+            'target CER',
+            'source word accuracy',
+        ]
+    ]
+    control, bound = results[CONTROL]['target'], results.get(BOUND, {}).get('target')
+    for name, found in results.items():
+        target, source = found['target'], found['source']
+        compared = name not in (START, CONTROL)
+        rows.append(
+            [
+                name,
+                mean([s.word_accuracy for s in target]),
+                gain(target, control) if compared else '',
+                closed(target, control, bound) if bound and compared and name != BOUND else '',
+                mean([s.character_error_rate for s in target]),
+                mean([s.word_accuracy for s in source]),
+            ]
+        )
+    return markdown.table(rows)
+
+
+class Benchmark:
+    """Trains and tests what is not done yet."""
+
+    def __init__(self, work_dir: Path, seeds: Sequence[int], jobs: int) -> None:
+        self.work_dir = work_dir
+        self.seeds = seeds
+        self.jobs = jobs
+
+    def checkpoint(self, pair: Pair, row: str, seed: int) -> Path:
+        """Train a row, unless it is done; rows that see no target are shared by pairs."""
+        domains = pair.source if row in (START, CONTROL) and pair.source else pair.name
+        folder = self.work_dir / Path(domains).name / f'{row.replace(" ", "")}_seed{seed}'
+        start = None if row == START else self.checkpoint(pair, START, seed)
+        config = f'self_training/small/{CONFIGS[row]}'
+        return quickstart.train(config, folder, seed, start, pair.environment)
+
+    def scores(self, pair: Pair, row: str, seed: int) -> dict[str, Score]:
+        """Train and test a row; return the scores by domain."""
+        checkpoint = self.checkpoint(pair, row, seed)
+        folder = self.work_dir / pair.name / f'{row.replace(" ", "")}_seed{seed}'
+        quickstart.test(f'self_training/small/{CONFIGS[row]}', checkpoint, folder, pair.environment)
+        file = quickstart.predictions_of(checkpoint, folder)
+        return {domain: score(file, domain) for domain in ('source', 'target')}
+
+    def map(self, function, items: Sequence[tuple]) -> list:
+        """Call a function for each item, some at the same time."""
+        with ThreadPoolExecutor(self.jobs) as pool:
+            return list(pool.map(lambda item: function(*item), items))
+
+    def run(self, pairs: Sequence[Pair], rows: Sequence[str]) -> dict[str, dict]:
+        """Return ``{pair: {row: {domain: scores over the seeds}}}``."""
+        # One pair for each source: others find its runs done.
+        sources = {pair.source or pair.name: pair for pair in pairs}.values()
+        for row in (START, CONTROL):
+            self.map(self.checkpoint, [(p, row, seed) for seed in self.seeds for p in sources])
+        items = [(p, row, seed) for seed in self.seeds for p in pairs for row in rows]
+        found = dict(zip(items, self.map(self.scores, items)))
+        return {
+            p.name: {
+                row: {
+                    domain: [found[p, row, seed][domain] for seed in self.seeds]
+                    for domain in ('source', 'target')
+                }
+                for row in rows
+            }
+            for p in pairs
+        }
+
+
+def lines(results: dict[str, dict], seeds: Sequence[int]) -> list[str]:
+    """One line of JSON for each run."""
+    return [
+        json.dumps(
+            dict(
+                pair=pair,
+                row=row,
+                config=f'configs/self_training/small/{CONFIGS[row]}.py',
+                seed=seed,
+                domain=domain,
+                images=len(scores[i].right),
+                word_accuracy=round(scores[i].word_accuracy, 5),
+                cer=round(scores[i].character_error_rate, 5),
+            )
+        )
+        for pair, rows in results.items()
+        for row, domains in rows.items()
+        for domain, scores in domains.items()
+        for i, seed in enumerate(seeds)
+    ]
+
+
+def main():
+    args = parse_args()
+    pairs = [parse_pair(text) for text in args.pair]
+    check_count('--jobs', args.jobs)
+    if len({pair.name for pair in pairs}) < len(pairs) or len({*args.seeds}) < len(args.seeds):
+        raise ValueError(f'each pair and each seed counts once, got {args.pair}, {args.seeds}')
+    args.work_dir = args.work_dir.absolute()
+    check_outputs([args.work_dir / name for name in ('results.md', 'results.jsonl')], WRITER)
+    os.chdir(quickstart.ROOT)
+    os.environ.setdefault('PYTHONWARNINGS', 'ignore')  # the hosts' deprecation warnings
+    if any(not pair.source for pair in pairs):
+        quickstart.run(
+            'tools/dataset_converters/printed_to_handwritten.py',
+            '--with-target-train-labels',
+            '--out-dir',
+            quickstart.DATA,
+        )
+    rows = [row for row in CONFIGS if row in (START, CONTROL, *args.rows)]
+    results = Benchmark(args.work_dir, args.seeds, args.jobs).run(pairs, rows)
+    seeds = ', '.join(map(str, args.seeds))
+    page = f'Test sets, in percent; seeds {seeds}; last checkpoints.\n'
+    for name, found in results.items():
+        images = len(found[CONTROL]['target'][0].right)
+        page += f'\n## {name} ({images:,} target images)\n\n{table(found)}\n'
+    for name, text in (
+        ('results.md', page),
+        ('results.jsonl', '\n'.join(lines(results, args.seeds)) + '\n'),
+    ):
+        with output_file(args.work_dir / name, WRITER) as file:
+            file.write_text(text, encoding='utf-8')
+    print(f'\n{page}\n{args.work_dir / "results.md"}')
+
+
+if __name__ == '__main__':
+    main()
