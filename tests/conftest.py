@@ -96,7 +96,9 @@ def recognizer_cfg(digits_dictionary):
             backbone=dict(
                 type='ResNet',
                 in_channels=1,
-                stem_channels=[4],
+                # With fewer than 8, a 1x1 convolution of stride 2 in channels_last corrupts memory:
+                # oneDNN 3 of torch 2.13, backward, on CPUs with AVX2 and without AVX-512.
+                stem_channels=[8],
                 block_cfgs=dict(type='BasicBlock', use_conv1x1=False),
                 arch_layers=[1] * 4,
                 arch_channels=[8, 8, 8, 16],
