@@ -200,13 +200,12 @@ def _images(pipelines: Pipelines, bases: _Bases, choices: list[str]) -> str:
     choices.append(f'the teacher sees images {why}')
     return f"""{dropped}load = {pipelines.load}
 prepare = {pipelines.prepare}
-# Less of it: dict(type='mmocr_da.TextAugmentation', strength=0.5)
-augment_and_prepare = [{bases['text_augmentation']}, *prepare]
-# The teacher sees the weak view ({why}).
+# The teacher sees the weak view ({why}), the student the strong one.
+# Less of it: dict(type='mmocr_da.TextAugmentation', strength=0.2)
 views = dict(
     type='mmocr_da.WeakStrongViews',
     weak={weak},
-    strong=augment_and_prepare,
+    strong=[{bases['target_augmentation']}, *prepare],
 )
 """
 
@@ -219,7 +218,7 @@ def _data(request: Request, cfg: Config, bases: _Bases) -> str:
     else:
         source = [
             f'source={_indented(_source(request, cfg, bases), 2)},',
-            'pipeline=[*load, *augment_and_prepare],',
+            f'pipeline=[*load, {bases["text_augmentation"]}, *prepare],',
         ]
         if not request.renders:
             source.append('skip_unusable=True,  # labels that the recognizer cannot learn')

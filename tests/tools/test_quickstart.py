@@ -5,7 +5,7 @@ import pytest
 def quickstart(load_tool, monkeypatch):
     module = load_tool('quickstart')
     module.commands = []
-    monkeypatch.setattr(module, 'run', lambda *c: module.commands.append([str(x) for x in c]))
+    monkeypatch.setattr(module, 'run', lambda *c, **_: module.commands.append([str(x) for x in c]))
     return module
 
 

@@ -66,6 +66,10 @@ class Pair(NamedTuple):
             return dict(MMOCR_DA_DATA='numbers')
         return dict(MMOCR_DA_DATA='words', MMOCR_DA_SOURCE=self.source, MMOCR_DA_TARGET=self.target)
 
+    def folder(self, domain: str) -> str:
+        """Folder of the images of ``'source'`` or ``'target'``."""
+        return getattr(self, domain) or f'{quickstart.DATA}/{domain}'
+
 
 class Score(NamedTuple):
     """Test images of one domain: right predictions, edit distances and lengths, one per image."""
@@ -121,15 +125,18 @@ def parse_args():
     return parser.parse_args()
 
 
-def score(file: Path, domain: str) -> Score:
+def score(file: Path, folder: str) -> Score:
     """Read the predictions of a test run; letters and digits count, letter case does not.
 
+    Args:
+        folder: Of the images that count.
+
     Raises:
-        ValueError: If there is no image of the domain.
+        ValueError: If there is no image of the folder.
     """
-    found = [s for s in load(str(file), file_format='pkl') if s['domain'] == domain]
+    found = [s for s in load(str(file), file_format='pkl') if f'{folder}/' in s['img_path']]
     if not found:
-        raise ValueError(f'{file} must have predictions of the {domain}, got none')
+        raise ValueError(f'{file} must have predictions of images in {folder}, got none')
     options = dict(ignore_case=True, ignore_symbols=True)
     pairs = [
         (normalize(s['pred_text']['item'], **options), normalize(s['gt_text']['item'], **options))
@@ -228,7 +235,7 @@ class Benchmark:
         folder = self.work_dir / pair.name / f'{row.replace(" ", "")}_seed{seed}'
         quickstart.test(f'self_training/small/{CONFIGS[row]}', checkpoint, folder, pair.environment)
         file = quickstart.predictions_of(checkpoint, folder)
-        return {domain: score(file, domain) for domain in ('source', 'target')}
+        return {domain: score(file, pair.folder(domain)) for domain in ('source', 'target')}
 
     def map(self, function, items: Sequence[tuple]) -> list:
         """Call a function for each item, some at the same time."""

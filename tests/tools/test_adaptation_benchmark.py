@@ -1,0 +1,163 @@
+"""The benchmark of pairs of domains: what it runs, and what it makes of predictions."""
+
+import json
+
+import numpy as np
+import pytest
+from mmengine.fileio import dump
+
+TRUTHS = dict(source=['AB', 'cd'], target=['12', '34', '5-6', '78'])
+
+
+@pytest.fixture
+def benchmark(load_tool, monkeypatch):
+    """The tool; trainings and tests are recorded, and each row has an accuracy of its own."""
+    module = load_tool('benchmarks/adaptation')
+    module.trained, module.tested = [], []
+
+    def train(config, folder, seed, load_from=None, environment=None):
+        module.trained.append((config, folder, seed, load_from, environment))
+        return folder / 'iter_9.pth'
+
+    def test(config, checkpoint, folder, environment=None):
+        module.tested.append((config, checkpoint, folder, environment))
+        folders = {
+            domain: environment.get(f'MMOCR_DA_{domain.upper()}')
+            or f'data/printed_to_handwritten/{domain}'
+            for domain in TRUTHS
+        }
+        right = dict(control=1, supervised=3).get(folder.name.split('_seed')[0], 2)
+        found = [
+            dict(
+                img_path=f'{folders[domain]}/images/{i}.png',
+                gt_text=dict(item=truth),
+                pred_text=dict(item=text),
+            )
+            for domain, truths in TRUTHS.items()
+            for i, truth in enumerate(truths)
+            for text in [truth.lower() if i < right else '?']
+        ]
+        file = module.quickstart.predictions_of(checkpoint, folder)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        dump(found, str(file), file_format='pkl')
+
+    monkeypatch.setattr(module.quickstart, 'run', lambda *command: None)
+    monkeypatch.setattr(module.quickstart, 'train', train)
+    monkeypatch.setattr(module.quickstart, 'test', test)
+    monkeypatch.setattr(module.os, 'chdir', lambda path: None)
+    return module
+
+
+@pytest.fixture
+def words(tmp_path):
+    """Makes a folder of words."""
+
+    def make(name):
+        (tmp_path / name).mkdir()
+        for split in ('train', 'val', 'test'):
+            (tmp_path / name / f'{split}.tsv').touch()
+        return tmp_path / name
+
+    return make
+
+
+@pytest.fixture
+def run(benchmark, tmp_path, monkeypatch):
+    def run(*options):
+        command = ['adaptation.py', '--work-dir', str(tmp_path / 'out'), *map(str, options)]
+        monkeypatch.setattr('sys.argv', command)
+        benchmark.main()
+        return (tmp_path / 'out' / 'results.md').read_text()
+
+    return run
+
+
+def test_a_page_has_the_gain_over_the_control_and_the_gap_that_is_closed(run, tmp_path):
+    page = run('--pair', 'numbers', '--seeds', 0, 1, '--rows', 'self-training', 'supervised')
+    assert '## numbers (4 target images)' in page
+    rows = {
+        cells[0]: cells[1:]
+        for line in page.splitlines()
+        if line.startswith('| ')
+        for cells in [[cell.strip() for cell in line.strip('|').split('|')]]
+    }
+    assert list(rows)[1:] == ['source-only', 'control', 'self-training', 'supervised']
+    # One of four target images is right in all runs of the control, two, three.
+    assert rows['control'] == ['25.0 ± 0.0', '', '', '75.0 ± 0.0', '50.0 ± 0.0']
+    accuracy, gain, closed, cer, source = rows['self-training']
+    assert (accuracy, closed, cer, source) == ('50.0 ± 0.0', '50 %', '50.0 ± 0.0', '100.0 ± 0.0')
+    assert gain.startswith('+25.0 (')
+    assert rows['supervised'][2] == ''
+    found = [
+        json.loads(line) for line in (tmp_path / 'out' / 'results.jsonl').read_text().splitlines()
+    ]
+    assert len(found) == 4 * 2 * 2  # rows, seeds, domains
+    assert found[-1] == dict(
+        pair='numbers',
+        row='supervised',
+        config='configs/self_training/small/small_augmented-supervised.py',
+        seed=1,
+        domain='target',
+        images=4,
+        word_accuracy=0.75,
+        cer=0.25,
+    )
+
+
+def test_pairs_of_one_source_share_the_runs_that_see_no_target(run, benchmark, words):
+    a, b, c = words('a'), words('b'), words('c')
+    pairs = '--pair', f'ab={a},{b}', '--pair', f'ac={a},{c}'
+    run(*pairs, '--seeds', 3, '--rows', 'self-training')
+    started = {(config, folder) for config, folder, *_ in benchmark.trained}
+    assert len(started) == 4  # source-only, control, and self-training of each pair
+    assert {folder.parent.name for _, folder in started} == {'a', 'ab', 'ac'}
+    environments = {
+        folder.parent.name: environment for _, folder, _, _, environment in benchmark.trained
+    }
+    assert environments['ac'] == dict(
+        MMOCR_DA_DATA='words', MMOCR_DA_SOURCE=str(a), MMOCR_DA_TARGET=str(c)
+    )
+    # Tests are of a pair.
+    assert {folder.parent.name for _, _, folder, _ in benchmark.tested} == {'ab', 'ac'}
+
+
+def test_all_but_the_source_start_from_the_source_of_their_seed(run, benchmark):
+    run('--pair', 'numbers', '--seeds', 0, 1, '--rows', 'ASSDA')
+    for config, _, seed, load_from, environment in benchmark.trained:
+        assert environment == dict(MMOCR_DA_DATA='numbers')
+        if config.endswith('source-only'):
+            assert load_from is None
+        else:
+            assert load_from.parent.name == f'source-only_seed{seed}'
+
+
+def test_every_config_exists(benchmark):
+    folder = benchmark.quickstart.ROOT / 'configs/self_training/small'
+    assert all((folder / f'{name}.py').is_file() for name in benchmark.CONFIGS.values())
+
+
+@pytest.mark.parametrize('pair', ['a', 'a=b', '=b,c', 'a=b,c,d'])
+def test_a_pair_of_another_form_is_refused(benchmark, pair):
+    with pytest.raises(ValueError, match='NAME=SOURCE,TARGET'):
+        benchmark.parse_pair(pair)
+
+
+def test_a_folder_without_a_split_is_refused(benchmark, words):
+    a, b = words('a'), words('b')
+    (b / 'val.tsv').unlink()
+    with pytest.raises(ValueError, match='b without val.tsv'):
+        benchmark.parse_pair(f'ab={a},{b}')
+
+
+def test_the_gain_is_a_mean_over_seeds_and_its_interval_one_over_images(benchmark):
+    rng = np.random.default_rng(0)
+    ones = np.ones(200)
+    runs = [
+        [benchmark.Score((rng.random(200) < p) * ones, ones, ones) for _ in range(3)]
+        for p in (0.6, 0.4)
+    ]
+    value, low, _, high = benchmark.gain(*runs).replace('(', '').replace(')', '').split()
+    right = [np.mean([score.right.mean() for score in scores]) for scores in runs]
+    assert float(value) == pytest.approx(100 * (right[0] - right[1]), abs=0.06)
+    assert float(low) < float(value) < float(high)
+    assert benchmark.gain(runs[0], runs[0]) == '+0.0 (+0.0 to +0.0)'
