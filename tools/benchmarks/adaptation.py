@@ -90,8 +90,8 @@ class Score(NamedTuple):
 def parse_pair(text: str) -> Pair:
     """Read a pair from the command line.
 
-    >>> parse_pair('a-b=data/a,data/b')
-    Pair(name='a-b', source='data/a', target='data/b')
+    Raises:
+        ValueError: If it has another form, or if a folder lacks a split.
     """
     if text == 'numbers':
         return Pair(text)
