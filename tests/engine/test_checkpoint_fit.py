@@ -51,8 +51,8 @@ def test_a_foreign_prefix_is_an_error_that_shows_both_keys_and_the_way(model, pl
         '0 of 65 of backbone',
         '0 of 16 of encoder',
         '0 of 13 of decoder',
-        f'the model has {first} (4, 1, 3, 3), the checkpoint has '
-        f'{prefix.removeprefix("module.")}{first} (4, 1, 3, 3)',
+        f'the model has {first} (8, 1, 3, 3), the checkpoint has '
+        f'{prefix.removeprefix("module.")}{first} (8, 1, 3, 3)',
         f'prefix={prefix!r}), without load_from',
         "new_parts=['backbone', 'encoder', 'decoder']",
     ):
