@@ -85,6 +85,20 @@ def digits_dictionary(tmp_path_factory):
     )
 
 
+@pytest.fixture(scope='session')
+def bfloat16_works():
+    """Tell if this CPU computes a model in bfloat16: oneDNN has no such LSTM without AVX-512."""
+    try:
+        with torch.autocast('cpu', torch.bfloat16):
+            torch.nn.LSTM(2, 2)(torch.zeros(1, 1, 2))
+        lstm = True
+    except RuntimeError as error:
+        if 'could not create a primitive' not in str(error):
+            raise
+        lstm = False
+    return lambda model: lstm or not any(isinstance(m, torch.nn.LSTM) for m in model.modules())
+
+
 @pytest.fixture
 def recognizer_cfg(digits_dictionary):
     """A tiny ASTER without rectification; 16 channels, at most 8 steps."""

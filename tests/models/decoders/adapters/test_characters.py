@@ -452,19 +452,10 @@ def test_a_decoder_reads_with_the_other_classifier_and_gets_its_own_back(decoder
     assert list(model.state_dict()) == keys
 
 
-def lstm_takes_bfloat16():
-    try:
-        with torch.autocast('cpu', torch.bfloat16):
-            nn.LSTM(2, 2)(torch.zeros(1, 1, 2))
-    except RuntimeError as error:
-        return 'could not create a primitive' not in str(error)
-    return True
-
-
 @pytest.mark.parametrize('kind', [*DECODERS, *CTC, ISOLATED])
-def test_the_tap_works_in_half_precision(decoder, sample, kind):
+def test_the_tap_works_in_half_precision(decoder, sample, kind, bfloat16_works):
     model = decoder(kind).float()
-    if any(isinstance(part, nn.LSTM) for part in model.modules()) and not lstm_takes_bfloat16():
+    if not bfloat16_works(model):
         pytest.skip('oneDNN has no LSTM in bfloat16 for this CPU')
     samples = [sample(text) for text in texts_for(kind)]
     inputs = [None if x is None else x.float() for x in inputs_of(model, 3)]
