@@ -19,6 +19,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
+from mmocr.registry import VISUALIZERS
 
 from mmocr_da.config_names import near_configs
 from mmocr_da.cpu import keep_memory
@@ -72,12 +73,29 @@ def train(cfg: Config, hooks: Sequence[Hook] = ()) -> bool:
     check_dictionary(cfg, cfg.get('load_from'), fine_tuning=not cfg.get('resume'))
     check_work_dir(cfg, training=True)
     joined = prepare_cpu_launch(cfg)
+    name_visualizer(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     for hook in hooks:
         runner.register_hook(hook)
     check_training(runner)
     runner.train()
     return joined
+
+
+def name_visualizer(cfg: Config) -> None:
+    """Rename the visualizer if this program has one of its name.
+
+    MMEngine has one visualizer for each name. That of an earlier run would write the curves of this
+    one into the folder of the earlier one.
+    """
+    visualizer = cfg.get('visualizer')
+    if not visualizer or 'name' not in visualizer:  # MMEngine's own name has the time in it
+        return
+    kind, name, number = visualizer['type'], visualizer['name'], 2
+    cls = VISUALIZERS.get(kind) if isinstance(kind, str) else kind
+    while cls is not None and cls.check_instance_created(visualizer['name']):
+        visualizer['name'] = f'{name}_{number}'
+        number += 1
 
 
 def check_training(runner: Runner) -> None:

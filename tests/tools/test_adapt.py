@@ -207,9 +207,10 @@ def test_few_images_make_a_smaller_batch_and_it_is_told(adapt, tiny, tmp_path):
     assert Config.fromfile(out / 'tiny_adapted.py').batch_size == 2
 
 
-def test_the_function_is_the_tool(tiny, tmp_path):
+def test_the_function_is_the_tool(adapt, tiny, tmp_path):
     root = tiny()
     options = {'train_dataloader.num_workers': 0, 'train_dataloader.persistent_workers': False}
+    earlier = adapt('--source', 'config', out='earlier', iters=2)
     result = mmocr_da.adapt(
         root / 'tiny.py', root / 'tiny.pth', root / 'target', work_dir=str(tmp_path / 'out'),
         max_iters=2, batch_size=4, cfg_options=options,
@@ -218,6 +219,10 @@ def test_the_function_is_the_tool(tiny, tmp_path):
     assert len(result.change.paths) == len(WORDS) and result.change.scores is None
     record = json.loads((tmp_path / 'out' / 'adapt.json').read_text())
     assert record['max_iters'] == 2 and record['source'] == ['config']
+    # A second run of a program draws its own curves.
+    for folder in (earlier, tmp_path / 'out'):
+        (curves,) = folder.glob('training/*/vis_data/scalars.json')
+        assert len(curves.read_text().splitlines()) == 1
 
 
 def test_what_the_tool_needs_is_imported_only_with_it():
