@@ -26,8 +26,12 @@ def run_tool(name, *arguments):
     gc.freeze()
     # A visualizer is global by its name: an older run's would write into that run's folder.
     TextRecogLocalVisualizer._instance_dict.clear()
-    with (
-        patch('sys.argv', [f'{name}.py', *map(str, arguments)]),
-        patch('mmengine.config.config.FormatCode', lambda text, **_: (text, True)),
-    ):
-        module.main()
+    try:
+        with (
+            patch('sys.argv', [f'{name}.py', *map(str, arguments)]),
+            patch('mmengine.config.config.FormatCode', lambda text, **_: (text, True)),
+        ):
+            module.main()
+    finally:
+        # And a later run, which a test makes without a tool, would write into the folder of this.
+        TextRecogLocalVisualizer._instance_dict.clear()
