@@ -43,7 +43,8 @@ def parse_args():
         default=['config'],
         help='Labelled images: "config" (default) takes the training data of the config, '
         '"rendered" draws words, "none" trains without; else a .tsv with rows path<TAB>text, a '
-        '.json of MMOCR, an LMDB, or a folder of one of them',
+        '.json of MMOCR, an LMDB, or a folder of one of them. Several are joined; "rendered" is '
+        'half of them then',
     )
     parser.add_argument('--lexicon', help='Words to render, one per line')
     parser.add_argument('--fonts', help='Folder of fonts to render with')

@@ -180,21 +180,23 @@ def _check_source(dataset: TwoDomainDataset, model: BaseModel, report: Report) -
     if not parts:
         report.lines.append(('source', 'none: the training sees the target alone'))
         return
-    (number, _), rendered = dataset.domain_sizes, all(isinstance(p, RenderedWords) for p in parts)
-    finding = f'{number:,} labelled images'
-    if rendered:
-        words = sum(len(part.words) for part in parts)
+    number, drawn = dataset.domain_sizes[0], [p for p in parts if isinstance(p, RenderedWords)]
+    if drawn:
+        words = sum(len(part.words) for part in drawn)
         kinds = 'random strings; --lexicon gives words'
         if words:
             kinds = f'of a lexicon with {words:,} usable words'
-        finding = f'{number:,} rendered images, {kinds}'
-        report.lines.append(('source', finding))
-        return
+        count = sum(map(len, drawn))
+        report.lines.append(('source', f'{count:,} rendered images, {kinds}'))
+        if len(drawn) == len(parts):
+            return
+        number -= count
     module_loss = label_loss(model)
     left_out = 0
     if module_loss is not None:
         left_out = check_labels(dataset, module_loss, _Messages(report.warnings))
-    report.lines.append(('source', f'{finding}, {left_out:,} of them with unusable labels'))
+    finding = f'{number:,} labelled images, {left_out:,} of them with unusable labels'
+    report.lines.append(('' if drawn else 'source', finding))
 
 
 def _check_disk(model: BaseModel, work_dir: Path, report: Report) -> None:

@@ -1,5 +1,6 @@
 """Writes the config of an adaptation: the recipes of this package on top of the user's config."""
 
+import copy
 import os
 import os.path as osp
 import shlex
@@ -9,10 +10,11 @@ from typing import Any, NamedTuple
 
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmocr.registry import DATASETS
 
 from mmocr_da.config_names import find_config
 
-from .image_sources import CONFIG, NONE, config_sources, source_dataset, target_dataset
+from .image_sources import CONFIG, NONE, RENDERED, config_sources, source_dataset, target_dataset
 from .pipelines import Pipelines, read_pipelines
 from .recognizers import Recognizer, uses_ctc
 from .request import Request
@@ -28,6 +30,8 @@ REDUCTION = 0.1
 FALL, RISE = 0.7, 0.1
 #: Images of a batch on a GPU and without one.
 BATCH_SIZES = dict(cuda=256, cpu=96)
+#: Characters of the longest word that is rendered.
+MAX_LENGTH = 25
 #: Dicts that are longer have a line for each item.
 WIDTH = 76
 
@@ -220,7 +224,7 @@ def _data(request: Request, cfg: Config, bases: _Bases) -> str:
             f'source={_indented(_source(request, cfg, bases), 2)},',
             f'pipeline=[*load, {bases["text_augmentation"]}, *prepare],',
         ]
-        if not request.renders:
+        if request.source != (RENDERED,):
             source.append('skip_unusable=True,  # labels that the recognizer cannot learn')
     options = '\n        '.join(source)
     return f"""train_dataloader = dict(
@@ -240,22 +244,44 @@ def _data(request: Request, cfg: Config, bases: _Bases) -> str:
 
 
 def _source(request: Request, cfg: Config, bases: _Bases) -> str:
+    """An expression for the labelled datasets."""
+    datasets: list[dict[str, Any]] = []
+    parts: list[str] = []
+    for name in request.source:
+        if name == CONFIG:
+            found, expression = config_sources(cfg)
+            datasets += found
+            parts += [f'*{expression}']
+        elif name != RENDERED:
+            datasets += [source_dataset(name)]
+            parts += [literal(datasets[-1])]
     if request.renders:
-        bases.add('rendered_words.py')
-        options: dict[str, Any] = {}
-        if request.lexicon:
-            options['lexicon'] = osp.abspath(request.lexicon)
-        if request.fonts:
-            options['fonts'] = osp.abspath(request.fonts)
-        return bases.changed(
-            'rendered_words',
-            dict_file='_base_.model.decoder.dictionary.dict_file',
-            **{key: repr(value) for key, value in options.items()},
-        )
-    if request.source == (CONFIG,):
-        return config_sources(cfg)[1]
-    datasets = [source_dataset(path) for path in request.source]
-    return literal(datasets[0] if len(datasets) == 1 else datasets)
+        # Beside other images there are as many: half of the source.
+        count = sum(len(DATASETS.build(copy.deepcopy(dataset))) for dataset in datasets)
+        parts += [_rendered(request, cfg, bases, count)]
+    if len(parts) == 1:
+        return parts[0].removeprefix('*')
+    lines = ''.join(f'{part},\n' for part in parts)
+    return f'[\n{textwrap.indent(lines, "    ")}]'
+
+
+def _rendered(request: Request, cfg: Config, bases: _Bases, count: int) -> str:
+    bases.add('rendered_words.py')
+    options: dict[str, Any] = {}
+    if request.lexicon:
+        options['lexicon'] = osp.abspath(request.lexicon)
+    if request.fonts:
+        options['fonts'] = osp.abspath(request.fonts)
+    if count:
+        options['num_images'] = count
+    longest = cfg.model.decoder.get('max_seq_len', MAX_LENGTH + 2) - 2  # without start and end
+    if longest < MAX_LENGTH:
+        options['max_length'] = longest
+    return bases.changed(
+        'rendered_words',
+        dict_file='_base_.model.decoder.dictionary.dict_file',
+        **{key: repr(value) for key, value in options.items()},
+    )
 
 
 def _runtime(request: Request, cfg: Config, bases: _Bases) -> str:

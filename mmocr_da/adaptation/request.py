@@ -6,7 +6,7 @@ from typing import Any
 
 from mmocr_da.arguments import check_count
 
-from .image_sources import CONFIG, NAMED, RENDERED
+from .image_sources import CONFIG, NONE, RENDERED
 
 #: The writer of files, see :mod:`mmocr_da.outputs`.
 BY = 'tools/adapt.py'
@@ -20,7 +20,7 @@ class Request:
         config: Config of the recognizer, see :func:`~mmocr_da.config_names.find_config`.
         checkpoint: Its weights: a file, or an address that MMEngine can load.
         target: Images of the target, see :func:`.image_sources.target_dataset`.
-        source: ``'config'``, ``'rendered'``, ``'none'`` or paths to labelled images.
+        source: Any of ``'config'``, ``'rendered'`` and paths to labelled images; or ``'none'``.
         lexicon: With ``'rendered'``: words to draw, one per line.
         fonts: With ``'rendered'``: a folder of fonts.
         work_dir: Folder of everything that is written.
@@ -53,9 +53,10 @@ class Request:
             raise ValueError(
                 f'target and source need a value, got target={self.target}, source={self.source}'
             )
-        if len(self.source) > 1 and {*self.source} & {*NAMED}:
+        if len({*self.source}) < len(self.source) or (NONE in self.source and len(self.source) > 1):
             raise ValueError(
-                f'source must be one of {", ".join(NAMED)}, or paths, got {list(self.source)}'
+                f'source must be {NONE}, or any of {CONFIG}, {RENDERED} and paths, each once, got '
+                f'{list(self.source)}'
             )
         if not self.renders and (self.lexicon or self.fonts):
             raise ValueError(
@@ -65,8 +66,8 @@ class Request:
 
     @property
     def renders(self) -> bool:
-        """Whether the source is rendered."""
-        return self.source == (RENDERED,)
+        """Whether source images are rendered."""
+        return RENDERED in self.source
 
     def recorded(self) -> dict[str, Any]:
         """The arguments as JSON, with what tells another checkpoint of the same name."""

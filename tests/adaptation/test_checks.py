@@ -105,6 +105,13 @@ def test_rendered_words_are_those_of_the_lexicon(checked, tmp_path):
     assert 'random strings' in found(checked(source=('rendered',))[0], 'source')
 
 
+def test_rendered_words_beside_other_images_are_counted_apart(checked):
+    report, dataset, _ = checked(source=('config', 'rendered'))
+    half = dataset.domain_sizes[0] // 2
+    assert found(report, 'source').startswith(f'{half} rendered images, random strings')
+    assert f'{half} labelled images, 0 of them with unusable labels' in found(report, '')
+
+
 def test_a_lexicon_without_a_usable_word_is_an_error(checked, tmp_path):
     (tmp_path / 'words.txt').write_text('abc\nxyz\n')
     with pytest.raises(ValueError, match='a lexicon needs words in the alphabet of the recognizer'):

@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 from mmocr_da.adaptation import Request
 from mmocr_da.adaptation.compose import compose, literal, output_name
 from mmocr_da.adaptation.recognizers import read_recognizer
-from mmocr_da.registry import MODELS
+from mmocr_da.registry import DATASETS, MODELS
 
 MMOCR = Path(mmocr.__file__).parent / '.mim' / 'configs' / 'textrecog'
 #: All recognizers of MMOCR whose model is built here, and configs of this package.
@@ -77,12 +77,14 @@ def test_any_recognizer_is_adapted_by_a_config_that_loads(composed, name):
 
 
 @pytest.mark.parametrize('decoder', ['attention', 'ctc'])
-@pytest.mark.parametrize('source', ['config', 'rendered', 'labels.tsv'])
+@pytest.mark.parametrize(
+    'source', ['config', 'rendered', 'labels.tsv', 'config labels.tsv rendered']
+)
 def test_its_batches_train_the_very_recognizer(composed, tiny, progress, decoder, source):
     progress(100, 2000)
     root = tiny(decoder)
-    source = str(root / source) if source.endswith('.tsv') else source
-    cfg = composed(root / 'tiny.py', source=(source,), target=(str(root / 'target'),))
+    source = tuple(str(root / s) if s.endswith('.tsv') else s for s in source.split())
+    cfg = composed(root / 'tiny.py', source=source, target=(str(root / 'target'),))
     model = MODELS.build(copy.deepcopy(cfg.model))
     plain = torch.load(root / 'tiny.pth')['state_dict']
     own = {key for key in model.state_dict() if not key.startswith('objectives')}
@@ -175,6 +177,22 @@ def test_lexicon_and_fonts_are_those_of_the_rendered_words(composed, tiny):
     assert source.lexicon == str(Path('words.txt').resolve())
     assert source.fonts == str(Path('fonts').resolve())
     assert source.dict_file == str(tiny() / 'digits.txt')
+    # Of the 8 tokens that the decoder predicts at most, two are start and end.
+    assert source.max_length == 6
+    assert 'max_length' not in composed(tiny('ctc') / 'tiny.py').train_dataloader.dataset.source
+
+
+@pytest.mark.parametrize(
+    'source, count', [('config', 1), ('labels.tsv', 1), ('config labels.tsv', 2)]
+)
+def test_half_of_a_mixed_source_is_rendered(composed, tiny, source, count):
+    paths = [str(tiny() / s) if '.' in s else s for s in source.split()]
+    cfg = composed(tiny() / 'tiny.py', source=(*paths, 'rendered'), lexicon='words.txt')
+    *others, rendered = cfg.train_dataloader.dataset.source
+    assert len(others) == count and 'RenderedWords' not in str(others)
+    sizes = [len(DATASETS.build(other)) for other in others]
+    assert rendered.num_images == sum(sizes) > 0
+    assert rendered.lexicon == str(Path('words.txt').resolve())
 
 
 @pytest.mark.parametrize('source', ['config', 'rendered', 'none', 'labels.tsv'])
