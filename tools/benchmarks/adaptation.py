@@ -5,7 +5,7 @@
 
 A pair is ``numbers`` (printed to handwritten ones) or ``NAME=SOURCE,TARGET``, two folders of words
 as configs/_base_/small_adaptation.py describes them. Every run is a training and a test of a config
-in configs/self_training/small, printed before it starts. All adaptations start from the recognizer
+in configs/self_training, printed before it starts. All adaptations start from the recognizer
 that ``source-only`` trains, and are compared with ``control``, which is trained as long on the
 source alone. ``supervised`` learns the labels of the target: the bound.
 
@@ -19,6 +19,7 @@ each run. The last checkpoint counts, and no label of the target chooses anythin
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -41,14 +42,22 @@ import quickstart  # noqa: E402  the folder of tools is no package
 
 WRITER = 'benchmarks/adaptation'
 START, CONTROL, BOUND = 'source-only', 'control', 'supervised'
-#: Names of rows: configs in configs/self_training/small.
+#: Rows that start from nothing. All others start from the last one.
+STARTS = {
+    'source-only, plain images': 'ablations/small_plain-source-only',
+    'source-only, standardized': 'ablations/small_standardized-source-only',
+    START: 'small/small_augmented-source-only',
+}
+#: Names of rows: configs in configs/self_training.
 CONFIGS = {
-    START: 'small_augmented-source-only',
-    CONTROL: 'small_augmented-control',
-    'ASSDA': 'small_augmented-assda',
-    'self-training': 'small_self-training',
-    'self-training + ASSDA': 'small_self-training-assda',
-    BOUND: 'small_augmented-supervised',
+    **STARTS,
+    CONTROL: 'small/small_augmented-control',
+    'ASSDA': 'small/small_augmented-assda',
+    'SymNet': 'small/small_augmented-symnet',
+    'self-training': 'small/small_self-training',
+    'self-training + ASSDA': 'small/small_self-training-assda',
+    'source-free': 'small/small_source-free',
+    BOUND: 'small/small_augmented-supervised',
 }
 
 
@@ -199,7 +208,7 @@ def table(results: dict[str, dict[str, list[Score]]]) -> str:
     control, bound = results[CONTROL]['target'], results.get(BOUND, {}).get('target')
     for name, found in results.items():
         target, source = found['target'], found['source']
-        compared = name not in (START, CONTROL)
+        compared = name not in (*STARTS, CONTROL)
         rows.append(
             [
                 name,
@@ -223,19 +232,23 @@ class Benchmark:
 
     def checkpoint(self, pair: Pair, row: str, seed: int) -> Path:
         """Train a row, unless it is done; rows that see no target are shared by pairs."""
-        domains = pair.source if row in (START, CONTROL) and pair.source else pair.name
-        folder = self.work_dir / Path(domains).name / f'{row.replace(" ", "")}_seed{seed}'
-        start = None if row == START else self.checkpoint(pair, START, seed)
-        config = f'self_training/small/{CONFIGS[row]}'
+        domains = pair.source if row in (*STARTS, CONTROL) and pair.source else pair.name
+        folder = self.folder(Path(domains).name, row, seed)
+        start = None if row in STARTS else self.checkpoint(pair, START, seed)
+        config = f'self_training/{CONFIGS[row]}'
         return quickstart.train(config, folder, seed, start, pair.environment)
 
     def scores(self, pair: Pair, row: str, seed: int) -> dict[str, Score]:
         """Train and test a row; return the scores by domain."""
         checkpoint = self.checkpoint(pair, row, seed)
-        folder = self.work_dir / pair.name / f'{row.replace(" ", "")}_seed{seed}'
-        quickstart.test(f'self_training/small/{CONFIGS[row]}', checkpoint, folder, pair.environment)
+        folder = self.folder(pair.name, row, seed)
+        quickstart.test(f'self_training/{CONFIGS[row]}', checkpoint, folder, pair.environment)
         file = quickstart.predictions_of(checkpoint, folder)
         return {domain: score(file, pair.folder(domain)) for domain in ('source', 'target')}
+
+    def folder(self, domains: str, row: str, seed: int) -> Path:
+        """Where a run of a row writes to."""
+        return self.work_dir / domains / f'{re.sub("[ ,]", "", row)}_seed{seed}'
 
     def map(self, function, items: Sequence[tuple]) -> list:
         """Call a function for each item, some at the same time."""
@@ -246,7 +259,7 @@ class Benchmark:
         """Return ``{pair: {row: {domain: scores over the seeds}}}``."""
         # One pair for each source: others find its runs done.
         sources = {pair.source or pair.name: pair for pair in pairs}.values()
-        for row in (START, CONTROL):
+        for row in (name for name in rows if name in (*STARTS, CONTROL)):
             self.map(self.checkpoint, [(p, row, seed) for seed in self.seeds for p in sources])
         items = [(p, row, seed) for seed in self.seeds for p in pairs for row in rows]
         found = dict(zip(items, self.map(self.scores, items)))
@@ -269,7 +282,7 @@ def lines(results: dict[str, dict], seeds: Sequence[int]) -> list[str]:
             dict(
                 pair=pair,
                 row=row,
-                config=f'configs/self_training/small/{CONFIGS[row]}.py',
+                config=f'configs/self_training/{CONFIGS[row]}.py',
                 seed=seed,
                 domain=domain,
                 images=len(scores[i].right),
