@@ -36,8 +36,7 @@ class DomainFeatures:
         prediction: GreedyPrediction | None = None,
         images: Tensor | None = None,
         samples: Sequence[TextRecogDataSample] = (),
-        decoder_loss: Callable[[Sequence[int], list[TextRecogDataSample]], dict[str, Tensor]]
-        | None = None,
+        decoder_loss: Callable[..., dict[str, Tensor]] | None = None,
         decode: Callable[[], list[str]] | None = None,
         confidences: Callable[..., Tensor] | None = None,
     ) -> None:
@@ -78,7 +77,10 @@ class DomainFeatures:
         return self._prediction
 
     def labelled_loss(
-        self, rows: Sequence[int], samples: list[TextRecogDataSample]
+        self,
+        rows: Sequence[int],
+        samples: list[TextRecogDataSample],
+        learned: Sequence[Sequence[bool]] | None = None,
     ) -> dict[str, Tensor]:
         """Compute the decoder's own losses of some images with texts that an objective gives them.
 
@@ -88,9 +90,11 @@ class DomainFeatures:
         Args:
             rows: Which of the images.
             samples: One per row, with the text as ``gt_text``.
+            learned: Whether each character of each text is learned; None for all. A decoder that
+                is fed its labels is fed the others, too. The end of a text is always learned.
         """
         assert self._decoder_loss is not None
-        return self._decoder_loss(rows, samples)
+        return self._decoder_loss(rows, samples, learned)
 
     def predict_texts(self) -> list[str]:
         """Decode the features as in testing, without a gradient and without a trace."""

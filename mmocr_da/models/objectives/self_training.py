@@ -64,6 +64,7 @@ class SelfTraining(Objective):
     The log shows, for the target images of a batch, ``kept`` (the share that becomes labels),
     ``threshold`` (the confidence that was enough, at most 1), ``confidence``, ``length``
     (characters per prediction) and ``distinct_words`` (their number) of the teacher, and
+    ``learned_characters`` (their share in the kept words, with ``character_threshold``), and
     ``agreement``, the share of images for which the student, on its view, predicts the same text. A
     warning names collapsed predictions.
 
@@ -80,6 +81,10 @@ class SelfTraining(Objective):
         length_normalized: Take the geometric mean over the characters and the end of a word as its
             confidence, and not the product. It needs a higher threshold. The README of the configs
             has a comparison: it ranks words of CTC a little better, and those of attention not.
+        character_threshold: Characters of a kept word that the teacher predicts with a lower
+            probability are not learned, 0 to 1; at 0 all are. So the sure characters of a word can
+            be learned without the others, with a lower ``threshold`` (consistency of characters:
+            Zheng et al., CVPR 2022). Not for CTC, whose loss is one of whole words.
         average: Whether the loss is the mean over kept words (``'kept'``) or over all target images
             of a batch, with 0 for those that are not kept (``'all'``).
         decay: Share of the teacher that stays at each step, 0 to 1. At 0 it is the student; at 1
@@ -100,6 +105,7 @@ class SelfTraining(Objective):
         threshold: float | None = None,
         keep: dict[str, Any] | None = None,
         length_normalized: bool = False,
+        character_threshold: float = 0.0,
         average: str = 'kept',
         decay: float = 0.99,
         agreement_interval: int = 10,
@@ -107,6 +113,9 @@ class SelfTraining(Objective):
     ) -> None:
         super().__init__()
         check_number('weight', weight, least=0)
+        check_number(
+            'character_threshold', character_threshold, least=0, most=1, why='it is a probability'
+        )
         check_number('decay', decay, least=0, most=1, why='it is a share')
         check_count('ramp', ramp, least=0, of='iterations')
         check_count('agreement_interval', agreement_interval, of='batches')
@@ -128,6 +137,7 @@ class SelfTraining(Objective):
         self.ramp = ramp
         self.keep: ConfidenceRule = MODELS.build(keep)
         self.length_normalized = length_normalized
+        self.character_threshold = character_threshold
         self.average = average
         self.decay = decay
         self.agreement_interval = agreement_interval
@@ -143,8 +153,9 @@ class SelfTraining(Objective):
         """Create the teacher.
 
         Raises:
-            ValueError: If the recognizer cannot be trained by its decoder's loss, cannot decode, or
-                does not learn the source with which confidences are compared.
+            ValueError: If the recognizer cannot be trained by its decoder's loss, cannot decode,
+                has no loss per character that is asked for, or does not learn the source with which
+                confidences are compared.
         """
         for name in ('module_loss', 'postprocessor'):
             if getattr(recognizer.decoder, name, None) is None:
@@ -152,6 +163,13 @@ class SelfTraining(Objective):
                     f'SelfTraining needs a decoder with a {name}, got '
                     f'{type(recognizer.decoder).__name__} without one'
                 )
+        adapter = adapter_of(recognizer.decoder)
+        if self.character_threshold and adapter.ignored_index() is None:
+            raise ValueError(
+                f'character_threshold={self.character_threshold} needs a loss with a term for each '
+                f'character, CEModuleLoss, got {type(recognizer.decoder.module_loss).__name__}; '
+                'leave it out'
+            )
         if self.keep.needs_source and recognizer.supervised_weight == 0:
             raise ValueError(
                 f'{type(self.keep).__name__} compares with confidences of the supervised loss of '
@@ -170,7 +188,7 @@ class SelfTraining(Objective):
 
     def forward(self, source: DomainFeatures, target: DomainFeatures) -> dict[str, Tensor]:
         """Compute the losses of the decoder on the kept words, and log values."""
-        texts, confidences = self.predict_words(target)
+        texts, confidences, scores = self.predict_words(target)
         usable = self._usable(texts)
         least = self.keep(
             [c if fit else 0.0 for c, fit in zip(confidences, usable)],
@@ -179,7 +197,10 @@ class SelfTraining(Objective):
         kept = [i for i, fit in enumerate(usable) if fit and confidences[i] >= least]
         labelled = [_labelled(target.samples[i], texts[i]) for i in kept]
         weight = self._weight()
-        losses = target.labelled_loss(kept, labelled)
+        learned = None
+        if self.character_threshold:
+            learned = [[score >= self.character_threshold for score in scores[i]] for i in kept]
+        losses = target.labelled_loss(kept, labelled, learned)
         out = {key: value * weight for key, value in losses.items() if 'loss' in key}
         if self.average == 'all':
             share = _share_of_all(kept, texts, next(iter(out.values())))
@@ -190,6 +211,9 @@ class SelfTraining(Objective):
             self._step_due = True
         like = next(iter(out.values())).detach().float()
         values = self._log_values(target, texts, confidences, len(kept))
+        if learned is not None:
+            count = sum(map(len, learned))
+            values['learned_characters'] = sum(map(sum, learned)) / count if count else 0.0
         values['weight'] = weight
         values['threshold'] = min(least, 1.0)
         out |= {key: like.new_full((), value) for key, value in values.items()}
@@ -206,10 +230,15 @@ class SelfTraining(Objective):
                 "dict(type='mmocr_da.AfterStepHook') to custom_hooks"
             )
 
-    def predict_words(self, target: DomainFeatures) -> tuple[list[str], list[float]]:
-        """Return the teacher's texts of the target images, and the confidence in each."""
+    def predict_words(
+        self, target: DomainFeatures
+    ) -> tuple[list[str], list[float], list[list[float]]]:
+        """Return the teacher's texts of the target images, and the confidence in each.
+
+        And the probability of each character, for decoders with a step per character.
+        """
         if not len(target.samples):
-            return [], []
+            return [], [], []
         recognizer = self._recognizer[0]
         with no_grad(), self.teacher.replacing(recognizer):
             images, samples = self._weak_views(target)
@@ -221,7 +250,9 @@ class SelfTraining(Objective):
                 probabilities, valid_ratios(samples), self.length_normalized
             )
             decoder.postprocessor(probabilities, samples)
-        return [sample.pred_text.item for sample in samples], confidences.tolist()
+        found = [sample.pred_text for sample in samples]
+        scores = [text.get('score', []) for text in found]
+        return [text.item for text in found], confidences.tolist(), scores
 
     def _weak_views(self, target: DomainFeatures) -> tuple[Tensor, list[TextRecogDataSample]]:
         """The images that the teacher sees, preprocessed, and their data samples."""

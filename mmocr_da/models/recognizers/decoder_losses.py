@@ -68,13 +68,17 @@ def labelled_loss(
     images: Tensor,
     rows: Sequence[int],
     samples: list[TextRecogDataSample],
+    learned: Sequence[Sequence[bool]] | None = None,
 ) -> dict[str, Tensor]:
     """See :meth:`DomainFeatures.labelled_loss`; ``images`` are the indexes of the domain's."""
     adapter = adapter_of(decoder)
     encode_texts(decoder, samples, images.device)
     if samples:
         index = images[on_device(list(rows), images.device)]
-        losses = adapter.loss(forced_output(decoder, encoded, samples, index), samples)
+        output = forced_output(decoder, encoded, samples, index)
+        if learned is not None:
+            adapter.ignore_characters(samples, learned)
+        losses = adapter.loss(output, samples)
     else:
         losses = zero_losses(decoder, encoded)
     count = adapter.count_supervised(samples)

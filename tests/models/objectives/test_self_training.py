@@ -12,6 +12,7 @@ from mmocr.structures import TextRecogDataSample
 from torch.nn.parallel import DistributedDataParallel
 
 from mmocr_da import export
+from mmocr_da.models.decoders.adapters import adapter_of
 from mmocr_da.registry import MODELS
 
 WORDS = ('12', '7', '34567')
@@ -39,6 +40,7 @@ def teach(model, confidence=1.0):
     model.objectives['self_training'].predict_words = lambda target: (
         [sample.word for sample in target.samples],
         [confidence] * len(target.samples),
+        [[confidence] * len(sample.word) for sample in target.samples],
     )
     return model
 
@@ -162,7 +164,7 @@ def test_only_kept_words_are_learned(adaptive, target):
     objective = model.objectives['self_training']
     confidences = [0.9, 0.9, 0.2, 0.9]
     words = [s.word for s in data['data_samples'][1:]]
-    objective.predict_words = lambda target: (words, confidences)
+    objective.predict_words = lambda target: (words, confidences, words)
     objective.keep.threshold = 0.5
     found = model.eval().loss(**copy.deepcopy(data))
     alone = teach(model).loss(
@@ -198,6 +200,93 @@ def test_the_mean_over_all_images_is_that_over_kept_ones_times_their_share(
     assert found['kept'] > 0
 
 
+def characters_learned(adaptive, target, words, scores, **options):
+    """The losses of a teacher that is sure of some characters, and the model."""
+    torch.manual_seed(0)
+    model = adaptive(self_training(**options), supervised_weight=0).eval()
+    model.objectives['self_training'].predict_words = lambda target: (
+        list(words),
+        [1.0] * len(words),
+        scores,
+    )
+    return model.loss(**target(words)), model
+
+
+def test_only_sure_characters_are_learned_and_ends(adaptive, target):
+    words = ('12', '345', '0123456789')  # the last is cut to 7 characters, without an end
+    scores = [[0.9, 0.2], [0.5, 0.4, 0.6], [0.9] * 5 + [0.1] * 5]
+    losses, model = characters_learned(adaptive, target, words, scores, character_threshold=0.5)
+    assert losses['self_training_learned_characters'] == pytest.approx((1 + 2 + 5) / 15)
+
+    # Each learned character's negative log probability, given those before it.
+    data = target(words)
+    samples = data['data_samples'][1:]
+    for sample in samples:
+        sample.gt_text = LabelData(item=sample.word)
+    model.decoder.module_loss.get_targets(samples)
+    features = model.extract_feat(data['inputs'][1:])
+    logits = model.decoder.forward_train(features, model.encoder(features, samples), samples)
+    terms = []
+    for sample, steps, row in zip(samples, scores, logits.double().log_softmax(-1)):
+        tokens = sample.gt_text.padded_indexes[1:].tolist()
+        for step, token in enumerate(tokens[: len(sample.word) + 1]):
+            last = step == len(tokens) - 1 or step == len(sample.word)
+            if last or steps[step] >= 0.5:
+                terms.append(-row[step, token].item())
+    assert len(terms) == 2 + 3 + 6
+    assert losses['loss_self_training_ce'].item() == pytest.approx(np.mean(terms), rel=1e-5)
+
+
+@pytest.mark.parametrize('name', ['satrn_shallow-small_5e_st_mj', 'abinet-vision_20e_st-an_mj'])
+def test_the_losses_of_mmocr_leave_characters_out(mmocr_recognizer, target, name, sample):
+    """Also one that is made of cross-entropies, as ABINet's."""
+    cfg = mmocr_recognizer(f'{name.split("_")[0].split("-")[0]}/{name}').to_dict()
+    model = MODELS.build(dict(cfg, type='mmocr_da.AdaptiveRecognizer', objectives=[]))
+    adapter, decoder = adapter_of(model.decoder), model.decoder
+    samples = [sample('ab'), sample('cde')]
+    decoder.module_loss.get_targets(samples)
+    steps = len(samples[0].gt_text.padded_indexes)
+    logits = torch.randn(2, steps, decoder.dictionary.num_classes, requires_grad=True)
+    adapter.ignore_characters(samples, [[False, True], [True, False, True]])
+    output = dict(out_vis=dict(logits=logits)) if name.startswith('abinet') else logits
+    (loss,) = adapter.loss(output, samples).values()
+    loss.mean().backward()
+    learned = logits.grad.abs().sum(-1).bool().tolist()
+    assert learned[0][:4] == [False, True, True, False]
+    assert learned[1][:5] == [True, False, True, True, False]
+
+
+def test_with_sure_characters_alone_all_are_learned(adaptive, target):
+    scores = [[0.5] * len(word) for word in WORDS]
+    found = [
+        characters_learned(adaptive, target, WORDS, scores, character_threshold=threshold)[0]
+        for threshold in (0, 0.5)
+    ]
+    assert found[1].pop('self_training_learned_characters') == 1
+    assert found[0] == found[1]
+    none, _ = characters_learned(adaptive, target, WORDS, scores, character_threshold=0.6)
+    assert none['self_training_learned_characters'] == 0
+    assert torch.isfinite(none['loss_self_training_ce']) and none['loss_self_training_ce'] > 0
+
+
+def test_the_scores_of_the_teacher_are_those_of_its_characters(adaptive, target):
+    model = adaptive(self_training(character_threshold=0.3), supervised_weight=0)
+    objective, seen = model.objectives['self_training'], []
+    predict = objective.predict_words
+    objective.predict_words = lambda target: seen.append(predict(target)) or seen[-1]
+    model.loss(**target())
+    texts, confidences, scores = seen[0]
+    for text, confidence, score in zip(texts, confidences, scores):
+        assert len(score) == len(text) and all(0 < value < 1 for value in score)
+        end = 1 if len(text) == model.decoder.max_seq_len else confidence / np.prod(score)
+        assert 0 < end <= 1 + 1e-5
+
+
+def test_a_loss_of_whole_words_has_no_characters_to_leave_out(adaptive, crnn):
+    with pytest.raises(ValueError, match='needs a loss with a term for each .* got CTCModuleLoss'):
+        adaptive(self_training(character_threshold=0.5), encoder=None, decoder=crnn)
+
+
 def test_the_most_confident_share_is_kept_whatever_the_confidences_are(adaptive, target):
     data = target(('12', '', '3', '<UKN>4', '5', '67'))
     confidences = [0.02, 0.9, 0.03, 0.9, 0.01, 0.04]
@@ -206,7 +295,7 @@ def test_the_most_confident_share_is_kept_whatever_the_confidences_are(adaptive,
     for share in (0.5, 1.0):
         keep = dict(type='mmocr_da.ConfidenceQuantile', start=share)
         model = adaptive(self_training(threshold=None, keep=keep))
-        model.objectives['self_training'].predict_words = lambda target: (words, confidences)
+        model.objectives['self_training'].predict_words = lambda target: (words, confidences, words)
         found = model.loss(**copy.deepcopy(data))
         kept[share] = found['self_training_kept'].item(), found['self_training_threshold'].item()
     # Neither the empty word nor the one with the unknown character, though their images count.
@@ -240,7 +329,7 @@ def test_normalized_confidences_are_roots_of_the_others_and_so_is_that_of_the_so
         predict = objective.predict_words
         objective.predict_words = lambda t: words.setdefault(normalized, predict(t))
         least[normalized] = model.loss(**target())['self_training_threshold'].item()
-    texts, products = words[False]
+    texts, products, _ = words[False]
     assert texts == words[True][0]
     for text, product, root in zip(texts, products, words[True][1]):
         steps = len(text) + 1 if ctc else min(len(text) + 1, model.decoder.max_seq_len)
@@ -460,6 +549,7 @@ def rank_gradients(cfg, data, wrap):
     model.objectives['self_training'].predict_words = lambda target: (
         [sample.word for sample in target.samples],
         [0.1 * int(sample.word[0]) for sample in target.samples],
+        [[0.1 * int(char) for char in sample.word] for sample in target.samples],
     )
     for m in model.modules():
         if isinstance(m, torch.nn.BatchNorm2d):
@@ -482,6 +572,8 @@ def test_two_ranks_equal_one(recognizer_cfg, crnn, target, ctc):
     cfg.update(type='mmocr_da.AdaptiveRecognizer', objectives=[objective], supervised_weight=0)
     if ctc:
         cfg.update(encoder=None, decoder=crnn)
+    else:  # ranks learn different numbers of characters
+        objective.update(character_threshold=0.45)
     data = target(('1', '23', '456', '7'))
     samples = data['data_samples']
     splits = dict(uneven=([0, 1], [2, 3, 4]), none=([0], [1, 2, 3, 4]))
@@ -507,6 +599,7 @@ def test_two_ranks_equal_one(recognizer_cfg, crnn, target, ctc):
     'options, message',
     [
         (dict(threshold=1.1), 'threshold must be a number'),
+        (dict(character_threshold=1.5), 'character_threshold must be a number'),
         (dict(average='words'), "average must be 'kept' or 'all'"),
         (dict(keep=dict(type='mmocr_da.RelativeThreshold')), 'threshold or keep, got threshold=0'),
         (dict(decay=-0.1), 'decay must be a number'),

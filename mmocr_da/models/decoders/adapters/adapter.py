@@ -5,11 +5,12 @@ from typing import Any
 
 import torch
 from mmocr.models.textrecog.decoders.base import BaseDecoder
-from mmocr.models.textrecog.module_losses import CTCModuleLoss
+from mmocr.models.textrecog.module_losses import CEModuleLoss, CTCModuleLoss
 from mmocr.structures import TextRecogDataSample
 from torch import Tensor, nn
 
 from mmocr_da.compat import no_grad
+from mmocr_da.device import on_device
 
 from ...valid_ratio import num_valid
 from ..character_features import CharacterFeatures, DecodedSteps
@@ -253,6 +254,37 @@ class DecoderAdapter:
     def loss(self, logits: Tensor, samples: Sequence[TextRecogDataSample]) -> dict[str, Tensor]:
         """Compute the decoder's loss from logits ``(N, T, K)``, which may end early."""
         return self.decoder.module_loss(logits, samples)
+
+    def ignored_index(self) -> int | None:
+        """Return the target that the decoder's loss ignores; None if it is no loss per character.
+
+        It is the cross-entropy's of MMOCR, or the one that the loss of ABINet consists of.
+        """
+        module_loss = getattr(self.decoder.module_loss, '_ce_loss', self.decoder.module_loss)
+        return module_loss.ignore_index if isinstance(module_loss, CEModuleLoss) else None
+
+    def ignore_characters(
+        self, samples: Sequence[TextRecogDataSample], learned: Sequence[Sequence[bool]]
+    ) -> None:
+        """Let the loss ignore some characters of labels, in place; the end of each is kept.
+
+        Args:
+            samples: Labelled samples after ``module_loss.get_targets``. Decode them first: decoders
+                are fed the characters that are ignored, too.
+            learned: Whether each character of each label is learned.
+        """
+        index = self.ignored_index()
+        assert index is not None
+        tokens = torch.stack([sample.gt_text.padded_indexes for sample in samples])
+        first = int(self.decoder.dictionary.start_idx is not None)
+        ignored = torch.zeros(tokens.shape, dtype=torch.bool)
+        for row, keep in zip(ignored, learned):
+            part = row[first : first + len(keep)]  # a long label is cut
+            part[:] = ~torch.tensor(keep[: len(part)], dtype=torch.bool)
+        ignored[:, -1] = False  # a cut label has no end
+        tokens = tokens.masked_fill(on_device(ignored, tokens.device), index)
+        for sample, row in zip(samples, tokens):
+            sample.gt_text.padded_indexes = row
 
     def count_supervised(self, samples: Sequence[TextRecogDataSample]) -> Tensor | None:
         """Count the steps over which the decoder's loss is a mean; None if it is not such a mean.
