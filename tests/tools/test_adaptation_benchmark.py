@@ -67,7 +67,7 @@ def run(benchmark, tmp_path, monkeypatch):
         command = ['adaptation.py', '--work-dir', str(tmp_path / 'out'), *map(str, options)]
         monkeypatch.setattr('sys.argv', command)
         benchmark.main()
-        return (tmp_path / 'out' / 'results.md').read_text()
+        return (benchmark.parse_args().work_dir / 'results.md').read_text()
 
     return run
 
@@ -92,7 +92,9 @@ def test_a_page_has_the_gain_over_the_control_and_the_gap_that_is_closed(run, tm
         json.loads(line) for line in (tmp_path / 'out' / 'results.jsonl').read_text().splitlines()
     ]
     assert len(found) == 4 * 2 * 2  # rows, seeds, domains
-    assert found[-1] == dict(
+    line = found[-1]
+    assert len(line.pop('fingerprint')) == 8
+    assert line == dict(
         pair='numbers',
         row='supervised',
         config='configs/self_training/small/small_augmented-supervised.py',
@@ -101,7 +103,49 @@ def test_a_page_has_the_gain_over_the_control_and_the_gap_that_is_closed(run, tm
         images=4,
         word_accuracy=0.75,
         cer=0.25,
+        edits=2,
+        characters=8,
+        right='e0',  # 1110 0000
     )
+
+
+def test_a_run_with_its_lines_is_not_repeated(run, benchmark, tmp_path, monkeypatch):
+    file = tmp_path / 'lines.jsonl'
+    options = ['--pair', 'numbers', '--rows', 'ASSDA', '--results', file]
+    first = run(*options, '--seeds', 0)
+    lines = file.read_text()
+    # On another machine, where nothing is trained yet: only what is new, and what it starts from.
+    benchmark.trained.clear()
+    page = run(*options, '--seeds', 0, '--work-dir', tmp_path / 'other')
+    assert benchmark.trained == [] and page == first and file.read_text() == lines
+    run(*options, '--seeds', 0, 1, '--rows', 'ASSDA', 'SymNet', '--work-dir', tmp_path / 'other')
+    trained = {(folder.name) for _, folder, *_ in benchmark.trained}
+    assert trained == {
+        'SymNet_seed0',
+        'source-only_seed0',
+        *(f'{row}_seed1' for row in ('source-only', 'control', 'ASSDA', 'SymNet')),
+    }
+    assert file.read_text().startswith(lines)
+    assert len(file.read_text().splitlines()) == len({*file.read_text().splitlines()}) == 2 * 8
+
+    # Other settings are another run.
+    benchmark.trained.clear()
+    monkeypatch.setitem(benchmark.CONFIGS, 'ASSDA', 'small/small_self-training')
+    benchmark.fingerprint.cache_clear()
+    run(*options, '--seeds', 0)
+    assert 'ASSDA_seed0' in {folder.name for _, folder, *_ in benchmark.trained}
+
+
+def test_the_fingerprint_is_of_the_settings_and_of_what_they_start_from(benchmark, monkeypatch):
+    first = benchmark.fingerprint('ASSDA', 'numbers')
+    assert first != benchmark.fingerprint('ASSDA', 'words')
+    assert first != benchmark.fingerprint('SymNet', 'numbers')
+    benchmark.fingerprint.cache_clear()
+    monkeypatch.setenv('MMOCR_DA_SOURCE', 'elsewhere')
+    assert first == benchmark.fingerprint('ASSDA', 'numbers')
+    benchmark.fingerprint.cache_clear()
+    monkeypatch.setitem(benchmark.CONFIGS, 'source-only', 'small/small_augmented-control')
+    assert first != benchmark.fingerprint('ASSDA', 'numbers')
 
 
 def test_pairs_of_one_source_share_the_runs_that_see_no_target(run, benchmark, words):
@@ -156,7 +200,7 @@ def test_the_gain_is_a_mean_over_seeds_and_its_interval_one_over_images(benchmar
     rng = np.random.default_rng(0)
     ones = np.ones(200)
     runs = [
-        [benchmark.Score((rng.random(200) < p) * ones, ones, ones) for _ in range(3)]
+        [benchmark.Score((rng.random(200) < p) * ones, 0, 200) for _ in range(3)]
         for p in (0.6, 0.4)
     ]
     value, low, _, high = benchmark.gain(*runs).replace('(', '').replace(')', '').split()

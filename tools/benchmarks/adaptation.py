@@ -12,28 +12,37 @@ source alone. ``supervised`` learns the labels of the target: the bound.
 A run that is done is skipped, and a killed one resumes. ``results.md`` in the work directory has a
 table for each pair: means and standard deviations over the seeds, the gain over the control with
 its 95 % interval (bootstrap over test images, of which each counts with its mean over the seeds),
-and which part of the gap between control and bound is closed. ``results.jsonl`` has one line for
-each run. The last checkpoint counts, and no label of the target chooses anything.
+and which part of the gap between control and bound is closed. ``results.jsonl`` gets a line for
+each run and domain, with all that the tables need; ``--results`` names another such file. A run
+that has its lines there, of the same configs, is not repeated, so pairs and seeds can be measured
+one after the other, on several machines. The last checkpoint counts, and no label of the target
+chooses anything.
 """
 
 import argparse
+import hashlib
 import json
 import os
 import re
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from threading import Lock
+from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import mmocr_da  # noqa: F401  before anything of MMOCR: it settles which versions may meet
 
 # isort: split
 import numpy as np
+from mmengine.config import Config
 from mmengine.fileio import load
 
 from mmocr_da import markdown
 from mmocr_da.arguments import check_count
+from mmocr_da.domains import DOMAINS
 from mmocr_da.evaluation import edit_distances, normalize, ratio_interval
 from mmocr_da.outputs import check_outputs, output_file
 
@@ -81,11 +90,18 @@ class Pair(NamedTuple):
 
 
 class Score(NamedTuple):
-    """Test images of one domain: right predictions, edit distances and lengths, one per image."""
+    """Test images of one domain.
 
+    >>> score = Score(np.array([1.0, 0, 1]), edits=2, characters=10)
+    >>> Score.read(score.written()).right
+    array([1., 0., 1.])
+    """
+
+    #: Whether each prediction is right, 0 or 1.
     right: np.ndarray
-    edits: np.ndarray
-    lengths: np.ndarray
+    #: Of all predictions together, and the characters of their texts.
+    edits: int
+    characters: int
 
     @property
     def word_accuracy(self) -> float:
@@ -93,7 +109,24 @@ class Score(NamedTuple):
 
     @property
     def character_error_rate(self) -> float:
-        return float(self.edits.sum() / max(self.lengths.sum(), 1))
+        return self.edits / max(self.characters, 1)
+
+    def written(self) -> dict[str, Any]:
+        """As JSON."""
+        return dict(
+            images=len(self.right),
+            word_accuracy=round(self.word_accuracy, 5),
+            cer=round(self.character_error_rate, 5),
+            edits=self.edits,
+            characters=self.characters,
+            right=np.packbits(self.right.astype(bool)).tobytes().hex(),  # a bit for each image
+        )
+
+    @classmethod
+    def read(cls, line: dict[str, Any]) -> 'Score':
+        """The opposite of :meth:`written`."""
+        bits = np.unpackbits(np.frombuffer(bytes.fromhex(line['right']), np.uint8))
+        return cls(bits[: line['images']].astype(float), line['edits'], line['characters'])
 
 
 def parse_pair(text: str) -> Pair:
@@ -130,6 +163,9 @@ def parse_args():
         help=f'What is trained beside {START} and {CONTROL} (default: all)',
     )
     parser.add_argument('--jobs', type=int, default=1, help='Runs at the same time')
+    parser.add_argument(
+        '--results', type=Path, help='File of lines (default: results.jsonl in the work directory)'
+    )
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/adaptation_benchmark'))
     return parser.parse_args()
 
@@ -154,15 +190,15 @@ def score(file: Path, folder: str) -> Score:
     texts, truths = zip(*[pair for pair in pairs if pair[1]])
     return Score(
         np.array([a == b for a, b in zip(texts, truths)], float),
-        np.array(edit_distances(texts, truths)),
-        np.array([len(b) for b in truths]),
+        int(sum(edit_distances(texts, truths))),
+        sum(map(len, truths)),
     )
 
 
 def gain(scores: Sequence[Score], control: Sequence[Score]) -> str:
     """Points of word accuracy above the control, with the interval of it.
 
-    >>> ones, zeros = (Score(np.full(50, v), *[np.ones(50)] * 2) for v in (1.0, 0.0))
+    >>> ones, zeros = (Score(np.full(50, v), 0, 50) for v in (1.0, 0.0))
     >>> gain([ones, ones], [zeros, ones])
     '+50.0 (+50.0 to +50.0)'
     """
@@ -173,7 +209,7 @@ def gain(scores: Sequence[Score], control: Sequence[Score]) -> str:
 def closed(scores: Sequence[Score], control: Sequence[Score], bound: Sequence[Score]) -> str:
     """Part of the gap between control and bound that is closed, in percent of it.
 
-    >>> a, b, c = (Score(np.arange(4) < n, *[np.ones(4)] * 2) for n in (1, 2, 3))
+    >>> a, b, c = (Score(np.arange(4) < n, 0, 4) for n in (1, 2, 3))
     >>> closed([b], [a], [c]), closed([b], [c], [a])
     ('50 %', '-')
     """
@@ -222,11 +258,40 @@ def table(results: dict[str, dict[str, list[Score]]]) -> str:
     return markdown.table(rows)
 
 
+class Results:
+    """A file with a line of JSON for each run and domain."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = Lock()
+        text = path.read_text(encoding='utf-8') if path.exists() else ''
+        self._lines = {self._key(line): line for line in map(json.loads, text.splitlines())}
+
+    @staticmethod
+    def _key(line: dict[str, Any]) -> tuple:
+        return tuple(line[key] for key in ('pair', 'row', 'seed', 'domain', 'fingerprint'))
+
+    def find(self, **run) -> dict[str, Score] | None:
+        """Return the scores of a run by domain, if it is there."""
+        lines = [self._lines.get(self._key(dict(run, domain=domain))) for domain in DOMAINS]
+        return dict(zip(DOMAINS, map(Score.read, lines))) if all(lines) else None
+
+    def add(self, scores: dict[str, Score], **run) -> None:
+        """Append the lines of a run."""
+        lines = [dict(run, domain=domain, **scores[domain].written()) for domain in DOMAINS]
+        with self._lock:
+            self._lines |= {self._key(line): line for line in lines}
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open('a', encoding='utf-8') as file:
+                file.write(''.join(f'{json.dumps(line)}\n' for line in lines))
+
+
 class Benchmark:
     """Trains and tests what is not done yet."""
 
-    def __init__(self, work_dir: Path, seeds: Sequence[int], jobs: int) -> None:
+    def __init__(self, work_dir: Path, results: Results, seeds: Sequence[int], jobs: int) -> None:
         self.work_dir = work_dir
+        self.results = results
         self.seeds = seeds
         self.jobs = jobs
 
@@ -239,12 +304,28 @@ class Benchmark:
         return quickstart.train(config, folder, seed, start, pair.environment)
 
     def scores(self, pair: Pair, row: str, seed: int) -> dict[str, Score]:
-        """Train and test a row; return the scores by domain."""
-        checkpoint = self.checkpoint(pair, row, seed)
-        folder = self.folder(pair.name, row, seed)
-        quickstart.test(f'self_training/{CONFIGS[row]}', checkpoint, folder, pair.environment)
-        file = quickstart.predictions_of(checkpoint, folder)
-        return {domain: score(file, pair.folder(domain)) for domain in ('source', 'target')}
+        """Train and test a row, unless it is done; return the scores by domain."""
+        run = self.described(pair, row, seed)
+        found = self.results.find(**run)
+        if found is None:
+            checkpoint = self.checkpoint(pair, row, seed)
+            folder = self.folder(pair.name, row, seed)
+            config = f'self_training/{CONFIGS[row]}'
+            quickstart.test(config, checkpoint, folder, pair.environment)
+            file = quickstart.predictions_of(checkpoint, folder)
+            found = {domain: score(file, pair.folder(domain)) for domain in DOMAINS}
+            self.results.add(found, **run)
+        return found
+
+    def described(self, pair: Pair, row: str, seed: int) -> dict[str, Any]:
+        """What makes a run."""
+        return dict(
+            pair=pair.name,
+            row=row,
+            config=f'configs/self_training/{CONFIGS[row]}.py',
+            seed=seed,
+            fingerprint=fingerprint(row, pair.environment['MMOCR_DA_DATA']),
+        )
 
     def folder(self, domains: str, row: str, seed: int) -> Path:
         """Where a run of a row writes to."""
@@ -257,17 +338,25 @@ class Benchmark:
 
     def run(self, pairs: Sequence[Pair], rows: Sequence[str]) -> dict[str, dict]:
         """Return ``{pair: {row: {domain: scores over the seeds}}}``."""
-        # One pair for each source: others find its runs done.
-        sources = {pair.source or pair.name: pair for pair in pairs}.values()
-        for row in (name for name in rows if name in (*STARTS, CONTROL)):
-            self.map(self.checkpoint, [(p, row, seed) for seed in self.seeds for p in sources])
         items = [(p, row, seed) for seed in self.seeds for p in pairs for row in rows]
+        todo = [item for item in items if self.results.find(**self.described(*item)) is None]
+        # One pair for each source: others find its runs done.
+        sources = {(p.source or p.name, seed): (p, seed) for p, _, seed in todo}.values()
+        shared = [START, *(row for row in rows if row in (*STARTS, CONTROL) and row != START)]
+        for row in shared:
+            wanted = {(p.source or p.name, seed) for p, name, seed in todo if name == row}
+            starts = [
+                (p, row, seed)
+                for p, seed in sources
+                if row == START or (p.source or p.name, seed) in wanted
+            ]
+            self.map(self.checkpoint, starts)
         found = dict(zip(items, self.map(self.scores, items)))
         return {
             p.name: {
                 row: {
                     domain: [found[p, row, seed][domain] for seed in self.seeds]
-                    for domain in ('source', 'target')
+                    for domain in DOMAINS
                 }
                 for row in rows
             }
@@ -275,26 +364,19 @@ class Benchmark:
         }
 
 
-def lines(results: dict[str, dict], seeds: Sequence[int]) -> list[str]:
-    """One line of JSON for each run."""
-    return [
-        json.dumps(
-            dict(
-                pair=pair,
-                row=row,
-                config=f'configs/self_training/{CONFIGS[row]}.py',
-                seed=seed,
-                domain=domain,
-                images=len(scores[i].right),
-                word_accuracy=round(scores[i].word_accuracy, 5),
-                cer=round(scores[i].character_error_rate, 5),
-            )
-        )
-        for pair, rows in results.items()
-        for row, domains in rows.items()
-        for domain, scores in domains.items()
-        for i, seed in enumerate(seeds)
-    ]
+@cache
+def fingerprint(row: str, data: str) -> str:
+    """A hash of all settings of a row and of what it starts from, whatever the folders are."""
+    paths = dict(MMOCR_DA_DATA=data, MMOCR_DA_SOURCE='source', MMOCR_DA_TARGET='target')
+    texts = []
+    for name in dict.fromkeys([row] if row in STARTS else [START, row]):
+        with patch.dict(os.environ, paths):
+            cfg = Config.fromfile(quickstart.ROOT / f'configs/self_training/{CONFIGS[name]}.py')
+        for key in ('work_dir', 'load_from'):
+            cfg.pop(key, None)
+        texts.append(json.dumps(cfg.to_dict(), sort_keys=True, default=str))
+    text = '\n'.join(texts).replace(str(quickstart.ROOT), '')
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def main():
@@ -304,7 +386,8 @@ def main():
     if len({pair.name for pair in pairs}) < len(pairs) or len({*args.seeds}) < len(args.seeds):
         raise ValueError(f'each pair and each seed counts once, got {args.pair}, {args.seeds}')
     args.work_dir = args.work_dir.absolute()
-    check_outputs([args.work_dir / name for name in ('results.md', 'results.jsonl')], WRITER)
+    check_outputs([args.work_dir / 'results.md'], WRITER)
+    results = Results((args.results or args.work_dir / 'results.jsonl').absolute())
     os.chdir(quickstart.ROOT)
     os.environ.setdefault('PYTHONWARNINGS', 'ignore')  # the hosts' deprecation warnings
     if any(not pair.source for pair in pairs):
@@ -315,18 +398,14 @@ def main():
             quickstart.DATA,
         )
     rows = [row for row in CONFIGS if row in (START, CONTROL, *args.rows)]
-    results = Benchmark(args.work_dir, args.seeds, args.jobs).run(pairs, rows)
+    found = Benchmark(args.work_dir, results, args.seeds, args.jobs).run(pairs, rows)
     seeds = ', '.join(map(str, args.seeds))
     page = f'Test sets, in percent; seeds {seeds}; last checkpoints.\n'
-    for name, found in results.items():
-        images = len(found[CONTROL]['target'][0].right)
-        page += f'\n## {name} ({images:,} target images)\n\n{table(found)}\n'
-    for name, text in (
-        ('results.md', page),
-        ('results.jsonl', '\n'.join(lines(results, args.seeds)) + '\n'),
-    ):
-        with output_file(args.work_dir / name, WRITER) as file:
-            file.write_text(text, encoding='utf-8')
+    for name, scores in found.items():
+        images = len(scores[CONTROL]['target'][0].right)
+        page += f'\n## {name} ({images:,} target images)\n\n{table(scores)}\n'
+    with output_file(args.work_dir / 'results.md', WRITER) as file:
+        file.write_text(page, encoding='utf-8')
     print(f'\n{page}\n{args.work_dir / "results.md"}')
 
 
