@@ -27,7 +27,12 @@ _base_ = './augmented_source.py'
 
 # The mean is over all target images: while few of them are learned, the source counts more.
 self_training = dict(
-    type='mmocr_da.SelfTraining', threshold=0.5, average='all', decay=0.99, ramp=200
+    type='mmocr_da.SelfTraining',
+    keep=dict(type='mmocr_da.ConfidenceQuantile', start=0.2, end=0.6),
+    length_normalized=True,
+    average='all',
+    decay=0.99,
+    ramp=200,
 )
 # Less than for the source: target images are hard as they are, and the text must stay readable.
 target_augmentation = dict(type='mmocr_da.TextAugmentation', strength=0.5)

@@ -41,5 +41,10 @@ val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 
 self_training = dict(
-    type='mmocr_da.SelfTraining', threshold=0.5, average='all', decay=0.99, ramp=max_iters // 10
+    type='mmocr_da.SelfTraining',
+    keep=dict(type='mmocr_da.ConfidenceQuantile', start=0.2, end=0.6),
+    length_normalized=True,
+    average='all',
+    decay=0.99,
+    ramp=max_iters // 10,
 )

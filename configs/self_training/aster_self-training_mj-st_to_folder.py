@@ -1,29 +1,25 @@
 """Self-training of MMOCR's ASTER: synthetic words to a folder of images without labels."""
 
-_base_ = [
-    'mmocr::textrecog/aster/aster_resnet45_6e_st_mj.py',
-    '../_base_/two_domains.py',
-    '../_base_/datasets/seqclr_views.py',
-]
+_base_ = ['mmocr::textrecog/aster/aster_resnet45_6e_st_mj.py', '../_base_/self_training.py']
 
 # MMOCR's released weights, or your own: load_from = 'aster_resnet45_6e_st_mj.pth'
 model = dict(
     type='mmocr_da.AdaptiveRecognizer',
-    objectives=[dict(type='mmocr_da.SelfTraining', threshold=0.9, decay=0.999, ramp=2000)],
+    objectives=[dict(_base_.self_training, decay=0.999, ramp=2000)],
 )
 optim_wrapper = dict(optimizer=dict(lr=1e-4))
 load_image, load_text, resize, pack = _base_.train_pipeline
 views = dict(
     type='mmocr_da.WeakStrongViews',
     weak=[resize, pack],
-    strong=[_base_.seqclr_augmentation, resize, pack],
+    strong=[_base_.target_augmentation, resize, pack],
 )
 train_dataloader = dict(
     **_base_.two_domain_loader,
     dataset=dict(
         **_base_.two_domain_dataset,
         source=_base_.train_list,
-        pipeline=_base_.train_pipeline,
+        pipeline=[load_image, load_text, _base_.text_augmentation, resize, pack],
         target_pipeline=[load_image, load_text, views],
     ),
 )

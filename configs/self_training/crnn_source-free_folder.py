@@ -1,10 +1,6 @@
 """Self-training of MMOCR's CRNN on a folder of images without labels, without source data."""
 
-_base_ = [
-    'mmocr::textrecog/crnn/crnn_mini-vgg_5e_mj.py',
-    '../_base_/target_only.py',
-    '../_base_/datasets/seqclr_views.py',
-]
+_base_ = ['mmocr::textrecog/crnn/crnn_mini-vgg_5e_mj.py', '../_base_/target_only.py']
 
 # MMOCR's released weights, or your own: load_from = 'crnn_mini-vgg_5e_mj.pth'
 model = dict(
@@ -13,7 +9,14 @@ model = dict(
     # A text that is longer than the 25 positions has no alignment.
     decoder=dict(module_loss=dict(zero_infinity=True)),
     objectives=[
-        dict(type='mmocr_da.SelfTraining', threshold=0.9, decay=0.999, ramp=2000),
+        dict(
+            type='mmocr_da.SelfTraining',
+            keep=dict(type='mmocr_da.ConfidenceQuantile', start=0.2, end=0.6),
+            length_normalized=True,
+            average='all',
+            decay=0.999,
+            ramp=2000,
+        ),
         dict(type='mmocr_da.L2SP'),
     ],
 )
@@ -23,7 +26,7 @@ load_image, load_text, resize, pack = _base_.train_pipeline
 views = dict(
     type='mmocr_da.WeakStrongViews',
     weak=[resize, pack],
-    strong=[_base_.seqclr_augmentation, resize, pack],
+    strong=[dict(type='mmocr_da.TextAugmentation', strength=0.5), resize, pack],
 )
 train_dataloader = dict(
     **_base_.target_only_loader,

@@ -195,6 +195,8 @@ def shrink(cfg, root, work_dir):
     for objective in cfg.model.get('objectives', ()):
         if 'threshold' in objective:  # a fresh model is sure of nothing
             objective.threshold = 0.0
+        if 'keep' in objective:  # words of a small batch, too
+            objective.keep.update(start=1.0, end=1.0)
         if 'ramp' in objective:  # the first step learns
             objective.ramp = 0
     for node in dicts_of(cfg.model):

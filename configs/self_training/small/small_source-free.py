@@ -4,7 +4,7 @@ _base_ = '../../_base_/small_augmented.py'
 work_dir = 'work_dirs/{{ fileBasenameNoExtension }}_{{$MMOCR_DA_DATA:numbers}}'
 
 model = dict(supervised_weight=0, objectives=[_base_.self_training, dict(type='mmocr_da.L2SP')])
-custom_hooks = [dict(type='mmocr_da.AdaBNHook')]
+custom_hooks = [dict(type='mmocr_da.AdaBNHook', keep=False)]
 optim_wrapper = dict(paramwise_cfg=dict(_delete_=True))  # there is no adversary
 train_dataloader = dict(
     batch_size=64,
