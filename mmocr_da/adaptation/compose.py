@@ -151,7 +151,7 @@ def _model(request: Request, recognizer: Recognizer, bases: _Bases) -> str:
     elif 'supervised_weight' in model:
         lines += ['    supervised_weight=1,']
     lines += [
-        '    # The most confident words of the teacher become labels, a share of the images that rises;',
+        '    # What the teacher is surest of becomes a label, for a rising share of the images;',
         '    # their weight rises during ramp iterations.',
         '    objectives=[',
         f'        {_indented(bases.changed("self_training", ramp=ramp), 2)},',
