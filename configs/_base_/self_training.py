@@ -7,7 +7,7 @@
     model = dict(type='mmocr_da.AdaptiveRecognizer', objectives=[_base_.self_training])
     load, prepare = _base_.train_pipeline[:2], _base_.train_pipeline[2:]
     views = dict(
-        type='mmocr_da.WeakStrongViews', weak=prepare, strong=[_base_.target_augmentation, *prepare]
+        type='mmocr_da.WeakStrongViews', weak=prepare, strong=[_base_.text_augmentation, *prepare]
     )
     train_dataloader = dict(
         **_base_.two_domain_loader,
@@ -34,5 +34,3 @@ self_training = dict(
     decay=0.99,
     ramp=200,
 )
-# Less than for the source: target images are hard as they are, and the text must stay readable.
-target_augmentation = dict(type='mmocr_da.TextAugmentation', strength=0.5)

@@ -1,9 +1,10 @@
 """``small_adaptation.py`` for real images: all are standardized, and those to learn are augmented.
 
 * Every image gets the same mean and deviation, in training and testing alike (``standardized.py``).
-* Labelled images are augmented (``mmocr_da.TextAugmentation``).
-* A target image that an objective learns from gives two views: a clean one for a teacher, and an
-  augmented one for the recognizer (``mmocr_da.WeakStrongViews``).
+* The images of both domains are augmented alike (``mmocr_da.TextAugmentation``): if they were not,
+  an objective that compares the domains would tell them apart by the augmentation.
+* For self-training a target image gives two views: a clean one for the teacher, and the augmented
+  one for the recognizer (``mmocr_da.WeakStrongViews``).
 
 The source-only recognizer, from which every adaptation starts, is trained in the same way:
 self_training/small/small_augmented-source-only.py.
@@ -12,8 +13,6 @@ self_training/small/small_augmented-source-only.py.
 _base_ = ['./small_adaptation.py', './standardized.py']
 
 text_augmentation = dict(type='mmocr_da.TextAugmentation', strength=1.0)
-# Less for the target: its images are hard as they are, and the text must stay readable.
-target_augmentation = dict(type='mmocr_da.TextAugmentation', strength=0.5)
 _load, _label, _resize, _pack = _base_.train_pipeline
 _prepare = [_resize, _base_.standardize, _pack]
 clean_pipeline = [_load, _label, *_prepare]
@@ -21,7 +20,7 @@ augmented_pipeline = [_load, text_augmentation, _label, *_prepare]
 views_pipeline = [
     _load,
     _label,
-    dict(type='mmocr_da.WeakStrongViews', weak=_prepare, strong=[target_augmentation, *_prepare]),
+    dict(type='mmocr_da.WeakStrongViews', weak=_prepare, strong=[text_augmentation, *_prepare]),
 ]
 test_pipeline = [*_base_.test_pipeline[:-1], _base_.standardize, _pack]
 
@@ -36,7 +35,7 @@ default_hooks = dict(checkpoint=dict(interval=max_iters // 2))
 model = dict(channels_last=True)
 
 source_dataloader = dict(dataset=dict(pipeline=augmented_pipeline))
-train_dataloader = dict(dataset=dict(pipeline=augmented_pipeline, target_pipeline=clean_pipeline))
+train_dataloader = dict(dataset=dict(pipeline=augmented_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 

@@ -12,7 +12,7 @@ load_image, load_text, resize, pack = _base_.train_pipeline
 views = dict(
     type='mmocr_da.WeakStrongViews',
     weak=[resize, pack],
-    strong=[_base_.target_augmentation, resize, pack],
+    strong=[_base_.text_augmentation, resize, pack],
 )
 train_dataloader = dict(
     **_base_.two_domain_loader,

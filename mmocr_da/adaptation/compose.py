@@ -209,7 +209,7 @@ prepare = {pipelines.prepare}
 views = dict(
     type='mmocr_da.WeakStrongViews',
     weak={weak},
-    strong=[{bases['target_augmentation']}, *prepare],
+    strong=[{bases['text_augmentation']}, *prepare],
 )
 """
 

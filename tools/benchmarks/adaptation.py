@@ -68,6 +68,13 @@ CONFIGS = {
     'source-free': 'small/small_source-free',
     BOUND: 'small/small_augmented-supervised',
 }
+#: Rows that are trained if they are asked for.
+ABLATIONS = {
+    f'self-training, {name.replace("-", " ")}': f'ablations/small_self-training-{name}'
+    for name in ('threshold', 'same-view', 'own-teacher', 'fixed-teacher')
+}
+MAIN = tuple(CONFIGS)
+CONFIGS |= ABLATIONS
 
 
 class Pair(NamedTuple):
@@ -158,9 +165,9 @@ def parse_args():
     parser.add_argument(
         '--rows',
         nargs='+',
-        default=list(CONFIGS),
+        default=MAIN,
         choices=list(CONFIGS),
-        help=f'What is trained beside {START} and {CONTROL} (default: all)',
+        help=f'What is trained beside {START} and {CONTROL} (default: all but ablations)',
     )
     parser.add_argument('--jobs', type=int, default=1, help='Runs at the same time')
     parser.add_argument(
