@@ -1,13 +1,13 @@
-"""ASSDA's global alignment on MMOCR's SATRN: synthetic words to a folder without labels."""
+"""ASSDA on MMOCR's SATRN: synthetic words to a folder of images without labels."""
 
 _base_ = ['mmocr::textrecog/satrn/satrn_shallow-small_5e_st_mj.py', '../_base_/two_domains.py']
 
 # MMOCR's released weights, or your own: load_from = 'satrn_shallow-small_5e_st_mj.pth'
 model = dict(
     type='mmocr_da.AdaptiveRecognizer',
-    # Local alignment does not know SATRN's decoder yet.
     objectives=[
         dict(type='mmocr_da.GlobalAlignment', in_channels=256, pooling='position', weight=0.1),
+        dict(type='mmocr_da.LocalAlignment', in_channels=256, weight=0.3, threshold=0.5),
     ],
 )
 optim_wrapper = dict(optimizer=dict(lr=1e-4))

@@ -609,7 +609,7 @@ def test_a_name_is_unique_as_it_names_the_work_directory():
         ('assda', ('crnn', 'svtr', 'aster', 'satrn')),
         ('bin', ('crnn', 'svtr', 'aster', 'satrn')),
         ('seqclr', ('crnn', 'svtr', 'aster', 'satrn')),
-        ('symnet', ('crnn', 'svtr', 'aster')),
+        ('symnet', ('crnn', 'svtr', 'aster', 'satrn')),
         ('learned_surrogate', ('aster', 'satrn')),  # CTC has no step per character
     ],
 )

@@ -24,6 +24,8 @@ class CharacterFeatures:
         hidden: ``(N, T, H)``, the input of the final classifier, which returned the logits.
         classifier: The final classifier.
         blank: The class of blank frames; None for a decoder without blanks.
+        output: The output of the decoder in training, if it is not the logits: a tensor
+            ``(N, T, K)``, or dictionaries and lists of tensors whose first dimension is ``N``.
     """
 
     features: Tensor
@@ -34,6 +36,12 @@ class CharacterFeatures:
     hidden: Tensor
     classifier: nn.Module
     blank: int | None = None
+    output: Any = None
+
+    @property
+    def training_output(self) -> Any:
+        """What the decoder's loss is computed from."""
+        return self.logits if self.output is None else self.output
 
     @property
     def comparable(self) -> Tensor:
@@ -46,9 +54,7 @@ class CharacterFeatures:
     def of_images(self, index: Tensor) -> 'CharacterFeatures':
         """Select images by their indexes."""
         values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
-        for name, value in values.items():
-            values[name] = value[index] if isinstance(value, Tensor) else value
-        return CharacterFeatures(**values)
+        return CharacterFeatures(**{name: rows_in(value, index) for name, value in values.items()})
 
     def confident(self, threshold: float) -> Tensor:
         """Steps predicted with a probability above ``threshold``, ``(N, T)`` bool."""
@@ -67,6 +73,7 @@ class DecodedSteps(NamedTuple):
     supervised: Tensor
     labels: Tensor
     blank: int | None = None
+    output: Any = None
 
 
 @dataclass
@@ -85,3 +92,28 @@ class GreedyPrediction:
     def probabilities(self) -> Tensor:
         """Return the class probabilities, ``(N, T, K)``, in float32 at least."""
         return self.logits.softmax(-1, torch.promote_types(self.logits.dtype, torch.float32))
+
+
+def rows_in(value: Any, index: Tensor) -> Any:
+    """Select rows of all tensors in nested dictionaries and lists; other values stay as they are.
+
+    >>> rows_in(dict(a=[torch.tensor([5, 6])], b=None), torch.tensor([1]))
+    {'a': [tensor([6])], 'b': None}
+    """
+    if isinstance(value, dict):
+        return {name: rows_in(x, index) for name, x in value.items()}
+    if isinstance(value, list):
+        return [rows_in(x, index) for x in value]
+    return value[index] if isinstance(value, Tensor) else value
+
+
+def tensors_in(value: Any) -> list[Tensor]:
+    """List all tensors in nested dictionaries and lists.
+
+    >>> tensors_in(dict(a=[torch.tensor(5)], b=torch.tensor(6)))
+    [tensor(5), tensor(6)]
+    """
+    if isinstance(value, dict | list):
+        values = value.values() if isinstance(value, dict) else value
+        return [tensor for x in values for tensor in tensors_in(x)]
+    return [value] if isinstance(value, Tensor) else []

@@ -245,8 +245,9 @@ class SelfTraining(Objective):
             decoder = recognizer.decoder
             feature_map = recognizer.extract_feat(images)
             sequence = recognizer.encoder(feature_map, samples) if recognizer.with_encoder else None
-            probabilities = decoder(feature_map, sequence, samples)
-            confidences = adapter_of(decoder).word_confidences(
+            adapter = adapter_of(decoder)
+            probabilities = adapter.probabilities(feature_map, sequence, samples)
+            confidences = adapter.word_confidences(
                 probabilities, valid_ratios(samples), self.length_normalized
             )
             decoder.postprocessor(probabilities, samples)

@@ -17,7 +17,7 @@ from mmocr_da.registry import MODELS
 from mmocr_da.renamed import check_objective, renamed_arguments
 
 from ..decoders.adapters import CHARACTER_FEATURES, DecoderAdapter, adapter_of
-from ..decoders.character_features import CharacterFeatures, GreedyPrediction
+from ..decoders.character_features import CharacterFeatures, GreedyPrediction, tensors_in
 from ..encoders import as_feature_map
 from ..freezing import frozen
 from ..layers import domains_of_images, keep_statistics_per_domain
@@ -257,7 +257,7 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
         if not split.source_samples or self.supervised_weight == 0:
             return None
         if characters is not None:
-            return characters.logits[split.source]
+            return characters.of_images(split.source).training_output
         return forced_output(self.decoder, encoded, split.source_samples, split.source)
 
     def _supervised_loss(
@@ -269,7 +269,9 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
     ) -> dict[str, Tensor]:
         samples, adapter = split.source_samples, self.adapter
         if output is None:  # also where it would be infinite
-            reached = None if characters is None else [characters.logits[split.source]]
+            reached = None
+            if characters is not None:
+                reached = tensors_in(characters.of_images(split.source).training_output)
             losses = zero_losses(self.decoder, encoded, reached)
         else:
             losses = adapter.loss(output, samples)

@@ -9,12 +9,10 @@ from mmocr.models.textrecog.decoders.base import BaseDecoder
 from mmocr.structures import TextRecogDataSample
 from torch import Tensor
 
-from mmocr_da.compat import no_grad
 from mmocr_da.device import on_device
 
 from ..decoders.adapters import adapter_of
 from ..distributed import sum_per_rank
-from ..freezing import evaluating
 from ..valid_ratio import valid_ratios
 from .domain_split import rows_of
 from .label_encoding import encode_texts
@@ -33,10 +31,11 @@ def forced_output(
     """Run the decoder on some images alone, with their labels, as in training."""
     feature_map, sequence = encoded.feature_map[index], rows_of(encoded.sequence, index)
     adapter = adapter_of(decoder)
-    if adapter.stops_early and adapter.can_decode():
+    if adapter.trains_by_steps and adapter.can_decode():
         # Ends with the longest label; MMOCR's decoder goes on to the last step.
         ratio, all_labelled = valid_ratios(samples), [True] * len(samples)
-        return adapter.decode(feature_map, sequence, samples, all_labelled, ratio).logits
+        decoded = adapter.decode(feature_map, sequence, samples, all_labelled, ratio)
+        return decoded.training_output
     return decoder(feature_map, sequence, samples)
 
 
@@ -93,8 +92,8 @@ def predict_texts(
 ) -> list[str]:
     """See :meth:`DomainFeatures.predict_texts`."""
     copies = [TextRecogDataSample(metainfo=sample.metainfo) for sample in samples]
-    with no_grad(), evaluating(decoder):
-        decoder.predict(encoded.feature_map[images], rows_of(encoded.sequence, images), copies)
+    memory = encoded.feature_map[images], rows_of(encoded.sequence, images)
+    decoder.postprocessor(adapter_of(decoder).probabilities(*memory, copies), copies)
     return [sample.pred_text.item for sample in copies]
 
 

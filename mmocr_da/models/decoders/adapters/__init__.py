@@ -17,8 +17,10 @@ from .master import MasterAdapter
 from .nrtr import NRTRAdapter
 from .recurrent import RecurrentAdapter
 from .robust_scanner import RobustScannerAdapter
-from .sar import SARAdapter
+from .sar import ParallelSARAdapter, SARAdapter, SequentialSARAdapter
+from .steps import StepAdapter
 from .svtr import SVTRAdapter
+from .transformer import TransformerAdapter
 
 __all__ = [
     'CHARACTER_FEATURES',
@@ -32,10 +34,14 @@ __all__ = [
     'DecoderAdapter',
     'MasterAdapter',
     'NRTRAdapter',
+    'ParallelSARAdapter',
     'RecurrentAdapter',
     'RobustScannerAdapter',
     'SARAdapter',
     'SVTRAdapter',
+    'SequentialSARAdapter',
+    'StepAdapter',
+    'TransformerAdapter',
     'adapter_of',
     'character_decoders',
     'register_adapter',

@@ -3,18 +3,21 @@
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from mmocr.models.textrecog.decoders import ABIFuser, ABIVisionDecoder
+from mmocr.models.textrecog.module_losses import ABIModuleLoss
 from mmocr.structures import TextRecogDataSample
 from torch import Tensor
 
+from mmocr_da.device import on_device
+
+from ..character_features import DecodedSteps
 from .adapter import DecoderAdapter, register_adapter
+from .tokens import label_tokens, token_steps
 
 
-@register_adapter(ABIVisionDecoder)
-class ABIVisionAdapter(DecoderAdapter):
-    """Adapter for the vision model alone, which predicts in one pass without labels."""
-
-    classifier_name = 'cls'
+class ParallelAdapter(DecoderAdapter):
+    """Base of adapters for decoders that need no labels, so that training predicts as testing."""
 
     def predict(
         self,
@@ -22,8 +25,15 @@ class ABIVisionAdapter(DecoderAdapter):
         sequence: Tensor | None,
         samples: Sequence[TextRecogDataSample],
     ) -> Tensor:
-        """See :meth:`DecoderAdapter.predict`."""
+        """Logits of the last correction, see :meth:`DecoderAdapter.predict`."""
         return self.final_logits(self.decoder.forward_train(feature_map, sequence, samples))
+
+
+@register_adapter(ABIVisionDecoder)
+class ABIVisionAdapter(ParallelAdapter):
+    """Adapter for the vision model by itself, which MMOCR trains only as a part of the fuser."""
+
+    classifier_name = 'cls'
 
     def final_logits(self, output: Any) -> Tensor:
         """See :meth:`DecoderAdapter.final_logits`."""
@@ -32,8 +42,14 @@ class ABIVisionAdapter(DecoderAdapter):
 
 
 @register_adapter(ABIFuser)
-class ABIFuserAdapter(DecoderAdapter):
-    """Adapter for the fuser of vision and, if the decoder has one, a correcting language model."""
+class ABIFuserAdapter(ParallelAdapter):
+    """Adapter for the fuser of vision and, if the decoder has one, a correcting language model.
+
+    The feature of a character is the fused one, or without a language model that of vision. The
+    batch norms of the vision model see the images of both domains together.
+    """
+
+    has_characters = True
 
     @property
     def classifier_path(self) -> str:
@@ -44,14 +60,26 @@ class ABIFuserAdapter(DecoderAdapter):
         names = [f'loss_{name}' for name in ('visual', 'lang', 'fusion')]
         return tuple(names if self.decoder.language_decoder is not None else names[:1])
 
-    def predict(
+    def loss_fits(self) -> bool:
+        """Whether the loss is ABINet's, for which step ``k`` predicts character ``k``."""
+        return isinstance(self.decoder.module_loss, ABIModuleLoss)
+
+    def decode_steps(
         self,
         feature_map: Tensor,
         sequence: Tensor | None,
         samples: Sequence[TextRecogDataSample],
-    ) -> Tensor:
-        """Logits of the last correction, see :meth:`DecoderAdapter.predict`."""
-        return self.final_logits(self.decoder.forward_train(feature_map, sequence, samples))
+        labelled: Sequence[bool],
+        valid_ratio: Tensor,
+    ) -> DecodedSteps:
+        output = self.decoder.forward_train(feature_map, sequence, samples)
+        logits = self.final_logits(output)
+        tokens, lengths = label_tokens(self.decoder, samples, labelled, logits.device)
+        # The last step predicts what comes after the last token, which has no label.
+        labels = torch.cat([tokens[:, 1:], torch.zeros_like(tokens[:, :1])], 1)
+        lengths, forced = (on_device(x, logits.device) for x in (lengths, torch.tensor(labelled)))
+        steps = token_steps(self.decoder, None, logits, labels, lengths, forced)
+        return steps._replace(output=output)
 
     def final_logits(self, output: Any) -> Tensor:
         """Logits of the last correction, see :meth:`DecoderAdapter.final_logits`."""

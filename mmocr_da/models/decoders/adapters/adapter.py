@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from mmocr_da.compat import no_grad
 from mmocr_da.device import on_device
 
+from ...freezing import evaluating
 from ...valid_ratio import num_valid
 from ..character_features import CharacterFeatures, DecodedSteps
 from ..ctc_alignment import greedy_log_likelihood
-from .tokens import samples_of
+from .tokens import cross_entropy_of, samples_of
 
 #: Choices for the vector of a step that is the feature of its character.
 CHARACTER_FEATURES = ('context', 'hidden')
@@ -35,8 +36,25 @@ def register_adapter(*decoders: type[BaseDecoder]) -> Callable[[type], type]:
 
 def adapter_of(decoder: BaseDecoder) -> 'DecoderAdapter':
     """Return the adapter of a decoder; without a registered one, it only decodes greedily."""
-    found = (_ADAPTERS[c] for c in type(decoder).__mro__ if c in _ADAPTERS)
-    return next(found, DecoderAdapter)(decoder)
+    return _ADAPTERS.get(known_class(type(decoder)), DecoderAdapter)(decoder)
+
+
+def known_class(decoder: type[BaseDecoder]) -> type[BaseDecoder]:
+    """Return the nearest class of a decoder that has an adapter; without one, its own."""
+    return next((c for c in decoder.__mro__ if c in _ADAPTERS), decoder)
+
+
+def overrides(decoder: type[BaseDecoder], known: type[BaseDecoder]) -> bool:
+    """Whether a class changes methods that another one defines, other than its constructor.
+
+    A class that is no subclass changes all of them.
+    """
+    methods = [name for name, value in vars(known).items() if callable(value)]
+    return any(
+        getattr(decoder, name, None) is not getattr(known, name)
+        for name in methods
+        if name != '__init__'
+    )
 
 
 def character_decoders() -> list[str]:
@@ -59,6 +77,9 @@ class DecoderAdapter:
     has_characters = False
     #: Whether :meth:`decode` may return fewer steps than ``decoder.max_seq_len``.
     stops_early = False
+    #: Whether the supervised loss alone comes from :meth:`decode`, too: the own pass of the decoder
+    #: loops over the steps and does not end with the longest label.
+    trains_by_steps = False
     #: Name of the final classifier in the decoder, a linear layer or a convolution of size 1.
     classifier_name = ''
 
@@ -69,6 +90,15 @@ class DecoderAdapter:
     def name(self) -> str:
         """Name of the decoder's class, for messages."""
         return type(self.decoder).__name__
+
+    @property
+    def known(self) -> type[BaseDecoder]:
+        """The class that the adapter is registered for: the decoder's, or a parent of it."""
+        return known_class(type(self.decoder))
+
+    def is_known(self) -> bool:
+        """Whether the decoder computes what the class of :attr:`known` computes."""
+        return not overrides(type(self.decoder), self.known)
 
     # Single characters.
 
@@ -94,16 +124,24 @@ class DecoderAdapter:
 
     def can_decode(self) -> bool:
         """Whether :meth:`decode` works for this very decoder."""
-        return self.has_characters and self.loss_fits()
+        return self.has_characters and not self.obstacle()
+
+    def obstacle(self) -> str:
+        """Say why the characters of this very decoder cannot be aligned; empty if they can."""
+        if self.has_characters and self.loss_fits():
+            return ''
+        return (
+            f'objectives of single characters work with {", ".join(character_decoders())}; their '
+            'module_loss must be a CEModuleLoss with ignore_first_char=True for attention, an '
+            'ABIModuleLoss for ABINet and a CTCModuleLoss for CTC'
+        )
 
     def check_characters(self) -> None:
         """Raise a ValueError if the characters of the decoder cannot be aligned."""
         if not self.can_decode():
             raise ValueError(
-                f'characters of {self.name} cannot be aligned: objectives of single '
-                f'characters work with {", ".join(character_decoders())}; their module_loss must '
-                'be a CEModuleLoss with ignore_first_char=True for attention and a CTCModuleLoss '
-                'for CTC; GlobalAlignment works with all decoders'
+                f'characters of {self.name} cannot be aligned: {self.obstacle()}; GlobalAlignment '
+                'works with all decoders'
             )
 
     def feature_channels(self, character_feature: str) -> int:
@@ -123,10 +161,12 @@ class DecoderAdapter:
         """Decode labelled images by their labels and the others greedily, in one pass.
 
         An attention decoder is teacher-forced by the labels, and fed its own predictions for the
-        other images. Both kinds of rows share every step, so that ``B + B`` images cost what ``2B``
-        labelled ones do; the loop ends when every label and every prediction has ended. For a CTC
-        decoder, the characters of a labelled image are the frames of the best alignment, and the
-        characters of an unlabelled one the frames that it does not predict as blank.
+        other images. It ends when every label and every prediction has ended. In a recurrent
+        decoder both kinds of rows share every step, so that ``B + B`` images cost what ``2B``
+        labelled ones do; a transformer first finds the predictions without gradient, and then all
+        rows pass it in parallel. A decoder of ABINet needs no labels. For a CTC decoder, the
+        characters of a labelled image are the frames of the best alignment, and the characters of
+        an unlabelled one the frames that it does not predict as blank.
 
         Args:
             feature_map: ``(N, C, H, W)``.
@@ -155,6 +195,7 @@ class DecoderAdapter:
             hidden,
             self.classifier,
             steps.blank,
+            steps.output,
         )
 
     def decode_steps(
@@ -197,19 +238,33 @@ class DecoderAdapter:
     ) -> Tensor:
         """Decode greedily as in testing, and return the logits ``(N, T, K)`` with gradients.
 
-        MMOCR's greedy search cannot be differentiated. So its prediction becomes the label of a
-        second, parallel pass, which has the same logits. (With dropout the two passes may differ.)
-        If gradients are disabled, the first pass is enough.
+        A greedy search cannot always be differentiated. So its prediction, which is that of
+        testing, becomes the label of a second, parallel pass, which has the same logits but for
+        dropout. If gradients are disabled, the first pass is enough.
         """
         decoder = self.decoder
-        with no_grad():
-            probabilities = decoder.forward_test(feature_map, sequence, samples)
+        probabilities = self.probabilities(feature_map, sequence, samples)
         if not torch.is_grad_enabled():
             return probabilities.log()
         tokens = probabilities.argmax(-1)
         start = torch.full_like(tokens[:, :1], decoder.dictionary.start_idx)
         tokens = torch.cat([start, tokens[:, :-1]], 1)
         return decoder.forward_train(feature_map, sequence, samples_of(tokens, samples))
+
+    def probabilities(
+        self,
+        feature_map: Tensor | None,
+        sequence: Tensor | None,
+        samples: Sequence[TextRecogDataSample] | None,
+    ) -> Tensor:
+        """Decode as in testing, without a gradient, and return the probabilities ``(N, T, K)``.
+
+        They are those of ``decoder.forward_test``, up to rounding; steps after the end of the last
+        text may be missing.
+        """
+        with no_grad(), evaluating(self.decoder):
+            # Not the decoder's attribute, which may be this very method (FastDecodingHook).
+            return type(self.decoder).forward_test(self.decoder, feature_map, sequence, samples)
 
     def word_confidences(
         self, probabilities: Tensor, valid_ratio: Tensor, length_normalized: bool = False
@@ -260,7 +315,7 @@ class DecoderAdapter:
 
         It is the cross-entropy's of MMOCR, or the one that the loss of ABINet consists of.
         """
-        module_loss = getattr(self.decoder.module_loss, '_ce_loss', self.decoder.module_loss)
+        module_loss = cross_entropy_of(self.decoder)
         return module_loss.ignore_index if isinstance(module_loss, CEModuleLoss) else None
 
     def ignore_characters(

@@ -6,7 +6,7 @@ import torch
 from mmengine.structures import LabelData
 from mmocr.models.textrecog.decoders.base import BaseDecoder
 from mmocr.structures import TextRecogDataSample
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmocr_da.device import on_device
 
@@ -38,6 +38,12 @@ def label_tokens(
     return torch.stack(rows), torch.tensor(lengths)
 
 
+def cross_entropy_of(decoder: BaseDecoder) -> nn.Module:
+    """Return the loss of single characters, which ABINet's loss contains."""
+    loss: nn.Module = getattr(decoder.module_loss, '_ce_loss', decoder.module_loss)
+    return loss
+
+
 def samples_of(tokens: Tensor, samples: Sequence[TextRecogDataSample]) -> list[TextRecogDataSample]:
     """Make samples for ``forward_train`` that feed these tokens, ``(N, T)``, start token first."""
     return [
@@ -56,6 +62,7 @@ def token_steps(
     labels: Tensor,
     lengths: Tensor,
     forced: Tensor,
+    predicted: Tensor | None = None,
 ) -> DecodedSteps:
     """Find characters and end tokens, by the label of a forced row, else by its prediction.
 
@@ -66,29 +73,30 @@ def token_steps(
         labels: ``(N, T)``, the tokens without the start token.
         lengths: ``(N,)``, see :func:`label_tokens`.
         forced: ``(N,)`` bool, rows that were fed their label.
+        predicted: ``(N, T)``, the predicted classes; by default those with the highest logits.
     """
+    predicted = logits.argmax(-1) if predicted is None else predicted
     position = torch.arange(logits.size(1), device=logits.device)
     before_end = position < lengths[:, None]
     # The padding may be end tokens, too. Only the first end token counts, unless it was cut off.
     is_end = (position == lengths[:, None]) & (position < decoder.max_seq_len - 1)
     supervised = before_end | (is_end & (labels == decoder.dictionary.end_idx))
-    supervised = supervised & (labels != decoder.module_loss.ignore_index)
+    supervised = supervised & (labels != cross_entropy_of(decoder).ignore_index)
     is_character, supervised = (
         torch.where(forced[:, None], by_label, by_prediction)
         for by_label, by_prediction in zip(
-            (before_end, supervised), predicted_characters(decoder, logits)
+            (before_end, supervised), predicted_characters(decoder, predicted)
         )
     )
     return DecodedSteps(contexts, logits, is_character, supervised, labels)
 
 
-def predicted_characters(decoder: BaseDecoder, logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Find the steps of a greedy prediction that are characters, and the first end tokens.
+def predicted_characters(decoder: BaseDecoder, predicted: Tensor) -> tuple[Tensor, Tensor]:
+    """Find the steps of a greedy prediction that are characters, and these and the end tokens.
 
-    ``(N, T, K) -> (N, T), (N, T)`` bool.
+    ``(N, T) -> (N, T), (N, T)`` bool, of the predicted classes.
     """
     dictionary = decoder.dictionary
-    predicted = logits.argmax(-1)
     is_end = predicted == (-1 if dictionary.end_idx is None else dictionary.end_idx)
     ended = is_end.cumsum(1)
     characters = ended == 0

@@ -6,6 +6,18 @@ import re
 
 import pytest
 import torch
+from helpers.decoders import (
+    ABINET,
+    BACKBONE,
+    BACKWARDS,
+    CTC,
+    DECODERS,
+    ISOLATED,
+    STEPWISE,
+    VISION,
+    class_of,
+    inputs_of,
+)
 from mmengine.structures import LabelData
 from torch import nn
 
@@ -15,15 +27,16 @@ from mmocr_da.models.decoders.classifier import classify, module_replaced
 from mmocr_da.models.valid_ratio import valid_ratios
 from mmocr_da.registry import MODELS
 
-#: Decoders with a step per character, and their own options; None for those of ``recognizer_cfg``.
-DECODERS = {'ASTERDecoder': None, 'mmocr_da.AttentionDecoder': None}
-CTC = ['CRNNDecoder', 'CRNNDecoder(rnn_flag=True)', 'SVTRDecoder']
-ISOLATED = 'mmocr_da.CharacterDecoder'
-
 
 def encode(model, batch):
-    feature_map = model.extract_feat(batch['inputs'])
-    return feature_map, model.encoder(feature_map, batch['data_samples'])
+    feature_map, sequence = model.extract_feat(batch['inputs']), None
+    if model.with_encoder:
+        sequence = model.encoder(feature_map, batch['data_samples'])
+    return feature_map, sequence
+
+
+def rows(x, index):
+    return None if x is None else x[index]
 
 
 def decode(decoder, feature_map, sequence, samples, character_feature='context'):
@@ -40,42 +53,68 @@ def with_labels(model, samples):
 
 
 @pytest.mark.parametrize('decoder', DECODERS)
-def test_labelled_rows_equal_the_decoders_training_path(adaptive, batch, decoder_cfg, decoder):
-    model = adaptive(decoder=decoder_cfg(decoder))
+def test_labelled_rows_equal_the_decoders_training_path(recognizer, batch, decoder):
+    model = recognizer(decoder)
     data = batch(('12', '3456', '7'), targets=0)
     feature_map, sequence = encode(model, data)
     expected = model.decoder(feature_map, sequence, data['data_samples'])
     decoded = decode(model.decoder, feature_map, sequence, with_labels(model, data['data_samples']))
     steps = decoded.logits.size(1)
-    # Four characters and the end token.
-    assert steps == (5 if adapter_of(model.decoder).stops_early else model.decoder.max_seq_len)
-    torch.testing.assert_close(decoded.logits, expected[:, :steps])
+    assert steps == 5  # four characters and the end token
+    counted = decoded.supervised  # MASTER's steps after the end depend on later ones
+    torch.testing.assert_close(decoded.logits[counted], expected[:, :steps][counted])
 
 
 @pytest.mark.parametrize('decoder', DECODERS)
-def test_unlabelled_rows_equal_the_decoders_test_path(adaptive, batch, decoder_cfg, decoder):
-    model = adaptive(decoder=decoder_cfg(decoder))
+def test_unlabelled_rows_equal_the_decoders_test_path(recognizer, batch, decoder):
+    model = recognizer(decoder)
     data = batch(('123456',), targets=3)
     feature_map, sequence = encode(model, data)
     decoded = decode(model.decoder, feature_map, sequence, with_labels(model, data['data_samples']))
-    free = model.decoder.eval()(feature_map[1:], sequence[1:], data['data_samples'][1:])
-    logits = torch.softmax(decoded.logits[1:], -1)
-    torch.testing.assert_close(logits, free[:, : logits.size(1)])
+    free = model.decoder.eval()(feature_map[1:], rows(sequence, slice(1, 4)), decoded_samples(data))
+    probabilities = torch.softmax(decoded.logits[1:], -1)
+    compare_up_to_the_end(model.decoder, probabilities, free)
 
 
 @pytest.mark.parametrize('decoder', DECODERS)
-def test_a_row_does_not_depend_on_its_neighbours(adaptive, batch, decoder_cfg, decoder):
-    model = adaptive(decoder=decoder_cfg(decoder)).eval()
+def test_a_row_does_not_depend_on_its_neighbours(recognizer, batch, decoder):
+    model = recognizer(decoder).eval()
     data = batch(('12', '345'), targets=2)
     feature_map, sequence = encode(model, data)
     samples = with_labels(model, data['data_samples'])
     together = decode(model.decoder, feature_map, sequence, samples)
     for row in range(4):
         one = slice(row, row + 1)
-        alone = decode(model.decoder, feature_map[one], sequence[one], samples[one])
+        alone = decode(model.decoder, feature_map[one], rows(sequence, one), samples[one])
         steps = min(alone.logits.size(1), together.logits.size(1))
-        torch.testing.assert_close(alone.features[0, :steps], together.features[row, :steps])
+        counted = together.supervised[row, :steps]
+        torch.testing.assert_close(
+            alone.features[0, :steps][counted], together.features[row, :steps][counted]
+        )
         assert torch.equal(alone.is_character[0, :steps], together.is_character[row, :steps])
+
+
+def decoded_samples(data):
+    return [s for s in data['data_samples'] if s.domain == 'target']
+
+
+def compare_up_to_the_end(decoder, found, wanted):
+    """Probabilities of each row up to its first end token; ``found`` may end with the last one."""
+    steps = found.size(1)
+    classes = wanted.argmax(-1)
+    is_end = classes == decoder.dictionary.end_idx
+    counted = is_end.cumsum(1) - is_end.long() == 0
+    assert not counted[:, steps:].any()
+    torch.testing.assert_close(found[counted[:, :steps]], wanted[:, :steps][counted[:, :steps]])
+
+
+@pytest.mark.parametrize('kind', STEPWISE)
+def test_the_width_of_the_features_is_known_before(decoder, sample, kind):
+    model = decoder(kind)
+    inputs, samples = inputs_of(model, 2), [sample('1'), sample(domain='target')]
+    for character_feature in ('context', 'hidden'):
+        width = run(model, inputs, samples, character_feature).features.size(-1)
+        assert adapter_of(model).feature_channels(character_feature) == width
 
 
 def test_features_are_the_contexts_or_the_classifier_input(adaptive, batch):
@@ -113,8 +152,7 @@ def test_valid_steps_of_a_reading_end_with_the_end_token(adaptive):
     decoder = adaptive().decoder
     end, padding = decoder.dictionary.end_idx, decoder.dictionary.padding_idx
     reading = torch.tensor([[1, 2, end, 3], [end, 4, 5, 6], [7, padding, 8, 9]])
-    logits = torch.nn.functional.one_hot(reading, decoder.num_classes).float()
-    assert predicted_characters(decoder, logits)[0].int().tolist() == [
+    assert predicted_characters(decoder, reading)[0].int().tolist() == [
         [1, 1, 0, 0],
         [0, 0, 0, 0],
         [1, 0, 1, 1],
@@ -131,22 +169,9 @@ def test_gradient_reaches_the_features_of_a_free_reading(adaptive, batch):
 
 
 def test_an_unknown_decoder_gets_the_list_of_the_known_ones(digits_dictionary):
-    transformer = MODELS.build(
-        dict(
-            type='NRTRDecoder',
-            n_layers=1,
-            d_embedding=8,
-            n_head=1,
-            d_model=8,
-            d_inner=8,
-            d_k=8,
-            d_v=8,
-            dictionary=digits_dictionary,
-            module_loss=dict(type='CEModuleLoss'),
-        )
-    )
-    with pytest.raises(ValueError, match='NRTRDecoder.*' + ', '.join(character_decoders())):
-        adapter_of(transformer).check_characters()
+    vision = MODELS.build(dict(VISION, dictionary=digits_dictionary))
+    with pytest.raises(ValueError, match='ABIVisionDecoder.*' + ', '.join(character_decoders())):
+        adapter_of(vision).check_characters()
 
 
 def test_a_loss_that_keeps_the_start_token_is_refused(adaptive):
@@ -165,63 +190,6 @@ def test_all_steps_are_run_when_the_loss_reads_the_padding(adaptive, batch):
     assert decoded.logits.size(1) == model.decoder.max_seq_len
 
 
-@pytest.fixture
-def decoder_cfg(recognizer_cfg, digits_dictionary):
-    """Configs of all decoders of the table, for 16 channels."""
-
-    def make(kind, **changes):
-        without_start = dict(digits_dictionary, with_start=False, same_start_end=False)
-        if kind in DECODERS:
-            cfg = recognizer_cfg(kind)['decoder']
-            if DECODERS[kind] is not None:
-                names = ('type', 'max_seq_len', 'postprocessor', 'module_loss')
-                cfg = {name: cfg[name] for name in names} | DECODERS[kind]
-            cfg['dictionary'] = dict(digits_dictionary)
-        elif kind == ISOLATED:
-            cfg = dict(
-                type=kind,
-                in_channels=16,
-                dictionary=without_start,
-                module_loss=dict(type='CEModuleLoss', flatten=True, reduction='mean'),
-                postprocessor=dict(type='AttentionPostprocessor'),
-            )
-        else:
-            cfg = dict(
-                type=kind.split('(')[0],
-                in_channels=16,
-                dictionary=dict(without_start, with_end=False),
-                module_loss=dict(type='CTCModuleLoss', zero_infinity=True),
-                postprocessor=dict(type='CTCPostProcessor'),
-            )
-            if 'rnn_flag' in kind:
-                cfg['rnn_flag'] = True
-        for part, options in changes.items():
-            cfg[part].update(options)
-        return cfg
-
-    return make
-
-
-@pytest.fixture
-def decoder(decoder_cfg):
-    """Decoders in training mode and in float64, but ASTER's, whose first state is float32."""
-
-    def make(kind, **changes):
-        model = MODELS.build(decoder_cfg(kind, **changes)).train()
-        return model if kind == 'ASTERDecoder' else model.double()
-
-    return make
-
-
-def inputs_of(decoder, count, width=8):
-    """A feature map and, for the decoders that want one, the output of an encoder."""
-    feature_map = torch.randn(count, 16, 1, width, dtype=next(decoder.parameters()).dtype)
-    name = type(decoder).__name__
-    if name in {kind.split('.')[-1] for kind in DECODERS}:
-        return feature_map, feature_map.squeeze(2).transpose(1, 2)
-    return feature_map, feature_map if name == 'SVTRDecoder' else None
-
-
 def run(decoder, inputs, samples, character_feature='context'):
     decoder.module_loss.get_targets([s for s in samples if s.domain == 'source'])
     return decode(decoder, *inputs, samples, character_feature)
@@ -237,18 +205,20 @@ def collapse(path, blank):
 
 
 @pytest.mark.parametrize('width', [1, 8])
-@pytest.mark.parametrize('kind', [*DECODERS, *CTC, ISOLATED])
+@pytest.mark.parametrize('kind', [*STEPWISE, *CTC, ISOLATED])
 def test_logits_are_those_of_the_decoders_training(decoder, sample, kind, width):
     model = decoder(kind)
     inputs, samples = inputs_of(model, 3, width), [sample(text) for text in texts_for(kind)]
     out = run(model, inputs, samples)
-    wanted = model(*inputs, samples)
-    torch.testing.assert_close(out.logits, wanted[:, : out.logits.size(1)])
+    wanted = adapter_of(model).final_logits(model(*inputs, samples))
+    steps = out.logits.size(1)
+    counted = out.supervised
+    torch.testing.assert_close(out.logits[counted], wanted[:, :steps][counted])
     assert adapter_of(model).stops_early == (out.logits.size(1) < wanted.size(1))
 
 
 @pytest.mark.parametrize('width', [1, 2, 8])
-@pytest.mark.parametrize('kind', [*DECODERS, *CTC, ISOLATED])
+@pytest.mark.parametrize('kind', [*STEPWISE, *CTC, ISOLATED])
 def test_the_classifier_makes_the_logits_of_the_hidden_vectors(decoder, sample, kind, width):
     model = decoder(kind)
     # Attention: one step, two, or several.
@@ -276,11 +246,11 @@ def test_without_attention_the_feature_is_the_hidden_vector(decoder, sample, kin
     'padding',
     [dict(), dict(module_loss=dict(pad_with='end')), dict(dictionary=dict(with_padding=False))],
 )
-@pytest.mark.parametrize('kind', DECODERS)
+@pytest.mark.parametrize('kind', STEPWISE)
 @pytest.mark.filterwarnings('ignore:padding does not exist')
 def test_an_attention_label_is_its_characters_and_its_end(decoder, sample, kind, padding):
     """Texts that have room for an end token, and from 7 characters on (max_seq_len 8) none."""
-    if 'dictionary' in padding and DECODERS[kind] is not None:
+    if 'dictionary' in padding and class_of(kind) in ('NRTRDecoder', 'MasterDecoder'):
         pytest.skip('a transformer of MMOCR masks the padding')
     model = decoder(kind, **padding)
     texts = ('12', '', '123456', '1234567', '1234567890')
@@ -296,12 +266,12 @@ def test_an_attention_label_is_its_characters_and_its_end(decoder, sample, kind,
         assert out.labels[row, : len(tokens)].tolist() == tokens
 
 
-@pytest.mark.parametrize('kind', DECODERS)
+@pytest.mark.parametrize('kind', STEPWISE)
 def test_a_free_reading_ends_with_the_first_end_token(decoder, sample, kind):
     model = decoder(kind)
     with torch.no_grad():  # so that some readings end
         adapter_of(model).classifier.weight.mul_(10)
-    inputs = [10 * x for x in inputs_of(model, 32)]
+    inputs = [None if x is None else 10 * x for x in inputs_of(model, 32)]
     out = run(model, inputs, [sample(domain='target') for _ in range(32)])
     found = set()
     for row, reading in enumerate(out.logits.argmax(-1).tolist()):
@@ -432,7 +402,7 @@ def test_a_row_of_a_ctc_decoder_does_not_depend_on_its_neighbours(decoder, sampl
             torch.testing.assert_close(getattr(alone, name), getattr(wanted, name))
 
 
-@pytest.mark.parametrize('kind', [*DECODERS, *CTC, ISOLATED])
+@pytest.mark.parametrize('kind', [*STEPWISE, *CTC, ISOLATED])
 def test_a_decoder_reads_with_the_other_classifier_and_gets_its_own_back(decoder, sample, kind):
     model = decoder(kind).eval()
     inputs = [*inputs_of(model, 3), [sample() for _ in range(3)]]
@@ -452,7 +422,7 @@ def test_a_decoder_reads_with_the_other_classifier_and_gets_its_own_back(decoder
     assert list(model.state_dict()) == keys
 
 
-@pytest.mark.parametrize('kind', [*DECODERS, *CTC, ISOLATED])
+@pytest.mark.parametrize('kind', [*STEPWISE, *CTC, ISOLATED])
 def test_the_tap_works_in_half_precision(decoder, sample, kind, bfloat16_works):
     model = decoder(kind).float()
     if not bfloat16_works(model):
@@ -540,7 +510,131 @@ def test_a_decoder_with_another_loss_is_refused(decoder_cfg, kind, loss):
         adapter_of(model).check_characters()
 
 
+CONFUSION = dict(type='mmocr_da.DomainConfusion', schedule='constant')
+SELF_TRAINING = dict(type='mmocr_da.SelfTraining', threshold=0.0)
+
+
+@pytest.mark.parametrize('texts, targets', [(('1', '23'), 2), ((), 2), (('1', '23'), 0)])
+@pytest.mark.parametrize('kind', STEPWISE)
+def test_objectives_train_decoders_with_a_step_per_character(
+    recognizer, batch, kind, texts, targets
+):
+    width = 16 if kind != 'ParallelSARDecoder' and 'Sequential' not in kind else 48
+    width = 12 if 'ASTER' in kind or 'Attention' in kind else width
+    objectives = [
+        dict(type='mmocr_da.LocalAlignment', in_channels=16, threshold=0.0, schedule='constant'),
+        dict(type='mmocr_da.SymNetHead', schedule='constant'),
+        dict(CONFUSION, in_channels=width),
+        dict(type='mmocr_da.EntropyMinimization', schedule='constant'),
+        SELF_TRAINING,
+    ]
+    strides = [(2, 2), *[(1, 1)] * 3] if kind in ABINET else [(2, 2), (2, 2), (2, 1), (2, 1)]
+    backbone = dict(BACKBONE, strides=strides)
+    model = recognizer(kind, *objectives, supervised_weight=0.5, backbone=backbone)
+    losses = model.loss(**batch(texts, targets))
+    total, _ = model.parse_losses(losses)
+    total.backward()
+    assert total.isfinite()
+    teacher = 'objectives.self_training.'
+    left_out = {n for n, p in model.named_parameters() if p.grad is None and teacher not in n}
+    # What ABINet's language model corrects has no gradient, as in MMOCR.
+    assert left_out == set()
+    assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
+    if texts and targets:  # the teacher may have predicted empty words alone
+        assert all(losses[k] > 0 for k in losses if 'loss' in k and 'self_training' not in k)
+
+
+def test_labels_alone_train_as_mmocr_does(recognizer, batch):
+    """The loss of ABINet has three parts, of which characters are one."""
+    local = dict(type='mmocr_da.LocalAlignment', in_channels=16, threshold=0.0, schedule='constant')
+    backbone = dict(BACKBONE, strides=[(2, 2), *[(1, 1)] * 3])
+    model = recognizer('ABIFuser(language)', local, backbone=backbone)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):  # or its statistics would be of the target, too
+            module.eval()
+    losses = model.loss(**batch(('12', '345'), 2))
+    decoder, data = model.decoder, batch(('12', '345'), 2)
+    feature_map, sequence = encode(model, data)
+    samples = decoder.module_loss.get_targets(data['data_samples'][:2])
+    wanted = decoder.loss(feature_map[:2], sequence[:2], samples)
+    assert len(wanted) == 3
+    for name, value in wanted.items():
+        torch.testing.assert_close(losses[name], value)
+
+
+@pytest.mark.parametrize('kind', ['ParallelSARDecoder', 'SequentialSARDecoder'])
+def test_dropout_of_logits_is_in_the_loss_alone(recognizer, batch, kind):
+    """MMOCR's SAR drops logits in training; a character is predicted and compared without."""
+    local = dict(type='mmocr_da.LocalAlignment', in_channels=16, threshold=0.0, schedule='constant')
+    model = recognizer(kind, local)
+    model.decoder.pred_dropout.p = 1.0
+    data = batch(('12', '345'), targets=1)
+    decoded = decode(model.decoder, *encode(model, data), with_labels(model, data['data_samples']))
+    hidden = classify(decoded.hidden.flatten(0, 1), decoded.classifier)
+    torch.testing.assert_close(decoded.logits.flatten(0, 1), hidden)
+    assert decoded.logits.any() and not decoded.training_output.any()
+    classes = decoded.logits.size(-1)  # all logits are 0
+    assert model.loss(**data)['loss_ce'].item() == pytest.approx(math.log(classes), rel=1e-5)
+
+
+@pytest.mark.parametrize('kind', ['NRTRDecoder', 'MasterDecoder'])
+def test_dropout_has_no_part_in_what_is_predicted(decoder, sample, kind):
+    model = decoder(kind)
+    inputs, samples = inputs_of(model, 6), [sample(domain='target') for _ in range(6)]
+    wanted = run(model, inputs, samples)
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.5
+    found = run(model, inputs, samples)
+    assert not torch.equal(found.logits, wanted.logits)
+    assert torch.equal(found.supervised, wanted.supervised)
+    assert torch.equal(found.is_character, wanted.is_character)
+    assert all(m.training for m in model.modules())
+
+
+@pytest.mark.parametrize('garbage', [0.0, 9.0])
+@pytest.mark.parametrize(
+    'kind', ['NRTRDecoder', 'ParallelSARDecoder', 'SequentialSARDecoder', 'RobustScannerFuser']
+)
+def test_a_padded_image_has_the_characters_of_its_unpadded_one(decoder, sample, kind, garbage):
+    """Convolutions of SAR and RobustScanner see the first column of padding, so it must be empty;
+    the position branch of RobustScanner makes something of an empty one, too."""
+    if garbage and kind != 'NRTRDecoder':
+        pytest.skip('its convolution looks beyond the valid columns')
+    model = decoder(kind)
+    feature_map, sequence = inputs_of(model, 2, 4)
+    padded = torch.full((2, 16, 1, 8), garbage, dtype=feature_map.dtype)
+    padded[..., :4] = feature_map
+    if kind == 'NRTRDecoder':
+        padded_sequence = padded.squeeze(2).transpose(1, 2)
+    else:
+        padded_sequence = padded[:, :12] if 'Robust' in kind else sequence
+    if 'Robust' in kind:
+        for parameter in model.position_decoder.position_aware_module.parameters():
+            parameter.data.zero_()
+    samples = [sample('12'), sample(domain='target')]
+    wanted = run(model, (feature_map, sequence), samples)
+    samples = [sample('12', valid_ratio=0.5), sample(domain='target', valid_ratio=0.5)]
+    found = run(model, (padded, padded_sequence), samples)
+    for name in ('features', 'hidden', 'logits'):
+        torch.testing.assert_close(getattr(found, name), getattr(wanted, name))
+
+
+def test_a_sar_that_reads_backwards_is_refused(decoder, sample):
+    with pytest.raises(ValueError, match='labels of later characters.*set dec_bi_rnn=False'):
+        adapter_of(decoder(BACKWARDS)).check_characters()
+
+
+def test_a_sar_with_gru_cells_decodes_where_mmocr_fails(decoder, sample):
+    model = decoder('SequentialSARDecoder(dec_gru=True)')
+    inputs, samples = inputs_of(model, 2), [sample('12'), sample('345')]
+    wanted = model(*inputs, samples)
+    found = run(model, inputs, samples)
+    torch.testing.assert_close(found.logits, wanted[:, :4])
+    assert adapter_of(model).probabilities(*inputs, samples).size(-1) == wanted.size(-1)
+
+
 def test_these_decoders_have_characters():
     """Those of the matrix, so that the laws are tested for each."""
-    kinds = [*DECODERS, *CTC, ISOLATED]
+    kinds = [*DECODERS, *ABINET, *CTC, ISOLATED]
     assert set(character_decoders()) == {re.sub(r'^mmocr_da\.|\(.*', '', k) for k in kinds}

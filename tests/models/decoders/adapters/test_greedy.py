@@ -4,8 +4,11 @@ import copy
 
 import pytest
 import torch
+from helpers.decoders import BACKWARDS, DECODERS, STEPWISE, inputs_of
 from helpers.emulated_cuda import emulated_cuda, on_cuda
+from mmocr.models.textrecog.decoders import ParallelSARDecoderWithBS
 from mmocr.structures import TextRecogDataSample
+from torch import nn
 
 from mmocr_da.models.decoders import GreedyPrediction, adapter_of
 from mmocr_da.registry import MODELS
@@ -60,6 +63,152 @@ def test_it_is_the_prediction_of_testing(name, mmocr_recognizer, bfloat16_works)
         logits = adapter_of(decoder).predict(feature_map, sequence, samples)
     logits.float().square().sum().backward()
     assert with_gradient(decoder) == trained
+
+
+KINDS = {**STEPWISE, BACKWARDS: None}
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_fast_decoding_is_the_loop_of_mmocr(decoder, sample, kind):
+    """The same tokens and probabilities at all steps up to the end of the longest text."""
+    model = decoder(kind).eval()
+    with torch.no_grad():  # so that some texts end, at different steps
+        adapter_of(model).classifier.weight.mul_(10)
+    samples = [sample(domain='target', valid_ratio=(1.0, 0.7, 0.4)[i % 3]) for i in range(32)]
+    inputs = [None if x is None else 4 * x for x in inputs_of(model, 32)]
+    wanted = model.forward_test(*inputs, samples)
+    found = adapter_of(model).probabilities(*inputs, samples)
+    steps = found.size(1)
+    assert torch.equal(found.argmax(-1), wanted.argmax(-1)[:, :steps])
+    torch.testing.assert_close(found, wanted[:, :steps])
+    texts = model.postprocessor(wanted, copy.deepcopy(samples))
+    for fast, slow in zip(model.postprocessor(found, copy.deepcopy(samples)), texts):
+        assert fast.pred_text.item == slow.pred_text.item
+        torch.testing.assert_close(
+            torch.tensor(fast.pred_text.score), torch.tensor(slow.pred_text.score)
+        )
+    if kind in DECODERS:
+        is_end = wanted.argmax(-1) == model.dictionary.end_idx
+        ends = [row.index(True) + 1 if any(row) else 8 for row in is_end.tolist()]
+        assert steps == max(ends) and min(ends) < 4
+
+
+@pytest.mark.parametrize('kind', DECODERS)
+def test_fast_decoding_stops_with_the_last_text(decoder, sample, kind):
+    model = decoder(kind).eval()
+    classifier = adapter_of(model).classifier
+    inputs, samples = inputs_of(model, 3), [sample(domain='target') for _ in range(3)]
+    nn.init.zeros_(classifier.weight)
+    classifier.bias.data[model.dictionary.end_idx] = 9.0
+    assert adapter_of(model).probabilities(*inputs, samples).size(1) == 1
+    classifier.bias.data[0] = 99.0
+    assert adapter_of(model).probabilities(*inputs, samples).size(1) == 8
+
+
+@pytest.mark.parametrize('kind', ['NRTRDecoder', 'MasterDecoder'])
+@pytest.mark.parametrize('seed', [0, 1, 3])
+def test_transformers_that_predict_the_padding(decoder, sample, kind, seed):
+    """NRTR then does not attend to that step; in MASTER that step attends to later ones."""
+    torch.manual_seed(seed)
+    model = decoder(kind).eval()
+    padding = model.dictionary.padding_idx
+    classifier = adapter_of(model).classifier
+    with torch.no_grad():
+        classifier.weight.mul_(10)
+        classifier.bias.zero_()
+        classifier.bias[padding] = 7.0
+        classifier.bias[model.dictionary.end_idx] = -99.0
+    samples = [sample(domain='target') for _ in range(8)]
+    inputs = inputs_of(model, 8)
+    wanted = model.forward_test(*inputs, samples)
+    is_padding = wanted.argmax(-1) == padding
+    assert is_padding[:, :-1].any() and not is_padding.all()
+    torch.testing.assert_close(adapter_of(model).probabilities(*inputs, samples), wanted)
+
+
+@pytest.mark.parametrize('kind', [*DECODERS, 'ABIFuser(language)'])
+@pytest.mark.filterwarnings('ignore:padding does not exist')
+def test_a_change_of_the_past_is_seen(decoder, sample, kind):
+    """What a step is fed changes its logits and those of later steps, and no earlier one."""
+    model = decoder(kind)
+    adapter = adapter_of(model)
+    if kind not in DECODERS:
+        pytest.skip('all steps are predicted in parallel')
+    inputs, samples = inputs_of(model, 2), [sample(domain='target') for _ in range(2)]
+    with torch.no_grad():
+        first, second = (
+            adapter.run(*inputs, samples, lambda k, _: torch.full((2,), fed[k]), 8)[1]
+            for fed in ([0, 1, 2, 3, 4, 5, 6, 7], [0, 1, 2, 9, 4, 5, 6, 7])
+        )
+    torch.testing.assert_close(first[:, :3], second[:, :3])
+    for k in range(3, 8):
+        assert (first[:, k] - second[:, k]).abs().max() > 1e-7
+
+
+@pytest.mark.parametrize('kind', ['NRTRDecoder', 'MasterDecoder', 'ParallelSARDecoder'])
+def test_a_subclass_with_another_computation_decodes_with_its_own_loop(decoder, sample, kind):
+    model = decoder(kind).eval()
+    inputs, samples = inputs_of(model, 2), [sample(domain='target') for _ in range(2)]
+    plain = adapter_of(model).probabilities(*inputs, samples)
+
+    class Mine(type(model)):
+        def forward_test(self, *args):
+            return super().forward_test(*args).flip(-1)
+
+    class Alike(type(model)):
+        def __init__(self):
+            raise NotImplementedError
+
+    model.__class__ = Alike
+    assert torch.equal(adapter_of(model).probabilities(*inputs, samples), plain)
+    model.__class__ = Mine
+    found = adapter_of(model).probabilities(*inputs, samples)
+    torch.testing.assert_close(found[:, : plain.size(1)].flip(-1), plain)
+    with pytest.raises(ValueError, match=f'Mine cannot be aligned: it changes methods of {kind}'):
+        adapter_of(model).check_characters()
+
+
+def test_branches_of_another_kind_decode_with_their_own_loop(decoder):
+    model = decoder('RobustScannerFuser')
+
+    class Mine(type(model.hybrid_decoder)):
+        def forward_test_step(self, *args):
+            raise NotImplementedError
+
+    assert adapter_of(model).can_step()
+    model.hybrid_decoder.__class__ = Mine
+    assert not adapter_of(model).can_step()
+    with pytest.raises(ValueError, match='branches must be SequenceAttentionDecoder'):
+        adapter_of(model).check_characters()
+
+
+def test_beam_search_stays(decoder):
+    model = decoder('ParallelSARDecoder')
+    model.__class__ = ParallelSARDecoderWithBS
+    assert not adapter_of(model).can_step()
+
+
+def test_without_samples_nothing_is_masked(decoder, sample):
+    for kind in ('ParallelSARDecoder', 'NRTRDecoder', 'RobustScannerFuser'):
+        model = decoder(kind).eval()
+        inputs = inputs_of(model, 2)
+        wanted = adapter_of(model).probabilities(*inputs, [sample() for _ in range(2)])
+        torch.testing.assert_close(adapter_of(model).probabilities(*inputs, None), wanted)
+
+
+@pytest.mark.parametrize('kind', DECODERS)
+def test_on_a_gpu_fast_decoding_asks_every_four_steps(decoder, sample, kind):
+    model = decoder(kind).eval().float()
+    samples = [sample(domain='target') for _ in range(2)]
+    inputs = [None if x is None else x.float() for x in inputs_of(model, 2)]
+    classifier = adapter_of(model).classifier
+    nn.init.zeros_(classifier.weight)
+    classifier.bias.data[model.dictionary.end_idx] = 9.0
+    with emulated_cuda() as record:
+        inputs = [None if x is None else on_cuda(x) for x in inputs]
+        assert adapter_of(on_cuda(model)).probabilities(*inputs, samples).size(1) == 4
+        padding = kind == 'MasterDecoder'  # whether a text has the padding before its end
+        assert sum(record.waits('mmocr_da').values()) == 1 + padding, record.waits()
 
 
 def with_gradient(module):
