@@ -1,5 +1,8 @@
 """``augmented_source.py`` with self-training on a folder without labels, for MMOCR's own configs.
 
+Beside it, the alignments of ASSDA if they are among the objectives, such as
+``dict(_base_.global_alignment, in_channels=512)`` with the width of the feature map.
+
     _base_ = [
         'mmocr::textrecog/aster/aster_resnet45_6e_st_mj.py',
         'mmocr_da::_base_/self_training.py',
@@ -34,3 +37,9 @@ self_training = dict(
     decay=0.99,
     ramp=200,
 )
+global_alignment = dict(
+    type='mmocr_da.GlobalAlignment', pooling='position', weight=0.3, schedule='rising'
+)
+local_alignment = dict(type='mmocr_da.LocalAlignment', weight=0.6, schedule='rising', threshold=0.5)
+# Adversaries that keep up with the features: they learn five times as fast.
+fast_adversaries = dict(custom_keys={'objectives': dict(lr_mult=5.0)})

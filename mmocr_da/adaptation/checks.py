@@ -23,7 +23,7 @@ from mmocr_da.engine.dictionary_check import check_dictionary
 from mmocr_da.engine.label_check import check_labels
 from mmocr_da.engine.model_parts import label_loss
 
-from .pipelines import read_pipelines, type_of
+from .pipelines import is_loader, read_pipelines
 
 #: Target images that are loaded at most to look at them.
 LOOKED_AT = 1000
@@ -98,7 +98,7 @@ def _check_checkpoint(cfg: Config, report: Report) -> BaseModel:
 def _check_target(dataset: TwoDomainDataset, recognizer: Config, report: Report) -> None:
     parts = dataset.datasets[dataset.num_source_datasets :]
     pipelines = read_pipelines(recognizer)
-    loader = next(step for step in pipelines.transforms if type_of(step).startswith('LoadImage'))
+    loader = next(step for step in pipelines.transforms if is_loader(step))
     color_type = loader.get('color_type', 'color')
     sizes, broken, blank = _look_at(parts, color_type)
     total, looked = dataset.domain_sizes[1], len(sizes) + len(broken)

@@ -14,6 +14,7 @@ from mmocr.registry import DATASETS
 
 from mmocr_da.config_names import find_config
 
+from .alignment import find_alignable
 from .image_sources import CONFIG, NONE, RENDERED, config_sources, source_dataset, target_dataset
 from .pipelines import Pipelines, read_pipelines
 from .recognizers import Recognizer, uses_ctc
@@ -47,6 +48,9 @@ class Composition(NamedTuple):
 def compose(request: Request, recognizer: Recognizer, batch_size: int) -> Composition:
     """Write a config that inherits from the user's and adapts the recognizer to the target.
 
+    Its recipe is self-training, and the alignments of ASSDA as far as the recognizer has what they
+    compare.
+
     Args:
         batch_size: Images of a batch, both domains together.
 
@@ -58,14 +62,17 @@ def compose(request: Request, recognizer: Recognizer, batch_size: int) -> Compos
     bases = _Bases(recognizer)
     share = 'all' if request.source == (NONE,) else 'half'
     choices = [f'batch size: {batch_size}, {share} of the target']
+    bases.add('self_training.py')
+    aligned = _alignments(request, recognizer, pipelines, bases, choices)
     sections = [
-        _model(request, recognizer, bases),
-        _optimizer(request, recognizer, choices),
+        _model(request, recognizer, bases, aligned),
+        _optimizer(request, recognizer, bases, aligned, choices),
         _images(pipelines, bases, choices),
         _data(request, cfg, bases),
         _runtime(request, cfg, bases),
     ]
-    head = f'''"""Adapts {recognizer.name} to images without labels, by self-training.
+    methods = 'self-training and alignment' if aligned else 'self-training'
+    head = f'''"""Adapts {recognizer.name} to images without labels, by {methods}.
 
 Written by tools/adapt.py. It can be kept, edited and trained by itself:
 
@@ -136,8 +143,23 @@ class _Bases:
         return call(items, f'_base_.{key}')
 
 
-def _model(request: Request, recognizer: Recognizer, bases: _Bases) -> str:
-    bases.add('self_training.py')
+def _alignments(
+    request: Request,
+    recognizer: Recognizer,
+    pipelines: Pipelines,
+    bases: _Bases,
+    choices: list[str],
+) -> list[str]:
+    """Expressions for the objectives that compare the domains."""
+    if request.source == (NONE,):
+        return []
+    found = find_alignable(recognizer, pipelines)
+    choices += found.remarks
+    widths = dict(global_alignment=found.feature_map, local_alignment=found.characters)
+    return [bases.changed(name, in_channels=repr(width)) for name, width in widths.items() if width]
+
+
+def _model(request: Request, recognizer: Recognizer, bases: _Bases, aligned: Sequence[str]) -> str:
     model = recognizer.cfg.model
     ramp = f'max(1, max_iters * {int(RISE * 100)} // 100)'
     lines = ['model = dict(', f"    {recognizer.type_key}='mmocr_da.AdaptiveRecognizer',"]
@@ -156,6 +178,11 @@ def _model(request: Request, recognizer: Recognizer, bases: _Bases) -> str:
         '    objectives=[',
         f'        {_indented(bases.changed("self_training", ramp=ramp), 2)},',
     ]
+    if aligned:
+        lines += [
+            '        # Feature maps, and features of characters, that are alike in both domains.'
+        ]
+    lines += [f'        {_indented(expression, 2)},' for expression in aligned]
     if request.source == (NONE,):
         lines += [
             '        # Keeps the weights near those of the checkpoint.',
@@ -165,7 +192,13 @@ def _model(request: Request, recognizer: Recognizer, bases: _Bases) -> str:
     return '\n'.join(lines) + '\n'
 
 
-def _optimizer(request: Request, recognizer: Recognizer, choices: list[str]) -> str:
+def _optimizer(
+    request: Request,
+    recognizer: Recognizer,
+    bases: _Bases,
+    aligned: Sequence[str],
+    choices: list[str],
+) -> str:
     wrapper = recognizer.cfg.get('optim_wrapper') or {}
     if 'train_dataloader' not in recognizer.cfg:
         wrapper = Config.fromfile(find_config(f'{RECIPES}/exported.py')[0]).optim_wrapper
@@ -185,8 +218,10 @@ def _optimizer(request: Request, recognizer: Recognizer, choices: list[str]) -> 
     if request.source == (NONE,) and optimizer.get('weight_decay'):
         decay = ', weight_decay=0'  # L2SP pulls the weights to the start, this one to 0
     choices.append(f'learning rate: {chosen:g} of {kind} ({why}; the config has {rate:g})')
+    fast = f'paramwise_cfg={bases["fast_adversaries"]}' if aligned else ''
+    settings = [f'optimizer=dict(lr={chosen:g}{decay})', *filter(None, [fast])]
     return f"""# {kind} of the config with its rate of {rate:g}: {why}.
-optim_wrapper = dict(optimizer=dict(lr={chosen:g}{decay}))
+optim_wrapper = dict({', '.join(settings)})
 fall = max(1, max_iters * {int(FALL * 100)} // 100)
 param_scheduler = [dict(type='MultiStepLR', by_epoch=False, milestones=[fall], gamma=0.1)]
 """

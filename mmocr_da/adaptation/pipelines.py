@@ -73,6 +73,11 @@ def type_of(step: dict[str, Any]) -> str:
     return str(step.get('type')).removeprefix('mmocr.')
 
 
+def is_loader(step: dict[str, Any]) -> bool:
+    """Whether a transform loads the image."""
+    return type_of(step) in LOADERS
+
+
 def _pipeline_of(cfg: Config, kind: str) -> tuple[list[dict[str, Any]], str]:
     """The pipeline of training or testing, and an expression for it."""
     loader = f'{kind}_dataloader'

@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from mmocr_da.adaptation import Request
+from mmocr_da.adaptation.alignment import Alignable
 from mmocr_da.adaptation.compose import compose, literal, output_name
 from mmocr_da.adaptation.recognizers import read_recognizer
 from mmocr_da.registry import DATASETS, MODELS
@@ -56,11 +57,21 @@ def unscoped(node):
 
 
 @pytest.mark.parametrize('name', NAMES)
-def test_any_recognizer_is_adapted_by_a_config_that_loads(composed, name):
+def test_any_recognizer_is_adapted_by_a_config_that_loads(composed, name, monkeypatch):
+    # Building them all would take minutes; test_alignment.py builds some.
+    monkeypatch.setattr(
+        'mmocr_da.adaptation.compose.find_alignable', lambda *_: Alignable(64, 32, [])
+    )
     cfg = composed(name)
     model = cfg.model
     assert 'mmocr_da.AdaptiveRecognizer' in (model.type, model.get('of'))
-    assert [o.type for o in model.objectives] == ['mmocr_da.SelfTraining']
+    teacher, *aligned = model.objectives
+    assert teacher.type == 'mmocr_da.SelfTraining'
+    assert [(o.type, o.in_channels) for o in aligned] == [
+        ('mmocr_da.GlobalAlignment', 64),
+        ('mmocr_da.LocalAlignment', 32),
+    ]
+    assert cfg.optim_wrapper.paramwise_cfg.custom_keys['objectives'] == dict(lr_mult=5.0)
     assert '_delete_' not in str(cfg.train_dataloader) + str(cfg.train_cfg)
     for pipeline in (
         cfg.train_dataloader.dataset.pipeline,
@@ -97,7 +108,19 @@ def test_its_batches_train_the_very_recognizer(composed, tiny, progress, decoder
     assert all(s.weak_view.image.shape == (1, 16, 32) for s in batch['data_samples'][4:])
     losses = model.loss(**model.data_preprocessor(batch, True))
     assert all(torch.isfinite(value).all() for value in losses.values())
-    assert sum('self_training' in key and 'loss' in key for key in losses) == 1
+    for name in ('self_training', 'global', 'local'):
+        assert sum(name in key and 'loss' in key for key in losses) == 1
+
+
+@pytest.mark.parametrize('width', [None, 8])
+def test_what_cannot_be_aligned_is_left_out_and_it_is_told(composed, tiny, monkeypatch, width):
+    found = Alignable(width, None, ['no alignment of characters: why'])
+    monkeypatch.setattr('mmocr_da.adaptation.compose.find_alignable', lambda *_: found)
+    cfg = composed(tiny() / 'tiny.py')
+    kinds = [objective.type for objective in cfg.model.objectives]
+    assert kinds == ['mmocr_da.SelfTraining', 'mmocr_da.GlobalAlignment'][: 1 + bool(width)]
+    assert ('paramwise_cfg' in cfg.optim_wrapper) == bool(width)
+    assert 'no alignment of characters: why' in cfg.choices
 
 
 @pytest.mark.parametrize('decoder', ['attention', 'ctc'])
@@ -105,6 +128,7 @@ def test_without_a_source_the_start_is_the_anchor(composed, tiny, progress, deco
     progress(100, 2000)
     cfg = composed(tiny(decoder) / 'tiny.py', source=('none',))
     assert cfg.model.supervised_weight == 0
+    assert 'paramwise_cfg' not in cfg.optim_wrapper  # there is no adversary
     types = [objective.type for objective in cfg.model.objectives]
     assert types == ['mmocr_da.SelfTraining', 'mmocr_da.L2SP']
     assert [hook.type for hook in cfg.custom_hooks] == ['mmocr_da.AdaBNHook']
