@@ -17,6 +17,7 @@ TESTED_IN = {
     'engine/model_parts.py': 'engine/hooks/test_freeze_hook.py',
     'models/decoders/adapters': 'models/decoders/adapters/test_characters.py',
     'models/decoders/character_features.py': 'models/decoders/adapters/test_characters.py',
+    'models/decoders/fast_decoding.py': 'engine/hooks/test_fast_decoding_hook.py',
     'models/objectives/symnet_losses.py': 'models/objectives/test_symnet_head.py',
     'models/valid_ratio.py': 'models/decoders/adapters/test_characters.py',
     'unicode.py': 'evaluation/test_functional.py',

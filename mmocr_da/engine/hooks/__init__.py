@@ -7,6 +7,7 @@ from .checkpoint_fit_hook import CheckpointFitHook
 from .ctc_fit_hook import CTCFitHook
 from .current_run_hook import CurrentRunHook
 from .encoder_export_hook import EncoderExportHook
+from .fast_decoding_hook import FastDecodingHook
 from .finite_hook import FiniteHook
 from .freeze_hook import FreezeHook
 from .label_check_hook import LabelCheckHook
@@ -29,6 +30,7 @@ __all__ = [
     'CheckpointFitHook',
     'CurrentRunHook',
     'EncoderExportHook',
+    'FastDecodingHook',
     'FiniteHook',
     'FreezeHook',
     'LabelCheckHook',

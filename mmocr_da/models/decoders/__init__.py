@@ -4,6 +4,7 @@ from .adapters import DecoderAdapter, adapter_of, character_decoders, register_a
 from .attention_decoder import AttentionDecoder
 from .character_decoder import CharacterDecoder
 from .character_features import CharacterFeatures, GreedyPrediction
+from .fast_decoding import decode_fast
 
 __all__ = [
     'AttentionDecoder',
@@ -13,5 +14,6 @@ __all__ = [
     'GreedyPrediction',
     'adapter_of',
     'character_decoders',
+    'decode_fast',
     'register_adapter',
 ]
