@@ -5,8 +5,15 @@ _base_ = ['mmocr::textrecog/satrn/satrn_shallow-small_5e_st_mj.py', '../_base_/t
 # MMOCR's released weights, or your own: load_from = 'satrn_shallow-small_5e_st_mj.pth'
 model = dict(
     type='mmocr_da.AdaptiveRecognizer',
+    # The backbone has 3 % of the weights, backbone and encoder have 46 %.
     objectives=[
-        dict(type='mmocr_da.GlobalAlignment', in_channels=256, pooling='position', weight=0.1),
+        dict(
+            type='mmocr_da.GlobalAlignment',
+            in_channels=256,
+            level='encoder',
+            pooling='position',
+            weight=0.1,
+        ),
         dict(type='mmocr_da.LocalAlignment', in_channels=256, weight=0.3, threshold=0.5),
     ],
 )

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 import torch
+from mmocr.models.textrecog.recognizers import EncoderDecoderRecognizer
 from mmocr.registry import MODELS
 from mmocr.structures import TextRecogDataSample
 from torch import Tensor
@@ -10,6 +11,7 @@ from torch import Tensor
 from mmocr_da.compat import no_grad
 from mmocr_da.models.objectives import Objective
 from mmocr_da.models.objectives.domain_features import DomainFeatures
+from mmocr_da.models.objectives.global_alignment import LEVELS, share_before
 from mmocr_da.rng import torch_seeded
 
 from .pipelines import Pipelines, is_loader
@@ -24,6 +26,8 @@ class Alignable(NamedTuple):
 
     feature_map: int | None
     characters: int | None
+    #: Of which map: that of the backbone, unless most of the recognizer is behind it.
+    level: str
     #: Why a feature cannot be aligned.
     remarks: list[str]
 
@@ -36,13 +40,24 @@ class FeatureWidths(Objective):
 
     def __init__(self) -> None:
         super().__init__()
+        self.level = 'backbone'
         self.feature_map: int | None = None
         self.characters: int | None = None
 
+    def attach(self, recognizer: EncoderDecoderRecognizer) -> None:
+        """Choose the map that most of the recognizer is before."""
+        shares = [share_before(recognizer, level) for level in LEVELS]
+        if shares[0] < min(0.5, shares[1]) and recognizer.with_encoder:
+            self.level = 'encoder'
+
     def forward(self, source: DomainFeatures, target: DomainFeatures) -> dict[str, Tensor]:
         """See :meth:`Objective.forward`."""
-        if target.feature_map is not None:
-            self.feature_map = target.feature_map.size(1)
+        maps = dict(backbone=target.feature_map, encoder=target.encoder_map)
+        if maps[self.level] is None:
+            self.level = 'backbone'
+        found = maps[self.level]
+        if found is not None:
+            self.feature_map = found.size(1)
         if self.needs_characters:
             self.characters = target.characters.features.size(-1)
         return {}
@@ -72,4 +87,4 @@ def find_alignable(recognizer: Recognizer, pipelines: Pipelines) -> Alignable:
         model.loss(image, [sample])
     if found.feature_map is None:
         remarks.append('no alignment of feature maps: the recognizer has none')
-    return Alignable(found.feature_map, found.characters, remarks)
+    return Alignable(found.feature_map, found.characters, found.level, remarks)

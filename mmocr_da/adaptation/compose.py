@@ -155,8 +155,13 @@ def _alignments(
         return []
     found = find_alignable(recognizer, pipelines)
     choices += found.remarks
-    widths = dict(global_alignment=found.feature_map, local_alignment=found.characters)
-    return [bases.changed(name, in_channels=repr(width)) for name, width in widths.items() if width]
+    out = []
+    if found.feature_map:
+        level = {} if found.level == 'backbone' else dict(level=repr(found.level))
+        out += [bases.changed('global_alignment', in_channels=repr(found.feature_map), **level)]
+    if found.characters:
+        out += [bases.changed('local_alignment', in_channels=repr(found.characters))]
+    return out
 
 
 def _model(request: Request, recognizer: Recognizer, bases: _Bases, aligned: Sequence[str]) -> str:

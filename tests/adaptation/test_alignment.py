@@ -28,6 +28,8 @@ def test_the_widths_are_those_of_the_features(name, widths):
     state = torch.get_rng_state()
     found = find(name)
     assert found[:2] == widths and found.remarks == []
+    # Most of SATRN is its encoder.
+    assert found.level == ('encoder' if name.startswith('satrn') else 'backbone')
     assert torch.equal(torch.get_rng_state(), state)
 
 

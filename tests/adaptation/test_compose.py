@@ -60,7 +60,7 @@ def unscoped(node):
 def test_any_recognizer_is_adapted_by_a_config_that_loads(composed, name, monkeypatch):
     # Building them all would take minutes; test_alignment.py builds some.
     monkeypatch.setattr(
-        'mmocr_da.adaptation.compose.find_alignable', lambda *_: Alignable(64, 32, [])
+        'mmocr_da.adaptation.compose.find_alignable', lambda *_: Alignable(64, 32, 'encoder', [])
     )
     cfg = composed(name)
     model = cfg.model
@@ -71,6 +71,7 @@ def test_any_recognizer_is_adapted_by_a_config_that_loads(composed, name, monkey
         ('mmocr_da.GlobalAlignment', 64),
         ('mmocr_da.LocalAlignment', 32),
     ]
+    assert aligned[0].level == 'encoder'
     assert cfg.optim_wrapper.paramwise_cfg.custom_keys['objectives'] == dict(lr_mult=5.0)
     assert '_delete_' not in str(cfg.train_dataloader) + str(cfg.train_cfg)
     for pipeline in (
@@ -114,12 +115,13 @@ def test_its_batches_train_the_very_recognizer(composed, tiny, progress, decoder
 
 @pytest.mark.parametrize('width', [None, 8])
 def test_what_cannot_be_aligned_is_left_out_and_it_is_told(composed, tiny, monkeypatch, width):
-    found = Alignable(width, None, ['no alignment of characters: why'])
+    found = Alignable(width, None, 'backbone', ['no alignment of characters: why'])
     monkeypatch.setattr('mmocr_da.adaptation.compose.find_alignable', lambda *_: found)
     cfg = composed(tiny() / 'tiny.py')
     kinds = [objective.type for objective in cfg.model.objectives]
     assert kinds == ['mmocr_da.SelfTraining', 'mmocr_da.GlobalAlignment'][: 1 + bool(width)]
     assert ('paramwise_cfg' in cfg.optim_wrapper) == bool(width)
+    assert 'level' not in str(cfg.model.objectives)
     assert 'no alignment of characters: why' in cfg.choices
 
 

@@ -25,6 +25,7 @@ class DomainFeatures:
         decoder_loss: See :meth:`labelled_loss`.
         decode: See :meth:`predict_texts`.
         confidences: See :meth:`word_confidences`.
+        as_map: Converts the output of the encoder to a map, see :attr:`encoder_map`.
     """
 
     def __init__(
@@ -39,8 +40,10 @@ class DomainFeatures:
         decoder_loss: Callable[..., dict[str, Tensor]] | None = None,
         decode: Callable[[], list[str]] | None = None,
         confidences: Callable[..., Tensor] | None = None,
+        as_map: Callable[[Tensor], Tensor | None] | None = None,
     ) -> None:
         self.feature_map = feature_map
+        self._as_map = as_map
         self.sequence = sequence
         self.valid_ratio = valid_ratio
         self._characters = characters
@@ -50,6 +53,17 @@ class DomainFeatures:
         self._decoder_loss = decoder_loss
         self._decode = decode
         self._confidences = confidences
+
+    @property
+    def encoder_map(self) -> Tensor | None:
+        """The output of the encoder as a map ``(N, F, H', W')``.
+
+        A sequence with a step per column or position is put into rows and columns; a vector for
+        each image becomes a map of one position. None if the output is something else.
+        """
+        if self._as_map is None or self.sequence is None:
+            return None
+        return self._as_map(self.sequence)
 
     @property
     def characters(self) -> CharacterFeatures:
@@ -112,14 +126,18 @@ class DomainFeatures:
             return self.valid_ratio.new_zeros(0)
         return self._confidences(length_normalized=length_normalized)
 
-    def valid_columns(self) -> Tensor:
-        """Mark columns of the feature map that are not padding, ``(N, W)`` bool, at least one each.
+    def valid_columns(self, feature_map: Tensor | None = None) -> Tensor:
+        """Mark columns of a feature map that are not padding, ``(N, W)`` bool, at least one each.
+
+        Args:
+            feature_map: ``(N, C, H, W)``; None for ``feature_map`` of the domain.
 
         >>> DomainFeatures(torch.zeros(2, 8, 1, 4), None, torch.tensor([0.6, 1.])).valid_columns()
         tensor([[ True,  True,  True, False],
                 [ True,  True,  True,  True]])
         """
-        assert self.feature_map is not None
-        width = self.feature_map.size(-1)
+        feature_map = self.feature_map if feature_map is None else feature_map
+        assert feature_map is not None
+        width = feature_map.size(-1)
         valid = num_valid(self.valid_ratio, width)
         return torch.arange(width, device=valid.device) < valid[:, None]

@@ -290,9 +290,9 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
     ) -> tuple[DomainFeatures, DomainFeatures]:
         feature_map: Tensor | None = encoded.feature_map
         sequence = encoded.sequence
+        as_map = partial(self._as_map, encoded.feature_map)
         if not self.with_backbone:  # then the map is the images
-            encoder = getattr(self, 'encoder', None)
-            feature_map = as_feature_map(sequence, encoded.feature_map, encoder)
+            feature_map = as_map(sequence)
         ratio = on_device(split.valid_ratio, split.source.device)
         source, target = (
             DomainFeatures(
@@ -308,6 +308,7 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
                 None
                 if output is None or index is not split.source
                 else partial(label_confidences, self.decoder, output, samples),
+                as_map,
             )
             for index, samples in (
                 (split.source, split.source_samples),
@@ -315,6 +316,12 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
             )
         )
         return source, target
+
+    def _as_map(self, feature_map: Tensor, sequence: Any) -> Tensor | None:
+        """See :attr:`DomainFeatures.encoder_map`; ``feature_map`` is the input of the encoder."""
+        if isinstance(sequence, Tensor) and sequence.dim() == 2:
+            return sequence[:, :, None, None]
+        return as_feature_map(sequence, feature_map, getattr(self, 'encoder', None))
 
     def after_step(self) -> None:
         """Tell the objectives that the optimizer has changed weights."""

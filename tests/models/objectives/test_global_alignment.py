@@ -105,6 +105,84 @@ def test_accuracy_counts_each_domain():
     assert (out['global_acc_source'], out['global_acc_target']) == (0.75, 0.5)
 
 
+@pytest.mark.parametrize('pooling', ['mean', 'position'])
+def test_the_map_of_the_encoder_is_another_map(pooling):
+    """Each level with its own padding, and its own names in the log."""
+    maps = [domain(c=4), domain(c=4)]
+    deep = [domain(c=6, h=1, w=10, ratio=[0.3, 1, 0.5]) for _ in maps]
+    module = make(6, pooling=pooling, level='encoder')
+    halves = [
+        DomainFeatures(
+            shallow.feature_map, other.feature_map, other.valid_ratio, as_map=lambda x: x
+        )
+        for shallow, other in zip(maps, deep)
+    ]
+    found = module(*halves)
+    wanted = oracle(module, *deep)
+    torch.testing.assert_close(found['loss_global_encoder'].double(), wanted, rtol=1e-5, atol=1e-6)
+    assert all('global_encoder_' in key for key in found if 'loss' not in key)
+    found['loss_global_encoder'].backward()
+    assert all(half.feature_map.grad is None for half in maps)
+    assert all(half.feature_map.grad.any() for half in deep)
+
+
+def test_the_log_says_what_is_reached(adaptive, caplog, monkeypatch):
+    said = []
+    monkeypatch.setattr(
+        'mmocr_da.models.objectives.global_alignment.print_log', lambda m, **_: said.append(m)
+    )
+    both = [
+        dict(type='mmocr_da.GlobalAlignment', in_channels=16, level=level)
+        for level in ('backbone', 'encoder')
+    ]
+    model = adaptive(*both)
+    counts = {
+        name: sum(p.numel() for p in part.parameters())
+        for name, part in model.named_children()
+        if name != 'objectives'
+    }
+    total = sum(counts.values())
+    small, large = counts['backbone'], counts['backbone'] + counts['encoder']
+    assert said[0].startswith(f'GlobalAlignment reaches {small / total:.0%} of the weights')
+    assert said[1].startswith(f'GlobalAlignment reaches {large / total:.0%} of the weights')
+    assert ('would reach' in said[0]) == (small / total < 0.5)
+    assert set(model.objectives) == {'global', 'global_encoder'}
+
+
+def test_a_step_of_both_levels_reaches_the_encoder_by_one(adaptive, batch, progress):
+    progress(50, 100)
+    both = [
+        dict(type='mmocr_da.GlobalAlignment', in_channels=16, level=level)
+        for level in ('backbone', 'encoder')
+    ]
+    model = adaptive(*both, supervised_weight=0)
+    losses = model.loss(**batch(('12', '3'), targets=2))
+    for name, reached in dict(global_encoder=True, **{'global': False}).items():
+        model.zero_grad()
+        losses[f'loss_{name}'].backward(retain_graph=True)
+        assert any(p.grad is not None and p.grad.any() for p in model.backbone.parameters())
+        assert reached == any(
+            p.grad is not None and p.grad.any() for p in model.encoder.parameters()
+        )
+
+
+def test_a_vector_for_each_image_is_a_map_of_one_position(adaptive):
+    model = adaptive()
+    vector = torch.randn(3, 5)
+    assert torch.equal(model._as_map(torch.zeros(3, 4, 1, 7), vector)[:, :, 0, 0], vector)
+
+
+def test_a_level_that_is_not_there_is_refused(adaptive, crnn):
+    with pytest.raises(ValueError, match="level must be 'backbone' or 'encoder', got 'neck'"):
+        make(level='neck')
+    with pytest.raises(ValueError, match='needs an encoder, got a AdaptiveRecognizer without one'):
+        adaptive(
+            dict(type='mmocr_da.GlobalAlignment', in_channels=16, level='encoder'),
+            encoder=None,
+            decoder=crnn,
+        )
+
+
 @pytest.mark.parametrize('missing', ['source', 'target', 'both'])
 def test_a_missing_domain_is_no_loss_of_its_own_and_no_nan(missing, progress):
     progress(5, 10)
