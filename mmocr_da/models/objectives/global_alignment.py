@@ -11,7 +11,6 @@ from mmocr_da.registry import MODELS
 from .domain_adversary import DomainAdversary, mean_per_image
 from .domain_features import DomainFeatures
 
-
 LEVELS = ('backbone', 'encoder')
 
 
