@@ -7,6 +7,7 @@ Nothing here changes what a function computes; each entry says when it can be de
 import contextlib
 import importlib.metadata
 import importlib.util
+import logging
 import pickle
 import re
 import sys
@@ -318,3 +319,26 @@ def _whole_checkpoints(path: Path) -> str:
         return f'{path.parent} has no other: start the run again'
     latest = max(others, key=lambda other: other.stat().st_mtime)
     return f'the latest whole one beside it is {latest} (load_from={latest} resume=True)'
+
+
+class _CopyIsNotTrained(logging.Filter):
+    """Drops the message that a weight of a copy of the recognizer is not trained."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        message = str(record.msg)
+        return not (
+            message.startswith('objectives.') and ' is skipped since its requires_' in message
+        )
+
+
+def expect_untrained_copies() -> None:
+    """Let the log of a run be silent about weights that objectives copy, and do not train.
+
+    Symptom: with a ``paramwise_cfg``, MMEngine warns of each weight without a gradient, a hundred
+    lines for a teacher.
+    """
+    from mmengine.logging import MMLogger
+
+    logger = MMLogger.get_current_instance()
+    if not any(isinstance(f, _CopyIsNotTrained) for f in logger.filters):
+        logger.addFilter(_CopyIsNotTrained())

@@ -10,6 +10,7 @@ from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import EVALUATOR as MMENGINE_EVALUATOR
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import LOG_PROCESSORS as MMENGINE_LOG_PROCESSORS
 from mmengine.registry import LOOPS as MMENGINE_LOOPS
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
@@ -18,6 +19,7 @@ from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
 from mmengine.registry import PARAM_SCHEDULERS as MMENGINE_PARAM_SCHEDULERS
 from mmengine.registry import TASK_UTILS as MMENGINE_TASK_UTILS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
+from mmengine.registry import VISBACKENDS as MMENGINE_VISBACKENDS
 from mmengine.registry import VISUALIZERS as MMENGINE_VISUALIZERS
 from mmengine.registry import Registry
 
@@ -61,5 +63,7 @@ TASK_UTILS = _child(MMENGINE_TASK_UTILS, 'models')
 # This package registers nothing in these: they only pass names on to MMOCR. They need a location,
 # because with an empty list MMEngine would look for one.
 EVALUATOR = _child(MMENGINE_EVALUATOR, 'registry')
+LOG_PROCESSORS = _child(MMENGINE_LOG_PROCESSORS, 'registry')
 OPTIM_WRAPPERS = _child(MMENGINE_OPTIM_WRAPPERS, 'registry')
+VISBACKENDS = _child(MMENGINE_VISBACKENDS, 'registry')
 VISUALIZERS = _child(MMENGINE_VISUALIZERS, 'registry')

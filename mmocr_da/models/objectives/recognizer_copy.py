@@ -6,6 +6,8 @@ from contextlib import ExitStack, contextmanager
 
 from torch import Tensor, nn
 
+from mmocr_da.compat import expect_untrained_copies
+
 from ..decoders.classifier import module_replaced
 
 #: Children of a recognizer that are not copied.
@@ -31,6 +33,7 @@ class RecognizerCopy(nn.Module):
                 self.add_module(name, copy.deepcopy(part))
         self.requires_grad_(False)
         self.eval()
+        expect_untrained_copies()
 
     def train(self, mode: bool = True) -> 'RecognizerCopy':
         """Stay in evaluation mode."""

@@ -1,7 +1,11 @@
 """A copy of a recognizer that checkpoints complete."""
 
+import logging
+
 import pytest
 import torch
+from mmengine.logging import MMLogger
+from mmengine.optim import build_optim_wrapper
 
 from mmocr_da.models.objectives.recognizer_copy import RecognizerCopy
 
@@ -69,3 +73,26 @@ def test_it_replaces_the_parts_of_the_recognizer_within_the_block(adaptive):
         assert model.backbone is copy.backbone and model.decoder is copy.decoder
         raise KeyError
     assert dict(model.named_children()) == parts
+
+
+def test_the_log_says_of_its_own_parts_alone_that_they_are_not_trained(adaptive):
+    model = adaptive(dict(type='mmocr_da.SelfTraining'))
+    model.encoder.requires_grad_(False)
+    said = []
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(handler)
+    try:
+        wrapper = build_optim_wrapper(
+            model,
+            dict(
+                optimizer=dict(type='SGD', lr=0.1),
+                paramwise_cfg=dict(custom_keys=dict(objectives=dict(lr_mult=5.0))),
+            ),
+        )
+    finally:
+        logger.removeHandler(handler)
+    skipped = {message.split(' is skipped')[0] for message in said if ' is skipped' in message}
+    assert skipped == {f'encoder.{name}' for name, _ in model.encoder.named_parameters()}
+    assert sum(len(group['params']) for group in wrapper.optimizer.param_groups)
