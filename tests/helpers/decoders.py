@@ -52,10 +52,18 @@ ENCODERS = {
 }
 STEPWISE = DECODERS | ABINET
 BACKWARDS = 'ParallelSARDecoder(dec_bi_rnn=True)'
-#: Which are not in the matrix.
+#: Those that are not in the matrix.
 OTHERS = {
     BACKWARDS: dict(SAR, dec_bi_rnn=True),
     'SequentialSARDecoder(dec_gru=True)': dict(SAR, dec_gru=True),
+    'ParallelSARDecoder(mask=False)': dict(SAR, mask=False),
+    'RobustScannerFuser(encode_value=True)': dict(
+        hybrid_decoder=dict(
+            type='SequenceAttentionDecoder', dim_input=16, dim_model=12, encode_value=True
+        ),
+        position_decoder=dict(type='PositionAttentionDecoder', dim_input=16, dim_model=12),
+        in_channels=[12, 16],
+    ),
 }
 BACKBONE = dict(
     type='ResNet',
@@ -102,3 +110,7 @@ def inputs_of(decoder, count, width=8):
     if name in {class_of(kind) for kind in DECODERS} - {'MasterDecoder'}:
         return feature_map, feature_map.squeeze(2).transpose(1, 2)
     return feature_map, feature_map if name in ('SVTRDecoder', 'ABIFuser') else None
+
+
+def rows(x, index):
+    return None if x is None else x[index]

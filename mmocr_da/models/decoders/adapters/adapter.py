@@ -263,8 +263,7 @@ class DecoderAdapter:
         text may be missing.
         """
         with no_grad(), evaluating(self.decoder):
-            # Not the decoder's attribute, which may be this very method (FastDecodingHook).
-            return type(self.decoder).forward_test(self.decoder, feature_map, sequence, samples)
+            return self.decoder.forward_test(feature_map, sequence, samples)
 
     def word_confidences(
         self, probabilities: Tensor, valid_ratio: Tensor, length_normalized: bool = False

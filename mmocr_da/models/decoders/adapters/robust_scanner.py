@@ -23,13 +23,13 @@ class BranchMemory(NamedTuple):
         positions: Glimpses of the position branch at all steps, ``(N, T, D)``.
         keys: ``(N, C, L)``.
         values: ``(N, D, L)``.
-        padding: ``(N, L)`` bool, positions without attention.
+        padding: ``(N, L)`` bool, positions without attention. (``mask=False`` fails in MMOCR.)
     """
 
     positions: Tensor
     keys: Tensor
     values: Tensor
-    padding: Tensor
+    padding: Tensor | None
 
 
 @register_adapter(RobustScannerFuser)
@@ -63,9 +63,7 @@ class RobustScannerAdapter(RecurrentAdapter):
         samples = [TextRecogDataSample()] * len(feature_map) if samples is None else samples
         # Not position(...), which in training asks its loss, and it has none.
         positions = position.forward_train(feature_map, sequence, samples)
-        padding = padded_positions(sequence, samples if hybrid.mask else None)
-        if padding is None:
-            padding = sequence.new_zeros(len(sequence), sequence[0, 0].numel(), dtype=torch.bool)
+        padding = padded_positions(sequence, samples)
         values = sequence if hybrid.encode_value else feature_map
         return BranchMemory(positions, sequence.flatten(2), values.flatten(2), padding)
 

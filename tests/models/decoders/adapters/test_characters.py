@@ -17,6 +17,7 @@ from helpers.decoders import (
     VISION,
     class_of,
     inputs_of,
+    rows,
 )
 from mmengine.structures import LabelData
 from torch import nn
@@ -33,10 +34,6 @@ def encode(model, batch):
     if model.with_encoder:
         sequence = model.encoder(feature_map, batch['data_samples'])
     return feature_map, sequence
-
-
-def rows(x, index):
-    return None if x is None else x[index]
 
 
 def decode(decoder, feature_map, sequence, samples, character_feature='context'):
@@ -501,6 +498,7 @@ def test_a_text_that_is_no_character_is_refused_by_name(adaptive, batch, decoder
         ('SVTRDecoder', dict(type='CEModuleLoss')),
         ('ASTERDecoder', dict(type='CEModuleLoss')),
         (ISOLATED, None),
+        ('ABIFuser', dict(type='CEModuleLoss', ignore_first_char=True)),
     ],
 )
 def test_a_decoder_with_another_loss_is_refused(decoder_cfg, kind, loss):

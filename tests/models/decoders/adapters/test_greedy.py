@@ -4,13 +4,13 @@ import copy
 
 import pytest
 import torch
-from helpers.decoders import BACKWARDS, DECODERS, STEPWISE, inputs_of
+from helpers.decoders import DECODERS, OTHERS, STEPWISE, inputs_of, rows
 from helpers.emulated_cuda import emulated_cuda, on_cuda
 from mmocr.models.textrecog.decoders import ParallelSARDecoderWithBS
 from mmocr.structures import TextRecogDataSample
 from torch import nn
 
-from mmocr_da.models.decoders import GreedyPrediction, adapter_of
+from mmocr_da.models.decoders import GreedyPrediction, adapter_of, decode_fast
 from mmocr_da.registry import MODELS
 
 MMOCR = {  # one config for each decoder of MMOCR with a step per character
@@ -65,7 +65,8 @@ def test_it_is_the_prediction_of_testing(name, mmocr_recognizer, bfloat16_works)
     assert with_gradient(decoder) == trained
 
 
-KINDS = {**STEPWISE, BACKWARDS: None}
+KINDS = {**STEPWISE, **OTHERS}
+KINDS.pop('SequentialSARDecoder(dec_gru=True)')  # MMOCR's loop fails
 
 
 @pytest.mark.parametrize('kind', KINDS)
@@ -91,6 +92,11 @@ def test_fast_decoding_is_the_loop_of_mmocr(decoder, sample, kind):
         is_end = wanted.argmax(-1) == model.dictionary.end_idx
         ends = [row.index(True) + 1 if any(row) else 8 for row in is_end.tolist()]
         assert steps == max(ends) and min(ends) < 4
+        # Rows go on after their end, and may then predict anything.
+        early = [i for i, end in enumerate(ends) if end < max(ends)]
+        inputs, samples = [rows(x, early) for x in inputs], [samples[i] for i in early]
+        found = adapter_of(model).probabilities(*inputs, samples)
+        assert found.size(1) == max(ends[i] for i in early)
 
 
 @pytest.mark.parametrize('kind', DECODERS)
@@ -166,6 +172,26 @@ def test_a_subclass_with_another_computation_decodes_with_its_own_loop(decoder, 
     torch.testing.assert_close(found[:, : plain.size(1)].flip(-1), plain)
     with pytest.raises(ValueError, match=f'Mine cannot be aligned: it changes methods of {kind}'):
         adapter_of(model).check_characters()
+
+
+def test_layers_that_normalize_afterwards_decode_with_their_own_loop(decoder, sample):
+    model = decoder('NRTRDecoder').eval()
+    for layer in model.layer_stack:
+        layer.operation_order = ('self_attn', 'norm', 'enc_dec_attn', 'norm', 'ffn', 'norm')
+    inputs, samples = inputs_of(model, 2), [sample(domain='target') for _ in range(2)]
+    wanted = model.forward_test(*inputs, samples)
+    assert torch.equal(adapter_of(model).probabilities(*inputs, samples), wanted)
+    with pytest.raises(ValueError, match='operation_order that starts with norm'):
+        adapter_of(model).check_characters()
+
+
+def test_the_loop_of_mmocr_is_there_for_a_decoder_that_decodes_fast(decoder, sample):
+    model = decoder('MasterDecoder').eval()
+    model.cls.bias.data[model.PAD] = 99.0
+    inputs, samples = inputs_of(model, 2), [sample(domain='target') for _ in range(2)]
+    wanted = model.forward_test(*inputs, samples)
+    assert decode_fast(model) == ['MasterDecoder']
+    torch.testing.assert_close(model.forward_test(*inputs, samples), wanted)
 
 
 def test_branches_of_another_kind_decode_with_their_own_loop(decoder):
