@@ -12,6 +12,12 @@ from torch import Tensor
 from .adapter import register_adapter
 from .recurrent import RecurrentAdapter, padded_positions
 
+#: Why a bidirectional layer is refused.
+BACKWARDS = (
+    'with dec_bi_rnn=True a step sees the labels of later characters, so its features are not '
+    'those of testing; set dec_bi_rnn=False'
+)
+
 
 class MapMemory(NamedTuple):
     """What the decoders of SAR attend to.
@@ -89,12 +95,14 @@ class ParallelSARAdapter(SARAdapter):
         return super().can_step() and not self.decoder.rnn_decoder.bidirectional
 
     def obstacle(self) -> str:
+        return BACKWARDS if self.decoder.rnn_decoder.bidirectional else super().obstacle()
+
+    def check_greedy(self, purpose: str) -> None:
+        super().check_greedy(purpose)
         if self.decoder.rnn_decoder.bidirectional:
-            return (
-                'with dec_bi_rnn=True a step sees the labels of later characters, so its features '
-                'are not those of testing; set dec_bi_rnn=False'
+            raise ValueError(
+                f'{purpose} needs the prediction of testing, got {self.name}: {BACKWARDS}'
             )
-        return super().obstacle()
 
     def recur(self, fed: Tensor, state: Any) -> tuple[Tensor, Any]:
         hidden, state = self.decoder.rnn_decoder(fed[:, None], state)
