@@ -252,8 +252,9 @@ def test_the_losses_of_mmocr_leave_characters_out(mmocr_recognizer, target, name
     (loss,) = adapter.loss(output, samples).values()
     loss.mean().backward()
     learned = logits.grad.abs().sum(-1).bool().tolist()
-    assert learned[0][:4] == [False, True, True, False]
-    assert learned[1][:5] == [True, False, True, True, False]
+    # Up to the end of each text: ABINet fills the rest with ends.
+    assert learned[0][:3] == [False, True, True]
+    assert learned[1][:4] == [True, False, True, True]
 
 
 def test_with_sure_characters_alone_all_are_learned(adaptive, target):
