@@ -25,7 +25,7 @@ class DomainFeatures:
         decoder_loss: See :meth:`labelled_loss`.
         decode: See :meth:`predict_texts`.
         confidences: See :meth:`word_confidences`.
-        as_map: Converts the output of the encoder to a map, see :attr:`encoder_map`.
+        as_map: Converts a sequence to a map, see :attr:`encoder_map`.
     """
 
     def __init__(
@@ -63,6 +63,8 @@ class DomainFeatures:
         """
         if self._as_map is None or self.sequence is None:
             return None
+        if self.sequence.dim() == 2:
+            return self.sequence[:, :, None, None]
         return self._as_map(self.sequence)
 
     @property

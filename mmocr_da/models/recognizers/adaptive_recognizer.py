@@ -290,7 +290,8 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
     ) -> tuple[DomainFeatures, DomainFeatures]:
         feature_map: Tensor | None = encoded.feature_map
         sequence = encoded.sequence
-        as_map = partial(self._as_map, encoded.feature_map)
+        encoder = getattr(self, 'encoder', None)
+        as_map = partial(as_feature_map, feature_map=encoded.feature_map, encoder=encoder)
         if not self.with_backbone:  # then the map is the images
             feature_map = as_map(sequence)
         ratio = on_device(split.valid_ratio, split.source.device)
@@ -316,12 +317,6 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
             )
         )
         return source, target
-
-    def _as_map(self, feature_map: Tensor, sequence: Any) -> Tensor | None:
-        """See :attr:`DomainFeatures.encoder_map`; ``feature_map`` is the input of the encoder."""
-        if isinstance(sequence, Tensor) and sequence.dim() == 2:
-            return sequence[:, :, None, None]
-        return as_feature_map(sequence, feature_map, getattr(self, 'encoder', None))
 
     def after_step(self) -> None:
         """Tell the objectives that the optimizer has changed weights."""

@@ -166,10 +166,11 @@ def test_a_step_of_both_levels_reaches_the_encoder_by_one(adaptive, batch, progr
         )
 
 
-def test_a_vector_for_each_image_is_a_map_of_one_position(adaptive):
-    model = adaptive()
-    vector = torch.randn(3, 5)
-    assert torch.equal(model._as_map(torch.zeros(3, 4, 1, 7), vector)[:, :, 0, 0], vector)
+def test_a_vector_for_each_image_is_a_map_of_one_position():
+    vector, ratio = torch.randn(3, 5), torch.ones(3)
+    found = DomainFeatures(torch.zeros(3, 4, 1, 7), vector, ratio, as_map=lambda x: None)
+    assert torch.equal(found.encoder_map[:, :, 0, 0], vector)
+    assert DomainFeatures(None, vector, ratio).encoder_map is None
 
 
 def test_a_level_that_is_not_there_is_refused(adaptive, crnn):
