@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
+from mmengine.dist import get_rank
+from mmengine.logging import MessageHub
 
 
 @contextlib.contextmanager
@@ -57,6 +59,19 @@ def seeded(seed: int | None) -> Iterator[None]:
     finally:
         random.setstate(python_state)
         np.random.set_state(numpy_state)
+
+
+def seed_of_iteration() -> int | None:
+    """Return a seed for the iteration of the running MMEngine runner and this rank.
+
+    It depends on the seed of the run and on nothing else, so a resumed run has the seeds of an
+    uninterrupted one. None without a runner.
+    """
+    iteration = MessageHub.get_current_instance().get_info('iter')
+    if iteration is None:
+        return None
+    entropy = [torch.initial_seed(), iteration, get_rank()]
+    return int(np.random.SeedSequence(entropy).generate_state(1)[0])
 
 
 @contextlib.contextmanager

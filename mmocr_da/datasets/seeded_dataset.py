@@ -146,11 +146,23 @@ class SeededDataset(ConcatDataset):
                 return self._finish(data, i, broken)
             if error is not None:
                 broken.append((i, error))
-        raise RuntimeError(
+        message = (
             f'{min(size, MAX_SKIPS)} of {size} {kind}images were tried and none '
-            f'can be used, the last is {self._path(i)}; check the data_root, ann_file and '
-            'data_prefix of the dataset and the first transform of its pipeline'
-        ) from error
+            f'can be used, the last is {self._path(i)}'
+        )
+        if broken:
+            message += (
+                '; check the data_root, ann_file and data_prefix of the dataset and the first '
+                'transform of its pipeline'
+            )
+        else:
+            message += (
+                ': the images are fine, and the pipeline returned nothing for them. Transforms of '
+                "detectors that cut out text (MMOCR's ImgAugWrapper, RandomCrop, "
+                'TextDetRandomCrop) drop images without a label; give a target a target_pipeline '
+                'without them'
+            )
+        raise RuntimeError(message) from error
 
     def _candidates(self, start: int, first: int, size: int) -> Iterator[int]:
         """Yield items of a group that are in use, from ``start`` to the end, then from the first.

@@ -25,7 +25,8 @@ class UnlabelledDataset(BaseDataset):
     """Images without labels, from a folder, a list of paths, an LMDB or a labelled dataset.
 
     Labels are dropped here, before a pipeline or a model can see them. Each image has the
-    annotation ``dict(text='')``, so that MMOCR's training pipelines run unchanged.
+    annotation ``dict(text='')``, so that MMOCR's training pipelines of recognizers run unchanged.
+    Images of a dataset for detectors, whose annotations have boxes or polygons, have none.
 
     Args:
         img_dir: Folder of images, or a list of folders, searched recursively, in sorted order;
@@ -36,7 +37,8 @@ class UnlabelledDataset(BaseDataset):
         lmdb: LMDB with the keys ``num-samples`` and ``image-%09d`` (from 1). Its labels, if any,
             are not read.
         dataset: Config of a labelled MMOCR dataset, or a built one. Its pipeline is not run.
-        instances: The annotations of every image; ``()`` suits the pipelines of detectors.
+        instances: The annotations of every image; ``()`` suits the pipelines of detectors. None for
+            ``dict(text='')``, or for none if ``dataset`` is one for detectors.
         pipeline: See :class:`mmengine.dataset.BaseDataset`.
         **kwargs: Further arguments of :class:`mmengine.dataset.BaseDataset`.
 
@@ -52,7 +54,7 @@ class UnlabelledDataset(BaseDataset):
         img_prefix: str = '',
         lmdb: str | None = None,
         dataset: BaseDataset | dict | None = None,
-        instances: Sequence[dict] = (dict(text=''),),
+        instances: Sequence[dict] | None = None,
         pipeline: Sequence | None = None,
         **kwargs,
     ) -> None:
@@ -71,7 +73,7 @@ class UnlabelledDataset(BaseDataset):
                     'separate UnlabelledDataset, in a list'
                 )
         self.img_prefix = img_prefix
-        self.instances = [dict(instance) for instance in instances]
+        self.instances = instances if instances is None else [dict(i) for i in instances]
         self.lmdb_path = lmdb
         self.color_type = 'color'
         super().__init__(pipeline=pipeline, **kwargs)
@@ -81,6 +83,8 @@ class UnlabelledDataset(BaseDataset):
         data_list = getattr(self, f'_load_{self._kind}')(self._origin)
         # Drop the labelled dataset: its labels would stay in memory.
         self._origin = None
+        if self.instances is None:
+            self.instances = [dict(text='')]
         return [dict(data, instances=copy.deepcopy(self.instances)) for data in data_list]
 
     def _load_img_dir(self, folders: str | Sequence[str]) -> list[dict]:
@@ -163,7 +167,10 @@ class UnlabelledDataset(BaseDataset):
             part.full_init()
             for key, value in part.metainfo.items():
                 self._metainfo.setdefault(key, value)
-            data_list += map(self._without_label, map(part.get_data_info, range(len(part))))
+            labelled = [part.get_data_info(i) for i in range(len(part))]
+            if self.instances is None and any(map(_has_boxes, labelled)):
+                self.instances = []
+            data_list += map(self._without_label, labelled)
         if not data_list:
             raise ValueError(
                 f'dataset must hold images, got an empty {type(plain[0]).__name__}; '
@@ -187,3 +194,8 @@ class UnlabelledDataset(BaseDataset):
             with open_lmdb(self.lmdb_path).begin() as transaction:
                 data['content'] = transaction.get(data['img_key'].encode())
         return self.pipeline(data)
+
+
+def _has_boxes(data: dict) -> bool:
+    """Whether the annotation of an image is one for detectors."""
+    return any(key in i for i in data.get('instances') or () for key in ('polygon', 'bbox'))

@@ -203,7 +203,7 @@ def shrink(cfg, root, work_dir):
         if 'Pretrained' in str(node.get('init_cfg')):  # nothing is downloaded
             node.init_cfg = dict(type='Kaiming', layer='Conv2d')
     for node in dicts_of(cfg.train_dataloader):
-        for key in ('scale', 'size', 'target_size'):
+        for key in ('scale', 'size', 'target_size', 'crop_size'):
             if node.get(key) in ((640, 640), (384, 384)):  # a detector's
                 node[key] = (128, 128)
     learned = shrink_surrogate(cfg.model, root)

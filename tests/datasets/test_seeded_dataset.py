@@ -183,6 +183,15 @@ def test_an_observed_pipeline_runs_with_the_transforms_of_each_dataset(root):
     ]
 
 
+def test_a_pipeline_that_drops_all_images_is_named(root):
+    """As those of detectors do with images that have no label."""
+    dataset = make(root, pipeline=[LOAD, lambda results: None, PACK])
+    with pytest.raises(
+        RuntimeError, match='the images are fine, .* give a target a target_pipelin'
+    ):
+        dataset[0]
+
+
 def test_bad_input(root):
     with pytest.raises(ValueError, match='at least one dataset'):
         make(root, datasets=[])

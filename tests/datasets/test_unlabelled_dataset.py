@@ -135,6 +135,22 @@ def test_detectors_get_images_without_instances(folder):
     assert dataset.get_data_info(0)['instances'] == []
 
 
+@pytest.mark.parametrize('box', [dict(bbox=[0, 0, 5, 5]), dict(polygon=[0, 0, 5, 0, 5, 5, 0, 5])])
+def test_images_of_a_dataset_for_detectors_have_no_instances(folder, tmp_path, box):
+    """Not even those without text, whose own annotations do not say what they are for."""
+    boxes = [dict(box, bbox_label=0, ignore=False, text='secret')]
+    entries = [
+        dict(img_path=f'{folder}/{name}.png', instances=instances)
+        for name, instances in zip('ac', ([], boxes))
+    ]
+    of = dict(type='mmocr.OCRDataset', ann_file=write_json(tmp_path / 'boxes.json', entries))
+    dataset = UnlabelledDataset(dataset=of)
+    assert [dataset.get_data_info(i)['instances'] for i in range(2)] == [[], []]
+    assert b'secret' not in pickle.dumps(dataset)
+    chosen = UnlabelledDataset(dataset=of, instances=[dict(text='')])
+    assert chosen.get_data_info(0)['instances'] == [dict(text='')]
+
+
 @pytest.mark.parametrize(
     'kwargs, message',
     [

@@ -1,5 +1,6 @@
-"""Parts of MMDetection's two-stage detectors for rotated text, with boxes ``(N, 5)``."""
+"""Detectors: images of two domains in, losses or predictions out; and rotated two-stage parts."""
 
+from .adaptive_text_detector import AdaptiveTextDetector, adaptive_text_detector
 from .angle_max_iou_assigner import AngleMaxIoUAssigner
 from .delta_xywht_bbox_coder import DeltaXYWHTBBoxCoder
 from .rotated_anchor_generator import RotatedAnchorGenerator
@@ -8,10 +9,12 @@ from .rotated_overlaps import RotatedOverlaps
 from .rotated_roi_extractor import RotatedRoIExtractor
 
 __all__ = [
+    'AdaptiveTextDetector',
     'AngleMaxIoUAssigner',
     'DeltaXYWHTBBoxCoder',
     'RotatedAnchorGenerator',
     'RotatedMMDetWrapper',
     'RotatedOverlaps',
     'RotatedRoIExtractor',
+    'adaptive_text_detector',
 ]

@@ -4,18 +4,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import torch
 from mmdet.structures import DetDataSample
-from mmengine.dist import get_rank
-from mmengine.logging import MessageHub
 from mmengine.structures import InstanceData
 from mmocr.models.textdet.detectors import MMDetWrapper
 from mmocr.structures import TextDetDataSample
 from torch import Tensor
 
 from mmocr_da.registry import MODELS
-from mmocr_da.rng import torch_seeded
+from mmocr_da.rng import seed_of_iteration, torch_seeded
 from mmocr_da.structures import corners_of
 
 from ..freezing import frozen
@@ -113,12 +110,11 @@ class RotatedMMDetWrapper(MMDetWrapper):
 @contextmanager
 def _draws_of_iteration() -> Iterator[None]:
     """Seed the CPU's random numbers with the iteration of the running MMEngine runner."""
-    iteration = MessageHub.get_current_instance().get_info('iter')
-    if iteration is None:
+    seed = seed_of_iteration()
+    if seed is None:
         yield
         return
-    entropy = [torch.initial_seed(), iteration, get_rank()]
-    with torch_seeded(int(np.random.SeedSequence(entropy).generate_state(1)[0])):
+    with torch_seeded(seed):
         yield
 
 

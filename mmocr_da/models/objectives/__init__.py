@@ -6,27 +6,34 @@ from .confidence_rules import (
     ConfidenceThreshold,
     RelativeThreshold,
 )
+from .detection_features import DetectionFeatures
+from .detector_self_training import DetectorSelfTraining
 from .discriminators import DomainDiscriminator
 from .domain_confusion import DomainConfusion
 from .domain_features import DomainFeatures
 from .entropy_minimization import EntropyMinimization
 from .global_alignment import GlobalAlignment
+from .image_alignment import ImageAlignment
 from .l2sp import L2SP
 from .local_alignment import LocalAlignment
 from .ls_ed import LSEDLoss
 from .objective import Objective
 from .self_training import SelfTraining
 from .symnet_head import SymNetHead
+from .teacher_objective import TeacherObjective
 
 __all__ = [
     'ConfidenceQuantile',
     'ConfidenceRule',
     'ConfidenceThreshold',
+    'DetectionFeatures',
+    'DetectorSelfTraining',
     'DomainConfusion',
     'DomainDiscriminator',
     'DomainFeatures',
     'EntropyMinimization',
     'GlobalAlignment',
+    'ImageAlignment',
     'L2SP',
     'LSEDLoss',
     'LocalAlignment',
@@ -34,4 +41,5 @@ __all__ = [
     'RelativeThreshold',
     'SelfTraining',
     'SymNetHead',
+    'TeacherObjective',
 ]

@@ -24,6 +24,8 @@ class Objective(BaseModule):
 
     #: Prefix of the names in the log; a model has one objective of each name.
     name = ''
+    #: The kind of model that it adapts, ``'recognizer'`` or ``'detector'``.
+    adapts = 'recognizer'
     #: Whether it uses single characters, ``DomainFeatures.characters``.
     needs_characters = False
     #: Whether it uses a greedy prediction of the source, ``DomainFeatures.prediction``.

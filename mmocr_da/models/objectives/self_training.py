@@ -1,7 +1,6 @@
 """Self-training on the target: a teacher's confident words are labels (FixMatch, Mean Teacher)."""
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -13,28 +12,21 @@ from mmocr.models.textrecog.recognizers import EncoderDecoderRecognizer
 from mmocr.structures import TextRecogDataSample
 from torch import Tensor
 
-from mmocr_da.arguments import check_count, check_number, warn_unused
+from mmocr_da.arguments import check_count, check_number
 from mmocr_da.compat import no_grad
 from mmocr_da.device import on_device
 from mmocr_da.registry import MODELS
 
 from ..decoders.adapters import adapter_of
-from ..schedules import Schedule, current_iteration
 from ..valid_ratio import valid_ratios
 from ..weak_batch import weak_batch, without_label
-from .confidence_rules import ConfidenceRule
 from .domain_features import DomainFeatures
-from .objective import Objective
 from .prediction_watch import PredictionWatch
-from .recognizer_copy import RecognizerCopy
-from .teacher import Teacher
-
-#: Number of batches that accumulated gradients may take for one step of the optimizer.
-PATIENCE = 500
+from .teacher_objective import TeacherObjective
 
 
 @MODELS.register_module()
-class SelfTraining(Objective):
+class SelfTraining(TeacherObjective):
     """Learns target words that a teacher predicts with confidence; for every decoder of MMOCR.
 
     The teacher is a moving average of the recognizer, ``decay * teacher + (1 - decay) * student``
@@ -95,7 +87,6 @@ class SelfTraining(Objective):
     """
 
     name = 'self_training'
-    needs_source = False
 
     def __init__(
         self,
@@ -111,43 +102,20 @@ class SelfTraining(Objective):
         agreement_interval: int = 10,
         predict_with: str = 'teacher',
     ) -> None:
-        super().__init__()
-        check_number('weight', weight, least=0)
+        super().__init__(weight, schedule, ramp, threshold, keep, decay, predict_with)
         check_number(
             'character_threshold', character_threshold, least=0, most=1, why='it is a probability'
         )
-        check_number('decay', decay, least=0, most=1, why='it is a share')
-        check_count('ramp', ramp, least=0, of='iterations')
         check_count('agreement_interval', agreement_interval, of='batches')
-        if predict_with not in ('teacher', 'student'):
-            raise ValueError(f"predict_with must be 'teacher' or 'student', got {predict_with!r}")
         if average not in ('kept', 'all'):
             raise ValueError(f"average must be 'kept' or 'all', got {average!r}")
-        if keep is None:
-            threshold = 0.5 if threshold is None else threshold
-            keep = dict(type='mmocr_da.ConfidenceThreshold', threshold=threshold)
-        elif threshold is not None:
-            raise ValueError(
-                f'SelfTraining needs threshold or keep, got threshold={threshold} and keep={keep}; '
-                'remove one of them'
-            )
-        if weight == 0:
-            warn_unused('weight', weight, 'SelfTraining trains nothing, it is only logged')
-        self.schedule = Schedule(schedule, weight)
-        self.ramp = ramp
-        self.keep: ConfidenceRule = MODELS.build(keep)
         self.length_normalized = length_normalized
         self.character_threshold = character_threshold
         self.average = average
-        self.decay = decay
         self.agreement_interval = agreement_interval
-        self.predict_with = predict_with
         self._watch = PredictionWatch(self.keep.advice)
-        self._recognizer: list[EncoderDecoderRecognizer] = []
         self._batches = 0
         self._told = False
-        self._step_due = False
-        self._batches_without_step = 0
 
     def attach(self, recognizer: EncoderDecoderRecognizer) -> None:
         """Create the teacher.
@@ -175,16 +143,7 @@ class SelfTraining(Objective):
                 f'{type(self.keep).__name__} compares with confidences of the supervised loss of '
                 'the source, got supervised_weight=0; set it above 0, or use ConfidenceQuantile'
             )
-        # In a list, so that the recognizer is not a submodule of its objective.
-        self._recognizer = [recognizer]
-        self.teacher = Teacher(recognizer)
-
-    def init_weights(self) -> None:
-        """Copy the recognizer, which has been initialized before, to the teacher."""
-        if self.is_init:
-            return
-        super().init_weights()
-        self.teacher.copy_from(self._recognizer[0])
+        super().attach(recognizer)
 
     def forward(self, source: DomainFeatures, target: DomainFeatures) -> dict[str, Tensor]:
         """Compute the losses of the decoder on the kept words, and log values."""
@@ -207,8 +166,7 @@ class SelfTraining(Objective):
             out = {key: value * share for key, value in out.items()}
         if self.training and torch.is_grad_enabled():
             self._watch.see(texts, len(kept))
-            self._check_steps()
-            self._step_due = True
+        self._learned()
         like = next(iter(out.values())).detach().float()
         values = self._log_values(target, texts, confidences, len(kept))
         if learned is not None:
@@ -219,17 +177,6 @@ class SelfTraining(Objective):
         out |= {key: like.new_full((), value) for key, value in values.items()}
         return self.named(out)
 
-    def _check_steps(self) -> None:
-        """Raise a ValueError if nobody says when the optimizer makes a step."""
-        self._batches_without_step += 1
-        if self._batches_without_step > PATIENCE and self.decay < 1:
-            raise ValueError(
-                f'the teacher of SelfTraining has not followed the student for {PATIENCE} batches: '
-                'nobody called after_step of the model. Train with the tools/train.py of mmocr_da '
-                "or with train_cfg.type='mmocr_da.ResumableIterBasedTrainLoop', or add "
-                "dict(type='mmocr_da.AfterStepHook') to custom_hooks"
-            )
-
     def predict_words(
         self, target: DomainFeatures
     ) -> tuple[list[str], list[float], list[list[float]]]:
@@ -239,7 +186,7 @@ class SelfTraining(Objective):
         """
         if not len(target.samples):
             return [], [], []
-        recognizer = self._recognizer[0]
+        recognizer = self._model[0]
         with no_grad(), self.teacher.replacing(recognizer):
             images, samples = self._weak_views(target)
             decoder = recognizer.decoder
@@ -269,17 +216,13 @@ class SelfTraining(Objective):
                 )
             assert target.images is not None
             return target.images, [without_label(sample) for sample in target.samples]
-        data = self._recognizer[0].data_preprocessor(data, False)
+        data = self._model[0].data_preprocessor(data, False)
         return data['inputs'], data['data_samples']
 
     def _usable(self, texts: Sequence[str]) -> list[bool]:
         """Whether each text can be a label."""
-        unknown = getattr(self._recognizer[0].decoder.dictionary, 'unknown_token', None)
+        unknown = getattr(self._model[0].decoder.dictionary, 'unknown_token', None)
         return [bool(text) and not (unknown and unknown in text) for text in texts]
-
-    def _weight(self) -> float:
-        weight = self.schedule.now()
-        return weight * min(1.0, current_iteration()[0] / self.ramp) if self.ramp else weight
 
     def _log_values(
         self,
@@ -300,53 +243,6 @@ class SelfTraining(Objective):
             out['agreement'] = sum(same) / count
         self._batches += self.training
         return out
-
-    # Hooks.
-
-    def after_step(self, recognizer: EncoderDecoderRecognizer) -> None:
-        """Let the teacher follow the student, if the student was trained since the last time."""
-        self._batches_without_step = 0
-        if self._step_due:
-            self._step_due = False
-            self.teacher.follow(recognizer, self.decay)
-
-    def before_load(
-        self, recognizer: EncoderDecoderRecognizer, state_dict: dict[str, Tensor], prefix: str
-    ) -> None:
-        """Start the teacher as a copy of the recognizer where a checkpoint has no teacher."""
-        rule = f'{prefix}objectives.{self.name}.keep.'
-        for key, value in self.keep.state_dict().items():
-            state_dict.setdefault(rule + key, value)
-        if copied := self.teacher.complete(state_dict, prefix, self._at):
-            print_log(
-                f'the teacher of SelfTraining starts as a copy of {len(copied)} weights of the '
-                'recognizer',
-                logger='current',
-            )
-
-    def testing(self, recognizer: EncoderDecoderRecognizer) -> AbstractContextManager[None]:
-        """Predict with the teacher, if it is the one that predicts."""
-        return self.teacher.replacing(recognizer) if self.replaces_weights else nullcontext()
-
-    @property
-    def replaces_weights(self) -> bool:
-        return self.predict_with == 'teacher'
-
-    def before_export(
-        self, recognizer: EncoderDecoderRecognizer, state_dict: dict[str, Tensor]
-    ) -> None:
-        """Put the teacher into the plain model, if it is the one that predicts."""
-        for own, twin in self.teacher.keys(self._at) if self.replaces_weights else ():
-            if twin in state_dict:  # if it is missing, the teacher is a copy
-                state_dict[own] = state_dict[twin]
-
-    def copies(self) -> Sequence[RecognizerCopy]:
-        """The teacher."""
-        return (self.teacher,)
-
-    @property
-    def _at(self) -> str:
-        return f'objectives.{self.name}.teacher'
 
 
 def _labelled(sample: TextRecogDataSample, text: str) -> TextRecogDataSample:

@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 
 import torch
-from mmengine.model import ModuleDict
 from mmocr.models.textrecog.recognizers import EncoderDecoderRecognizer
 from mmocr.structures import TextRecogDataSample
 from torch import Tensor
@@ -14,14 +13,17 @@ from torch import Tensor
 from mmocr_da.arguments import check_number, warn_unused
 from mmocr_da.device import on_device
 from mmocr_da.registry import MODELS
-from mmocr_da.renamed import check_objective, renamed_arguments
+from mmocr_da.renamed import renamed_arguments
 
 from ..decoders.adapters import CHARACTER_FEATURES, DecoderAdapter, adapter_of
 from ..decoders.character_features import CharacterFeatures, GreedyPrediction, tensors_in
+from ..domain_split import DomainSplit, rows_of
 from ..encoders import as_feature_map
 from ..freezing import frozen
 from ..layers import domains_of_images, keep_statistics_per_domain
 from ..objectives import DomainFeatures, Objective
+from ..objectives.building import add_values, build_objectives, domains_needed
+from ..training_watch import DomainWatch, GradientWatch
 from .decoder_losses import (
     Encoded,
     forced_output,
@@ -31,10 +33,8 @@ from .decoder_losses import (
     share_of_ranks,
     zero_losses,
 )
-from .domain_split import DomainSplit, rows_of
 from .label_encoding import encode_texts
 from .objective_keys import name_objectives
-from .training_watch import DomainWatch, GradientWatch
 
 
 @MODELS.register_module()
@@ -99,7 +99,7 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
         self.supervised_weight = supervised_weight
         self.character_feature = character_feature
         self.norm_statistics = norm_statistics
-        self.objectives = self._build_objectives(objectives)
+        self.objectives, self._listed = build_objectives(objectives, supervised_weight)
         self.aligns_characters = any(o.needs_characters for o in self.objectives.values())
         if self.aligns_characters:
             self.adapter.check_characters()
@@ -118,30 +118,6 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
         if channels_last:
             self.to(memory_format=torch.channels_last)
 
-    def _build_objectives(self, objectives: Sequence[dict[str, Any]]) -> ModuleDict:
-        built = [MODELS.build(cfg) for cfg in objectives]
-        for objective in built:
-            check_objective(objective)
-        self._listed = names = [o.name for o in built]
-        if any(not name or '.' in name or 'loss' in name for name in names):
-            raise ValueError(
-                f"each objective needs a name without a dot and without 'loss' (MMEngine adds up "
-                f'all values with it in their name), got {names}; it is an attribute of its class'
-            )
-        if len(set(names)) < len(names):
-            raise ValueError(
-                f'objectives must be of different kinds, got {names}: their losses '
-                'would overwrite each other in the log'
-            )
-        if not built and self.supervised_weight == 0:
-            raise ValueError(
-                'supervised_weight=0 without objectives leaves nothing to train, got '
-                'objectives=[]; add one, or set supervised_weight=1'
-            )
-        # Sorted by name, so that another order in the config changes neither the keys of a
-        # checkpoint nor the order of the parameters, which an optimizer's state depends on.
-        return ModuleDict(sorted(zip(names, built), key=lambda pair: pair[0]))
-
     @property
     def adapter(self) -> DecoderAdapter:
         """Access to the decoder for objectives."""
@@ -150,16 +126,7 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
     @property
     def needed_domains(self) -> dict[str, list[str]]:
         """The domains that the training needs, and the settings and objectives that need each."""
-        weight = self.supervised_weight
-        needed = dict(
-            source=[f'supervised_weight={weight:g}'] if weight else [],
-            target=list[str](),
-        )
-        for name, objective in self.objectives.items():
-            for domain, names in needed.items():
-                if getattr(objective, f'needs_{domain}'):
-                    names.append(f'the objective {name!r}')
-        return {domain: names for domain, names in needed.items() if names}
+        return domains_needed(self.objectives.values(), self.supervised_weight)
 
     @property
     def _needs_target(self) -> bool:
@@ -379,17 +346,3 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
         for objective in replacing:
             objective.before_export(self, state_dict)
         return state_dict
-
-
-def add_values(losses: dict[str, Tensor], values: dict[str, Tensor], name: str) -> None:
-    """Add the losses and log values of an objective to those of a step.
-
-    Raises:
-        ValueError: If a value has the name of another one, which it would replace.
-    """
-    if repeated := sorted(losses.keys() & values.keys()):
-        raise ValueError(
-            f'values need names that no other has, got {repeated} again from the objective '
-            f'{name!r}; return self.named(values), which puts its name into them'
-        )
-    losses.update(values)

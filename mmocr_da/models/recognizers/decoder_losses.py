@@ -13,8 +13,8 @@ from mmocr_da.device import on_device
 
 from ..decoders.adapters import adapter_of
 from ..distributed import sum_per_rank
+from ..domain_split import rows_of
 from ..valid_ratio import valid_ratios
-from .domain_split import rows_of
 from .label_encoding import encode_texts
 
 

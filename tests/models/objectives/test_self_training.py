@@ -418,7 +418,7 @@ def test_a_step_leaves_the_teacher_alone_and_after_it_the_teacher_follows_once(a
 
 
 def test_a_teacher_that_is_never_told_of_steps_stops_the_training(adaptive, target, monkeypatch):
-    monkeypatch.setattr('mmocr_da.models.objectives.self_training.PATIENCE', 3)
+    monkeypatch.setattr('mmocr_da.models.objectives.teacher_objective.PATIENCE', 3)
     model = adaptive(self_training())
     for _ in range(3):
         model(**target(), mode='loss')

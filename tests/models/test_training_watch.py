@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from mmocr_da.models.objectives import Objective
-from mmocr_da.models.recognizers.training_watch import PATIENCE, DomainWatch, reaches
+from mmocr_da.models.training_watch import PATIENCE, DomainWatch, reaches
 from mmocr_da.registry import MODELS
 
 GLOBAL = dict(type='mmocr_da.GlobalAlignment', in_channels=16, schedule='constant')
@@ -30,7 +30,7 @@ EVERY = [
 @pytest.fixture
 def said(monkeypatch):
     texts = []
-    for module in ('recognizers.training_watch', 'objectives.gate_watch'):
+    for module in ('training_watch', 'objectives.gate_watch'):
         monkeypatch.setattr(
             f'mmocr_da.models.{module}.print_log', lambda text, **_: texts.append(text)
         )
@@ -126,7 +126,7 @@ def test_once_it_came_batches_may_be_without_it():
 def test_a_training_without_a_domain_stops(
     adaptive, batch, objectives, texts, targets, supervised_weight, monkeypatch
 ):
-    monkeypatch.setattr('mmocr_da.models.recognizers.training_watch.PATIENCE', 2)
+    monkeypatch.setattr('mmocr_da.models.training_watch.PATIENCE', 2)
     model = adaptive(*objectives, supervised_weight=supervised_weight)
     model.loss(**batch(texts, targets))
     with pytest.raises(ValueError, match='the training needs images of the'):
@@ -154,7 +154,7 @@ class SourceOnly(Objective):
 def test_a_training_that_needs_one_domain_goes_on(
     adaptive, batch, objectives, texts, targets, supervised_weight, monkeypatch
 ):
-    monkeypatch.setattr('mmocr_da.models.recognizers.training_watch.PATIENCE', 2)
+    monkeypatch.setattr('mmocr_da.models.training_watch.PATIENCE', 2)
     model = adaptive(*objectives, supervised_weight=supervised_weight)
     for _ in range(3):
         model.loss(**batch(texts, targets))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mmocr_da.device import on_device
 
-from ..valid_ratio import valid_ratios
+from .valid_ratio import valid_ratios
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,12 @@ def _is_source(sample: TextRecogDataSample, needs_target: bool) -> bool:
             f"a data sample needs domain='source' or 'target', got {domain!r} for "
             f'{sample.get("img_path")}: build the training data with mmocr_da.TwoDomainDataset'
         )
-    if domain == 'target' and getattr(sample.get('gt_text'), 'item', ''):
+    label = getattr(sample.get('gt_text'), 'item', '') and 'a text'
+    if len(sample.get('gt_instances', ())):
+        label = 'instances'
+    if domain == 'target' and label:
         raise ValueError(
-            f'the target image {sample.get("img_path")} carries a text: labels of the target '
+            f'the target image {sample.get("img_path")} carries {label}: labels of the target '
             'must not reach training; load it with mmocr_da.UnlabelledDataset'
         )
     return domain == 'source'

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mmocr_da.models.recognizers.domain_split import DomainSplit, rows_of
+from mmocr_da.models.domain_split import DomainSplit, rows_of
 
 
 def split(samples, needs_target=True):

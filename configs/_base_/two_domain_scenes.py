@@ -1,0 +1,52 @@
+"""Scenes of both domains for MMOCR's own detectors: its training data, and a folder without labels.
+
+    _base_ = [
+        'mmocr::textdet/dbnet/dbnet_resnet18_fpnc_1200e_icdar2015.py',
+        'mmocr_da::_base_/two_domain_scenes.py',
+    ]
+    train_dataloader = dict(
+        **_base_.two_domain_loader,
+        dataset=dict(
+            **_base_.two_domain_dataset,
+            source=_base_.icdar2015_textdet_train,
+            target_pipeline=[
+                *_base_.load_scene, *_base_.cut_scene, _base_.jitter, _base_.pack_scene
+            ],
+        ),
+    )
+
+and the four lines of ``iterations.py``, which this includes. The target has a pipeline of its own:
+MMOCR's choose a cut by its text, and drop images without. Another folder:
+``--cfg-options train_dataloader.dataset.target.img_dir=FOLDER``.
+"""
+
+_base_ = './iterations.py'
+
+two_domain_loader = dict(
+    batch_size=16,  # 8 source + 8 target
+    sampler=dict(_delete_=True, type='mmocr_da.TwoDomainSampler', batch_size=16),
+)
+two_domain_dataset = dict(
+    _delete_=True,
+    type='mmocr_da.TwoDomainDataset',
+    target=dict(
+        type='mmocr_da.UnlabelledDataset',
+        img_dir='data/my_scenes',
+        instances=(),  # a scene has boxes, and these have none
+        pipeline=None,
+    ),
+)
+load_scene = [dict(type='LoadImageFromFile', color_type='color_ignore_orientation')]
+cut_scene = [
+    dict(type='RandomResize', scale=(640, 640), ratio_range=(1.0, 3.0), keep_ratio=True),
+    dict(type='mmdet.RandomCrop', crop_size=(640, 640), allow_negative_crop=True),
+    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
+]
+jitter = dict(
+    type='TorchVisionWrapper', op='ColorJitter', brightness=32.0 / 255, saturation=0.5, contrast=0.5
+)
+pack_scene = dict(
+    type='PackTextDetInputs', meta_keys=('img_path', 'ori_shape', 'img_shape', 'scale_factor')
+)
+# The teacher sees the scene, the student sees it with other colours: the pixels are the same ones.
+scene_views = dict(type='mmocr_da.WeakStrongViews', weak=[pack_scene], strong=[jitter, pack_scene])
