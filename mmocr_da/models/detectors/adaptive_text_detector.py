@@ -199,6 +199,8 @@ class AdaptiveTextDetector(BaseModel):
         self, inputs: Tensor, features: Any, index: Tensor, samples: list[Any]
     ) -> dict[str, Any]:
         """The losses of the plain detector for some images, whose features are known."""
+        if self.detector is self:
+            samples = [_of_size(sample, inputs.shape[-2:]) for sample in samples]
         with _extracted(self.detector, _rows(features, index)):
             found: dict[str, Any] = super().forward(inputs[index], samples, 'loss')
         return found
@@ -248,6 +250,20 @@ def _extracted(detector: Any, features: Any) -> Iterator[None]:
         yield
     finally:
         del detector.extract_feat
+
+
+def _of_size(sample: BaseDataElement, size: Sequence[int]) -> BaseDataElement:
+    """Return a sample with the size of its padded image.
+
+    MMOCR draws maps of labels of the size ``img_shape``, and compares them with those of the head,
+    which are as large as the largest image of the batch. Padding is background there, as it is
+    after the step ``Pad`` of a pipeline.
+    """
+    if tuple(sample.get('img_shape', ()))[:2] == tuple(size):
+        return sample
+    padded = type(sample)(metainfo=dict(sample.metainfo, img_shape=tuple(size)))
+    padded.set_data(dict(sample.items()))
+    return padded
 
 
 def _labelled_loss(

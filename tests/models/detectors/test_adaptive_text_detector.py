@@ -96,11 +96,29 @@ def test_the_supervised_loss_has_the_value_of_the_source_alone(kind):
                 layer.train = lambda mode: None
     (losses, grads), (expected, of_source) = (
         step(model, domains, kind)
-        for model, domains in ((mixed, BOTH), (alone, ['source', 'source']))
+        for model, domains in ((mixed, ['source'] * 2 + ['target'] * 2), (alone, ['source'] * 2))
     )
     assert losses == pytest.approx(expected, rel=1e-4)
     for key, grad in grads.items():
-        assert (grad - of_source[key]).norm() <= 0.01 * of_source[key].norm() + 1e-6, key
+        assert (grad - of_source[key]).norm() <= 1e-3 * of_source[key].norm() + 1e-7, key
+
+
+@pytest.mark.parametrize('kind', ['DBNet', 'FCENet', 'PANet', 'TextSnake'])
+def test_images_may_differ_in_size(kind):
+    """What the largest one adds to the others is background, as after ``Pad``."""
+    (losses, grads), (expected, of_padded) = (
+        step(adaptive(kind), ['source'] * 2, kind, img_shape=shape)
+        for shape in ((56, 64), (64, 64))
+    )
+    assert losses == expected
+    assert all(torch.equal(grads[k], of_padded[k]) for k in grads)
+    data = scenes(kind, BOTH)
+    data['inputs'][1] = torch.zeros(3, 96, 70, dtype=torch.uint8)
+    data['data_samples'][1].set_metainfo(dict(img_shape=(96, 70)))
+    model = adaptive(kind, neck(kind)).train()
+    losses = model(**model.data_preprocessor(data, True), mode='loss')
+    assert all(v.isfinite().all() for v in losses.values())
+    assert all(tuple(s.img_shape) == (64, 64) for s in data['data_samples'][::2])
 
 
 @pytest.mark.parametrize('kind', TWO)
@@ -190,7 +208,10 @@ def test_a_recognizer_refuses_objectives_of_detectors(request):
 def test_a_learned_surrogate_needs_a_detector_without_objectives():
     cfg = narrow('RotatedMMDetWrapper')
     head = cfg.cfg.roi_head.bbox_head
-    head.reg_decoded_bbox, head.loss_bbox = True, dict(type='mmocr_da.LSIoULoss')
+    head.reg_decoded_bbox, head.loss_bbox = (
+        True,
+        dict(type='mmocr_da.LSIoULoss', surrogate=dict(approximation='local')),
+    )
     of = cfg.pop('type')
     cfg = dict(cfg, type='mmocr_da.AdaptiveTextDetector', of=of)
     with pytest.raises(ValueError, match='without a learned surrogate'):
