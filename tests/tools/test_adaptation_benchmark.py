@@ -136,6 +136,32 @@ def test_a_run_with_its_lines_is_not_repeated(run, benchmark, tmp_path, monkeypa
     assert 'ASSDA_seed0' in {folder.name for _, folder, *_ in benchmark.trained}
 
 
+def test_the_tables_of_what_is_there_need_no_training(run, benchmark, tmp_path):
+    file = tmp_path / 'lines.jsonl'
+    options = ['--pair', 'numbers', '--results', file, '--seeds', 0]
+    first = run(*options, '--rows', 'ASSDA')
+    benchmark.trained.clear()
+    assert run(*options, '--no-training') == first and benchmark.trained == []
+    with pytest.raises(
+        ValueError, match="lines of 'control' with the seeds .0, 1. for the pair 'n"
+    ):
+        run(*options[:-1], 0, 1, '--no-training')
+
+
+def test_the_tables_of_the_readme_are_those_of_the_kept_runs(load_tool):
+    """Rows of other settings than today's are none."""
+    module = load_tool('benchmarks/adaptation')
+    root = module.quickstart.ROOT
+    readme = (root / 'configs/self_training/README.md').read_text()
+    results = module.Results(root / 'results/adaptation.jsonl')
+    names = {line['pair'] for line in results._lines.values()}
+    pairs = [module.parse_pair(name, needs_images=False) for name in sorted(names)]
+    known = module.Benchmark(None, results, (0, 1, 2), 1).known(pairs, list(module.CONFIGS))
+    assert known
+    for name, rows in known.items():
+        assert module.table(rows) in readme, f'the table of {name}:\n{module.table(rows)}'
+
+
 def test_the_fingerprint_is_of_the_settings_and_of_what_they_start_from(benchmark, monkeypatch):
     first = benchmark.fingerprint('ASSDA', 'numbers')
     assert first != benchmark.fingerprint('ASSDA', 'words')

@@ -15,8 +15,8 @@ its 95 % interval (bootstrap over test images, of which each counts with its mea
 and which part of the gap between control and bound is closed. ``results.jsonl`` gets a line for
 each run and domain, with all that the tables need; ``--results`` names another such file. A run
 that has its lines there, of the same configs, is not repeated, so pairs and seeds can be measured
-one after the other, on several machines. The last checkpoint counts, and no label of the target
-chooses anything.
+one after the other, on several machines. ``--no-training`` makes the tables of what is there, and
+needs no images. The last checkpoint counts, and no label of the target chooses anything.
 """
 
 import argparse
@@ -136,7 +136,7 @@ class Score(NamedTuple):
         return cls(bits[: line['images']].astype(float), line['edits'], line['characters'])
 
 
-def parse_pair(text: str) -> Pair:
+def parse_pair(text: str, needs_images: bool = True) -> Pair:
     """Read a pair from the command line.
 
     Raises:
@@ -145,6 +145,8 @@ def parse_pair(text: str) -> Pair:
     if text == 'numbers':
         return Pair(text)
     name, _, folders = text.partition('=')
+    if not needs_images:
+        return Pair(name, 'source', 'target')
     paths = folders.split(',')
     if not name or len(paths) != 2:
         raise ValueError(f"--pair must be 'numbers' or NAME=SOURCE,TARGET, got {text!r}")
@@ -172,6 +174,11 @@ def parse_args():
     parser.add_argument('--jobs', type=int, default=1, help='Runs at the same time')
     parser.add_argument(
         '--results', type=Path, help='File of lines (default: results.jsonl in the work directory)'
+    )
+    parser.add_argument(
+        '--no-training',
+        action='store_true',
+        help='Rows that have all their runs in the file of lines; pairs are names alone',
     )
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/adaptation_benchmark'))
     return parser.parse_args()
@@ -358,17 +365,25 @@ class Benchmark:
                 if row == START or (p.source or p.name, seed) in wanted
             ]
             self.map(self.checkpoint, starts)
-        found = dict(zip(items, self.map(self.scores, items)))
-        return {
-            p.name: {
-                row: {
-                    domain: [found[p, row, seed][domain] for seed in self.seeds]
-                    for domain in DOMAINS
-                }
-                for row in rows
-            }
-            for p in pairs
-        }
+        self.map(self.scores, items)
+        return self.known(pairs, rows)
+
+    def known(self, pairs: Sequence[Pair], rows: Sequence[str]) -> dict[str, dict]:
+        """Return what :meth:`run` does, of rows that have the lines of all seeds."""
+        out: dict[str, dict] = {}
+        for pair in pairs:
+            out[pair.name] = {}
+            for row in rows:
+                found = [self.results.find(**self.described(pair, row, s)) for s in self.seeds]
+                if all(found):
+                    of_domain = {domain: [run[domain] for run in found] for domain in DOMAINS}
+                    out[pair.name][row] = of_domain
+            if CONTROL not in out[pair.name]:
+                raise ValueError(
+                    f'{self.results.path} must have the lines of {CONTROL!r} with the seeds '
+                    f'{list(self.seeds)} for the pair {pair.name!r}, got none of these settings'
+                )
+        return out
 
 
 @cache
@@ -388,7 +403,7 @@ def fingerprint(row: str, data: str) -> str:
 
 def main():
     args = parse_args()
-    pairs = [parse_pair(text) for text in args.pair]
+    pairs = [parse_pair(text, not args.no_training) for text in args.pair]
     check_count('--jobs', args.jobs)
     if len({pair.name for pair in pairs}) < len(pairs) or len({*args.seeds}) < len(args.seeds):
         raise ValueError(f'each pair and each seed counts once, got {args.pair}, {args.seeds}')
@@ -397,7 +412,7 @@ def main():
     results = Results((args.results or args.work_dir / 'results.jsonl').absolute())
     os.chdir(quickstart.ROOT)
     os.environ.setdefault('PYTHONWARNINGS', 'ignore')  # the hosts' deprecation warnings
-    if any(not pair.source for pair in pairs):
+    if any(not pair.source for pair in pairs) and not args.no_training:
         quickstart.run(
             'tools/dataset_converters/printed_to_handwritten.py',
             '--with-target-train-labels',
@@ -405,7 +420,8 @@ def main():
             quickstart.DATA,
         )
     rows = [row for row in CONFIGS if row in (START, CONTROL, *args.rows)]
-    found = Benchmark(args.work_dir, results, args.seeds, args.jobs).run(pairs, rows)
+    benchmark = Benchmark(args.work_dir, results, args.seeds, args.jobs)
+    found = benchmark.known(pairs, rows) if args.no_training else benchmark.run(pairs, rows)
     seeds = ', '.join(map(str, args.seeds))
     page = f'Test sets, in percent; seeds {seeds}; last checkpoints.\n'
     for name, scores in found.items():
