@@ -1,4 +1,4 @@
-"""``augmented_source.py`` with self-training on a folder without labels, for MMOCR's own configs.
+"""``two_domains.py`` with augmentation and self-training on a folder without labels.
 
 Beside it, the alignments of ASSDA if they are among the objectives, such as
 ``dict(_base_.global_alignment, in_channels=512)`` with the width of the feature map.
@@ -26,7 +26,10 @@ and the four lines of ``iterations.py``, which this includes. The teacher sees i
 the student sees augmented ones. ``tools/adapt.py`` writes such a config for any recognizer.
 """
 
-_base_ = './augmented_source.py'
+_base_ = './two_domains.py'
+
+# Of the images of both domains, as in augmented_source.py.
+text_augmentation = dict(type='mmocr_da.TextAugmentation', strength=1.0)
 
 # The mean is over all target images: while few of them are learned, the source counts more.
 self_training = dict(

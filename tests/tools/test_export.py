@@ -239,7 +239,7 @@ def test_an_export_can_be_repeated_and_exported_elsewhere(run_tool, inputs, tmp_
 def test_a_failed_export_leaves_nothing(inputs, tmp_path, monkeypatch, step, error):
     cfg = load_config(str(inputs / 'toy.py'))
 
-    def fail(*_):
+    def fail(*_, **__):
         assert (tmp_path / 'new/out/.toy.py.partial/toy.pth').exists()
         if step == 'random_batch':
             raise error

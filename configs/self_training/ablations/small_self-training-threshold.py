@@ -1,6 +1,6 @@
 """Words of a fixed confidence are labels, and not a rising share of the images."""
 
-_base_ = '../small/small_self-training.py'
+_base_ = '../../_base_/small_augmented.py'
 work_dir = 'work_dirs/{{ fileBasenameNoExtension }}_{{$MMOCR_DA_DATA:numbers}}'
 
 model = dict(
@@ -14,3 +14,5 @@ model = dict(
         )
     ]
 )
+optim_wrapper = dict(paramwise_cfg=dict(_delete_=True))  # there is no adversary
+train_dataloader = dict(dataset=dict(target_pipeline=_base_.views_pipeline))
