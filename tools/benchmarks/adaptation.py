@@ -16,7 +16,7 @@ and which part of the gap between control and bound is closed. ``results.jsonl``
 each run and domain, with all that the tables need; ``--results`` names another such file. A run
 that has its lines there, of the same configs, is not repeated, so pairs and seeds can be measured
 one after the other, on several machines. ``--no-training`` makes the tables of what is there, and
-needs no images. The last checkpoint counts, and no label of the target chooses anything.
+needs no images. The last checkpoint counts: a run chooses nothing by labels of the target.
 """
 
 import argparse
