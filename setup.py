@@ -38,6 +38,8 @@ REQUIREMENTS = [
     'tensorboard',
 ]
 TESTS = ['pytest>=7', 'pytest-timeout']
+# What MMOCR's DRRG merges boxes with; MMOCR does not ask for it.
+DRRG = ['lanms-neo==1.0.2']
 # The only place that pins them: tools/lint.py, which CI and pre-commit call, reads this line.
 LINT = ['mypy==2.4.1', 'ruff==0.17.6']
 
@@ -111,6 +113,6 @@ setup(
     package_data={'mmocr_da': ['py.typed', *add_mim()]},
     cmdclass={'build_py': BuildPy},
     install_requires=hosts + REQUIREMENTS,
-    extras_require={'tests': TESTS, 'dev': TESTS + LINT + ['pre-commit']},
+    extras_require={'drrg': DRRG, 'tests': TESTS, 'dev': TESTS + LINT + ['pre-commit']},
     zip_safe=False,
 )

@@ -74,6 +74,16 @@ def test_the_changelog_has_this_version_and_its_old_names():
         assert f'`{old}`' in text
 
 
+def test_the_extra_of_drrg_is_what_its_error_and_its_readme_name():
+    extras = re.search(r'extras_require=\{(.*?)\}', (ROOT / 'setup.py').read_text())[1]
+    assert "'drrg': DRRG" in extras
+    error = (ROOT / 'mmocr_da/models/detectors/adaptive_text_detector.py').read_text()
+    wanted = re.search(r"DRRG = \['(.*?)'\]", (ROOT / 'setup.py').read_text())[1]
+    assert f'pip install {wanted}' in error
+    for text in (error, (ROOT / 'configs/detection/README.md').read_text()):
+        assert "pip install 'mmocr_da[drrg]'" in text
+
+
 @pytest.mark.slow
 def test_a_wheel_brings_configs_and_tools(tmp_path):
     # In a copy: the build leaves a folder, and the checkout may not be writable.

@@ -19,7 +19,12 @@ train_dataloader = dict(
     dataset=dict(
         **_base_.two_domain_dataset,
         source=_base_.icdar2015_textdet_train,
-        target_pipeline=[*_base_.load_scene, *_base_.cut_scene, _base_.jitter, _base_.pack_scene],
+        target_pipeline=[
+            *_base_.load_scene,
+            *_base_.cut_scene,
+            _base_.scene_jitter,
+            _base_.pack_scene,
+        ],
     ),
 )
 auto_scale_lr = dict(base_batch_size=16)

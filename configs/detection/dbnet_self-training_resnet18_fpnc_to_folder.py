@@ -10,7 +10,7 @@ model = dict(
     type='mmocr_da.AdaptiveTextDetector',
     of='DBNet',
     objectives=[
-        dict(type='mmocr_da.DetectorSelfTraining', threshold=0.7, ramp=2000),
+        _base_.scene_self_training,
     ],
 )
 optim_wrapper = dict(optimizer=dict(lr=1e-3))

@@ -22,7 +22,7 @@ train_dataloader = dict(
         target_pipeline=[
             *_base_.load_scene,
             *_base_.cut_scene,
-            _base_.jitter,
+            _base_.scene_jitter,
             _base_.train_pipeline[-1],
         ],
     ),

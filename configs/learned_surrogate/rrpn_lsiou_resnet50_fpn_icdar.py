@@ -1,6 +1,6 @@
 """Post-tuning with LS-IoU at full size, for 20k images; ``load_from`` comes by command line."""
 
-_base_ = './rrpn_resnet50_fpn_icdar.py'
+_base_ = '../_base_/rrpn_icdar.py'
 
 max_iters = 20000
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters // 4)

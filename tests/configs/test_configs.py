@@ -68,6 +68,24 @@ STEPS = [
         'seqclr/resnet29_finetune-ctc-synthtext',
     )
 ]
+#: Sizes of images in the pipelines of detectors, and what a toy is cut to.
+TOY_SIZES = dict(
+    scale=128,
+    size=128,
+    target_size=128,
+    crop_size=128,
+    short_size=128,
+    target_scale=128,
+    long_size_bound=128,
+    short_size_bound=96,
+)
+
+
+@pytest.fixture(autouse=True)
+def _lanms(monkeypatch):
+    """The package that merges the boxes of DRRG; without merging there are only more of them."""
+    for module in ('heads.drrg_head', 'module_losses.drrg_module_loss'):
+        monkeypatch.setattr(f'mmocr.models.textdet.{module}.la_nms', lambda boxes, _: boxes)
 
 
 @pytest.fixture(autouse=True)
@@ -203,9 +221,15 @@ def shrink(cfg, root, work_dir):
         if 'Pretrained' in str(node.get('init_cfg')):  # nothing is downloaded
             node.init_cfg = dict(type='Kaiming', layer='Conv2d')
     for node in dicts_of(cfg.train_dataloader):
-        for key in ('scale', 'size', 'target_size', 'crop_size'):
-            if node.get(key) in ((640, 640), (384, 384)):  # a detector's
-                node[key] = (128, 128)
+        for key, size in TOY_SIZES.items():  # a detector's
+            if isinstance(node.get(key), int) and node[key] > size:
+                node[key] = size
+            elif isinstance(node.get(key), tuple) and node[key][0] > size == 128:
+                node[key] = (size, size)
+    for node in dicts_of(cfg.model):  # a fresh detector proposes boxes everywhere
+        for key in ('nms_pre', 'max_per_img'):
+            if node.get(key, 0) > 50:
+                node[key] = 50
     learned = shrink_surrogate(cfg.model, root)
     for key in (
         'val_dataloader',

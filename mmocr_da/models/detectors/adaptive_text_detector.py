@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from mmengine.model import BaseModel
 from mmengine.structures import BaseDataElement, InstanceData
-from mmocr.models.textdet.detectors import MMDetWrapper, SingleStageTextDetector
+from mmocr.models.textdet.detectors import DRRG, MMDetWrapper, SingleStageTextDetector
+from mmocr.models.textdet.heads import drrg_head
 from torch import Tensor
 
 from mmocr_da.arguments import check_number
@@ -64,6 +65,7 @@ def adaptive_text_detector(of: str | None = None, **cfg: Any) -> BaseModel:
 
     Raises:
         ValueError: If ``of`` is no detector, or an objective does not fit it.
+        ImportError: If it is DRRG, and the package that merges its boxes is not installed.
     """
     cls = MODELS.get(of) if of else None
     if cls is None or not issubclass(cls, (SingleStageTextDetector, MMDetWrapper)):
@@ -71,6 +73,11 @@ def adaptive_text_detector(of: str | None = None, **cfg: Any) -> BaseModel:
             'AdaptiveTextDetector needs of=..., the type of a detector of MMOCR such as '
             f"'DBNet' or 'MMDetWrapper', got {of!r}; a recognizer is adapted by "
             'mmocr_da.AdaptiveRecognizer'
+        )
+    if issubclass(cls, DRRG) and drrg_head.la_nms is None:
+        raise ImportError(
+            'DRRG needs lanms, which merges its boxes in training and testing, and it is not '
+            "installed: pip install 'mmocr_da[drrg]', or pip install lanms-neo==1.0.2"
         )
     model: BaseModel = adaptive_class(cls)(**cfg)
     return model

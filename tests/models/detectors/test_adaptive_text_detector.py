@@ -200,6 +200,14 @@ def test_wrong_settings_are_explained():
         build(of='DBNet', objectives=[neck('DBNet')] * 2)
 
 
+def test_drrg_without_the_package_that_merges_its_boxes_says_what_to_install(monkeypatch):
+    monkeypatch.setattr('mmocr.models.textdet.heads.drrg_head.la_nms', None)
+    with pytest.raises(
+        ImportError, match=r"pip install 'mmocr_da\[drrg\]', or pip install lanms-n"
+    ):
+        adaptive('DRRG')
+
+
 def test_a_recognizer_refuses_objectives_of_detectors(request):
     with pytest.raises(ValueError, match='objectives of recognizers, .* got ImageAlignment'):
         request.getfixturevalue('adaptive')(BACKBONE)
