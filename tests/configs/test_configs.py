@@ -28,7 +28,11 @@ METHODS = sorted(p for p in ROOT.iterdir() if p.is_dir() and p.name[0] not in '_
 CONFIGS = sorted(p for method in METHODS for p in method.rglob('*.py'))
 #: The option that chooses the data: the values, by the default one.
 OPTION = 'MMOCR_DA_DATA'
-VALUES = dict(numbers=('numbers', 'words'), iam=('iam', 'rimes', 'cvl', 'synthtext'))
+VALUES = dict(
+    numbers=('numbers', 'words'),
+    iam=('iam', 'rimes', 'cvl', 'synthtext'),
+    drawn=('drawn', 'scenes'),
+)
 # MMOCR's own with batch-instance norms.
 CONVERTED = [p for p in CONFIGS if re.search(r"'mmocr::.*WithBIN", p.read_text(), re.S)]
 
@@ -493,7 +497,7 @@ def test_the_choices_of_data_differ_in_their_data(load):
 
 @pytest.mark.parametrize('path', [p for p in CONFIGS if values_of(p)], ids=name_of)
 def test_a_choice_of_data_that_does_not_exist_is_an_error(path, load):
-    values = VALUES['iam' if 'iam' in values_of(path) else 'numbers']
+    values = next(found for found in VALUES.values() if set(values_of(path)) <= set(found))
     wanted = ', '.join(map(repr, values[:-1])) + f' or {values[-1]!r}'
     with pytest.raises(ValueError, match=f"^{OPTION} must be {wanted} here, got 'nubmers'$"):
         load(path, 'nubmers')

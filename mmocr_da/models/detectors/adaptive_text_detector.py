@@ -22,6 +22,7 @@ from ..objectives.building import add_values, build_objectives, domains_needed
 from ..objectives.detection_features import zero_of
 from ..surrogates import LearnedSurrogate
 from ..training_watch import DomainWatch, GradientWatch
+from .instance_features import instance_features
 from .pseudo_labels import predict_regions, with_labels
 
 #: Options of an adaptive detector that the plain one does not have.
@@ -58,7 +59,8 @@ def adaptive_text_detector(of: str | None = None, **cfg: Any) -> BaseModel:
 
     Args:
         of: Type of the detector, a subclass of ``SingleStageTextDetector`` or ``MMDetWrapper``.
-        objectives: Configs of objectives of detectors, :class:`ImageAlignment` and
+        objectives: Configs of objectives of detectors, :class:`ImageAlignment`,
+            :class:`InstanceAlignment`, :class:`DomainConsistency` and
             :class:`DetectorSelfTraining`. An empty list trains on the source alone.
         supervised_weight: Weight of the source's supervised loss.
         **cfg: The other keys of the detector.
@@ -176,6 +178,7 @@ class AdaptiveTextDetector(BaseModel):
                 inputs[index],
                 samples,
                 partial(_labelled_loss, plain_loss, index),
+                partial(_instances, self.detector, features, index, samples),
             )
             for index, samples in (
                 (split.source, split.source_samples),
@@ -271,6 +274,13 @@ def _of_size(sample: BaseDataElement, size: Sequence[int]) -> BaseDataElement:
     padded = type(sample)(metainfo=dict(sample.metainfo, img_shape=tuple(size)))
     padded.set_data(dict(sample.items()))
     return padded
+
+
+def _instances(
+    detector: Any, features: Any, index: Tensor, samples: Sequence[BaseDataElement], count: int
+) -> tuple[Tensor, Tensor]:
+    """See :meth:`DetectionFeatures.instances`."""
+    return instance_features(detector, _rows(features, index), samples, count)
 
 
 def _labelled_loss(

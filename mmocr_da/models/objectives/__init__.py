@@ -10,10 +10,12 @@ from .detection_features import DetectionFeatures
 from .detector_self_training import DetectorSelfTraining
 from .discriminators import DomainDiscriminator
 from .domain_confusion import DomainConfusion
+from .domain_consistency import DomainConsistency
 from .domain_features import DomainFeatures
 from .entropy_minimization import EntropyMinimization
 from .global_alignment import GlobalAlignment
 from .image_alignment import ImageAlignment
+from .instance_alignment import InstanceAlignment
 from .l2sp import L2SP
 from .local_alignment import LocalAlignment
 from .ls_ed import LSEDLoss
@@ -29,11 +31,13 @@ __all__ = [
     'DetectionFeatures',
     'DetectorSelfTraining',
     'DomainConfusion',
+    'DomainConsistency',
     'DomainDiscriminator',
     'DomainFeatures',
     'EntropyMinimization',
     'GlobalAlignment',
     'ImageAlignment',
+    'InstanceAlignment',
     'L2SP',
     'LSEDLoss',
     'LocalAlignment',

@@ -23,6 +23,7 @@ class DetectionFeatures:
         images: ``(N, C, H, W)``, preprocessed, with padding at the right and at the bottom.
         samples: The data samples of the images.
         labelled_loss: See :meth:`labelled_loss`.
+        instances: Computes what :meth:`instances` returns; None for detectors without proposals.
     """
 
     def __init__(
@@ -31,11 +32,14 @@ class DetectionFeatures:
         images: Tensor,
         samples: Sequence[BaseDataElement] = (),
         labelled_loss: Callable[..., dict[str, Tensor]] | None = None,
+        instances: Callable[[int], tuple[Tensor, Tensor]] | None = None,
     ) -> None:
         self.levels = levels
         self.images = images
         self.samples = samples
         self._labelled_loss = labelled_loss
+        self._compute_instances = instances
+        self._instances: dict[int, tuple[Tensor, Tensor]] = {}
 
     def level(self, part: str, index: int) -> Tensor:
         """Return one feature map of a part, ``(N, C, H, W)``.
@@ -75,6 +79,20 @@ class DetectionFeatures:
     def zero(self) -> Tensor:
         """Return a loss of 0 that is connected to all feature maps."""
         return zero_of(self.levels)
+
+    def instances(self, count: int) -> tuple[Tensor, Tensor]:
+        """Return the features of the best proposals of each image, computed once.
+
+        Args:
+            count: Number of proposals of an image.
+
+        Returns:
+            Features ``(M, D)``, and of each its image, ``(M,)`` integers from 0 to ``N - 1``.
+        """
+        if count not in self._instances:
+            assert self._compute_instances is not None
+            self._instances[count] = self._compute_instances(count)
+        return self._instances[count]
 
     def labelled_loss(
         self, rows: Sequence[int], samples: list[BaseDataElement]

@@ -94,6 +94,23 @@ class DomainAdversary(Objective):
         log[f'{self.name}_lambda'] = logits[0].new_full((), strength, dtype=torch.float)
         return {**losses, **log}
 
+    def probabilities(self, domain: DomainFeatures, strength: float) -> tuple[Tensor, Tensor]:
+        """Compute D(x) of the rows of one domain, for an objective that uses this discriminator.
+
+        Args:
+            domain: Features of the domain.
+            strength: The features receive ``-strength`` times the gradient.
+
+        Returns:
+            Probabilities ``(N, S)`` of the target, and the weights ``(N, S)`` of :meth:`rows`.
+        """
+        x, weights, _ = self.rows(domain)
+        self._check_width(x.size(-1))
+        (z,) = self._discriminate([reverse_gradient(x.flatten(0, 1), strength)])
+        # Not in half precision, which MMEngine's AMP gives.
+        p = z.to(torch.promote_types(z.dtype, torch.float)).sigmoid().mean(-1)
+        return p.reshape(x.shape[:2]), weights
+
     def _play(
         self, features: list[Tensor], weights: list[Tensor], strength: float
     ) -> tuple[dict[str, Tensor], Sequence[Tensor]]:
