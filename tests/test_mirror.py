@@ -18,7 +18,6 @@ TESTED_IN = {
     'models/decoders/adapters': 'models/decoders/adapters/test_characters.py',
     'models/decoders/character_features.py': 'models/decoders/adapters/test_characters.py',
     'models/decoders/fast_decoding.py': 'engine/hooks/test_fast_decoding_hook.py',
-    'models/detectors/pseudo_labels.py': 'models/objectives/test_detector_self_training.py',
     'models/objectives/symnet_losses.py': 'models/objectives/test_symnet_head.py',
     'models/objectives/teacher_objective.py': 'models/objectives/test_self_training.py',
     'models/valid_ratio.py': 'models/decoders/adapters/test_characters.py',

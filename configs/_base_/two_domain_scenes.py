@@ -53,8 +53,16 @@ scene_jitter = dict(
 pack_scene = dict(
     type='PackTextDetInputs', meta_keys=('img_path', 'ori_shape', 'img_shape', 'scale_factor')
 )
-# The teacher sees the scene, the student sees it with other colours: the pixels are the same ones.
+# The teacher sees the scene, the student sees it with other colours, flipped and rotated: regions
+# move as MMDetection's transforms record.
 scene_views = dict(
-    type='mmocr_da.WeakStrongViews', weak=[pack_scene], strong=[scene_jitter, pack_scene]
+    type='mmocr_da.WeakStrongViews',
+    weak=[pack_scene],
+    strong=[
+        dict(type='mmdet.RandomFlip', prob=0.5),
+        dict(type='mmdet.Rotate', prob=0.5, max_mag=10.0),
+        scene_jitter,
+        pack_scene,
+    ],
 )
 scene_self_training = dict(type='mmocr_da.DetectorSelfTraining', threshold=0.7, ramp=2000)

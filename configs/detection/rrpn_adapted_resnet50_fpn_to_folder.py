@@ -35,7 +35,11 @@ train_dataloader = dict(
             _base_.load_photo,
             dict(type='RandomResize', scale=(640, 640), ratio_range=(1.0, 3.0), keep_ratio=True),
             dict(type='mmdet.RandomCrop', crop_size=(640, 640), allow_negative_crop=True),
-            dict(type='mmocr_da.WeakStrongViews', weak=[pack], strong=[_base_.jitter, pack]),
+            dict(
+                type='mmocr_da.WeakStrongViews',
+                weak=[pack],
+                strong=[dict(type='mmdet.RandomFlip', prob=0.5), _base_.jitter, pack],
+            ),
         ],
     ),
 )

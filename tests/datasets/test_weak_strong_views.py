@@ -49,6 +49,35 @@ def test_the_weak_view_is_that_of_its_pipeline_alone():
     assert weak == alone['data_samples'].metainfo
 
 
+SCENE = dict(type='PackTextDetInputs', meta_keys=('img_path', 'img_shape'))
+FLIP = dict(type='mmdet.RandomFlip', prob=1.0)
+HALF = dict(type='mmdet.Resize', scale_factor=0.5)
+
+
+def scene(views, **keys):
+    return views(dict(item(), scale_factor=(1.0, 1.0), **keys))['data_samples'].weak_view.metainfo
+
+
+def test_the_weak_view_of_a_scene_says_where_its_points_are_in_the_strong_one():
+    views = WeakStrongViews(weak=[SCENE], strong=[FLIP, BRIGHT, HALF, SCENE])
+    expected = np.array([[-0.5, 0, 10], [0, 0.5, 0], [0, 0, 1]])
+    np.testing.assert_allclose(scene(views)['to_strong'], expected)
+    # What both have in common before does not count, and what the weak view does is undone.
+    before = dict(homography_matrix=np.diag([4.0, 3, 1]))
+    np.testing.assert_allclose(scene(views, **before)['to_strong'], expected)
+    back = WeakStrongViews(weak=[FLIP, HALF, SCENE], strong=[SCENE])
+    np.testing.assert_allclose(scene(back, **before)['to_strong'], np.linalg.inv(expected))
+    for same in ([], [FLIP, HALF]):
+        views = WeakStrongViews(weak=[*same, SCENE], strong=[*same, BRIGHT, SCENE])
+        assert scene(views, **before).keys() == {'img_path', 'img_shape'}
+
+
+def test_the_weak_view_of_a_scene_names_what_is_not_recorded():
+    some = dict(type='RandomApply', transforms=[dict(type='RandomRotate', max_angle=5)], prob=0.5)
+    views = WeakStrongViews(weak=[SCENE], strong=[some, FLIP, RESIZE, BRIGHT, SCENE])
+    assert scene(views)['unrecorded'] == ('RandomRotate', 'Resize')
+
+
 def test_its_transforms_can_be_listed():
     views = WeakStrongViews(weak=[PACK], strong=[BRIGHT, PACK])
     assert len(list(views)) == 3
@@ -59,5 +88,5 @@ def test_errors_say_what_is_missing():
     views = WeakStrongViews(weak=[RESIZE], strong=[PACK])
     with pytest.raises(ValueError, match="needs a loaded image 'img'.*LoadImageFromFile"):
         views(dict(img_path='a.png'))
-    with pytest.raises(ValueError, match='weak must end with PackTextRecogInputs'):
+    with pytest.raises(ValueError, match='weak must end with PackTextRecogInputs or Pack'):
         views(item())

@@ -10,6 +10,7 @@ from mmengine.model import BaseModel
 from mmengine.structures import BaseDataElement, InstanceData
 from mmocr.models.textdet.detectors import DRRG, MMDetWrapper, SingleStageTextDetector
 from mmocr.models.textdet.heads import drrg_head
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mmocr_da.arguments import check_number
@@ -23,7 +24,7 @@ from ..objectives.detection_features import zero_of
 from ..surrogates import LearnedSurrogate
 from ..training_watch import DomainWatch, GradientWatch
 from .instance_features import instance_features
-from .pseudo_labels import predict_regions, with_labels
+from .pseudo_labels import move_regions, predict_regions, with_labels
 
 #: Options of an adaptive detector that the plain one does not have.
 OPTIONS = ('of', 'objectives', 'supervised_weight')
@@ -220,6 +221,12 @@ class AdaptiveTextDetector(BaseModel):
     ) -> list[InstanceData]:
         """Predict regions in the pixels of images, see :func:`.pseudo_labels.predict_regions`."""
         return predict_regions(self, images, samples)
+
+    def move_regions(
+        self, regions: InstanceData, matrix: NDArray[Any], size: tuple[int, int]
+    ) -> InstanceData:
+        """Carry regions to another view, see :func:`.pseudo_labels.move_regions`."""
+        return move_regions(regions, matrix, size)
 
     def with_labels(
         self, sample: BaseDataElement, regions: InstanceData, kept: Tensor

@@ -1,20 +1,27 @@
 """Regions that a detector predicts in training images, and their use as labels."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from mmdet.structures import DetDataSample
+from mmdet.structures.bbox import bbox_project
 from mmdet.structures.mask import BitmapMasks
 from mmengine.structures import BaseDataElement, InstanceData
 from mmocr.structures import TextDetDataSample
+from mmocr.utils import crop_polygon
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mmocr_da.structures import RotatedBoxes
 
 #: Coordinates of the smallest polygon that all losses of MMOCR can use, four points.
 LEAST_COORDINATES = 8
+#: Sides of the smallest box of MMDetection that is a label after it has moved, px.
+LEAST_SIDE = 1
 
 
 def predict_regions(
@@ -53,6 +60,66 @@ def _usable(regions: InstanceData) -> InstanceData:
     scores = torch.as_tensor(regions.scores, dtype=torch.float)
     rows = [i for i, p in enumerate(polygons) if p.size >= LEAST_COORDINATES]
     return InstanceData(polygons=[polygons[i] for i in rows], scores=scores[rows])
+
+
+def move_regions(
+    regions: InstanceData, matrix: NDArray[Any], size: tuple[int, int]
+) -> InstanceData:
+    """Carry regions to another view of the image.
+
+    Polygons are cut at its edges, and boxes become the boxes around what is mapped, cut as
+    MMDetection does; rotated boxes are not cut. A region that is outside is left out.
+
+    Args:
+        regions: See :func:`predict_regions`; it is not changed.
+        matrix: ``(3, 3)``, maps points ``(x, y, 1)``.
+        size: Height and width of the other view, px.
+    """
+    if 'polygons' in regions:
+        moved = [_cut(p, size) for p in map(partial(_map_points, matrix), regions.polygons)]
+        rows = [i for i, p in enumerate(moved) if p is not None]
+        return InstanceData(polygons=[moved[i] for i in rows], scores=regions.scores[rows])
+    boxes = regions.bboxes
+    found = InstanceData(scores=regions.scores, labels=regions.labels)
+    if boxes.size(-1) == 5:
+        rotated = RotatedBoxes(boxes.clone())
+        rotated.project_(matrix)
+        found.bboxes, inside = rotated.tensor, rotated.is_inside(size)
+    else:
+        found.bboxes = bbox_project(boxes, boxes.new_tensor(matrix), size)
+        inside = (found.bboxes[:, 2:] - found.bboxes[:, :2] >= LEAST_SIDE).all(1)
+    if 'masks' in regions:
+        found.masks = _map_masks(matrix, regions.masks, size)
+    return found[inside]
+
+
+def _map_points(matrix: NDArray[Any], polygon: NDArray[Any]) -> NDArray[Any]:
+    """Map the points of ``[x1, y1, ...]``."""
+    points = np.asarray(polygon, float).reshape(-1, 2)
+    mapped = np.concatenate([points, np.ones((len(points), 1))], 1) @ matrix.T
+    return (mapped[:, :2] / mapped[:, 2:]).astype(np.float32).ravel()
+
+
+def _cut(polygon: NDArray[Any], size: tuple[int, int]) -> NDArray[Any] | None:
+    """The part of a polygon within an image; None if there is none."""
+    height, width = size
+    x, y = polygon[::2], polygon[1::2]
+    if x.min() >= 0 and y.min() >= 0 and x.max() <= width and y.max() <= height:
+        return polygon
+    part = crop_polygon(polygon, np.array([0, 0, width, height]))
+    # The first point is repeated at the end.
+    return None if part is None or part.size - 2 < LEAST_COORDINATES else part[:-2]
+
+
+def _map_masks(matrix: NDArray[Any], masks: Tensor, size: tuple[int, int]) -> Tensor:
+    """Map masks ``(n, H, W)``; the matrix is of edges, and OpenCV's of the middles of pixels."""
+    half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
+    of_pixels = np.linalg.inv(half) @ matrix @ half
+    mapped = [
+        cv2.warpPerspective(mask, of_pixels, size[::-1], flags=cv2.INTER_NEAREST)
+        for mask in masks.cpu().numpy().astype(np.uint8)
+    ]
+    return torch.from_numpy(np.array(mapped, bool).reshape(-1, *size)).to(masks.device)
 
 
 def with_labels(

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from mmengine.logging import print_log
-from mmengine.structures import InstanceData
+from mmengine.structures import BaseDataElement, InstanceData
 from torch import Tensor, nn
 
 from mmocr_da.compat import no_grad
@@ -41,8 +41,10 @@ class DetectorSelfTraining(TeacherObjective):
     trained on the source.
 
     :class:`mmocr_da.datasets.WeakStrongViews`, as the last step of the target's pipeline, gives two
-    views. Teacher and student need the same geometry: all steps that move pixels come before it,
-    and only colour and blur differ. Without it the teacher sees the image that the student sees.
+    views. What differs between them may move pixels (flip, resize, crop, rotate, shear, translate),
+    by MMDetection's transforms, which record how: the teacher's regions are carried to the
+    student's view, and cut at its edges. Without it the teacher sees the image that the student
+    sees.
 
     The log shows, for the target images of a batch, ``regions`` (of the teacher, per image),
     ``kept`` (the share of them that becomes labels), ``learned_images`` (the share with a label),
@@ -147,30 +149,40 @@ class DetectorSelfTraining(TeacherObjective):
         if not len(target.samples):
             return []
         model = self._model[0]
+        images, samples = self._weak_views(target)
+        for weak, strong in zip(samples, target.samples):
+            _check_geometry(weak, strong)
         with no_grad(), self.teacher.replacing(model):
-            found: list[InstanceData] = model.predict_regions(
-                self._weak_views(target), target.samples
-            )
-        return found
+            found: list[InstanceData] = model.predict_regions(images, samples)
+        return [
+            self._carried(regions, weak, strong)
+            for regions, weak, strong in zip(found, samples, target.samples)
+        ]
 
-    def _weak_views(self, target: DetectionFeatures) -> Tensor:
-        """The images that the teacher sees, preprocessed."""
+    def _weak_views(self, target: DetectionFeatures) -> tuple[Tensor, Sequence[BaseDataElement]]:
+        """The images that the teacher sees, preprocessed, and samples with their metainfo."""
         data = weak_batch(target.samples)
         if data is None:
-            return target.images
-        blank = [type(sample)(metainfo=sample.metainfo) for sample in target.samples]
-        for view, sample in zip(data['inputs'], blank):
-            if tuple(view.shape[-2:]) != tuple(sample.get('img_shape', view.shape[-2:]))[:2]:
-                raise ValueError(
-                    'the weak and the strong view of a detector need the same pixels, got '
-                    f'{tuple(view.shape[-2:])} and {sample.img_shape} for '
-                    f'{sample.get("img_path")}: put all steps that move pixels before '
-                    'WeakStrongViews'
-                )
-        images: Tensor = self._model[0].data_preprocessor(
-            dict(inputs=data['inputs'], data_samples=blank), False
-        )['inputs']
-        return images
+            return target.images, target.samples
+        weak = [
+            type(strong)(metainfo=view.metainfo)
+            for strong, view in zip(target.samples, data['data_samples'])
+        ]
+        batch = self._model[0].data_preprocessor(
+            dict(inputs=data['inputs'], data_samples=weak), False
+        )
+        return batch['inputs'], weak
+
+    def _carried(
+        self, regions: InstanceData, weak: BaseDataElement, strong: BaseDataElement
+    ) -> InstanceData:
+        """The regions of a weak view in the pixels of the strong one."""
+        matrix = weak.get('to_strong')
+        if matrix is None:
+            return regions
+        size = tuple(strong.img_shape)[:2]
+        moved: InstanceData = self._model[0].move_regions(regions, matrix, size)
+        return moved
 
     def _watch(self, regions: Sequence[InstanceData], learned: bool) -> None:
         if not (self.training and regions):
@@ -184,3 +196,21 @@ class DetectorSelfTraining(TeacherObjective):
                 level=logging.WARNING,
             )
             self._without_label = 0
+
+
+def _check_geometry(weak: BaseDataElement, strong: BaseDataElement) -> None:
+    """Raise a ValueError if it is not known where the points of one view are in the other."""
+    if names := weak.get('unrecorded'):
+        raise ValueError(
+            f'{", ".join(names)} in WeakStrongViews may move pixels and does not record how, so '
+            "the teacher's regions cannot be carried to the student's view: use MMDetection's, "
+            'such as mmdet.Resize, mmdet.RandomFlip, mmdet.RandomCrop or mmdet.Rotate, or put it '
+            'before WeakStrongViews'
+        )
+    sizes = [tuple(sample.get('img_shape', ()))[:2] for sample in (weak, strong)]
+    if 'to_strong' not in weak and sizes[0] != sizes[1]:
+        raise ValueError(
+            'the weak and the strong view of a detector need the same size where nothing between '
+            f'them is recorded, got {sizes[0]} and {sizes[1]} for {strong.get("img_path")}: put '
+            'all steps that change it before WeakStrongViews'
+        )

@@ -236,8 +236,52 @@ def test_the_teacher_sees_the_weak_view(kind):
     expected = model.data_preprocessor(dict(plain, inputs=[weak]), False)['inputs']
     assert torch.equal(seen[0], expected) and not torch.equal(seen[0], batch['inputs'])
     weak_view(batch['data_samples'][0], weak[:, :32], (32, 64))
-    with pytest.raises(ValueError, match=r'need the same pixels, got \(32, 64\) and \(64, 64\)'):
+    with pytest.raises(ValueError, match=r'need the same size .*, got \(32, 64\) and \(64, 64\)'):
         objective.predict_regions(domain)
+
+
+@pytest.mark.parametrize('kind', FAMILIES)
+def test_regions_are_carried_to_a_view_that_is_flipped(kind):
+    """As labels of the flipped scene, and without a matrix as they are, bit for bit."""
+    model = adaptive(kind, dict(ST)).eval()
+    objective = model.objectives.self_training
+    model.predict_regions = lambda images, samples: [regions_of(kind) for _ in samples]
+    data = scenes(kind, ['target'])
+    (strong,) = data['data_samples']
+    weak_view(strong, data['inputs'][0], (64, 64))
+    domain = DetectionFeatures({}, torch.zeros(1, 3, 64, 64), [strong])
+    (same,) = objective.predict_regions(domain)
+    flip = np.array([[-1.0, 0, 64], [0, 1, 0], [0, 0, 1]])
+    strong.weak_view.set_metainfo(dict(to_strong=flip))
+    (moved,) = objective.predict_regions(domain)
+    known = regions_of(kind)
+    if 'polygons' in known:
+        for ours, twin, polygon in zip(moved.polygons, same.polygons, known.polygons):
+            np.testing.assert_array_equal(twin, polygon)
+            np.testing.assert_allclose(ours[::2], 64 - polygon[::2], atol=1e-4)
+            np.testing.assert_allclose(ours[1::2], polygon[1::2], atol=1e-4)
+        return
+    assert torch.equal(same.bboxes, known.bboxes)
+    if kind == 'MMDetWrapper':
+        torch.testing.assert_close(moved.bboxes[:, [2, 0]], 64 - known.bboxes[:, [0, 2]])
+        assert torch.equal(moved.masks, known.masks.flip(-1))
+    else:
+        torch.testing.assert_close(moved.bboxes[:, 0], 64 - known.bboxes[:, 0])
+        torch.testing.assert_close(moved.bboxes[:, 4], -known.bboxes[:, 4], atol=1e-4, rtol=0)
+
+
+def test_geometry_that_is_not_recorded_is_an_error():
+    model = adaptive('DBNet', dict(ST)).eval()
+    data = scenes('DBNet', ['target'])
+    (strong,) = data['data_samples']
+    weak_view(strong, data['inputs'][0], (64, 64))
+    strong.weak_view.set_metainfo(dict(unrecorded=('RandomRotate',)))
+    with pytest.raises(
+        ValueError, match='RandomRotate in WeakStrongViews may move pixels and does'
+    ):
+        model.objectives.self_training.predict_regions(
+            DetectionFeatures({}, torch.zeros(1, 3, 64, 64), [strong])
+        )
 
 
 # --------------------------------------------------------------------------- settings
