@@ -1,18 +1,22 @@
 """Gives batch norms the statistics of the target before training (AdaBN)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from itertools import islice
 from typing import Any
 
 from mmengine.hooks import Hook
+from mmocr.models.textdet.detectors import DRRG
 from mmocr.models.textrecog.recognizers import EncoderDecoderRecognizer
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from mmocr_da.arguments import check_count
 from mmocr_da.datasets.two_domain_dataset import TwoDomainDataset
 from mmocr_da.datasets.two_domain_sampler import TwoDomainSampler
+from mmocr_da.models.detectors import AdaptiveTextDetector
 from mmocr_da.models.layers.batch_statistics import Change, estimate_statistics, norms_of
+from mmocr_da.models.objectives.detection_features import PARTS
 from mmocr_da.models.weak_batch import weak_batch
 from mmocr_da.registry import HOOKS
 from mmocr_da.rng import seeded
@@ -25,15 +29,16 @@ class AdaBNHook(Hook):
     """Replace the running statistics of batch norms by those of target images, before training.
 
     AdaBN (Li et al., "Revisiting batch normalization for practical domain adaptation", 2016): a
-    recognizer that was trained on the source normalizes the target by the mean and variance of the
-    source. The hook takes target images of the training data, with their weak views if there are
-    any (:class:`mmocr_da.datasets.WeakStrongViews`), and computes mean and variance of what each
-    batch norm sees (:mod:`mmocr_da.models.layers.batch_statistics`). No label and no gradient is
-    used. The log says how far the statistics moved.
+    recognizer or detector that was trained on the source normalizes the target by the mean and
+    variance of the source. The hook takes target images of the training data, with their weak views
+    if there are any (:class:`mmocr_da.datasets.WeakStrongViews`), and computes mean and variance of
+    what each batch norm sees (:mod:`mmocr_da.models.layers.batch_statistics`). No label and no
+    gradient is used. The log says how far the statistics moved.
 
-    All batch norms of the recognizer change, also frozen ones, batch-instance norms, and those of a
+    All batch norms of the model change, also frozen ones, batch-instance norms, and those of a
     teacher, which gets the statistics of its own weights. A resumed run has them in its checkpoint.
-    A recognizer without batch norms does not change, which a warning says.
+    A model without batch norms does not change, which a warning says. Batch norms that see regions
+    in place of images, in DRRG and in heads of two-stage detectors, are an error.
 
     Args:
         num_images: Number of target images, of all processes together. They are rounded up to whole
@@ -56,13 +61,14 @@ class AdaBNHook(Hook):
         """Estimate the statistics, unless the run is resumed.
 
         Raises:
-            ValueError: If the model is no recognizer, or the training data have no target.
+            ValueError: If the model is no recognizer and no adaptive detector, if batch norms of it
+                do not see images, or the training data have no target.
         """
         model: Any = unwrapped(runner.model)
-        if not isinstance(model, EncoderDecoderRecognizer):
+        if not isinstance(model, (EncoderDecoderRecognizer, AdaptiveTextDetector)):
             raise ValueError(
-                'AdaBNHook needs a recognizer of MMOCR, such as mmocr_da.AdaptiveRecognizer, got a '
-                f'{type(model).__name__}; remove the hook'
+                'AdaBNHook needs a recognizer of MMOCR, such as mmocr_da.AdaptiveRecognizer, or a '
+                f'mmocr_da.AdaptiveTextDetector, got a {type(model).__name__}; remove the hook'
             )
         norms = norms_of(model, without=('objectives',))
         if not norms:
@@ -96,16 +102,13 @@ class AdaBNHook(Hook):
             norm.training = False
 
     def _estimate(self, runner: Any, model: Any, data: DataLoader[Any]) -> dict[str, Change]:
-        in_decoder = bool(norms_of(model.decoder))
+        forward = _of_detector if isinstance(model, AdaptiveTextDetector) else _of_recognizer
+        run_model = forward(model)
 
         def run(batch: dict[str, Any]) -> None:
             batch = weak_batch(batch['data_samples']) or batch
             batch = model.data_preprocessor(batch, False)
-            images, samples = batch['inputs'], batch['data_samples']
-            feature_map = model.extract_feat(images)
-            sequence = model.encoder(feature_map, samples) if model.with_encoder else None
-            if in_decoder:
-                model.decoder(feature_map, sequence, samples)
+            run_model(batch['inputs'], batch['data_samples'])
 
         # Loaders draw seeds for their workers: the random numbers of the run are not changed.
         with seeded(runner.seed):
@@ -137,6 +140,41 @@ class AdaBNHook(Hook):
             f'({means[most]:.2f}); their standard deviations changed by a factor of '
             f'{_mean([layer.deviation for layer in change.values()]):.2f}'
         )
+
+
+def _of_recognizer(model: Any) -> Callable[[Tensor, Any], None]:
+    """Run all parts that have batch norms."""
+    in_decoder = bool(norms_of(model.decoder))
+
+    def run(images: Tensor, samples: Any) -> None:
+        feature_map = model.extract_feat(images)
+        sequence = model.encoder(feature_map, samples) if model.with_encoder else None
+        if in_decoder:
+            model.decoder(feature_map, sequence, samples)
+
+    return run
+
+
+def _of_detector(model: Any) -> Callable[[Tensor, Any], None]:
+    """Run all parts that have batch norms.
+
+    Raises:
+        ValueError: If some of them see regions in place of images.
+    """
+    detector = model.detector
+    in_head = sorted(norms_of(detector, without=(*PARTS, 'objectives')))
+    if in_head and (detector is not model or isinstance(model, DRRG)):
+        raise ValueError(
+            'AdaBNHook needs batch norms that see images, got some in a head that see regions, '
+            f'whose number differs from image to image, such as {in_head[0]}; remove the hook'
+        )
+
+    def run(images: Tensor, samples: Any) -> None:
+        features = detector.extract_feat(images)
+        if in_head:
+            detector.det_head(features, samples)
+
+    return run
 
 
 def _mean(values: Sequence[float]) -> float:

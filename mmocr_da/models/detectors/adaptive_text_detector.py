@@ -1,7 +1,7 @@
 """A detector that learns from labelled source and unlabelled target images together."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import cache, partial
 from typing import Any
 
@@ -18,16 +18,18 @@ from mmocr_da.registry import MODELS
 from mmocr_da.rng import seed_of_iteration, seeded
 
 from ..domain_split import DomainSplit
+from ..layers.domain_norm import domains_of_images
+from ..layers.replace_norm import keep_statistics_per_domain
 from ..objectives import DetectionFeatures
 from ..objectives.building import add_values, build_objectives, domains_needed
-from ..objectives.detection_features import zero_of
+from ..objectives.detection_features import PARTS, zero_of
 from ..surrogates import LearnedSurrogate
 from ..training_watch import DomainWatch, GradientWatch
 from .instance_features import instance_features
 from .pseudo_labels import move_regions, predict_regions, with_labels
 
 #: Options of an adaptive detector that the plain one does not have.
-OPTIONS = ('of', 'objectives', 'supervised_weight')
+OPTIONS = ('of', 'objectives', 'supervised_weight', 'norm_statistics')
 
 
 @MODELS.register_module('AdaptiveTextDetector')
@@ -52,8 +54,7 @@ def adaptive_text_detector(of: str | None = None, **cfg: Any) -> BaseModel:
     objectives compute losses from the features of both domains.
 
     The parameters keep their names: checkpoints of the plain detector load with ``load_from``. The
-    parameters of objectives are under ``objectives.<name>`` and are dropped at export. Batch norms
-    before the head use statistics over all images of a batch.
+    parameters of objectives are under ``objectives.<name>`` and are dropped at export.
 
     What the detector draws in training (proposals, components of DRRG) depends only on seed,
     iteration and rank, so that a resumed run equals an uninterrupted one.
@@ -64,6 +65,10 @@ def adaptive_text_detector(of: str | None = None, **cfg: Any) -> BaseModel:
             :class:`InstanceAlignment`, :class:`DomainConsistency` and
             :class:`DetectorSelfTraining`. An empty list trains on the source alone.
         supervised_weight: Weight of the source's supervised loss.
+        norm_statistics: Whether the batch norms of backbone and neck compute statistics over all
+            images of a batch (``'joint'``) or over those of each domain (``'per_domain'``; testing
+            and export use those of the target). Batch norms of the head see the images that are
+            learned.
         **cfg: The other keys of the detector.
 
     Raises:
@@ -107,11 +112,22 @@ class AdaptiveTextDetector(BaseModel):
         self,
         objectives: Sequence[dict[str, Any]] = (),
         supervised_weight: float = 1.0,
+        norm_statistics: str = 'joint',
         **kwargs: Any,
     ) -> None:
         check_number('supervised_weight', supervised_weight, least=0)
+        if norm_statistics not in ('joint', 'per_domain'):
+            raise ValueError(
+                f"norm_statistics needs 'joint' or 'per_domain', got {norm_statistics!r}"
+            )
         super().__init__(**kwargs)
         self.supervised_weight = supervised_weight
+        self.norm_statistics = norm_statistics
+        if norm_statistics == 'per_domain':
+            # Heads do not always get all rows of a batch.
+            names = (name for name, _ in self.detector.named_children())
+            others = [name for name in names if name not in PARTS]
+            keep_statistics_per_domain(self.detector, without=others)
         self.objectives, _ = build_objectives(objectives, supervised_weight, 'detector')
         if self.objectives and any(isinstance(m, LearnedSurrogate) for m in self.modules()):
             raise ValueError(
@@ -163,7 +179,8 @@ class AdaptiveTextDetector(BaseModel):
         split = DomainSplit.of_batch(data_samples, inputs.device, needs_target)
         if self.training:
             self._domain_watch.see(split.is_source)
-        levels, features = self._extract(inputs)
+        with self._norms_know_domains(data_samples, inputs.device):
+            levels, features = self._extract(inputs)
         plain_loss = partial(self._plain_loss, inputs, features)
         losses: dict[str, Any] = {}
         if not self.supervised_weight:
@@ -192,6 +209,14 @@ class AdaptiveTextDetector(BaseModel):
                 self._gradient_watch.see(objective.name, values, self)
             add_values(losses, values, objective.name)
         return losses
+
+    def _norms_know_domains(
+        self, samples: Sequence[BaseDataElement], device: torch.device
+    ) -> AbstractContextManager[None]:
+        domains = [sample.get('domain') for sample in samples]
+        if self.norm_statistics == 'joint' or not any(domains):
+            return nullcontext()
+        return domains_of_images(self, [d == 'source' for d in domains], device)
 
     def _extract(self, inputs: Tensor) -> tuple[dict[str, tuple[Tensor, ...]], Any]:
         """The feature maps of backbone and neck, and the input of the head."""

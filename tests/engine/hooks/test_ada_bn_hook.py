@@ -2,15 +2,21 @@
 
 import copy
 import logging
+from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 import torch
+from helpers import detectors
 from helpers.processes import run_ranks
 from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
+from torch.utils.data import DataLoader
 
+from mmocr_da.datasets import TwoDomainDataset, TwoDomainSampler
 from mmocr_da.engine.hooks import ada_bn_hook
 from mmocr_da.engine.hooks.ada_bn_hook import AdaBNHook
 from mmocr_da.models.layers.batch_statistics import norms_of
@@ -232,7 +238,9 @@ def test_a_recognizer_without_batch_norms_is_named(build, log):
 def test_other_models_and_data_are_refused(build):
     runner = build()
     runner.model = torch.nn.Linear(1, 1)
-    with pytest.raises(ValueError, match='needs a recognizer of MMOCR.*got a Linear'):
+    with pytest.raises(
+        ValueError, match='needs a recognizer of MMOCR.*AdaptiveTextDetector, got a Linear'
+    ):
         AdaBNHook().before_train(runner)
     runner = build()
     runner.train_loop.dataloader.__dict__['dataset'] = [1]
@@ -240,6 +248,59 @@ def test_other_models_and_data_are_refused(build):
         AdaBNHook().before_train(runner)
     with pytest.raises(ValueError, match='num_images must be an integer of at least 1'):
         AdaBNHook(num_images=0)
+
+
+def detecting(model, folder):
+    """A stand-in for the runner of a detector, with 4 target scenes and without workers."""
+    for i in range(4):
+        cv2.imwrite(str(folder / f'{i}.png'), np.full((64, 64, 3), 40 * i + 10, np.uint8))
+    target = dict(
+        type='mmocr_da.UnlabelledDataset', img_dir=str(folder), instances=(), pipeline=None
+    )
+    pack = dict(type='PackTextDetInputs', meta_keys=('img_path', 'img_shape'))
+    dataset = TwoDomainDataset(None, target, pipeline=[dict(type='LoadImageFromFile'), pack])
+    loader = DataLoader(
+        dataset, 2, sampler=TwoDomainSampler(dataset, 2, ratio=(0, 1)), collate_fn=pseudo_collate
+    )
+    return SimpleNamespace(
+        model=model, iter=0, seed=0, train_dataloader=loader, logger=logging.getLogger('detecting')
+    )
+
+
+@pytest.mark.parametrize('kind', ['DBNet', 'MMDetWrapper'])
+def test_a_detector_and_its_teacher_get_the_statistics_of_target_scenes(kind, tmp_path):
+    model = detectors.adaptive(kind, dict(type='mmocr_da.DetectorSelfTraining'))
+    teacher = model.objectives.self_training.teacher
+    with torch.no_grad():
+        for p in teacher.parameters():
+            p.mul_(2)
+    runner = detecting(model, tmp_path)
+    before = {k: v.clone() for k, v in model.named_parameters()}
+    AdaBNHook(num_images=4).before_train(runner)
+    assert all(torch.equal(p, before[k]) for k, p in model.named_parameters())
+    images = torch.stack([torch.full((3, 64, 64), 40 * i + 10).byte() for i in range(4)])
+    data = dict(
+        inputs=list(images), data_samples=detectors.scenes('DBNet', [None] * 4)['data_samples']
+    )
+    seen = model.detector.backbone.conv1(model.data_preprocessor(data, False)['inputs'])
+    of_teacher = getattr(teacher, 'wrapped_model', teacher).backbone
+    for backbone, factor in ((model.detector.backbone, 1), (of_teacher, 2)):
+        mean, var = (
+            factor * seen.mean((0, 2, 3)),
+            factor**2 * seen.transpose(0, 1).flatten(1).var(1),
+        )
+        torch.testing.assert_close(backbone.bn1.running_mean, mean, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(backbone.bn1.running_var, var, rtol=1e-3, atol=1e-4)
+    # All that are used in testing, also of the head.
+    for name, norm in norms_of(model).items():
+        assert norm.num_batches_tracked == 2 or 'det_head.threshold' in name, name
+
+
+def test_batch_norms_of_regions_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr('mmocr.models.textdet.heads.drrg_head.la_nms', lambda boxes, _: boxes)
+    runner = detecting(detectors.adaptive('DRRG'), tmp_path)
+    with pytest.raises(ValueError, match='that see regions, .* such as det_head.gcn'):
+        AdaBNHook().before_train(runner)
 
 
 def statistics_of_rank(rank, toy, work_dir, batch_size):

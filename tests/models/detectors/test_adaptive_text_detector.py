@@ -141,6 +141,47 @@ def test_a_batch_without_source_has_a_supervised_loss_of_0():
     assert losses['loss'] == 0 and not any(g.any() for g in grads.values())
 
 
+# --------------------------------------------------------------------------- norms
+
+
+@pytest.mark.parametrize('kind', ['DBNet', 'PANet', 'MMDetWrapper'])
+def test_with_statistics_per_domain_the_source_learns_as_if_it_were_alone(kind):
+    """Also with norms that learn; the target has statistics of its own, and testing uses them."""
+    mixed, alone, target = (
+        adaptive(kind, norm_statistics=statistics)
+        for statistics in ('per_domain', 'per_domain', 'joint')
+    )
+    (losses, grads), (expected, of_source) = (
+        step(model, domains, kind)
+        for model, domains in ((mixed, ['source'] * 2 + ['target'] * 2), (alone, ['source'] * 2))
+    )
+    assert losses == pytest.approx(expected, rel=1e-4)
+    for key, grad in grads.items():
+        assert (grad - of_source[key]).norm() <= 1e-3 * of_source[key].norm() + 1e-6, key
+    images = target.data_preprocessor(scenes(kind, ['source'] * 2 + ['target'] * 2), True)['inputs']
+    target.train().detector.extract_feat(images[2:])
+    key = next(k for k in target.detector.backbone.state_dict() if k.endswith('running_mean'))
+    means = (model.detector.backbone.state_dict()[key] for model in (mixed, target))
+    torch.testing.assert_close(*means)
+    mixed.eval(), target.eval()
+    state = target.detector.backbone.state_dict()
+    maps = (model.detector.backbone(images[2:])[0] for model in (mixed, target))
+    assert set(mixed.detector.backbone.state_dict()) > set(state)
+    torch.testing.assert_close(*maps)
+
+
+def test_statistics_of_the_source_are_not_exported():
+    model = adaptive('DBNet', norm_statistics='per_domain')
+    cfg = narrow('DBNet')
+    of = cfg.pop('type')
+    options = dict(type='mmocr_da.AdaptiveTextDetector', of=of, norm_statistics='per_domain')
+    exported = plain_model(dict(cfg, **options))
+    weights = plain_state_dict(model, exported, model.state_dict())
+    stock = MODELS.build(copy.deepcopy(exported))
+    stock.load_state_dict(weights, strict=True)
+    assert export.same_predictions(model, stock, scenes('DBNet', [None]))
+
+
 # --------------------------------------------------------------------------- alignment
 
 
@@ -196,6 +237,10 @@ def test_wrong_settings_are_explained():
         build(of='DBNet', supervised_weight=-1)
     with pytest.raises(ValueError, match='leaves nothing to train'):
         build(of='DBNet', supervised_weight=0)
+    with pytest.raises(
+        ValueError, match="norm_statistics needs 'joint' or 'per_domain', got 'own'"
+    ):
+        build(of='DBNet', norm_statistics='own')
     with pytest.raises(ValueError, match="got \\['image_neck_0', 'image_neck_0'\\]"):
         build(of='DBNet', objectives=[neck('DBNet')] * 2)
 
