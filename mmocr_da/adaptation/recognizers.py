@@ -4,12 +4,14 @@ from typing import Any, NamedTuple
 
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from mmocr.models.textdet.detectors import MMDetWrapper, SingleStageTextDetector
 from mmocr.models.textrecog.module_losses import CTCModuleLoss
 from mmocr.models.textrecog.recognizers import EncoderDecoderRecognizer
 from mmocr.registry import MODELS
 from mmocr.utils import register_all_modules
 
 from mmocr_da.config_names import find_config
+from mmocr_da.models.detectors import AdaptiveTextDetector, adaptive_text_detector
 from mmocr_da.models.recognizers import AdaptiveRecognizer
 
 #: What a recognizer may not do in another way, as AdaptiveRecognizer does it in its own.
@@ -62,6 +64,8 @@ def uses_ctc(model: dict[str, Any]) -> bool:
 
 def _class_of(name: Any) -> type:
     cls = name if isinstance(name, type) else MODELS.get(str(name))
+    if cls is adaptive_text_detector:  # a function that builds one of many classes
+        return AdaptiveTextDetector
     if not isinstance(cls, type):
         raise ValueError(
             f'the model of the config must be a registered recognizer, got type={name!r}; if it is '
@@ -71,11 +75,16 @@ def _class_of(name: Any) -> type:
 
 
 def _check_class(cls: type, config: str) -> None:
+    if issubclass(cls, (AdaptiveTextDetector, MMDetWrapper, SingleStageTextDetector)):
+        raise ValueError(
+            f'config must be one of a text recognizer, got {config!r} of a {cls.__name__}, which '
+            'is a detector: adapt it with tools/train.py and a config like those of '
+            'configs/detection, whose README.md says how'
+        )
     if not issubclass(cls, EncoderDecoderRecognizer):
         raise ValueError(
             f'config must be one of a text recognizer, such as crnn_mini-vgg_5e_mj, got {config!r} '
-            f'of a {cls.__name__}, which is no encoder-decoder recognizer of MMOCR; cut words out '
-            'of scenes first, and adapt the recognizer that reads them'
+            f'of a {cls.__name__}, which is no encoder-decoder recognizer of MMOCR'
         )
     for name in OWN_METHODS:
         owner = next(base for base in cls.__mro__ if name in vars(base))

@@ -30,11 +30,20 @@ def test_batch_instance_norms_are_around_the_recognizer():
             'which is neither; the names most like it are mmocr::textrecog/crnn',
         ),
         ('/no/such.py', 'which is neither'),
-        ('dbnet_resnet18_fpnc_1200e_icdar2015', 'of a DBNet, which is no encoder-decoder'),
+        ('dbnet_resnet18_fpnc_1200e_icdar2015', 'of a DBNet, .* detector: .* configs/detection'),
+        ('mask-rcnn_resnet50_fpn_160e_icdar2015', 'of a MMDetWrapper, .* configs/detection'),
+        (
+            'dbnet_aligned_resnet18_fpnc_to_folder',
+            'of a AdaptiveTextDetector, .* configs/detection',
+        ),
+        ('kie', "got '/.*kie.py' of a SDMGR, which is no encoder-decoder recognizer of MMOCR"),
         ('resnet29_seqclr-window', 'got a SeqCLR with a loss of its own'),
     ],
 )
-def test_what_is_no_recognizer_is_an_error_that_says_what_it_is(config, message):
+def test_what_is_no_recognizer_is_an_error_that_says_what_it_is(config, message, tmp_path):
+    if config == 'kie':
+        config = str(tmp_path / 'kie.py')
+        (tmp_path / 'kie.py').write_text("model = dict(type='SDMGR')\n")
     with pytest.raises(ValueError, match=message):
         read_recognizer(config)
 
