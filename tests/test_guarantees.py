@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import shutil
 import signal
 from pathlib import Path
@@ -15,6 +16,7 @@ from helpers.processes import CONTEXT
 from helpers.tools import TOOLS, run_tool
 from mmengine.config import Config
 from mmengine.runner import IterBasedTrainLoop
+from mmocr.apis import TextDetInferencer
 
 LENGTH, KILLED_AFTER = 20, 12
 OBJECTIVES = """dict(type='mmocr_da.GlobalAlignment', in_channels=16),
@@ -212,9 +214,8 @@ def test_a_killed_pretraining_resumes_to_the_same_weights(pretraining, tmp_path)
     assert equal(*encoders)
 
 
-@pytest.mark.slow
-def test_a_stopped_tuning_of_a_detector_resumes_to_the_same_weights(tmp_path):
-    """With LS-IoU, stopped between a step of the detector and one of the surrogate."""
+def write_scenes(folder):
+    """Six images of noise with one label each, as the training and as the test set."""
     instances = [
         dict(
             polygon=[20, 30, 100, 40, 98, 60, 18, 50],
@@ -226,10 +227,10 @@ def test_a_stopped_tuning_of_a_detector_resumes_to_the_same_weights(tmp_path):
     data_list = []
     for i in range(6):
         image = np.random.default_rng(i).integers(0, 255, (160, 160, 3)).astype(np.uint8)
-        cv2.imwrite(str(tmp_path / f'{i}.png'), image)
+        cv2.imwrite(str(folder / f'{i}.png'), image)
         data_list.append(dict(img_path=f'{i}.png', height=160, width=160, instances=instances))
     for split in ('train', 'test'):
-        (tmp_path / f'instances_{split}.json').write_text(
+        (folder / f'instances_{split}.json').write_text(
             json.dumps(
                 dict(
                     metainfo=dict(dataset_type='TextDetDataset', task_name='textdet'),
@@ -237,6 +238,69 @@ def test_a_stopped_tuning_of_a_detector_resumes_to_the_same_weights(tmp_path):
                 )
             )
         )
+
+
+def shrink(node):
+    """Images of 96 pixels in the pipelines of a config."""
+    for value in node.values() if isinstance(node, dict) else node:
+        if isinstance(value, (dict, list, tuple)):
+            shrink(value)
+    for key in ('size', 'scale', 'crop_size', 'target_size'):
+        if isinstance(node, dict) and isinstance(node.get(key), tuple):
+            node[key] = (96, 96)
+
+
+@pytest.fixture
+def small_detection(tmp_path, monkeypatch):
+    """The config of a small detector that is aligned and taught, on six scenes."""
+    for name, value in (('DATA', 'scenes'), ('SOURCE', tmp_path), ('TARGET', tmp_path)):
+        monkeypatch.setenv(f'MMOCR_DA_{name}', str(value))
+    write_scenes(tmp_path)
+    cfg = Config.fromfile(TOOLS.parent / 'configs/detection/small/small_detection-adapted.py')
+    shrink(cfg._cfg_dict)
+    cfg.load_from, cfg.visualizer.vis_backends = None, []
+    cfg.train_dataloader.batch_size = cfg.train_dataloader.sampler.batch_size = 4
+    cfg.model.objectives[1].threshold = 0.3  # it is sure of something
+    cfg.dump(tmp_path / 'small_detection.py')
+    return tmp_path / 'small_detection.py'
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_killed_adaptation_of_a_detector_ends_with_the_same_weights_and_is_exported(
+    small_detection, tmp_path
+):
+    """Aligned and taught; its export predicts the same in MMOCR's own inferencer."""
+    kill_and_resume(small_detection, tmp_path)
+    checkpoint = tmp_path / f'cut/iter_{LENGTH}.pth'
+    trained = torch.load(checkpoint)['state_dict']
+    key = 'det_head.binarize.0.weight'
+    assert not torch.equal(trained[key], trained[f'objectives.self_training.teacher.{key}'])
+
+    run_tool('export', small_detection, checkpoint, tmp_path / 'out')
+    plain = tmp_path / 'out/small_detection.py', tmp_path / 'out/small_detection.pth'
+    assert 'mmocr_da' not in plain[0].read_text().replace(str(tmp_path), '')
+    predictions = []
+    for name, model in (('adapted', (small_detection, checkpoint)), ('plain', plain)):
+        run_tool('test', *model, '--work-dir', tmp_path / name, '--save-preds')
+        (file,) = (tmp_path / name).glob('*_predictions.pkl')
+        predictions.append([p['pred_instances'] for p in pickle.loads(file.read_bytes())])
+    adapted, of_plain = predictions
+    assert len(adapted) == 12 and sum(len(p['polygons']) for p in adapted) > 0
+    inferencer = TextDetInferencer(str(plain[0]), str(plain[1]), device='cpu')
+    image = str(tmp_path / '0.png')
+    found = inferencer(image, progress_bar=False)['predictions'][0]
+    for ours, theirs in (*zip(adapted, of_plain), (adapted[0], found)):
+        scores = [ours['scores'], theirs.get('scores', theirs.get('det_scores'))]
+        np.testing.assert_allclose(*map(np.asarray, scores), rtol=1e-4)
+        for a, b in zip(ours['polygons'], theirs.get('polygons'), strict=True):
+            np.testing.assert_allclose(np.ravel(a), np.ravel(b), atol=0.1)
+
+
+@pytest.mark.slow
+def test_a_stopped_tuning_of_a_detector_resumes_to_the_same_weights(tmp_path):
+    """With LS-IoU, stopped between a step of the detector and one of the surrogate."""
+    write_scenes(tmp_path)
     surrogate = 'model.cfg.roi_head.bbox_head.loss_bbox.surrogate'
     options = [
         '--cfg-options',

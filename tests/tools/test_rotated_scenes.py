@@ -209,6 +209,38 @@ def test_the_images_differ_from_the_ground_where_words_are(scenes):
             assert np.ptp(np.percentile(grey[mask > 0], [5, 95])) > 20
 
 
+def test_a_page_is_dark_lines_of_words_on_bright_paper(converter):
+    faces = converter.load_faces(None, None)
+    count = 0
+    for i in range(10):
+        image, polygons = converter.draw_page(faces, 256, np.random.default_rng(i))
+        assert image.shape == (256, 256, 3) and image.dtype == np.uint8
+        mask = np.zeros((256, 256), np.uint8)
+        for corners in polygons:
+            assert corners.min() >= 0 and corners.max() <= 256
+            along, down = corners[1] - corners[0], corners[3] - corners[0]
+            assert abs(np.degrees(np.arctan2(along[1], along[0]))) < 2.01
+            assert along[0] * down[1] - along[1] * down[0] > 0  # clockwise, as MMOCR has them
+            cv2.fillPoly(mask, [np.rint(corners).astype(int)], 1)
+        grey = image.mean(2)
+        paper, ink = grey[cv2.dilate(mask, np.ones((5, 5))) == 0], grey[mask > 0]
+        assert np.median(paper) > 150 and np.percentile(ink, 5) < np.median(paper) - 50
+        assert np.percentile(paper, 1) > np.percentile(ink, 5)  # no ink is outside
+        outlines = shapely.polygons(np.stack(polygons))
+        assert shapely.union_all(outlines).area == pytest.approx(shapely.area(outlines).sum())
+        count += len(polygons)
+    assert count > 100
+
+
+def test_pages_have_a_stamp_of_their_own_and_scenes_the_one_they_had(convert):
+    scenes, pages = convert(), convert('--style', 'pages', out='pages')
+    stamps = [json.loads((folder / 'complete.json').read_text()) for folder in (scenes, pages)]
+    assert 'style' not in str(stamps[0]) and "'style': 'pages'" in str(stamps[1])
+    assert not {*images(scenes).values()} & {*images(pages).values()}
+    with pytest.raises(ValueError, match='style'):
+        convert('--style', 'pages')
+
+
 def test_mmocr_reads_it(convert):
     out = convert()
     pipeline = [

@@ -7,6 +7,10 @@ downloaded::
 
     python tools/dataset_converters/rotated_scenes.py --out-dir data/rotated_scenes
 
+A second domain for an adaptation are pages: dark lines of smaller words on bright paper::
+
+    python tools/dataset_converters/rotated_scenes.py --style pages --out-dir data/drawn_pages
+
 It writes OUT/instances_{train,test}.json, with the four corners of each word as its polygon, and
 colour images in OUT/images/.
 """
@@ -25,6 +29,7 @@ from glyphs import font_files, load_faces, print_glyph
 VERSION = 1
 ALPHABET = string.digits + string.ascii_letters
 SPLITS = ('train', 'test')
+STYLES = ('scenes', 'pages')
 
 
 def surface(rng, size, grey):
@@ -57,9 +62,10 @@ def add_clutter(image, rng):
             )
 
 
-def write_word(face, rng):
-    """Print one random word, cropped, ``(h, w)`` in [0, 1]."""
-    height, slant = int(rng.integers(14, 41)), rng.normal(0, 0.1)
+def write_word(face, rng, height=None):
+    """Print one random word of a random or a given height, cropped, ``(h, w)`` in [0, 1]."""
+    height = int(rng.integers(14, 41)) if height is None else height
+    slant = rng.normal(0, 0.1)
     glyphs = [
         print_glyph(face, ALPHABET[rng.integers(len(ALPHABET))], height, slant, rng)
         for _ in range(rng.integers(2, 10))
@@ -118,17 +124,48 @@ def draw(faces, size, rng):
     return np.clip(np.rint(image), 0, 255).astype(np.uint8), polygons
 
 
+def draw_page(faces, size, rng):
+    """Draw a page ``(size, size, 3)`` with lines of words; return it with their polygons."""
+    paper = rng.uniform(190, 240)
+    image = paper + 0.3 * surface(rng, size, 0)
+    ink_of_page, face = rng.uniform(10, 90), faces[rng.integers(len(faces))]
+    height = int(rng.integers(14, 25))
+    margin, pitch = size // 16, height * rng.uniform(1.3, 2.2)
+    polygons = []
+    for top in np.arange(margin, size - margin - height, pitch).astype(int):
+        left, end = margin, rng.uniform(size / 3, size - margin)
+        while True:
+            word = write_word(face, rng, height)[-height:]
+            h, w = word.shape
+            if left + w > end:
+                break
+            x, y = left, top + height - h
+            part = image[y : y + h, x : x + w]
+            part += word[:, :, None] * (ink_of_page - part)
+            polygons.append(np.array([[x, y], [x + w, y], [x + w, y + h], [x, y + h]], float))
+            left += w + int(height * rng.uniform(0.4, 1.2))
+    skew = cv2.getRotationMatrix2D((size / 2, size / 2), rng.uniform(-2, 2), 1)
+    image = cv2.warpAffine(
+        image.astype(np.float32), skew, (size, size), borderMode=cv2.BORDER_REPLICATE
+    )
+    polygons = [polygon @ skew[:, :2].T + skew[:, 2] for polygon in polygons]
+    if rng.random() < 0.5:
+        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 1.0))
+    image += rng.normal(0, rng.uniform(0, 10), image.shape)
+    return np.clip(np.rint(image), 0, 255).astype(np.uint8), polygons
+
+
 # ---------------------------------------------------------------------------- files
 
 
-def write_split(root, split, count, faces, size, seed):
+def write_split(root, split, count, faces, size, seed, style):
     """Write ``count`` images of ``split`` and their annotation file."""
     (root / 'images' / split).mkdir(parents=True)
     data_list = []
     for i in range(count):
         # One stream per image: with more images, the first ones stay the same.
         rng = np.random.default_rng([seed, SPLITS.index(split), i])
-        image, polygons = draw(faces, size, rng)
+        image, polygons = (draw_page if style == 'pages' else draw)(faces, size, rng)
         name = f'images/{split}/{i:05d}.jpg'
         save_image(root / name, image)
         instances = [
@@ -159,6 +196,7 @@ def parse_args(argv=None):
     parser.add_argument('--num-train', type=int, default=400)
     parser.add_argument('--num-test', type=int, default=100)
     parser.add_argument('--size', type=int, default=512, help='height and width of the images, px')
+    parser.add_argument('--style', choices=STYLES, default=STYLES[0], help='what is drawn')
     parser.add_argument(
         '--fonts',
         type=Path,
@@ -190,6 +228,8 @@ def main(argv=None):
         size=args.size,
         fonts=[face.name for face in faces],
     )
+    if args.style != STYLES[0]:  # the stamp of scenes is as it was before there were pages
+        options['style'] = args.style
     # So that neither a trailing slash nor a symbolic link changes the place of partial data.
     out = args.out_dir.resolve()
     if check_out_dir(out, options, args.force):
@@ -197,8 +237,11 @@ def main(argv=None):
         return
     with whole_folder(out, options, args.force) as folder:
         for split in SPLITS:
-            write_split(folder, split, options[f'num_{split}'], faces, args.size, args.seed)
-    print(f'Wrote {out}: {args.num_train} scenes to train with, {args.num_test} to test with.')
+            count = options[f'num_{split}']
+            write_split(folder, split, count, faces, args.size, args.seed, args.style)
+    print(
+        f'Wrote {out}: {args.num_train} {args.style} to train with, {args.num_test} to test with.'
+    )
 
 
 if __name__ == '__main__':
