@@ -13,6 +13,7 @@ from .functional import (
 from .intervals import (
     Estimate,
     character_error_rate_interval,
+    f1_interval,
     ratio_interval,
     word_accuracy_interval,
 )
@@ -37,6 +38,7 @@ __all__ = [
     'effective_rank',
     'normalize',
     'normalized_edit_distance',
+    'f1_interval',
     'ratio_interval',
     'spread',
     'total_edit_distance',

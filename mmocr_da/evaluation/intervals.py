@@ -131,6 +131,49 @@ def character_error_rate_interval(
     return ratio_interval(edits, [len(reference) for reference in references], **options)
 
 
+def f1_interval(
+    found: ArrayLike,
+    counts: ArrayLike,
+    baseline: tuple[ArrayLike, ArrayLike] | None = None,
+    level: float = 0.95,
+    num_resamples: int = 2000,
+    seed: int = 0,
+) -> Estimate:
+    """Estimate F1 of a detector, or by how much it is above that of ``baseline``.
+
+    F1 is ``2 * found / (predicted + labelled)``, with sums over the images.
+
+    Args:
+        found: Regions of each of N images that were found, ``(N,)``; or ``(S, N)`` of S runs, of
+            which the mean F1 counts.
+        counts: Predicted and labelled regions together, of the same shape.
+        baseline: ``found`` and ``counts`` of another detector, for the same images.
+        level, num_resamples, seed: See :func:`ratio_interval`.
+
+    >>> f1_interval([1, 2, 1], [4, 4, 2], baseline=([0, 1, 1], [3, 4, 3])).value
+    0.4
+    """
+    check_number('level', level, above=0, below=1)
+    check_count('num_resamples', num_resamples)
+    groups = [(found, counts)] if baseline is None else [(found, counts), baseline]
+    arrays = [tuple(np.atleast_2d(np.asarray(x, float)) for x in group) for group in groups]
+    shapes = {x.shape[1:] for group in arrays for x in group}
+    num_images = arrays[0][0].shape[-1]
+    if len(shapes) > 1 or num_images < 2 or any(a.shape != b.shape for a, b in arrays):
+        raise ValueError(
+            'an interval of F1 needs found regions and counts for each of at least 2 images, of '
+            f'both detectors alike, got the shapes {[x.shape for group in arrays for x in group]}'
+        )
+    rng = np.random.default_rng(seed)
+    weights = rng.multinomial(num_images, np.full(num_images, 1 / num_images), num_resamples)
+    # The first row is the images themselves.
+    weights = np.concatenate([np.ones((1, num_images)), weights])
+    values = [(2 * weights @ a.T / np.maximum(weights @ b.T, 1)).mean(1) for a, b in arrays]
+    value, *resampled = values[0] - values[1] if baseline is not None else values[0]
+    low, high = np.percentile(resampled, [50 - 50 * level, 50 + 50 * level])
+    return Estimate(float(value), float(low), float(high))
+
+
 def _right(predictions: Sequence[str], references: Sequence[str]) -> NDArray[Any]:
     return np.array([float(p == r) for p, r in check_pairs(predictions, references)])
 

@@ -8,6 +8,7 @@ from mmocr_da.evaluation import (
     character_error_rate,
     character_error_rate_interval,
     edit_distances,
+    f1_interval,
     ratio_interval,
     word_accuracy,
     word_accuracy_interval,
@@ -183,3 +184,31 @@ def test_texts_that_cannot_be_paired_are_an_error(interval):
         interval(['a'], ['a', 'b'])
     with pytest.raises(ValueError, match='got 1 predictions for 2 references'):
         interval(['a', 'b'], ['a', 'b'], baseline=['a'])
+
+
+def test_the_interval_of_f1_is_that_of_a_slow_bootstrap():
+    """Resamples of images, which stay together for all runs and for both detectors."""
+    rng = np.random.default_rng(0)
+    labelled = rng.integers(1, 9, 60)
+    runs = [
+        (rng.binomial(labelled, [[p], [p]]), labelled + rng.poisson(4, (2, 60))) for p in (0.7, 0.4)
+    ]
+    found = f1_interval(*runs[0], baseline=runs[1])
+    draws = []
+    for images in [np.arange(60), *rng.integers(0, 60, (3000, 60))]:
+        means = [
+            np.mean([2 * h[images].sum() / c[images].sum() for h, c in zip(*run)]) for run in runs
+        ]
+        draws.append(means[0] - means[1])
+    assert found.value == pytest.approx(draws[0])
+    assert found[1:] == pytest.approx(np.percentile(draws[1:], [2.5, 97.5]), abs=0.01)
+    alone = f1_interval(*runs[0])
+    assert alone.low < alone.value < alone.high
+    assert f1_interval(*runs[0], baseline=runs[0])[:] == (0, 0, 0)
+
+
+def test_f1_of_nothing_is_0_and_of_few_images_an_error():
+    assert f1_interval([0, 0], [0, 0])[:] == (0, 0, 0)
+    for arguments in (([1], [2]), ([1, 1], [2]), ([1, 1], [2, 2], ([1, 1, 1], [2, 2, 2]))):
+        with pytest.raises(ValueError, match='needs found regions and counts for each of at least'):
+            f1_interval(*arguments)

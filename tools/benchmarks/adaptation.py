@@ -25,7 +25,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -111,6 +111,10 @@ class Score(NamedTuple):
     characters: int
 
     @property
+    def images(self) -> int:
+        return len(self.right)
+
+    @property
     def word_accuracy(self) -> float:
         return float(self.right.mean())
 
@@ -121,7 +125,7 @@ class Score(NamedTuple):
     def written(self) -> dict[str, Any]:
         """As JSON."""
         return dict(
-            images=len(self.right),
+            images=self.images,
             word_accuracy=round(self.word_accuracy, 5),
             cer=round(self.character_error_rate, 5),
             edits=self.edits,
@@ -160,15 +164,21 @@ def parse_pair(text: str, needs_images: bool = True) -> Pair:
     return Pair(name, *(os.path.abspath(path) for path in paths))
 
 
-def parse_args():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def parse_args(
+    description: str = __doc__.splitlines()[0],
+    configs: Sequence[str] = tuple(CONFIGS),
+    main: Sequence[str] = MAIN,
+    work_dir: str = 'work_dirs/adaptation_benchmark',
+) -> argparse.Namespace:
+    """Read the command line; ``main`` are the rows that are trained without being asked for."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument('--pair', action='append', required=True, metavar='NAME=SOURCE,TARGET')
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
     parser.add_argument(
         '--rows',
         nargs='+',
-        default=MAIN,
-        choices=list(CONFIGS),
+        default=main,
+        choices=configs,
         help=f'What is trained beside {START} and {CONTROL} (default: all but ablations)',
     )
     parser.add_argument('--jobs', type=int, default=1, help='Runs at the same time')
@@ -180,7 +190,7 @@ def parse_args():
         action='store_true',
         help='Rows that have all their runs in the file of lines; pairs are names alone',
     )
-    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/adaptation_benchmark'))
+    parser.add_argument('--work-dir', type=Path, default=Path(work_dir))
     return parser.parse_args()
 
 
@@ -220,16 +230,13 @@ def gain(scores: Sequence[Score], control: Sequence[Score]) -> str:
     return f'{ratio_interval(100 * differences):+.1f}'
 
 
-def closed(scores: Sequence[Score], control: Sequence[Score], bound: Sequence[Score]) -> str:
+def closed(values: Sequence[float], control: Sequence[float], bound: Sequence[float]) -> str:
     """Part of the gap between control and bound that is closed, in percent of it.
 
-    >>> a, b, c = (Score(np.arange(4) < n, 0, 4) for n in (1, 2, 3))
-    >>> closed([b], [a], [c]), closed([b], [c], [a])
+    >>> closed([0.5], [0.25], [0.75]), closed([0.5], [0.75], [0.25])
     ('50 %', '-')
     """
-    low, value, high = (
-        np.mean([s.word_accuracy for s in group]) for group in (control, scores, bound)
-    )
+    low, value, high = (np.mean(group) for group in (control, values, bound))
     return f'{100 * (value - low) / (high - low):.0f} %' if high > low else '-'
 
 
@@ -255,16 +262,20 @@ def table(results: dict[str, dict[str, list[Score]]]) -> str:
             'source word accuracy',
         ]
     ]
-    control, bound = results[CONTROL]['target'], results.get(BOUND, {}).get('target')
+    control = results[CONTROL]['target']
+    accuracies = {
+        name: [s.word_accuracy for s in found['target']] for name, found in results.items()
+    }
     for name, found in results.items():
         target, source = found['target'], found['source']
         compared = name not in (*STARTS, CONTROL)
+        gap = [accuracies[key] for key in (name, CONTROL, BOUND) if key in accuracies]
         rows.append(
             [
                 name,
-                mean([s.word_accuracy for s in target]),
+                mean(accuracies[name]),
                 gain(target, control) if compared else '',
-                closed(target, control, bound) if bound and compared and name != BOUND else '',
+                closed(*gap) if compared and name != BOUND and BOUND in results else '',
                 mean([s.character_error_rate for s in target]),
                 mean([s.word_accuracy for s in source]),
             ]
@@ -273,10 +284,16 @@ def table(results: dict[str, dict[str, list[Score]]]) -> str:
 
 
 class Results:
-    """A file with a line of JSON for each run and domain."""
+    """A file with a line of JSON for each run and domain.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: The file.
+        score: Class of the scores.
+    """
+
+    def __init__(self, path: Path, score: type = Score) -> None:
         self.path = path
+        self._score = score
         self._lock = Lock()
         text = path.read_text(encoding='utf-8') if path.exists() else ''
         self._lines = {self._key(line): line for line in map(json.loads, text.splitlines())}
@@ -288,7 +305,7 @@ class Results:
     def find(self, **run) -> dict[str, Score] | None:
         """Return the scores of a run by domain, if it is there."""
         lines = [self._lines.get(self._key(dict(run, domain=domain))) for domain in DOMAINS]
-        return dict(zip(DOMAINS, map(Score.read, lines))) if all(lines) else None
+        return dict(zip(DOMAINS, map(self._score.read, lines))) if all(lines) else None
 
     def add(self, scores: dict[str, Score], **run) -> None:
         """Append the lines of a run."""
@@ -301,7 +318,33 @@ class Results:
 
 
 class Benchmark:
-    """Trains and tests what is not done yet."""
+    """Trains and tests what is not done yet; of recognizers."""
+
+    #: Folder of the configs.
+    method = 'self_training'
+
+    @property
+    def configs(self) -> dict[str, str]:
+        """Names of rows: configs in the folder."""
+        return CONFIGS
+
+    @property
+    def starts(self) -> dict[str, str]:
+        """Those of them that start from nothing; all others start from ``START``."""
+        return STARTS
+
+    def read(self, file: Path, folder: str) -> Any:
+        """Read the score of the images of a folder from the predictions of a test run."""
+        return score(file, folder)
+
+    def config(self, row: str) -> str:
+        """Config of a row, relative to ``configs`` and without its ending."""
+        return f'{self.method}/{self.configs[row]}'
+
+    def fingerprint(self, row: str, data: str) -> str:
+        """A hash of all settings of a row and of what it starts from."""
+        rows = dict.fromkeys([row] if row in self.starts else [START, row])
+        return hash_of_configs(tuple(self.config(name) for name in rows), data)
 
     def __init__(self, work_dir: Path, results: Results, seeds: Sequence[int], jobs: int) -> None:
         self.work_dir = work_dir
@@ -311,11 +354,10 @@ class Benchmark:
 
     def checkpoint(self, pair: Pair, row: str, seed: int) -> Path:
         """Train a row, unless it is done; rows that see no target are shared by pairs."""
-        domains = pair.source if row in (*STARTS, CONTROL) and pair.source else pair.name
-        folder = self.folder(Path(domains).name, row, seed)
-        start = None if row in STARTS else self.checkpoint(pair, START, seed)
-        config = f'self_training/{CONFIGS[row]}'
-        return quickstart.train(config, folder, seed, start, pair.environment)
+        shared = row in (*self.starts, CONTROL) and pair.source
+        folder = self.folder(Path(pair.source if shared else pair.name).name, row, seed)
+        start = None if row in self.starts else self.checkpoint(pair, START, seed)
+        return quickstart.train(self.config(row), folder, seed, start, pair.environment)
 
     def scores(self, pair: Pair, row: str, seed: int) -> dict[str, Score]:
         """Train and test a row, unless it is done; return the scores by domain."""
@@ -324,10 +366,9 @@ class Benchmark:
         if found is None:
             checkpoint = self.checkpoint(pair, row, seed)
             folder = self.folder(pair.name, row, seed)
-            config = f'self_training/{CONFIGS[row]}'
-            quickstart.test(config, checkpoint, folder, pair.environment)
+            quickstart.test(self.config(row), checkpoint, folder, pair.environment)
             file = quickstart.predictions_of(checkpoint, folder)
-            found = {domain: score(file, pair.folder(domain)) for domain in DOMAINS}
+            found = {domain: self.read(file, pair.folder(domain)) for domain in DOMAINS}
             self.results.add(found, **run)
         return found
 
@@ -336,9 +377,9 @@ class Benchmark:
         return dict(
             pair=pair.name,
             row=row,
-            config=f'configs/self_training/{CONFIGS[row]}.py',
+            config=f'configs/{self.config(row)}.py',
             seed=seed,
-            fingerprint=fingerprint(row, pair.environment['MMOCR_DA_DATA']),
+            fingerprint=self.fingerprint(row, pair.environment['MMOCR_DA_DATA']),
         )
 
     def folder(self, domains: str, row: str, seed: int) -> Path:
@@ -356,7 +397,7 @@ class Benchmark:
         todo = [item for item in items if self.results.find(**self.described(*item)) is None]
         # One pair for each source: others find its runs done.
         sources = {(p.source or p.name, seed): (p, seed) for p, _, seed in todo}.values()
-        shared = [START, *(row for row in rows if row in (*STARTS, CONTROL) and row != START)]
+        shared = [START, *(row for row in rows if row in (*self.starts, CONTROL) and row != START)]
         for row in shared:
             wanted = {(p.source or p.name, seed) for p, name, seed in todo if name == row}
             starts = [
@@ -387,13 +428,18 @@ class Benchmark:
 
 
 @cache
-def fingerprint(row: str, data: str) -> str:
-    """A hash of all settings of a row and of what it starts from, whatever the folders are."""
+def hash_of_configs(names: tuple[str, ...], data: str) -> str:
+    """A hash of all settings of configs, whatever the folders are.
+
+    Args:
+        names: Configs, relative to ``configs`` and without their endings.
+        data: Value of ``MMOCR_DA_DATA``.
+    """
     paths = dict(MMOCR_DA_DATA=data, MMOCR_DA_SOURCE='source', MMOCR_DA_TARGET='target')
     texts = []
-    for name in dict.fromkeys([row] if row in STARTS else [START, row]):
+    for name in names:
         with patch.dict(os.environ, paths):
-            cfg = Config.fromfile(quickstart.ROOT / f'configs/self_training/{CONFIGS[name]}.py')
+            cfg = Config.fromfile(quickstart.ROOT / f'configs/{name}.py')
         for key in ('work_dir', 'load_from'):
             cfg.pop(key, None)
         texts.append(json.dumps(cfg.to_dict(), sort_keys=True, default=str))
@@ -401,17 +447,48 @@ def fingerprint(row: str, data: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def main():
-    args = parse_args()
-    pairs = [parse_pair(text, not args.no_training) for text in args.pair]
+def check_args(args: argparse.Namespace, pairs: Sequence[Pair], writer: str) -> None:
+    """Make the work directory absolute and go to the repository.
+
+    Raises:
+        ValueError: If a pair or a seed is there twice, or a file of somebody else is in the way.
+    """
     check_count('--jobs', args.jobs)
     if len({pair.name for pair in pairs}) < len(pairs) or len({*args.seeds}) < len(args.seeds):
         raise ValueError(f'each pair and each seed counts once, got {args.pair}, {args.seeds}')
     args.work_dir = args.work_dir.absolute()
-    check_outputs([args.work_dir / 'results.md'], WRITER)
-    results = Results((args.results or args.work_dir / 'results.jsonl').absolute())
+    check_outputs([args.work_dir / 'results.md'], writer)
+    if args.results:
+        args.results = args.results.absolute()
     os.chdir(quickstart.ROOT)
     os.environ.setdefault('PYTHONWARNINGS', 'ignore')  # the hosts' deprecation warnings
+
+
+def report(
+    args: argparse.Namespace,
+    benchmark: Benchmark,
+    pairs: Sequence[Pair],
+    layout: Callable[[dict[str, dict[str, list[Any]]]], str],
+    writer: str,
+) -> None:
+    """Run a benchmark, or read what is there, and write its page."""
+    rows = [row for row in benchmark.configs if row in (START, CONTROL, *args.rows)]
+    found = benchmark.known(pairs, rows) if args.no_training else benchmark.run(pairs, rows)
+    seeds = ', '.join(map(str, args.seeds))
+    page = f'Test sets, in percent; seeds {seeds}; last checkpoints.\n'
+    for name, scores in found.items():
+        images = scores[CONTROL]['target'][0].images
+        page += f'\n## {name} ({images:,} target images)\n\n{layout(scores)}\n'
+    with output_file(args.work_dir / 'results.md', writer) as file:
+        file.write_text(page, encoding='utf-8')
+    print(f'\n{page}\n{args.work_dir / "results.md"}')
+
+
+def main():
+    args = parse_args()
+    pairs = [parse_pair(text, not args.no_training) for text in args.pair]
+    check_args(args, pairs, WRITER)
+    results = Results(args.results or args.work_dir / 'results.jsonl')
     if any(not pair.source for pair in pairs) and not args.no_training:
         quickstart.run(
             'tools/dataset_converters/printed_to_handwritten.py',
@@ -419,17 +496,8 @@ def main():
             '--out-dir',
             quickstart.DATA,
         )
-    rows = [row for row in CONFIGS if row in (START, CONTROL, *args.rows)]
     benchmark = Benchmark(args.work_dir, results, args.seeds, args.jobs)
-    found = benchmark.known(pairs, rows) if args.no_training else benchmark.run(pairs, rows)
-    seeds = ', '.join(map(str, args.seeds))
-    page = f'Test sets, in percent; seeds {seeds}; last checkpoints.\n'
-    for name, scores in found.items():
-        images = len(scores[CONTROL]['target'][0].right)
-        page += f'\n## {name} ({images:,} target images)\n\n{table(scores)}\n'
-    with output_file(args.work_dir / 'results.md', WRITER) as file:
-        file.write_text(page, encoding='utf-8')
-    print(f'\n{page}\n{args.work_dir / "results.md"}')
+    report(args, benchmark, pairs, table, WRITER)
 
 
 if __name__ == '__main__':
