@@ -11,8 +11,17 @@ class Teacher(RecognizerCopy):
 
     Running statistics are averaged like weights: the teacher's weights are those of some steps ago
     on average, and so must be the statistics that normalize their features. Counters of batches are
-    copied.
+    copied, and so are constants that are infinite, such as the masks of SVTR: an average of two
+    infinite numbers is NaN.
     """
+
+    def __init__(self, recognizer: nn.Module) -> None:
+        super().__init__(recognizer)
+        self._infinite = {
+            key
+            for key, value in self.state_dict().items()
+            if value.is_floating_point() and not value.isfinite().all()
+        }
 
     def copy_from(self, recognizer: nn.Module) -> None:
         """Start as a copy of the recognizer's weights and buffers."""
@@ -27,7 +36,7 @@ class Teacher(RecognizerCopy):
         for name, part in self.named_children():
             student = recognizer.get_submodule(name).state_dict()
             for key, value in part.state_dict().items():
-                if value.is_floating_point():
+                if value.is_floating_point() and f'{name}.{key}' not in self._infinite:
                     averaged.append((value, student[key]))
                 else:
                     value.copy_(student[key])

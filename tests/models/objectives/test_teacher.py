@@ -93,3 +93,13 @@ def test_it_replaces_the_parts_of_the_recognizer_within_the_block(adaptive, batc
         assert list(model.state_dict()) == names
         raise KeyError
     assert dict(model.named_children()) == parts
+
+
+def test_infinite_constants_stay_as_they_are(adaptive):
+    """The masks of SVTR: their average would be NaN, and so would be all predictions."""
+    model = adaptive()
+    model.backbone.register_buffer('mask', torch.tensor([0.0, -torch.inf]))
+    teacher = Teacher(model)
+    for _ in range(2):
+        teacher.follow(model, 0.5)
+    assert torch.equal(teacher.backbone.mask, model.backbone.mask)
