@@ -70,6 +70,7 @@ class L2SP(Objective):
 
     def forward(self, source: DomainFeatures, target: DomainFeatures) -> dict[str, Tensor]:
         """Compute the loss and the relative distance."""
+        self._fit_anchored()
         if self.training and not self._loaded:
             self._loaded = True  # said once
             print_log(
@@ -92,6 +93,7 @@ class L2SP(Objective):
         self, recognizer: EncoderDecoderRecognizer, state_dict: dict[str, Tensor], prefix: str
     ) -> None:
         """Start at the weights of a checkpoint without a start."""
+        self._fit_anchored()
         at = f'objectives.{self.name}'
         copied = {*self.start.complete(state_dict, prefix, f'{at}.start')}
         key = f'{prefix}{at}.anchored'
@@ -109,3 +111,9 @@ class L2SP(Objective):
                 logger='current',
             )
         self._loaded = bool(state_dict[key].any())
+
+    def _fit_anchored(self) -> None:
+        """Count the weights again: ``WithBIN`` converts norms later, and these have one more."""
+        count = len([*self.start.parameters()])
+        if len(self.anchored) != count:
+            self.anchored = self.anchored.new_zeros(count)

@@ -54,6 +54,21 @@ def anchor(model, batch):
     return losses['loss_l2sp'].item(), losses['l2sp_distance'].item(), grads
 
 
+def test_norms_that_are_converted_later_are_anchored_too(adaptive, batch):
+    model = adaptive(l2sp(weight=0.5), type='mmocr_da.WithBIN', of='mmocr_da.AdaptiveRecognizer')
+    plain = adaptive()
+    with torch.no_grad():
+        for parameter in plain.parameters():
+            parameter.add_(0.1)
+    model.load_state_dict(plain.state_dict(), strict=False)
+    names = [name for name, _ in model.objectives['l2sp'].start.named_parameters()]
+    anchored = {name for name, a in zip(names, model.objectives['l2sp'].anchored) if a}
+    gates = {name for name in names if name.endswith('rho')}
+    assert gates and anchored == {*names} - gates == {k for k, _ in plain.named_parameters()}
+    assert anchor(model, batch)[0] == 0
+    assert anchor(move(model), batch)[0] > 0
+
+
 def test_at_the_start_loss_distance_and_gradient_are_zero(started, batch):
     loss, distance, grads = anchor(started()[0], batch)
     assert loss == distance == 0
