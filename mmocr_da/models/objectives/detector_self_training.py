@@ -9,9 +9,11 @@ from mmengine.logging import print_log
 from mmengine.structures import BaseDataElement, InstanceData
 from torch import Tensor, nn
 
+from mmocr_da.arguments import check_list
 from mmocr_da.compat import no_grad
 from mmocr_da.registry import MODELS
 
+from ..distributed import sum_per_rank
 from ..weak_batch import weak_batch
 from .detection_features import DetectionFeatures
 from .teacher_objective import TeacherObjective
@@ -30,6 +32,9 @@ class DetectorSelfTraining(TeacherObjective):
     and the student learns them by the detector's own labels and loss::
 
         loss = weight * share of images with a label * L(student(strong view), regions)
+
+    The share is one of the target images of all processes. ``L`` is a mean over the labels of its
+    own process, as all losses of MMOCR's detectors are.
 
     Regions with less confidence are ignored: they are neither text nor background, where the loss
     has ignored regions, as all of MMOCR's do. For those of MMDetection, set ``ignore_iof_thr`` of
@@ -74,6 +79,7 @@ class DetectorSelfTraining(TeacherObjective):
         predict_with: str = 'teacher',
         skip_losses: Sequence[str] = (),
     ) -> None:
+        check_list('skip_losses', skip_losses, str, 'names')
         if keep is None and threshold is None:
             threshold = 0.7
         super().__init__(weight, schedule, ramp, threshold, keep, decay, predict_with)
@@ -112,19 +118,21 @@ class DetectorSelfTraining(TeacherObjective):
         kept = [torch.tensor([s >= least for s in image], dtype=torch.bool) for image in scores]
         rows = [i for i, mask in enumerate(kept) if mask.any()]
         weight = self._weight()
-        share = len(rows) / max(len(regions), 1)
         loss = target.zero()
+        # All ranks must call it, also without an image.
+        images = sum_per_rank(loss.detach().new_full((), len(regions))).clamp(min=1e-12)
         if rows:
             labelled = [
                 self._model[0].with_labels(target.samples[i], regions[i], kept[i]) for i in rows
             ]
-            loss = self._learned_loss(target.labelled_loss(rows, labelled)) * (weight * share)
+            loss = self._learned_loss(target.labelled_loss(rows, labelled))
+            loss = loss * (weight * len(rows)) / images
         self._learned()
         self._watch(regions, bool(rows))
         values = dict(
             regions=len(flat) / max(len(regions), 1),
             kept=sum(int(mask.sum()) for mask in kept) / max(len(flat), 1),
-            learned_images=share,
+            learned_images=len(rows) / max(len(regions), 1),
             confidence=sum(flat) / max(len(flat), 1),
             weight=weight,
             threshold=min(least, 1.0),

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import torch
 from helpers.detectors import BOXES, FILES, adaptive, instances, scenes
+from helpers.processes import run_ranks
 from mmengine.logging import MessageHub
 from mmengine.structures import InstanceData
 from mmocr.structures import TextRecogDataSample
+from torch.nn.parallel import DistributedDataParallel
 
 from mmocr_da.models.objectives import DetectionFeatures
 from mmocr_da.registry import MODELS
@@ -332,3 +334,38 @@ def test_the_weight_rises_with_the_iterations():
     finally:
         for key in ('iter', 'max_iters'):
             hub.runtime_info.pop(key)
+
+
+# --------------------------------------------------------------------------- processes
+
+
+def gradients_of(kind, numbers, scores, wrap=False):
+    """Gradients of a batch of numbered target images, whose regions have these scores."""
+    MessageHub.get_current_instance().update_info('iter', 0)
+    model = adaptive(kind, dict(ST), supervised_weight=0).train()
+    knows(model, kind, *[scores[i] for i in numbers])
+    for module in model.modules():
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+            module.eval()
+    data = scenes(kind, ['target'] * len(scores))
+    batch = {key: [value[i] for i in numbers] for key, value in data.items()}
+    batch = model.data_preprocessor(batch, True)
+    forward = DistributedDataParallel(model, find_unused_parameters=True) if wrap else model
+    model.parse_losses(forward(**batch, mode='loss'))[0].backward()
+    return {k: p.grad for k, p in model.named_parameters() if p.grad is not None}
+
+
+def gradients_of_rank(rank, kind, splits, scores):
+    return [gradients_of(kind, split[rank], scores, wrap=True) for split in splits]
+
+
+def test_two_ranks_equal_one():
+    """With one image to learn, wherever it is: also where it is alone, and where none else is."""
+    scores = [(1.0, 1.0), (0.1, 0.1), (0.1, 0.1)]
+    splits = ([[0], [1, 2]], [[0, 1], [2]], [[1, 2], [0]])
+    one = gradients_of('DBNet', [0, 1, 2], scores)
+    assert any(grad.abs().max() > 1e-4 for grad in one.values())
+    for found in run_ranks(gradients_of_rank, 'DBNet', splits, scores)[0]:
+        assert found.keys() == one.keys()
+        for key, grad in one.items():
+            torch.testing.assert_close(found[key], grad, rtol=1e-4, atol=1e-7, msg=key)
