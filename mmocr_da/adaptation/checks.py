@@ -33,7 +33,7 @@ FEW = 200
 WIDE = 2.0
 #: Copies of the weights in a checkpoint (recognizer, teacher, two of an optimizer), and checkpoints
 #: on the disk at a time.
-COPIES, KEPT = 4, 3
+COPIES, KEPT = 4, 4
 
 
 class Report(NamedTuple):

@@ -5,6 +5,7 @@ A run that cannot work stops here with a reason, and not later in the first iter
 
 import atexit
 import glob
+import logging
 import os
 import os.path as osp
 import sys
@@ -26,8 +27,9 @@ from mmocr_da.cpu import keep_memory
 
 from .checkpoints import check_checkpoint, read_checkpoint
 from .dictionary_check import check_dictionary
-from .guards import add_guards
+from .guards import add_guards, check_strategy
 from .hooks import CheckpointFitHook
+from .hooks.whole_checkpoints_hook import PART
 from .work_dir import check_work_dir
 
 
@@ -68,6 +70,7 @@ def train(cfg: Config, hooks: Sequence[Hook] = ()) -> bool:
     Raises:
         ValueError: If the run cannot work; nothing is written then.
     """
+    check_strategy(cfg)
     check_amp(cfg)
     check_checkpoint(cfg.get('load_from'), '--resume' if cfg.get('resume') else 'load_from')
     check_dictionary(cfg, cfg.get('load_from'), fine_tuning=not cfg.get('resume'))
@@ -132,22 +135,41 @@ def set_resume(cfg: Config, resume: str) -> None:
 
 
 def _latest_checkpoint(work_dir: str) -> str | None:
-    path = find_latest_checkpoint(work_dir)
-    if path is None or osp.isfile(path):
-        return path
-    # `last_checkpoint` holds the path at the time of writing: the folder may have moved since,
-    # or the run may have been started from another directory.
-    moved = osp.join(work_dir, osp.basename(path))
-    if path and osp.isfile(moved):
-        return moved
-    # A run that was killed while it wrote the name leaves an empty file: the newest whole one.
+    """The checkpoint that a run wrote last, or the newest whole one if that one is lost."""
+    named = find_latest_checkpoint(work_dir)
+    if named is None:
+        return None
+    if named and not osp.isfile(named):
+        # `last_checkpoint` holds the path at the time of writing: the folder may have moved since,
+        # or the run may have been started from another directory.
+        moved = osp.join(work_dir, osp.basename(named))
+        named = moved if osp.isfile(moved) else named
+    for part in glob.glob(osp.join(work_dir, f'*.pth{PART}')):
+        print_log(
+            f'{part} is a checkpoint whose writing was interrupted; the one before it is whole',
+            logger='current',
+        )
+    if named and zipfile.is_zipfile(named):
+        return named
+    # A run that is killed while it writes the name leaves an empty file, and a full disk a
+    # checkpoint that is cut off.
     whole = [
         file
         for pattern in ('iter_*.pth', 'epoch_*.pth')
         for file in glob.glob(osp.join(work_dir, pattern))
         if zipfile.is_zipfile(file)
     ]
-    return max(whole, key=osp.getmtime) if whole else path or None
+    if not whole:
+        return named or None
+    newest = max(whole, key=osp.getmtime)
+    lost = f'{named}, which last_checkpoint names, is not whole' if named else 'no name in it'
+    print_log(
+        f'{work_dir}/last_checkpoint: {lost}. The run is resumed from {newest}, the newest whole '
+        'checkpoint',
+        logger='current',
+        level=logging.WARNING,
+    )
+    return newest
 
 
 def enable_amp(cfg: Config) -> None:

@@ -21,6 +21,7 @@ from .saved_buffers_hook import SavedBuffersHook
 from .settings_hook import SettingsHook
 from .surrogate_export_hook import SurrogateExportHook
 from .surrogate_watch_hook import SurrogateWatchHook
+from .whole_checkpoints_hook import WholeCheckpointsHook
 
 __all__ = [
     'AdaBNHook',
@@ -44,4 +45,5 @@ __all__ = [
     'SettingsHook',
     'SurrogateExportHook',
     'SurrogateWatchHook',
+    'WholeCheckpointsHook',
 ]
