@@ -37,7 +37,7 @@ REQUIREMENTS = [
     'shapely>=2',
     'tensorboard',
 ]
-TESTS = ['pytest>=7', 'pytest-timeout']
+TESTS = ['hypothesis>=6', 'pytest>=7', 'pytest-timeout']
 # What MMOCR's DRRG merges boxes with; MMOCR does not ask for it.
 DRRG = ['lanms-neo==1.0.2']
 # The only place that pins them: tools/lint.py, which CI and pre-commit call, reads this line.

@@ -2,8 +2,9 @@
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
+from os import PathLike
 from typing import Any
 
 from mmengine.logging import print_log
@@ -40,6 +41,82 @@ def check_count(
     ValueError: warmup must be an integer of at least 0 (iterations), got 1.5
     """
     _check(name, value, Integral, 'integer', least, None, most, None, why, f' ({of})' if of else '')
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Raise a ValueError unless ``value`` is True or False.
+
+    >>> check_flag('as_map', 'no')
+    Traceback (most recent call last):
+        ...
+    ValueError: as_map must be True or False, got 'no'
+    """
+    if not isinstance(value, bool):
+        raise ValueError(f'{name} must be True or False, got {value!r}')
+
+
+def check_choice(name: str, value: Any, choices: Iterable[str]) -> None:
+    """Raise a ValueError unless ``value`` is one of the texts.
+
+    >>> check_choice('cell', 'rnn', ('gru', 'lstm'))
+    Traceback (most recent call last):
+        ...
+    ValueError: cell must be one of gru, lstm, got 'rnn'
+    """
+    choices = list(choices)
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f'{name} must be one of {", ".join(choices)}, got {value!r}')
+
+
+def check_text(name: str, value: Any, optional: bool = True) -> None:
+    """Raise a ValueError unless ``value`` is a text or a path, or None if it is optional."""
+    if not (isinstance(value, (str, PathLike)) or optional and value is None):
+        raise ValueError(f'{name} must be a text{" or None" if optional else ""}, got {value!r}')
+
+
+def check_config(name: str, value: Any) -> None:
+    """Raise a ValueError unless ``value`` is a config, or None.
+
+    >>> check_config('surrogate', 3)
+    Traceback (most recent call last):
+        ...
+    ValueError: surrogate must be a config, such as dict(...), or None, got 3
+    """
+    if not (value is None or isinstance(value, Mapping)):
+        raise ValueError(f'{name} must be a config, such as dict(...), or None, got {value!r}')
+
+
+def check_list(name: str, value: Any, of: Any, what: str) -> None:
+    """Raise a ValueError unless ``value`` is a list or tuple of this type.
+
+    >>> check_list('objectives', dict(type='X'), dict, 'configs')
+    Traceback (most recent call last):
+        ...
+    ValueError: objectives must be a list of configs, got {'type': 'X'}
+    """
+    if not (isinstance(value, (list, tuple)) and all(isinstance(item, of) for item in value)):
+        raise ValueError(f'{name} must be a list of {what}, got {value!r}')
+
+
+def check_numbers(name: str, value: Any, count: int | None = None, **bounds: Any) -> None:
+    """Raise a ValueError unless ``value`` is a list of numbers within the bounds.
+
+    Args:
+        count: How many; None for one at least.
+        bounds: See :func:`check_number`.
+
+    >>> check_numbers('angles', [0, float('nan')])
+    Traceback (most recent call last):
+        ...
+    ValueError: angles[1] must be a number that is finite, got nan
+    """
+    fits = isinstance(value, (list, tuple)) and (len(value) == count if count else len(value) > 0)
+    if not fits:
+        raise ValueError(
+            f'{name} must be a list of {count or "one or more"} numbers, got {value!r}'
+        )
+    for i, number in enumerate(value):
+        check_number(f'{name}[{i}]', number, **bounds)
 
 
 def _check(

@@ -1,22 +1,30 @@
 """Builds the datasets of a config as a flat list without wrappers, each with a pipeline."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from mmengine.dataset import BaseDataset, Compose, ConcatDataset, RepeatDataset
 from mmengine.registry import DATASETS as ALL_DATASETS
 
+from mmocr_da.arguments import check_list
 
-def build_datasets(datasets: dict | BaseDataset | Sequence) -> list[BaseDataset]:
+
+def build_datasets(
+    datasets: dict | BaseDataset | Sequence, name: str = 'datasets'
+) -> list[BaseDataset]:
     """Build a flat list of datasets from a config, or from a list of configs and datasets.
 
     A ``ConcatDataset`` is replaced by its parts, a ``RepeatDataset`` by its dataset several times.
+
+    Args:
+        datasets: Datasets, or their configs.
+        name: Name of the argument that has them, for messages.
 
     Raises:
         ValueError: If a dataset is empty or has another wrapper.
     """
     if not isinstance(datasets, (list, tuple)):
         datasets = [datasets]
-    return [plain for dataset in datasets for plain in flatten(build_dataset(dataset))]
+    return [plain for dataset in datasets for plain in flatten(build_dataset(dataset), name)]
 
 
 def build_dataset(dataset: dict | BaseDataset):
@@ -45,20 +53,20 @@ def build_dataset(dataset: dict | BaseDataset):
         raise
 
 
-def flatten(dataset) -> list[BaseDataset]:
+def flatten(dataset, name: str = 'datasets') -> list[BaseDataset]:
     """List the datasets inside the wrappers that :func:`build_datasets` knows.
 
     Raises:
         ValueError: If there is another wrapper.
     """
-    if type(dataset).__getitem__ is ConcatDataset.__getitem__:  # also MMOCR's
-        return [plain for part in dataset.datasets for plain in flatten(part)]
+    if getattr(type(dataset), '__getitem__', None) is ConcatDataset.__getitem__:  # also MMOCR's
+        return [plain for part in dataset.datasets for plain in flatten(part, name)]
     if isinstance(dataset, RepeatDataset):
-        return flatten(dataset.dataset) * dataset.times
+        return flatten(dataset.dataset, name) * dataset.times
     if not isinstance(dataset, BaseDataset):
         raise ValueError(
-            f'datasets without a wrapper are needed, got a {type(dataset).__name__}; give the '
-            'datasets in it, as a list'
+            f'{name}: datasets without a wrapper are needed, got a {type(dataset).__name__}; give '
+            'the datasets in it, as a list'
         )
     return [dataset]
 
@@ -70,6 +78,8 @@ def set_pipeline(datasets: Iterable[BaseDataset], pipeline: Sequence | None, nam
         ValueError: If a dataset has a pipeline and another is given, or if it has none and none is
             given.
     """
+    if pipeline is not None:
+        check_list(name, pipeline, (dict, Callable), 'transforms')
     for dataset in unique(datasets):
         own = bool(dataset.pipeline.transforms)
         if own and pipeline:

@@ -1,11 +1,12 @@
 """A fixed random subset of a labelled dataset, for semi-supervised protocols."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from mmengine.dataset import BaseDataset, Compose
 
+from mmocr_da.arguments import check_count, check_list, check_number
 from mmocr_da.registry import DATASETS
 
 from .building import build_dataset
@@ -36,12 +37,10 @@ class LabelFraction(BaseDataset):
         pipeline: Sequence | None = None,
         lazy_init: bool = False,
     ) -> None:
-        if not isinstance(fraction, (int, float)) or not 0 < fraction <= 1:
-            raise ValueError(
-                f'fraction must be above 0 and at most 1, such as 0.05 for 5 %, got {fraction!r}'
-            )
-        if not isinstance(seed, int) or not 0 <= seed < 2**32:
-            raise ValueError(f'seed must be an integer from 0 to 2**32 - 1, got {seed!r}')
+        check_number('fraction', fraction, above=0, most=1, why='it is 0.05 for 5 %')
+        check_count('seed', seed, least=0, most=2**32 - 1)
+        if pipeline is not None:
+            check_list('pipeline', pipeline, (dict, Callable), 'transforms')
         dataset = build_dataset(dataset)
         if not isinstance(dataset, BaseDataset) or isinstance(
             dataset, (LabelFraction, UnlabelledDataset)

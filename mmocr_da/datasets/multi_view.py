@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from mmcv.transforms import BaseTransform, Compose
 
+from mmocr_da.arguments import check_count, check_flag, check_list
 from mmocr_da.registry import TRANSFORMS
 from mmocr_da.rng import imgaug_restored, seeded
 
@@ -44,8 +45,9 @@ class MultiView(BaseTransform):
         keep_order: bool = True,
         max_shift: float = 0.1,
     ) -> None:
-        if not isinstance(num_views, int) or num_views < 2:
-            raise ValueError(f'num_views must be an integer of at least 2, got {num_views!r}')
+        check_count('num_views', num_views, least=2)
+        check_flag('keep_order', keep_order)
+        check_list('transforms', transforms, (dict, Callable), 'transforms')
         self.transforms = Compose(transforms)
         self.num_views = num_views
         if keep_order:

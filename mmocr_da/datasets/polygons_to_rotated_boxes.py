@@ -3,6 +3,7 @@
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from mmocr_da.arguments import check_number
 from mmocr_da.registry import TRANSFORMS
 from mmocr_da.structures import RotatedBoxes, polygons_to_rotated
 
@@ -37,8 +38,7 @@ class PolygonsToRotatedBoxes(BaseTransform):
     """
 
     def __init__(self, min_size: float = 1.0) -> None:
-        if not min_size > 0:
-            raise ValueError(f'min_size must be above 0 px, got {min_size!r}')
+        check_number('min_size', min_size, above=0, why='it is in px')
         self.min_size = min_size
         self._logged: set[str] = set()
 

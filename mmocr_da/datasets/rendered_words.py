@@ -16,7 +16,15 @@ from mmengine.logging import print_log
 from mmocr.models.common import Dictionary
 from PIL import ImageFont, features
 
-from mmocr_da.arguments import check_count, check_number, some
+from mmocr_da.arguments import (
+    check_config,
+    check_count,
+    check_flag,
+    check_list,
+    check_number,
+    check_text,
+    some,
+)
 from mmocr_da.font_files import SYMBOL_FONTS, covered, font_files
 from mmocr_da.registry import DATASETS
 from mmocr_da.unicode import UnicodeForm, check_unicode_form, to_unicode_form
@@ -114,15 +122,26 @@ class RenderedWords(BaseDataset):
             check_count('ngrams', ngrams)
         for name, value in (('random_share', random_share), ('cropped', cropped)):
             check_number(name, value, least=0, most=1)
-        check_number('min_contrast', min_contrast, least=0, most=127)
-        if len(sizes) != 2 or not 6 <= sizes[0] <= sizes[1]:
+        check_count('min_contrast', min_contrast, least=0, most=127)
+        check_text('dict_file', dict_file)
+        for name, texts in dict(lexicon=lexicon, fonts=fonts, backgrounds=backgrounds).items():
+            if not (texts is None or isinstance(texts, (str, os.PathLike))):
+                check_list(name, texts, (str, os.PathLike), 'texts')
+                if not texts:
+                    raise ValueError(f'{name} must have one text at least, got {texts!r}')
+        if pipeline is not None:
+            check_list('pipeline', pipeline, (dict, Callable), 'transforms')
+        check_flag('skip_unusable', skip_unusable)
+        numbers = isinstance(sizes, (list, tuple)) and all(type(s) is int for s in sizes)
+        if not numbers or len(sizes) != 2 or not 6 <= sizes[0] <= sizes[1]:
             raise ValueError(
                 f'sizes must be the smallest, of at least 6, and the largest, got {sizes!r}'
             )
+        check_config('letter_case', letter_case)
+        for case, share in (letter_case or {}).items():
+            check_number(f'letter_case[{case!r}]', share, least=0)
         if not letter_case or set(letter_case) - set(CASES) or not sum(letter_case.values()) > 0:
-            raise ValueError(
-                f'letter_case needs shares of {", ".join(CASES)}, got {dict(letter_case)}'
-            )
+            raise ValueError(f'letter_case needs shares of {", ".join(CASES)}, got {letter_case}')
         check_unicode_form(unicode_form)
         self.lexicon, self.dict_file, self.fonts = lexicon, dict_file, fonts
         self.num_images, self.seed, self.ngrams = num_images, seed, ngrams

@@ -12,6 +12,7 @@ from mmengine.dataset import BaseDataset, Compose, ConcatDataset
 from mmengine.logging import print_log
 from mmengine.structures import BaseDataElement
 
+from mmocr_da.arguments import check_flag
 from mmocr_da.registry import DATASETS
 from mmocr_da.rng import seeded
 from mmocr_da.unicode import UnicodeForm
@@ -73,6 +74,7 @@ class SeededDataset(ConcatDataset):
         skip_unusable: bool,
         lazy_init: bool,
     ) -> None:
+        check_flag('skip_unusable', skip_unusable)
         self.unicode_form = unicode_form
         self.skip_unusable = skip_unusable
         for dataset in unique(datasets):

@@ -7,6 +7,7 @@ import numpy as np
 from mmengine.dist import get_dist_info, sync_random_seed
 from torch.utils.data import Sampler
 
+from mmocr_da.arguments import check_count, check_flag
 from mmocr_da.registry import DATA_SAMPLERS
 
 
@@ -63,8 +64,7 @@ class SeededSampler(Sampler):
         shuffle: bool = True,
         round_up: bool = True,
     ) -> None:
-        if not isinstance(batch_size, int) or batch_size < 1:
-            raise ValueError(f'batch_size must be an integer of at least 1, got {batch_size!r}')
+        check_count('batch_size', batch_size)
         if hasattr(dataset, 'domain_sizes'):
             raise ValueError(
                 f'SeededSampler knows no domains, got a {type(dataset).__name__}: set '
@@ -93,6 +93,10 @@ class SeededSampler(Sampler):
             covered: Index of the part that an epoch covers.
             seed, shuffle, round_up: See the class.
         """
+        if seed is not None:
+            check_count('seed', seed, least=0)
+        check_flag('shuffle', shuffle)
+        check_flag('round_up', round_up)
         self.rank, world_size = get_dist_info()
         self.sizes, self.counts = tuple(sizes), tuple(counts)
         self.batch_size = sum(counts)

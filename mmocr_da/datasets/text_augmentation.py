@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mmocr_da.arguments import check_number
+from mmocr_da.arguments import check_config, check_number
 from mmocr_da.registry import TRANSFORMS
 
 from .view_transforms import ImageTransform
@@ -110,6 +110,7 @@ class TextAugmentation(ImageTransform):
         self, strength: float = 1.0, probabilities: Mapping[str, float] | None = None
     ) -> None:
         check_number('strength', strength, least=0, most=1)
+        check_config('probabilities', probabilities)
         probabilities = dict(probabilities or {})
         unknown = probabilities.keys() - PROBABILITIES.keys()
         if unknown:

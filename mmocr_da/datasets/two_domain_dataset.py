@@ -48,8 +48,8 @@ class TwoDomainDataset(SeededDataset):
         skip_unusable: bool = False,
         lazy_init: bool = False,
     ) -> None:
-        sources = [] if source is None else build_datasets(source)
-        targets = build_datasets(target)
+        sources = [] if source is None else build_datasets(source, 'source')
+        targets = build_datasets(target, 'target')
         if not sources and source is not None:
             raise ValueError(
                 f'source needs at least one dataset, got {source!r}; to train on the target alone, '

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from mmocr_da.arguments import check_count
 from mmocr_da.domains import DOMAINS
 from mmocr_da.registry import DATA_SAMPLERS
 
@@ -101,11 +102,12 @@ def split_batch(batch_size: int, ratio: Sequence[float]) -> tuple[int, int]:
     >>> split_batch(64, (3, 1)), split_batch(7, (1, 1)), split_batch(7, (0, 1))
     ((48, 16), (4, 3), (0, 7))
     """
-    if len(ratio) != 2 or min(ratio) < 0 or sum(ratio) <= 0:
+    numbers = isinstance(ratio, (list, tuple)) and len(ratio) == 2
+    numbers = numbers and all(type(x) in (int, float) and 0 <= x < math.inf for x in ratio)
+    if not numbers or sum(ratio) <= 0:
         raise ValueError(f'ratio must be two numbers, source to target, got {ratio!r}')
     least = sum(share > 0 for share in ratio)
-    if not isinstance(batch_size, int) or batch_size < least:
-        raise ValueError(f'batch_size must be an integer of at least {least}, got {batch_size!r}')
+    check_count('batch_size', batch_size, least)
     # With two shares, the larger remainder is the one of at least a half.
     source = math.floor(batch_size * ratio[0] / sum(ratio) + 0.5)
     counts = (source, batch_size - source)

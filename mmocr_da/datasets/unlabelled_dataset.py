@@ -3,11 +3,12 @@
 import copy
 import os
 import os.path as osp
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
+from mmocr_da.arguments import check_list, check_text
 from mmocr_da.registry import DATASETS
 
 from .building import build_datasets, unique
@@ -72,6 +73,15 @@ class UnlabelledDataset(BaseDataset):
                     f'{name} must be one path, got {value!r}; give each of several as a '
                     'separate UnlabelledDataset, in a list'
                 )
+        if pipeline is not None:
+            check_list('pipeline', pipeline, (dict, Callable), 'transforms')
+        if not (img_dir is None or isinstance(img_dir, (str, os.PathLike))):
+            check_list('img_dir', img_dir, (str, os.PathLike), 'folders')
+        if isinstance(dataset, (str, int, float)):
+            raise ValueError(f'dataset must be a dataset or its config, got {dataset!r}')
+        check_text('img_prefix', img_prefix, optional=False)
+        if instances is not None:
+            check_list('instances', instances, dict, 'instances')
         self.img_prefix = img_prefix
         self.instances = instances if instances is None else [dict(i) for i in instances]
         self.lmdb_path = lmdb

@@ -9,7 +9,7 @@ shape and type. They draw from NumPy's global random state.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TypeVar
 
@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform, Compose
 
+from mmocr_da.arguments import check_count, check_flag, check_list
 from mmocr_da.registry import TRANSFORMS
 
 Range = tuple[float, float]
@@ -169,8 +170,7 @@ class PiecewiseAffine(ImageTransform):
 
     def __init__(self, scale: Range = (0.02, 0.03), rows: int = 4, cols: int = 4) -> None:
         for name, value in (('rows', rows), ('cols', cols)):
-            if not isinstance(value, int) or value < 2:
-                raise ValueError(f'{name} must be an integer of at least 2, got {value!r}')
+            check_count(name, value, least=2)
         self.scale = _check_range('scale', scale)
         self.rows, self.cols = rows, cols
         most = 0.25 / (max(rows, cols) - 1)
@@ -238,6 +238,8 @@ class SomeOf(BaseTransform):
     def __init__(
         self, transforms: Sequence, num: tuple[int, int] = (1, 5), random_order: bool = True
     ) -> None:
+        check_list('transforms', transforms, (dict, Callable), 'transforms')
+        check_flag('random_order', random_order)
         self.transforms = list(Compose(transforms))
         self.num = _check_range('num', num)
         if not all(isinstance(n, int) for n in self.num):
@@ -277,7 +279,7 @@ def _check_range(
     numbers = (
         isinstance(value, (list, tuple))
         and len(value) == 2
-        and all(isinstance(v, (int, float)) and math.isfinite(v) for v in value)
+        and all(type(v) in (int, float) and math.isfinite(v) for v in value)
     )
     if not numbers or not 0 <= value[0] <= value[1] <= highest:
         bounds = 'of at least 0' if highest == math.inf else f'from 0 to {highest}'

@@ -8,6 +8,7 @@ from mmcv.transforms import BaseTransform, Compose
 from mmocr.structures import TextRecogDataSample
 from numpy.typing import NDArray
 
+from mmocr_da.arguments import check_list
 from mmocr_da.registry import TRANSFORMS
 
 from .view_geometry import between, run, unrecorded
@@ -34,6 +35,8 @@ class WeakStrongViews(BaseTransform):
     """
 
     def __init__(self, weak: Sequence[Any], strong: Sequence[Any]) -> None:
+        for name, steps in dict(weak=weak, strong=strong).items():
+            check_list(name, steps, (dict, Callable), 'transforms')
         self.weak = Compose(weak)
         self.strong = Compose(strong)
         self._unrecorded = unrecorded(self)

@@ -34,7 +34,9 @@ def as_names(modules: str | Sequence[str]) -> tuple[str, ...]:
     Raises:
         ValueError: If it is empty or contains something other than names.
     """
-    names = (modules,) if isinstance(modules, str) else tuple(modules or ())
+    names: tuple[str, ...] = ()
+    if isinstance(modules, (str, list, tuple)):
+        names = (modules,) if isinstance(modules, str) else tuple(modules)
     if not names or not all(isinstance(name, str) and name for name in names):
         raise ValueError(
             f"modules must be names of modules such as ['backbone', 'encoder'], got {modules!r}"

@@ -10,7 +10,7 @@ from mmengine.optim import _ParamScheduler
 from mmengine.optim.scheduler.lr_scheduler import LRSchedulerMixin
 from mmengine.optim.scheduler.param_scheduler import INF, OptimizerType
 
-from mmocr_da.arguments import check_number
+from mmocr_da.arguments import check_choice, check_count, check_number
 from mmocr_da.registry import PARAM_SCHEDULERS
 
 
@@ -46,6 +46,9 @@ class InverseDecayParamScheduler(_ParamScheduler):
     ) -> None:
         for name, value in (('alpha', alpha), ('beta', beta)):
             check_number(name, value, least=0)
+        check_count('begin', begin, least=0, of='steps')
+        check_count('end', end, of='steps')
+        check_choice('param_name', param_name, optimizer.param_groups[0])
         if end >= INF:
             raise ValueError(
                 f'{type(self).__name__} needs end, the step at which its decay is complete, got '

@@ -8,6 +8,7 @@ from mmengine.evaluator import BaseMetric, DumpResults
 from mmengine.fileio import dump
 from mmengine.logging import print_log
 
+from mmocr_da.arguments import check_flag, check_text
 from mmocr_da.outputs import check_outputs, output_file
 from mmocr_da.registry import METRICS
 from mmocr_da.unicode import UnicodeForm, check_unicode_form
@@ -73,6 +74,10 @@ class TextErrorMetric(BaseMetric):
         collect_device: str = 'cpu',
         prefix: str | None = None,
     ) -> None:
+        check_flag('ignore_case', ignore_case)
+        check_flag('ignore_symbols', ignore_symbols)
+        check_text('prediction', prediction, optional=False)
+        check_text('prefix', prefix)
         super().__init__(collect_device, prefix)
         self.ignore_case = ignore_case
         self.ignore_symbols = ignore_symbols

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from mmengine.logging import MessageHub
 
-from mmocr_da.arguments import check_number
+from mmocr_da.arguments import check_choice, check_number
 
 #: Each shape maps progress p in [0, 1] to a factor.
 SHAPES: dict[str, Callable[[float], float]] = {
@@ -36,8 +36,7 @@ class Schedule:
     """
 
     def __init__(self, shape: str, high: float = 1.0) -> None:
-        if shape not in SHAPES:
-            raise ValueError(f'schedule must be one of {", ".join(SHAPES)}, got {shape!r}')
+        check_choice('schedule', shape, SHAPES)
         check_number('high', high)
         self.shape = shape
         self.high = high

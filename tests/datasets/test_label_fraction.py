@@ -203,7 +203,7 @@ def test_an_lmdb_is_read_by_the_dataset_that_it_belongs_to(root, tmp_path):
 
 @pytest.mark.parametrize('fraction', [0, -0.1, 1.5, 5, '5 %', None, float('nan')])
 def test_a_wrong_fraction(root, fraction):
-    with pytest.raises(ValueError, match='above 0 and at most 1'):
+    with pytest.raises(ValueError, match='above 0 and of at most 1'):
         make(root, fraction=fraction)
 
 

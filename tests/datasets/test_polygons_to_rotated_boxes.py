@@ -280,7 +280,7 @@ def test_a_shortest_side(log):
 
 @pytest.mark.parametrize('value', [0, -1.0, float('nan')])
 def test_a_shortest_side_that_is_none(value):
-    with pytest.raises(ValueError, match='min_size must be above 0 px'):
+    with pytest.raises(ValueError, match='min_size must be a number above 0, got'):
         PolygonsToRotatedBoxes(min_size=value)
 
 

@@ -11,7 +11,7 @@ from mmocr.models.textrecog.recognizers import EncoderDecoderRecognizer
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from mmocr_da.arguments import check_count
+from mmocr_da.arguments import check_count, check_flag
 from mmocr_da.datasets.two_domain_dataset import TwoDomainDataset
 from mmocr_da.datasets.two_domain_sampler import TwoDomainSampler
 from mmocr_da.models.detectors import AdaptiveTextDetector
@@ -53,6 +53,7 @@ class AdaBNHook(Hook):
 
     def __init__(self, num_images: int = 2048, keep: bool = False) -> None:
         check_count('num_images', num_images, of='images')
+        check_flag('keep', keep)
         self.num_images = num_images
         self.keep = keep
         self._kept: list[Any] = []

@@ -12,6 +12,7 @@ from mmengine.model import BaseModel
 from mmocr.models.textrecog.module_losses import CTCModuleLoss
 from torch import nn
 
+from mmocr_da.arguments import check_count
 from mmocr_da.datasets.label_texts import labels_of
 from mmocr_da.datasets.seeded_dataset import SeededDataset
 from mmocr_da.datasets.two_domain_dataset import TwoDomainDataset
@@ -40,6 +41,7 @@ class CTCFitHook(Hook):
     probes = 4
 
     def __init__(self, max_labels: int = 1_000_000) -> None:
+        check_count('max_labels', max_labels, of='labels')
         self.max_labels = max_labels
 
     def before_train(self, runner) -> None:

@@ -10,7 +10,7 @@ from mmocr.models.textrecog.decoders import BaseDecoder
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from mmocr_da.arguments import some
+from mmocr_da.arguments import check_flag, some
 from mmocr_da.registry import HOOKS
 
 from ..checkpoint_fit import is_within, load_fitting
@@ -42,6 +42,7 @@ class FreezeHook(Hook):
 
     def __init__(self, modules: str | Sequence[str], check_loaded: bool = True) -> None:
         self.modules = as_names(modules)
+        check_flag('check_loaded', check_loaded)
         self.check_loaded = check_loaded
         self._names: list[str] = []
         self._frozen: list[nn.Module] = []

@@ -7,6 +7,7 @@ from mmcv.cnn import ConvModule
 from mmocr.models.textrecog.backbones import ResNet
 from torch import Tensor, nn
 
+from mmocr_da.arguments import check_list
 from mmocr_da.registry import MODELS
 
 
@@ -23,6 +24,7 @@ class TextResNet(ResNet):
     """
 
     def __init__(self, *args: Any, tail: Sequence[dict[str, Any]] = (), **kwargs: Any) -> None:
+        check_list('tail', tail, dict, 'configs')
         super().__init__(*args, **kwargs)
         if self.out_indices is not None and tail:
             raise ValueError(

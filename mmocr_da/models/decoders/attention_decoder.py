@@ -8,6 +8,7 @@ from mmocr.models.textrecog.decoders import ASTERDecoder
 from mmocr.structures import TextRecogDataSample
 from torch import Tensor, nn
 
+from mmocr_da.arguments import check_count
 from mmocr_da.registry import MODELS
 
 # h_k for a GRU, (h_k, cell) for an LSTM; the hidden state always comes first.
@@ -43,6 +44,10 @@ class AttentionDecoder(ASTERDecoder):
         readout: str = 'deep',
         **kwargs: Any,
     ) -> None:
+        widths = dict(in_channels=in_channels, emb_dims=emb_dims)
+        widths |= dict(attn_dims=attn_dims, hidden_size=hidden_size)
+        for name, width in widths.items():
+            check_count(name, width)
         if cell not in ('gru', 'lstm'):
             raise ValueError(f"cell must be 'gru' or 'lstm', got {cell!r}")
         if readout not in ('deep', 'hidden'):

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
+from mmocr.models.common.dictionary import Dictionary
 from mmocr.models.textrecog.decoders.base import BaseDecoder
 from mmocr.structures import TextRecogDataSample
 from torch import Tensor, nn
 
+from mmocr_da.arguments import check_config, check_count
 from mmocr_da.registry import MODELS
 
 
@@ -22,6 +24,9 @@ class CharacterDecoder(BaseDecoder):
     """
 
     def __init__(self, in_channels: int, dictionary: dict[str, Any], **kwargs: Any) -> None:
+        check_count('in_channels', in_channels)
+        if not isinstance(dictionary, Dictionary):
+            check_config('dictionary', dictionary)
         super().__init__(dictionary=dictionary, max_seq_len=1, **kwargs)
         if self.dictionary.start_idx is not None:
             # It would be the first, and so the only, label of every image.

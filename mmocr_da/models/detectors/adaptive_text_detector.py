@@ -13,7 +13,7 @@ from mmocr.models.textdet.heads import drrg_head
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mmocr_da.arguments import check_number
+from mmocr_da.arguments import check_list, check_number
 from mmocr_da.registry import MODELS
 from mmocr_da.rng import seed_of_iteration, seeded
 
@@ -115,6 +115,7 @@ class AdaptiveTextDetector(BaseModel):
         norm_statistics: str = 'joint',
         **kwargs: Any,
     ) -> None:
+        check_list('objectives', objectives, dict, 'configs')
         check_number('supervised_weight', supervised_weight, least=0)
         if norm_statistics not in ('joint', 'per_domain'):
             raise ValueError(

@@ -9,6 +9,7 @@ from mmdet.structures.bbox import get_box_tensor
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from mmocr_da.arguments import check_number
 from mmocr_da.registry import TASK_UTILS
 
 #: Number of pairs of angles that are compared at once; 200 MB.
@@ -33,6 +34,9 @@ class AngleMaxIoUAssigner(MaxIoUAssigner):
     def __init__(
         self, pos_iou_thr: float, neg_iou_thr: float, max_angle: float = 15.0, **kwargs: Any
     ) -> None:
+        check_number('pos_iou_thr', pos_iou_thr, least=0, most=1)
+        check_number('neg_iou_thr', neg_iou_thr, least=0, most=1)
+        check_number('max_angle', max_angle, least=0)
         if not isinstance(neg_iou_thr, float):
             raise ValueError(f'neg_iou_thr must be one float, got {neg_iou_thr!r}')
         kwargs.setdefault('iou_calculator', dict(type='mmocr_da.RotatedOverlaps'))

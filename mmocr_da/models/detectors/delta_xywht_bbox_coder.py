@@ -9,6 +9,7 @@ from mmdet.models.task_modules.coders import BaseBBoxCoder
 from mmdet.structures.bbox import BaseBoxes, get_box_tensor
 from torch import Tensor
 
+from mmocr_da.arguments import check_flag, check_numbers
 from mmocr_da.device import constant
 from mmocr_da.registry import TASK_UTILS
 from mmocr_da.structures import RotatedBoxes, regularize, rotate
@@ -43,10 +44,13 @@ class DeltaXYWHTBBoxCoder(BaseBBoxCoder):
     ) -> None:
         super().__init__(use_box_type)
         for name, value in (('target_means', target_means), ('target_stds', target_stds)):
-            if len(value) != 5:
+            if not isinstance(value, (list, tuple)) or len(value) != 5:
                 raise ValueError(
-                    f'{name} must be 5 numbers, for x, y, w, h and the angle, got {list(value)}'
+                    f'{name} must be 5 numbers, for x, y, w, h and the angle, got {value!r}'
                 )
+            check_numbers(name, value, above=0 if name == 'target_stds' else None)
+        check_flag('proj_xy', proj_xy)
+        check_flag('use_box_type', use_box_type)
         self.means = tuple(target_means)
         self.stds = tuple(target_stds)
         self.proj_xy = proj_xy

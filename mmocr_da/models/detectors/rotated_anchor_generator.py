@@ -9,6 +9,7 @@ from mmdet.models.task_modules.prior_generators import AnchorGenerator
 from mmdet.structures.bbox import bbox_xyxy_to_cxcywh
 from torch import Tensor
 
+from mmocr_da.arguments import check_flag, check_list, check_numbers
 from mmocr_da.device import on_device
 from mmocr_da.registry import TASK_UTILS
 from mmocr_da.structures import RotatedBoxes, regularize
@@ -36,8 +37,10 @@ class RotatedAnchorGenerator(AnchorGenerator):
         use_box_type: bool = True,
         **kwargs: Any,
     ) -> None:
-        if not angles:
-            raise ValueError('angles must have one entry at least, got none')
+        check_list('strides', strides, (int, tuple, list), 'strides')
+        check_numbers('ratios', ratios, above=0)
+        check_numbers('angles', angles)
+        check_flag('use_box_type', use_box_type)
         self.angles = tuple(math.radians(angle) for angle in angles)
         super().__init__(strides, ratios, use_box_type=use_box_type, **kwargs)
 

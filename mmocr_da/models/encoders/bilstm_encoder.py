@@ -8,6 +8,7 @@ from mmocr.models.textrecog.layers.lstm_layer import BidirectionalLSTM
 from mmocr.structures import TextRecogDataSample
 from torch import Tensor, nn
 
+from mmocr_da.arguments import check_count, check_flag
 from mmocr_da.registry import MODELS
 
 
@@ -37,10 +38,14 @@ class BiLSTMEncoder(BaseEncoder):
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(init_cfg)
+        widths = dict(in_channels=in_channels, hidden_size=hidden_size, out_channels=out_channels)
+        for name, width in dict(widths, num_layers=num_layers).items():
+            check_count(name, width)
+        check_flag('as_map', as_map)
         self.as_map = as_map
-        widths = [in_channels] + [out_channels] * num_layers
+        channels = [in_channels] + [out_channels] * num_layers
         self.layers = nn.Sequential(
-            *(BidirectionalLSTM(a, hidden_size, b) for a, b in zip(widths, widths[1:]))
+            *(BidirectionalLSTM(a, hidden_size, b) for a, b in zip(channels, channels[1:]))
         )
 
     def forward(

@@ -13,6 +13,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.modules.instancenorm import _InstanceNorm
 
+from mmocr_da.arguments import check_count, check_flag, check_number
 from mmocr_da.device import on_device
 
 from .normalization import normalize
@@ -52,6 +53,12 @@ class DomainNorm(_InstanceNorm):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
+        check_count('num_features', num_features)
+        check_number('eps', eps, least=0)
+        if momentum is not None:
+            check_number('momentum', momentum, least=0, most=1)
+        check_flag('affine', affine)
+        check_flag('track_running_stats', track_running_stats)
         super().__init__(num_features, eps, 0.1, affine, track_running_stats, device, dtype)
         self.momentum = momentum  # set here, because an instance norm does not accept None
         of_rank = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}.get(self.rank or 1, nn.BatchNorm1d)

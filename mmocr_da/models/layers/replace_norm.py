@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.lazy import LazyModuleMixin
 
-from mmocr_da.arguments import some
+from mmocr_da.arguments import check_list, some
 from mmocr_da.registry import MODELS
 
 from .batch_instance_norm import (
@@ -144,10 +144,13 @@ def with_bin(
     Raises:
         ValueError: If ``of`` is missing, or as in :func:`convert_batch_norm`.
     """
-    if of is None:
+    for name, globs in dict(include=include, exclude=exclude).items():
+        if not (globs is None or isinstance(globs, str)):
+            check_list(name, globs, str, 'globs')
+    if not isinstance(of, str):
         raise ValueError(
             'WithBIN needs of=..., the type of the model or part with the batch norms to '
-            "convert, got none; write dict(type='mmocr_da.WithBIN', of='CRNN')"
+            f"convert, got {of!r}; write dict(type='mmocr_da.WithBIN', of='CRNN')"
         )
     return convert_batch_norm(MODELS.build(dict(cfg, type=of)), include, exclude)
 

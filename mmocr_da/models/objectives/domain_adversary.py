@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmocr_da.arguments import check_count, check_number, warn_unused
+from mmocr_da.arguments import check_config, check_count, check_number, warn_unused
 from mmocr_da.registry import MODELS
 from mmocr_da.renamed import removed_arguments
 
@@ -44,6 +44,7 @@ class DomainAdversary(Objective):
     ) -> None:
         super().__init__(init_cfg)
         check_count('in_channels', in_channels)
+        check_config('discriminator', discriminator)
         check_number(
             'weight',
             weight,

@@ -5,7 +5,7 @@ from typing import Any
 from mmocr.models.textrecog.recognizers import EncoderDecoderRecognizer
 from torch import Tensor
 
-from mmocr_da.arguments import check_number
+from mmocr_da.arguments import check_config, check_number
 from mmocr_da.device import on_device
 from mmocr_da.registry import MODELS
 
@@ -48,6 +48,7 @@ class LSEDLoss(Objective):
     def __init__(self, weight: float = 1.0, surrogate: dict[str, Any] | None = None) -> None:
         super().__init__()
         check_number('weight', weight, above=0)
+        check_config('surrogate', surrogate)
         self.weight = weight
         self.surrogate_cfg = {'type': 'mmocr_da.EditDistanceSurrogate', **(surrogate or {})}
 

@@ -12,7 +12,7 @@ from mmocr.models.textrecog.recognizers import EncoderDecoderRecognizer
 from mmocr.structures import TextRecogDataSample
 from torch import Tensor
 
-from mmocr_da.arguments import check_count, check_number
+from mmocr_da.arguments import check_count, check_flag, check_number
 from mmocr_da.compat import no_grad
 from mmocr_da.device import on_device
 from mmocr_da.registry import MODELS
@@ -107,6 +107,7 @@ class SelfTraining(TeacherObjective):
             'character_threshold', character_threshold, least=0, most=1, why='it is a probability'
         )
         check_count('agreement_interval', agreement_interval, of='batches')
+        check_flag('length_normalized', length_normalized)
         if average not in ('kept', 'all'):
             raise ValueError(f"average must be 'kept' or 'all', got {average!r}")
         self.length_normalized = length_normalized

@@ -11,7 +11,7 @@ from mmocr.models.textrecog.recognizers import EncoderDecoderRecognizer
 from mmocr.structures import TextRecogDataSample
 from torch import Tensor, nn
 
-from mmocr_da.arguments import check_number, warn_unused
+from mmocr_da.arguments import check_flag, check_number, warn_unused
 from mmocr_da.device import marked, on_host
 from mmocr_da.registry import MODELS
 
@@ -101,6 +101,8 @@ class SymNetHead(Objective):
         super().__init__()
         check_number('weight', weight, least=0)
         check_number('threshold', threshold, least=0, below=1, why='it is a probability')
+        check_flag('task_target', task_target)
+        check_flag('entropy', entropy)
         if confusion not in ('category', 'domain', 'none', 'reversal'):
             raise ValueError(
                 "confusion must be 'category' (eq. 8), 'domain' (eq. 12), 'none' "

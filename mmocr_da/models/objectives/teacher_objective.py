@@ -8,7 +8,7 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from mmocr_da.arguments import check_count, check_number, warn_unused
+from mmocr_da.arguments import check_config, check_count, check_number, warn_unused
 from mmocr_da.registry import MODELS
 
 from ..schedules import Schedule, current_iteration
@@ -56,6 +56,7 @@ class TeacherObjective(Objective):
         check_number('weight', weight, least=0)
         check_number('decay', decay, least=0, most=1, why='it is a share')
         check_count('ramp', ramp, least=0, of='iterations')
+        check_config('keep', keep)
         if predict_with not in ('teacher', 'student'):
             raise ValueError(f"predict_with must be 'teacher' or 'student', got {predict_with!r}")
         if keep is None:

@@ -10,7 +10,7 @@ from mmocr.models.textrecog.recognizers import EncoderDecoderRecognizer
 from mmocr.structures import TextRecogDataSample
 from torch import Tensor
 
-from mmocr_da.arguments import check_number, warn_unused
+from mmocr_da.arguments import check_config, check_flag, check_list, check_number, warn_unused
 from mmocr_da.device import on_device
 from mmocr_da.registry import MODELS
 from mmocr_da.renamed import renamed_arguments
@@ -80,6 +80,9 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
         data_preprocessor: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
+        check_list('objectives', objectives, dict, 'configs')
+        check_config('data_preprocessor', data_preprocessor)
+        check_flag('channels_last', channels_last)
         if data_preprocessor and data_preprocessor.get('type') == 'TextRecogDataPreprocessor':
             data_preprocessor = {
                 **data_preprocessor,

@@ -9,6 +9,7 @@ from mmocr.models.textrecog.recognizers import EncoderDecoderRecognizer
 from mmocr.structures import TextRecogDataSample
 from torch import Tensor
 
+from mmocr_da.arguments import check_config, check_flag
 from mmocr_da.device import marked
 from mmocr_da.registry import MODELS
 
@@ -65,6 +66,12 @@ class SeqCLR(EncoderDecoderRecognizer):
         data_preprocessor: dict[str, Any] | None = None,
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
+        configs = dict(projection=projection, mapping=mapping, loss=loss)
+        configs |= dict(preprocessor=preprocessor, backbone=backbone, encoder=encoder)
+        configs |= dict(decoder=decoder, data_preprocessor=data_preprocessor)
+        for name, cfg in configs.items():
+            check_config(name, cfg)
+        check_flag('channels_last', channels_last)
         if (data_preprocessor or {}).get('type') in (
             None,
             'TextRecogDataPreprocessor',

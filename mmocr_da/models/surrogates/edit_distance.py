@@ -13,7 +13,14 @@ from mmengine.logging import print_log
 from mmocr.models.common.dictionary import Dictionary
 from torch import Tensor, nn
 
-from mmocr_da.arguments import check_count, warn_unused
+from mmocr_da.arguments import (
+    check_choice,
+    check_config,
+    check_count,
+    check_list,
+    check_text,
+    warn_unused,
+)
 from mmocr_da.device import on_device
 from mmocr_da.registry import MODELS, TASK_UTILS
 
@@ -97,6 +104,10 @@ class EditDistanceSurrogate(LearnedSurrogate):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        check_count('max_length', max_length, least=2, why='the last step is that of the end token')
+        check_text('lexicon', lexicon)
+        check_choice('letter_case', letter_case, ('unchanged', 'lower', 'upper'))
+        check_list('channels', channels, int, 'widths')
         check_count('max_distance', 1 if max_distance is None else max_distance)
         for name, values in (
             ('channels', channels),
@@ -106,6 +117,9 @@ class EditDistanceSurrogate(LearnedSurrogate):
             for value in values:
                 check_count(name, value)
         if not isinstance(dictionary, Dictionary):
+            if dictionary is None:
+                raise ValueError('dictionary must be one of MMOCR, or its config, got None')
+            check_config('dictionary', dictionary)
             dictionary = TASK_UTILS.build(dictionary)
         self.dictionary = dictionary
         self.num_classes, self.max_length = dictionary.num_classes, max_length

@@ -16,7 +16,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from mmocr_da.arguments import check_count, check_number
+from mmocr_da.arguments import check_choice, check_count, check_number, check_text
 from mmocr_da.device import on_device
 from mmocr_da.renamed import renamed_arguments
 
@@ -73,12 +73,10 @@ class LearnedSurrogate(BaseModule):
         checkpoint: str | None = None,
     ) -> None:
         super().__init__()
-        if approximation not in APPROXIMATIONS:
-            raise ValueError(
-                f'approximation must be one of {", ".join(APPROXIMATIONS)}, got {approximation!r}'
-            )
+        check_choice('approximation', approximation, APPROXIMATIONS)
         check_number('gradient_weight', gradient_weight, least=0)
         check_count('seed', seed, least=0)
+        check_text('checkpoint', checkpoint)
         for name, value in (
             ('surrogate_steps', surrogate_steps),
             ('model_steps', model_steps),

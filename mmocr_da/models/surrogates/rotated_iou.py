@@ -9,7 +9,14 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from mmocr_da.arguments import check_count, check_number, warn_unused
+from mmocr_da.arguments import (
+    check_config,
+    check_count,
+    check_list,
+    check_number,
+    check_numbers,
+    warn_unused,
+)
 from mmocr_da.device import constant, on_device
 from mmocr_da.registry import MODELS
 from mmocr_da.structures import rotated_overlaps
@@ -60,6 +67,10 @@ class RotatedIoUSurrogate(LearnedSurrogate):
         **kwargs: Any,
     ) -> None:
         super().__init__(gradient_weight=gradient_weight, **kwargs)
+        check_config('pairs', pairs)
+        check_list('hidden_channels', hidden_channels, int, 'widths')
+        if image_size is not None:
+            check_numbers('image_size', image_size, 2, above=0)
         if self.approximation != 'local' and pairs is None:
             raise ValueError(
                 f'approximation={self.approximation!r} needs pairs=dict(ann_files=...), the labels '
@@ -71,8 +82,6 @@ class RotatedIoUSurrogate(LearnedSurrogate):
         check_count('out_channels', out_channels)
         for value in hidden_channels:
             check_count('hidden_channels', value)
-        for value in image_size or ():
-            check_number('image_size', value, above=0)
         if len(hidden_channels) != 4:
             raise ValueError(
                 'hidden_channels must be 4 widths, between five layers, got '

@@ -230,7 +230,7 @@ def test_difference_of_angles():
 
 @pytest.mark.parametrize('value', [(0.1, 0.3), 1, None])
 def test_a_threshold_that_is_not_one_number(value):
-    with pytest.raises(ValueError, match='neg_iou_thr must be one float'):
+    with pytest.raises(ValueError, match='neg_iou_thr must be'):
         AngleMaxIoUAssigner(0.7, value)
 
 

@@ -141,7 +141,7 @@ def test_opposite_angles_are_mirror_images():
 
 
 def test_no_angles():
-    with pytest.raises(ValueError, match='angles must have one entry'):
+    with pytest.raises(ValueError, match='angles must be a list of one or more numbers'):
         RotatedAnchorGenerator(**RRPN, angles=[])
 
 
