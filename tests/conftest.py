@@ -24,9 +24,10 @@ from mmocr_da.registry import MODELS
 HEIGHT, WIDTH = 16, 32
 
 # What keeps a test out of the fast tier: folders of whole programs; what trains the toy, builds a
-# recognizer at its size or starts an interpreter, as a fixture of the test or a name in its module.
+# recognizer at its size or of each family or starts an interpreter, as a fixture of the test or a
+# name in its module.
 SLOWER_FOLDERS = [Path(__file__).parent / name for name in ('configs', 'tools')]
-SLOWER_NAMES = {'run_tool', 'trained', 'mmocr_recognizer', 'subprocess'}
+SLOWER_NAMES = {'run_tool', 'trained', 'mmocr_recognizer', 'noise', 'subprocess'}
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m deselects
