@@ -27,11 +27,15 @@ TESTED_IN = {
 #: What all parts promise together.
 OF_THE_WHOLE = {
     'models/decoders/adapters/test_greedy.py',
+    'test_constructors.py',
     'test_guarantees.py',
     'test_host_waits.py',
     'test_imports.py',
+    'test_matrix.py',
     'test_mirror.py',
     'test_packaging.py',
+    'test_random_trainings.py',
+    'test_split_batches.py',
 }
 OTHER_FOLDERS = {'configs', 'helpers', 'tools'}
 MODULES = {
