@@ -258,7 +258,8 @@ def detecting(model, folder):
         type='mmocr_da.UnlabelledDataset', img_dir=str(folder), instances=(), pipeline=None
     )
     pack = dict(type='PackTextDetInputs', meta_keys=('img_path', 'img_shape'))
-    dataset = TwoDomainDataset(None, target, pipeline=[dict(type='LoadImageFromFile'), pack])
+    views = dict(type='mmocr_da.WeakStrongViews', weak=[pack], strong=[DARKEN, pack])
+    dataset = TwoDomainDataset(None, target, pipeline=[dict(type='LoadImageFromFile'), views])
     loader = DataLoader(
         dataset, 2, sampler=TwoDomainSampler(dataset, 2, ratio=(0, 1)), collate_fn=pseudo_collate
     )
