@@ -2,8 +2,10 @@ import json
 import os
 import pickle
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -256,6 +258,79 @@ def test_the_script_trains_in_two_processes_without_a_gpu(toy, tmp_path):
     assert done.returncode == 0, done.stderr[-2000:]
     assert 'GPU number: 2' in done.stdout + done.stderr
     assert any('/recog/' in key for key in scalars(tmp_path / 'two')[-1])
+
+
+def processes_with(mark):
+    """``{pid: environment}`` of the processes that have a variable."""
+    found = {}
+    for folder in Path('/proc').glob('[0-9]*'):
+        try:
+            pairs = (folder / 'environ').read_bytes().decode(errors='ignore').split('\0')
+        except OSError:  # it has ended, or is another user's
+            continue
+        if mark in pairs:
+            found[int(folder.name)] = dict(pair.split('=', 1) for pair in pairs if '=' in pair)
+    return found
+
+
+def wait_for(condition, seconds=600):
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end, 'waited in vain'
+        time.sleep(0.2)
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(2400)
+def test_a_killed_rank_leaves_no_process_and_a_rerun_resumes(toy, tmp_path):
+    mark = f'MMOCR_DA_TEST={tmp_path}'
+    env = dict(
+        os.environ,
+        CUDA_VISIBLE_DEVICES='-1',
+        OMP_NUM_THREADS='1',
+        PORT='29672',
+        MMOCR_DA_TEST=str(tmp_path),
+        PATH=os.path.dirname(sys.executable) + os.pathsep + os.environ['PATH'],
+    )
+    work_dir, log = tmp_path / 'two', tmp_path / 'log.txt'
+    command = ['bash', TOOLS / 'dist_train.sh', toy, '2', '--work-dir', work_dir, '--resume']
+    command += ['--cfg-options', 'train_dataloader.batch_size=2']
+    command += ['train_dataloader.sampler.batch_size=2', 'train_cfg.max_iters=40']
+    command += ['train_cfg.val_interval=1000', 'default_hooks.checkpoint.interval=5']
+    command = list(map(str, command))
+    with open(log, 'w') as file:
+        run = subprocess.Popen(command, env=env, cwd=tmp_path, stdout=file, stderr=file)
+        wait_for(lambda: (work_dir / 'last_checkpoint').exists() or run.poll() is not None)
+        ranks = {environment.get('RANK'): pid for pid, environment in processes_with(mark).items()}
+        os.kill(ranks['1'], signal.SIGKILL)
+        assert run.wait(600) != 0
+    wait_for(lambda: not processes_with(mark))
+    assert not (work_dir / 'iter_40.pth').exists()
+
+    done = subprocess.run(
+        command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert 'resumed epoch' in done.stdout + done.stderr
+    assert (work_dir / 'iter_40.pth').exists() and not processes_with(mark)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(torch.cuda.is_available(), reason='there it would train')
+def test_slurm_without_a_gpu_is_explained(toy, tmp_path):
+    """``srun`` runs what follows its own options."""
+    srun = tmp_path / 'srun'
+    srun.write_text('#!/bin/bash\nwhile [[ $1 != python ]]; do shift; done\nexec "$@"\n')
+    srun.chmod(0o755)
+    folders = [str(tmp_path), os.path.dirname(sys.executable), os.environ['PATH']]
+    env = dict(os.environ, PATH=os.pathsep.join(folders), GPUS='1', SLURM_PROCID='0')
+    command = ['bash', TOOLS / 'slurm_train.sh', 'part', 'job', toy, tmp_path / 'run']
+    done = subprocess.run(
+        list(map(str, command)), env=env, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode != 0
+    assert "launcher must be 'none' or 'pytorch' (torchrun), got 'slurm'" in done.stderr
 
 
 @pytest.mark.parametrize(
