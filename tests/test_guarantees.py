@@ -3,8 +3,10 @@
 import json
 import os
 import pickle
+import random
 import shutil
 import signal
+import time
 from pathlib import Path
 from unittest.mock import patch
 
@@ -143,6 +145,77 @@ def kill_and_resume(config, tmp_path):
 
     run_tool('train', config, '--work-dir', killed, '--resume', *options)
     assert equal(weights(tmp_path / 'whole'), weights(killed))
+
+
+LSED = """dict(type='mmocr_da.LocalAlignment', in_channels=16, threshold=0.),
+                dict(type='mmocr_da.LSEDLoss', surrogate=dict(
+                    channels=[4] * 5, hidden_channels=8, out_channels=4))"""
+RECOGNIZER = "type='mmocr_da.AdaptiveRecognizer',"
+#: Runs that are killed at random moments: replacements in the toy's config.
+KILLED = dict(
+    {name: dict(objectives=change) for name, change in METHODS.items()},
+    ls_ed=dict(objectives=(OBJECTIVES, LSED)),
+    bin=dict(bin=(RECOGNIZER, f"type='mmocr_da.WithBIN', of={RECOGNIZER[5:]}")),
+    per_domain=dict(norms=(RECOGNIZER, f"{RECOGNIZER} norm_statistics='per_domain',")),
+    pretraining=None,
+)
+#: Of each of them: 21 in all.
+KILLS = 3
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3000)
+@pytest.mark.parametrize('name', KILLED)
+def test_runs_that_are_killed_at_random_moments_end_with_the_same_weights(
+    variant, request, tmp_path, name
+):
+    """Also while they save, load or resume, with a single checkpoint on the disk."""
+    if name == 'pretraining':
+        config = request.getfixturevalue('pretraining')
+    else:
+        augment = "dict(type='TorchVisionWrapper', op='ColorJitter', brightness=0.5), "
+        augmentation = ("dict(type='Resize'", augment + "dict(type='Resize'")
+        config = variant(f'{name}_at_random', augmentation=augmentation, **KILLED[name])
+    options = [
+        '--cfg-options',
+        f'train_cfg.max_iters={LENGTH}',
+        'train_cfg.val_interval=1000',
+        'default_hooks.checkpoint.interval=2',
+        'default_hooks.checkpoint.max_keep_ckpts=1',
+    ]
+    start = time.monotonic()
+    assert train_apart(config, tmp_path / 'whole', options) == 0
+    duration, rng = time.monotonic() - start, random.Random(name)
+    for _ in range(KILLS):
+        exit_code = None
+        while exit_code != -signal.SIGKILL:  # a run that is too fast is killed earlier
+            moment = rng.uniform(0.2, 1) * duration
+            exit_code = train_apart(config, tmp_path / 'cut', options, moment)
+            assert exit_code in (0, -signal.SIGKILL)
+            if exit_code == 0:
+                duration *= 0.7
+                shutil.rmtree(tmp_path / 'cut')
+    assert train_apart(config, tmp_path / 'cut', options) == 0
+    assert equal(weights(tmp_path / 'whole'), weights(tmp_path / 'cut'))
+    left = [path.name for path in (tmp_path / 'cut').glob('iter_*')]
+    assert left == [f'iter_{LENGTH}.pth']
+
+
+def train_apart(config, work_dir, options, killed_after=None):
+    """Start or resume a run in another process, and kill it; return how the process has ended."""
+    process = CONTEXT.Process(target=resume_silently, args=(config, work_dir, options))
+    process.start()
+    process.join(killed_after)
+    process.kill()
+    process.join()
+    return process.exitcode
+
+
+def resume_silently(config, work_dir, options):
+    with open(os.devnull, 'w') as nothing:
+        os.dup2(nothing.fileno(), 1)
+        os.dup2(nothing.fileno(), 2)
+    run_tool('train', config, '--work-dir', work_dir, '--resume', *options)
 
 
 def train_until_killed(config, work_dir, options):
