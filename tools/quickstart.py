@@ -2,10 +2,13 @@
 
     python tools/quickstart.py
 
-Every step is an ordinary command of this repository, printed before it runs. A step that is done
-is skipped and a killed one resumes. At the end there are a table, and in the work directory two
-pictures, the curves and a sheet of target words with the predictions of both, and a page that
-compares them.
+A small recognizer is trained on printed numbers, as long again for comparison, and adapted to
+unlabelled handwritten ones by tools/adapt.py. Every step is an ordinary command of this repository,
+printed before it runs. A step that is done is skipped and a killed one resumes. At the end there
+are a table, and in the work directory two pictures, the curves and a sheet of target words with the
+predictions of both, and a page that compares them.
+
+With --config the adaptations are configs of configs/assda instead, and so are the others.
 """
 
 import argparse
@@ -17,6 +20,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from mmocr_da import markdown
 from mmocr_da.outputs import check_outputs, output_file, whole_file
@@ -24,11 +28,28 @@ from mmocr_da.outputs import check_outputs, output_file, whole_file
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path('data/printed_to_handwritten')
 CONFIGS = Path('configs')
+#: Rows of the table. All adapted runs start from the end of the first.
+SOURCE, CONTROL, ADAPTED = 'source-only', 'source-only, same length', 'adapted'
+#: Their configs, in CONFIGS; of what tools/adapt.py adapts, and for --config.
+RECIPE = {
+    SOURCE: 'self_training/small/small_augmented-source-only',
+    CONTROL: 'self_training/small/small_augmented-control',
+}
 METHOD = 'assda'
-#: Rows of the table: name, config in CONFIGS. All adapted runs start from the end of the first.
-SOURCE = ('source-only', 'assda/small/small_source-only')
-CONTROL = ('source-only, same length', 'assda/small/small_control')
-ADAPTED = ('adapted (ASSDA)', 'assda/small/small_assda')
+METHOD_CONFIGS = {
+    SOURCE: f'{METHOD}/small/small_source-only',
+    CONTROL: f'{METHOD}/small/small_control',
+}
+
+
+class Run(NamedTuple):
+    """A recognizer of the table."""
+
+    #: Of its test, and of its training.
+    folder: Path
+    curves: Path
+    config: str
+    checkpoint: Path
 
 
 def parse_args():
@@ -44,7 +65,7 @@ def parse_args():
         action='append',
         default=[],
         metavar='NAME',
-        help=f'Adapt with NAME below configs/{METHOD} instead of the default; may be repeated',
+        help=f'Adapt with NAME below configs/{METHOD} instead of tools/adapt.py; may be repeated',
     )
     parser.add_argument(
         '--no-control', action='store_true', help='Skip the source-only run of the same length'
@@ -85,7 +106,7 @@ def train(
         options = [] if load_from is None else ['--cfg-options', f'load_from={load_from}']
         run(
             'tools/train.py',
-            CONFIGS / f'{config}.py',
+            config_file(config),
             '--work-dir',
             work_dir,
             '--seed',
@@ -100,6 +121,38 @@ def train(
     return work_dir / Path(last.read_text().strip()).name
 
 
+def adapt(config: str, checkpoint: Path, work_dir: Path, seed: int) -> tuple[str, Path]:
+    """Adapt to the handwritten numbers in one command; return the exported config and checkpoint.
+
+    The learning rate is that of the training before, as the recognizer is small and trained in
+    minutes; the command alone takes less, for large ones.
+    """
+    run(
+        'tools/adapt.py',
+        config_file(config),
+        checkpoint,
+        '--target',
+        DATA / 'target/textrecog_train.json',
+        '--max-iters',
+        800,
+        '--batch-size',
+        128,
+        '--seed',
+        seed,
+        '--work-dir',
+        work_dir,
+        '--cfg-options',
+        'optim_wrapper.optimizer.lr=0.001',
+    )
+    exported = work_dir / 'exported' / f'{Path(config).stem}_adapted'
+    return f'{exported}.py', exported.with_suffix('.pth')
+
+
+def config_file(config: str) -> Path:
+    """Path of a config in CONFIGS by its name without ``.py``, or of any config by its path."""
+    return Path(config) if config.endswith('.py') else CONFIGS / f'{config}.py'
+
+
 def test(
     config: str, checkpoint: Path, work_dir: Path, environment: dict[str, str] | None = None
 ) -> dict[str, float]:
@@ -108,7 +161,7 @@ def test(
     if not glob.glob(f'{folder}/*/*.json') or not predictions_of(checkpoint, work_dir).exists():
         run(
             'tools/test.py',
-            CONFIGS / f'{config}.py',
+            config_file(config),
             checkpoint,
             '--work-dir',
             folder,
@@ -156,22 +209,28 @@ def main() -> None:
         check_outputs([args.work_dir / name], writer)
     run('tools/dataset_converters/printed_to_handwritten.py', '--out-dir', DATA)
 
-    work_dirs, results, checkpoints = [], {}, {}
+    runs: dict[str, Run] = {}
+    results = {}
 
-    def step(name: str, config: str, load_from: Path = None) -> Path:
-        work_dir = args.work_dir / f'{Path(config).name}_numbers'
-        checkpoints[name] = config, train(config, work_dir, args.seed, load_from)
-        results[name] = test(config, checkpoints[name][1], work_dir)
-        work_dirs.append((name, work_dir))
-        return checkpoints[name][1]
+    def step(name: str, config: str, load_from: Path | None = None) -> Path:
+        folder = args.work_dir / f'{Path(config).name}_numbers'
+        checkpoint = train(config, folder, args.seed, load_from)
+        runs[name] = Run(folder, folder, config, checkpoint)
+        results[name] = test(config, checkpoint, folder)
+        return checkpoint
 
-    source = step(*SOURCE)
+    configs = METHOD_CONFIGS if args.config else RECIPE
+    source = step(SOURCE, configs[SOURCE])
     if not args.no_control:
-        step(*CONTROL, source)
-    adapted = [(f'adapted ({Path(c).name})', f'{METHOD}/{c}') for c in args.config] or [ADAPTED]
-    for name, config in adapted:
-        step(name, config, source)
-    draw(args, work_dirs, checkpoints)
+        step(CONTROL, configs[CONTROL], source)
+    for name in args.config:
+        step(f'{ADAPTED} ({Path(name).name})', f'{METHOD}/{name}', source)
+    if not args.config:
+        folder = args.work_dir / 'adapted_numbers'
+        config, checkpoint = adapt(configs[SOURCE], source, folder, args.seed)
+        runs[ADAPTED] = Run(folder, folder / 'training', config, checkpoint)
+        results[ADAPTED] = test(config, checkpoint, folder)
+    draw(args, runs)
 
     report = table(results)
     with output_file(report_file, 'quickstart') as file:
@@ -187,21 +246,20 @@ def main() -> None:
     print(f'Time of this run: {(time.time() - start) / 60:.1f} minutes')
 
 
-def draw(args, work_dirs: list[tuple], checkpoints: dict[str, tuple]) -> None:
+def draw(args, runs: dict[str, Run]) -> None:
     """Draw the curves of all runs; compare the predictions of the first and the last recognizer."""
-    names, runs = zip(*work_dirs)
     run(
         'tools/analysis_tools/plot_curves.py',
-        *runs,
+        *(made.curves for made in runs.values()),
         '--labels',
-        *names,
+        *runs,
         '--out',
         args.work_dir / 'curves.png',
     )
+    compared = [(name, runs[name]) for name in (next(iter(runs)), next(reversed(runs)))]
     models = []
-    for name in (names[0], names[-1]):
-        config, checkpoint = checkpoints[name]
-        models += ['--model', name, CONFIGS / f'{config}.py', checkpoint]
+    for name, made in compared:
+        models += ['--model', name, config_file(made.config), made.checkpoint]
     run(
         'tools/analysis_tools/prediction_sheet.py',
         *models,
@@ -210,10 +268,7 @@ def draw(args, work_dirs: list[tuple], checkpoints: dict[str, tuple]) -> None:
         '--out',
         args.work_dir / 'predictions.png',
     )
-    files = [
-        predictions_of(checkpoints[name][1], dict(work_dirs)[name])
-        for name in (names[0], names[-1])
-    ]
+    files = [predictions_of(made.checkpoint, made.folder) for _, made in compared]
     run(
         'tools/analysis_tools/compare_predictions.py',
         *files,

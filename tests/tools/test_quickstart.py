@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 
@@ -78,18 +80,93 @@ def test_results_are_read_from_the_last_evaluation(quickstart, tmp_path):
 def test_the_first_and_the_last_recognizer_are_compared_on_the_target(quickstart, tmp_path):
     from argparse import Namespace
 
-    runs = [(name, tmp_path / name) for name in ('source', 'control', 'adapted')]
-    checkpoints = {name: (name, folder / f'{name}.pth') for name, folder in runs}
-    quickstart.draw(Namespace(work_dir=tmp_path, num_images=2), runs, checkpoints)
-    tool, before, after, *options = quickstart.commands[-1]
+    runs = {
+        name: quickstart.Run(
+            tmp_path / name, tmp_path / name / 'training', name, tmp_path / f'{name}.pth'
+        )
+        for name in ('source', 'control', 'adapted')
+    }
+    quickstart.draw(Namespace(work_dir=tmp_path, num_images=2), runs)
+    curves, sheet, (tool, before, after, *options) = quickstart.commands
+    assert curves[1:4] == [str(tmp_path / name / 'training') for name in runs]
+    assert [sheet[i + 1] for i, part in enumerate(sheet) if part == '--model'] == [
+        'source',
+        'adapted',
+    ]
     assert tool.endswith('compare_predictions.py') and options[:2] == ['--only', 'target/']
     assert before == str(tmp_path / 'source/test/source.pth_predictions.pkl')
     assert after == str(tmp_path / 'adapted/test/adapted.pth_predictions.pkl')
 
 
 def test_every_config_it_names_exists(quickstart):
-    for _, config in (quickstart.SOURCE, quickstart.CONTROL, quickstart.ADAPTED):
-        assert (quickstart.ROOT / quickstart.CONFIGS / f'{config}.py').is_file()
+    for config in (*quickstart.RECIPE.values(), *quickstart.METHOD_CONFIGS.values()):
+        assert (quickstart.ROOT / quickstart.config_file(config)).is_file()
+
+
+@pytest.fixture
+def steps(quickstart, monkeypatch):
+    """The steps of a whole run, which trains nothing."""
+    done = []
+
+    def train(config, folder, seed, load_from=None, environment=None):
+        done.append(('train', config, folder, seed, load_from))
+        return folder / 'iter_8.pth'
+
+    def test(config, checkpoint, folder, environment=None):
+        done.append(('test', config, checkpoint))
+        return {
+            f'{d}/recog/{k}': 0.5 for d in ('target', 'source') for k in ('wer', 'cer', 'word_acc')
+        }
+
+    monkeypatch.setattr(quickstart, 'train', train)
+    monkeypatch.setattr(quickstart, 'test', test)
+    monkeypatch.setattr(quickstart.os, 'chdir', lambda path: None)
+    return done
+
+
+def test_the_default_adapts_the_source_only_recognizer_in_one_command(
+    quickstart, steps, tmp_path, monkeypatch
+):
+    monkeypatch.setattr('sys.argv', ['quickstart.py', '--work-dir', str(tmp_path), '--seed', '3'])
+    quickstart.main()
+    source = tmp_path / 'small_augmented-source-only_numbers/iter_8.pth'
+    assert [step[-1] for step in steps if step[0] == 'train'] == [None, source]
+    adapted = next(c for c in quickstart.commands if c[0] == 'tools/adapt.py')
+    assert adapted[1].endswith('small_augmented-source-only.py') and adapted[2] == str(source)
+    assert adapted[adapted.index('--seed') + 1] == '3'
+    # What is tested is what a user gets: the exported recognizer.
+    exported = str(tmp_path / 'adapted_numbers/exported/small_augmented-source-only_adapted')
+    assert steps[-1] == ('test', f'{exported}.py', Path(f'{exported}.pth'))
+    report = (tmp_path / 'quickstart.md').read_text()
+    assert [line.split('|')[1].strip() for line in report.splitlines()[2:]] == [
+        'source-only',
+        'source-only, same length',
+        'adapted',
+    ]
+
+
+def test_named_configs_start_from_the_source_only_recognizer_of_their_method(
+    quickstart, steps, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(
+        'sys.argv',
+        [
+            'quickstart.py',
+            '--work-dir',
+            str(tmp_path),
+            '--no-control',
+            '--config',
+            'small/small_ga',
+        ],
+    )
+    quickstart.main()
+    assert not any(c[0] == 'tools/adapt.py' for c in quickstart.commands)
+    trained = [step for step in steps if step[0] == 'train']
+    assert [step[1] for step in trained] == [
+        'assda/small/small_source-only',
+        'assda/small/small_ga',
+    ]
+    assert trained[1][-1] == tmp_path / 'small_source-only_numbers/iter_8.pth'
 
 
 def test_pictures_of_the_user_stay_and_stop_it_at_the_start(quickstart, tmp_path, monkeypatch):
