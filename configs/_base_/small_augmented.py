@@ -2,7 +2,9 @@
 
 * Every image gets the same mean and deviation, in training and testing alike (``standardized.py``).
 * The images of both domains are augmented alike (``mmocr_da.TextAugmentation``): if they were not,
-  an objective that compares the domains would tell them apart by the augmentation.
+  an objective that compares the domains would tell them apart by the augmentation. As much text is
+  brighter than its background as in the target: of numbers none, of words half, or
+  MMOCR_DA_BRIGHT_TEXT (``mmocr_da.datasets.polarity.bright_text_share`` measures it).
 * For self-training a target image gives two views: a clean one for the teacher, and the augmented
   one for the recognizer (``mmocr_da.WeakStrongViews``).
 
@@ -12,7 +14,8 @@ self_training/small/small_augmented-source-only.py.
 
 _base_ = ['./small_adaptation.py', './standardized.py']
 
-text_augmentation = dict(type='mmocr_da.TextAugmentation', strength=1.0)
+bright_text = 0.0 if _base_.data == 'numbers' else float('{{$MMOCR_DA_BRIGHT_TEXT:0.5}}')
+text_augmentation = dict(type='mmocr_da.TextAugmentation', strength=1.0, bright_text=bright_text)
 _load, _label, _resize, _pack = _base_.train_pipeline
 _prepare = [_resize, _base_.standardize, _pack]
 clean_pipeline = [_load, _label, *_prepare]

@@ -13,6 +13,7 @@ from mmengine.device import get_device
 from mmocr.registry import DATASETS
 
 from mmocr_da.config_names import find_config
+from mmocr_da.datasets.polarity import bright_text_share
 
 from .alignment import find_alignable
 from .image_sources import CONFIG, NONE, RENDERED, config_sources, source_dataset, target_dataset
@@ -67,7 +68,7 @@ def compose(request: Request, recognizer: Recognizer, batch_size: int) -> Compos
     sections = [
         _model(request, recognizer, bases, aligned),
         _optimizer(request, recognizer, bases, aligned, choices),
-        _images(pipelines, bases, choices),
+        _images(request, pipelines, bases, choices),
         _data(request, cfg, bases),
         _runtime(request, cfg, bases),
     ]
@@ -232,7 +233,7 @@ param_scheduler = [dict(type='MultiStepLR', by_epoch=False, milestones=[fall], g
 """
 
 
-def _images(pipelines: Pipelines, bases: _Bases, choices: list[str]) -> str:
+def _images(request: Request, pipelines: Pipelines, bases: _Bases, choices: list[str]) -> str:
     weak, why = pipelines.prepare_as_tested, 'as in testing'
     if weak is None:
         weak, why = 'prepare', 'as in training, since widths differ in testing'
@@ -242,14 +243,21 @@ def _images(pipelines: Pipelines, bases: _Bases, choices: list[str]) -> str:
         dropped = f'# Without the augmentation of the config: {names}.\n'
         choices.append(f'augmentation of the config: replaced by TextAugmentation ({names})')
     choices.append(f'the teacher sees images {why}')
+    bright = bright_text_share(DATASETS.build(target_dataset(request.target)), request.seed)
+    choices.append(
+        f'text of {bright:.0%} of the target images is brighter than its background: augmented '
+        'images are like that'
+    )
+    augmentation = bases.changed('text_augmentation', bright_text=repr(bright))
     return f"""{dropped}load = {pipelines.load}
 prepare = {pipelines.prepare}
 # The teacher sees the weak view ({why}), the student the strong one.
-# Less of it: dict(type='mmocr_da.TextAugmentation', strength=0.2)
+# bright_text: share of the target's images whose text is brighter than its background.
+augmentation = {augmentation}
 views = dict(
     type='mmocr_da.WeakStrongViews',
     weak={weak},
-    strong=[{bases['text_augmentation']}, *prepare],
+    strong=[augmentation, *prepare],
 )
 """
 
@@ -262,7 +270,7 @@ def _data(request: Request, cfg: Config, bases: _Bases) -> str:
     else:
         source = [
             f'source={_indented(_source(request, cfg, bases), 2)},',
-            f'pipeline=[*load, {bases["text_augmentation"]}, *prepare],',
+            'pipeline=[*load, augmentation, *prepare],',
         ]
         if request.source != (RENDERED,):
             source.append('skip_unusable=True,  # labels that the recognizer cannot learn')

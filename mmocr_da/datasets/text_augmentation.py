@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from mmocr_da.arguments import check_config, check_number
 from mmocr_da.registry import TRANSFORMS
 
+from .polarity import has_bright_text
 from .view_transforms import ImageTransform
 
 Image = NDArray[Any]  # uint8
@@ -81,7 +82,8 @@ class TextAugmentation(ImageTransform):
                             there are) to 255; gamma 0.6 to 1.6 (log-uniform). In colour also a
                             random order of the channels, and tints of text and background of the
                             same mean over the channels, by up to 60 levels
-    ``inversion``      0.5  ``255 - v``: text lighter than its background, or the reverse
+    ``inversion``      0.5  ``255 - v``: text lighter than its background, or the reverse. With
+                            ``bright_text`` its probability depends on the image
     ``light``          0.3  shades and textures: smooth random field of 2 to 6 points of H,
                             deviation up to 0.5 of the image's
     ``blur``           0.2  out of focus: Gaussian of deviation up to 0.05 H
@@ -103,15 +105,30 @@ class TextAugmentation(ImageTransform):
     Args:
         strength: From 0, which changes nothing, to 1.
         probabilities: Of single parts instead of those of the table, for instance
-            ``dict(inversion=0)`` where all text is dark on light. Strength multiplies them, too.
+            ``dict(blur=0)``. Strength multiplies them, too.
+        bright_text: Share of the images of the target whose text is brighter than its background,
+            see :func:`.polarity.bright_text_share`. At strength 1 that is also the share among
+            augmented images, whatever they were before: an image is inverted so that its text is
+            bright with this probability. By default images are inverted with the probability of
+            ``inversion``.
     """
 
     def __init__(
-        self, strength: float = 1.0, probabilities: Mapping[str, float] | None = None
+        self,
+        strength: float = 1.0,
+        probabilities: Mapping[str, float] | None = None,
+        bright_text: float | None = None,
     ) -> None:
         check_number('strength', strength, least=0, most=1)
         check_config('probabilities', probabilities)
         probabilities = dict(probabilities or {})
+        if bright_text is not None:
+            check_number('bright_text', bright_text, least=0, most=1)
+            if 'inversion' in probabilities:
+                raise ValueError(
+                    'bright_text decides which images are inverted, so probabilities must not have '
+                    'inversion beside it: leave one of them out'
+                )
         unknown = probabilities.keys() - PROBABILITIES.keys()
         if unknown:
             raise ValueError(
@@ -122,6 +139,7 @@ class TextAugmentation(ImageTransform):
             check_number(f'probabilities[{name!r}]', value, least=0, most=1)
         self.strength = strength
         self.probabilities = probabilities
+        self.bright_text = bright_text
         self._chances = {
             name: strength * p for name, p in {**PROBABILITIES, **probabilities}.items()
         }
@@ -147,6 +165,7 @@ class TextAugmentation(ImageTransform):
             )
         if max(image.shape[:2]) > SIDE:
             return image
+        inversion = self._chance_of_inversion(image)
         if self._draws('stroke'):
             image = self._stroke(image)
         geometry = [name for name in GEOMETRY if self._draws(name)]
@@ -154,7 +173,7 @@ class TextAugmentation(ImageTransform):
             image = self._warp(image, geometry)
         if self._draws('recolour'):
             image = self._recolour(image)
-        if self._draws('inversion'):
+        if np.random.random() < inversion:
             image = cv2.bitwise_not(image)
         if self._draws('light'):
             image = self._light(image)
@@ -169,6 +188,12 @@ class TextAugmentation(ImageTransform):
         if self._draws('jpeg'):
             image = self._jpeg(image)
         return image
+
+    def _chance_of_inversion(self, image: Image) -> float:
+        if self.bright_text is None:
+            return self._chances['inversion']
+        wanted = 1 - self.bright_text if has_bright_text(image) else self.bright_text
+        return self.strength * wanted
 
     def _draws(self, part: str) -> bool:
         return bool(np.random.random() < self._chances[part])

@@ -9,6 +9,7 @@ import pytest
 from mmengine.registry import DATASETS, TRANSFORMS
 
 from mmocr_da.datasets import SeededSampler
+from mmocr_da.datasets.polarity import has_bright_text
 from mmocr_da.datasets.text_augmentation import PROBABILITIES, TextAugmentation
 
 PARTS = list(PROBABILITIES)
@@ -151,6 +152,38 @@ def test_text_keeps_its_contrast():
         result = apply(transform, image, seed)
         blurred = cv2.GaussianBlur(result, (0, 0), 1.5)
         assert np.ptp(blurred) >= 20
+
+
+@pytest.mark.parametrize('share', [0.0, 0.3, 1.0])
+@pytest.mark.parametrize('bright', [False, True])
+@pytest.mark.parametrize('strength', [1.0, 0.5])
+def test_text_is_bright_as_often_as_wanted_whatever_it_was(share, bright, strength):
+    transform = build(
+        strength=strength,
+        probabilities={part: 0.0 for part in PARTS if part != 'inversion'},
+        bright_text=share,
+    )
+    image = 255 - word() if bright else word()
+    found = [has_bright_text(apply(transform, image, seed)) for seed in range(400)]
+    # Strength multiplies the probability of a change.
+    expected = bright + strength * (share - bright)
+    assert np.mean(found) == pytest.approx(expected, abs=0.1 if 0 < expected < 1 else 0)
+
+
+def test_half_of_the_texts_bright_is_an_inversion_of_half_of_the_images():
+    for image in (word(), 255 - word(), noise(30, 50, 3)):
+        for seed in range(20):
+            np.testing.assert_array_equal(
+                apply(build(bright_text=0.5), image, seed),
+                apply(build(probabilities=dict(inversion=0.5)), image, seed),
+            )
+
+
+def test_a_share_beside_a_probability_of_inversion_is_refused():
+    with pytest.raises(ValueError, match='must not have inversion beside it'):
+        build(bright_text=0.5, probabilities=dict(inversion=0.1))
+    with pytest.raises(ValueError, match='bright_text must'):
+        build(bright_text=1.5)
 
 
 @pytest.mark.parametrize('strength, p', [(1.0, None), (1.0, 0.2), (0.5, None), (1.0, 0.0)])

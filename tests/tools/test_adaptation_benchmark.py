@@ -2,6 +2,7 @@
 
 import json
 
+import cv2
 import numpy as np
 import pytest
 from mmengine.fileio import dump
@@ -45,6 +46,7 @@ def benchmark(load_tool, monkeypatch):
     monkeypatch.setattr(module.quickstart, 'train', train)
     monkeypatch.setattr(module.quickstart, 'test', test)
     monkeypatch.setattr(module.os, 'chdir', lambda path: None)
+    monkeypatch.setattr(module, 'bright_text', lambda folder: len(folder.rpartition('/')[2]) / 10)
     return module
 
 
@@ -181,15 +183,42 @@ def test_pairs_of_one_source_share_the_runs_that_see_no_target(run, benchmark, w
     run(*pairs, '--seeds', 3, '--rows', 'self-training')
     started = {(config, folder) for config, folder, *_ in benchmark.trained}
     assert len(started) == 4  # source-only, control, and self-training of each pair
-    assert {folder.parent.name for _, folder in started} == {'a', 'ab', 'ac'}
+    assert {folder.parent.name for _, folder in started} == {'a_0.1', 'ab', 'ac'}
     environments = {
         folder.parent.name: environment for _, folder, _, _, environment in benchmark.trained
     }
     assert environments['ac'] == dict(
-        MMOCR_DA_DATA='words', MMOCR_DA_SOURCE=str(a), MMOCR_DA_TARGET=str(c)
+        MMOCR_DA_DATA='words',
+        MMOCR_DA_SOURCE=str(a),
+        MMOCR_DA_TARGET=str(c),
+        MMOCR_DA_BRIGHT_TEXT='0.1',
     )
     # Tests are of a pair.
     assert {folder.parent.name for _, _, folder, _ in benchmark.tested} == {'ab', 'ac'}
+
+
+def test_pairs_whose_targets_differ_in_polarity_share_no_runs(run, benchmark, words):
+    a, b, c = words('a'), words('b'), words('cc')
+    pairs = '--pair', f'ab={a},{b}', '--pair', f'ac={a},{c}'
+    run(*pairs, '--seeds', 3, '--rows', 'self-training')
+    assert len({(config, folder) for config, folder, *_ in benchmark.trained}) == 6
+    shares = {
+        (folder.parent.name, environment['MMOCR_DA_BRIGHT_TEXT'])
+        for _, folder, _, _, environment in benchmark.trained
+    }
+    assert shares == {('a_0.1', '0.1'), ('a_0.2', '0.2'), ('ab', '0.1'), ('ac', '0.2')}
+
+
+def test_the_share_of_bright_text_is_that_of_the_images_to_train_on(load_tool, tmp_path):
+    module = load_tool('benchmarks/adaptation')
+    image = np.full((20, 60), 200, np.uint8)
+    image[5:10, 5:20] = 0
+    rows = []
+    for i in range(10):
+        cv2.imwrite(str(tmp_path / f'{i}.png'), 255 - image if i < 3 else image)
+        rows.append(f'{i}.png\tword\n')
+    (tmp_path / 'train.tsv').write_text(''.join(rows))
+    assert module.bright_text(str(tmp_path)) == 0.3
 
 
 def test_all_but_the_source_start_from_the_source_of_their_seed(run, benchmark):

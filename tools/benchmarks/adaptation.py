@@ -4,10 +4,11 @@
     python tools/benchmarks/adaptation.py --pair receipts-photos=RECEIPTS,PHOTOS --jobs 2
 
 A pair is ``numbers`` (printed to handwritten ones) or ``NAME=SOURCE,TARGET``, two folders of words
-as configs/_base_/small_adaptation.py describes them. Every run is a training and a test of a config
-in configs/self_training, printed before it starts. All adaptations start from the recognizer
-that ``source-only`` trains, and are compared with ``control``, which is trained as long on the
-source alone. ``supervised`` learns the labels of the target: the bound.
+as configs/_base_/small_adaptation.py describes them. How many images have bright text on a dark
+background is measured on the target's training images, for the augmentation. Every run is a
+training and a test of a config in configs/self_training, printed before it starts. All adaptations
+start from the recognizer that ``source-only`` trains, and are compared with ``control``, which is
+trained as long on the source alone. ``supervised`` learns the labels of the target: the bound.
 
 A run that is done is skipped, and a killed one resumes. ``results.md`` in the work directory has a
 table for each pair: means and standard deviations over the seeds, the gain over the control with
@@ -39,9 +40,12 @@ import mmocr_da  # noqa: F401  before anything of MMOCR: it settles which versio
 import numpy as np
 from mmengine.config import Config
 from mmengine.fileio import load
+from mmocr.registry import DATASETS
 
 from mmocr_da import markdown
+from mmocr_da.adaptation.image_sources import target_dataset
 from mmocr_da.arguments import check_count
+from mmocr_da.datasets.polarity import bright_text_share
 from mmocr_da.domains import DOMAINS
 from mmocr_da.evaluation import edit_distances, normalize, ratio_interval
 from mmocr_da.outputs import check_outputs, output_file
@@ -85,15 +89,36 @@ class Pair(NamedTuple):
     target: str = ''
 
     @property
+    def data(self) -> str:
+        """Kind of the data, MMOCR_DA_DATA."""
+        return 'words' if self.source else 'numbers'
+
+    @property
+    def source_name(self) -> str:
+        """Tells apart what trainings on the source alone see."""
+        return f'{Path(self.source).name}_{bright_text(self.target)}' if self.source else self.name
+
+    @property
     def environment(self) -> dict[str, str]:
         """What chooses the data of the configs."""
         if not self.source:
-            return dict(MMOCR_DA_DATA='numbers')
-        return dict(MMOCR_DA_DATA='words', MMOCR_DA_SOURCE=self.source, MMOCR_DA_TARGET=self.target)
+            return dict(MMOCR_DA_DATA=self.data)
+        return dict(
+            MMOCR_DA_DATA=self.data,
+            MMOCR_DA_SOURCE=self.source,
+            MMOCR_DA_TARGET=self.target,
+            MMOCR_DA_BRIGHT_TEXT=str(bright_text(self.target)),
+        )
 
     def folder(self, domain: str) -> str:
         """Folder of the images of ``'source'`` or ``'target'``."""
         return getattr(self, domain) or f'{quickstart.DATA}/{domain}'
+
+
+@cache
+def bright_text(folder: str) -> float:
+    """Share of bright text in the training images of a folder of words."""
+    return bright_text_share(DATASETS.build(target_dataset([f'{folder}/train.tsv'])))
 
 
 class Score(NamedTuple):
@@ -353,9 +378,9 @@ class Benchmark:
         self.jobs = jobs
 
     def checkpoint(self, pair: Pair, row: str, seed: int) -> Path:
-        """Train a row, unless it is done; rows that see no target are shared by pairs."""
-        shared = row in (*self.starts, CONTROL) and pair.source
-        folder = self.folder(Path(pair.source if shared else pair.name).name, row, seed)
+        """Train a row, unless it is done; rows that learn no target are shared by pairs."""
+        domains = pair.source_name if row in (*self.starts, CONTROL) else pair.name
+        folder = self.folder(domains, row, seed)
         start = None if row in self.starts else self.checkpoint(pair, START, seed)
         return quickstart.train(self.config(row), folder, seed, start, pair.environment)
 
@@ -379,7 +404,7 @@ class Benchmark:
             row=row,
             config=f'configs/{self.config(row)}.py',
             seed=seed,
-            fingerprint=self.fingerprint(row, pair.environment['MMOCR_DA_DATA']),
+            fingerprint=self.fingerprint(row, pair.data),
         )
 
     def folder(self, domains: str, row: str, seed: int) -> Path:
@@ -396,14 +421,14 @@ class Benchmark:
         items = [(p, row, seed) for seed in self.seeds for p in pairs for row in rows]
         todo = [item for item in items if self.results.find(**self.described(*item)) is None]
         # One pair for each source: others find its runs done.
-        sources = {(p.source or p.name, seed): (p, seed) for p, _, seed in todo}.values()
+        sources = {(p.source_name, seed): (p, seed) for p, _, seed in todo}.values()
         shared = [START, *(row for row in rows if row in (*self.starts, CONTROL) and row != START)]
         for row in shared:
-            wanted = {(p.source or p.name, seed) for p, name, seed in todo if name == row}
+            wanted = {(p.source_name, seed) for p, name, seed in todo if name == row}
             starts = [
                 (p, row, seed)
                 for p, seed in sources
-                if row == START or (p.source or p.name, seed) in wanted
+                if row == START or (p.source_name, seed) in wanted
             ]
             self.map(self.checkpoint, starts)
         self.map(self.scores, items)

@@ -1,0 +1,60 @@
+"""Polarity of text: whether it is brighter or darker than its background."""
+
+import copy
+from typing import Any
+
+import numpy as np
+from mmengine.dataset import BaseDataset
+from numpy.typing import NDArray
+
+from .image_loading import LoadImageFromFile
+
+#: Images that are looked at.
+SAMPLE = 1000
+
+
+def has_bright_text(image: NDArray[Any]) -> bool:
+    """Whether the text of an image is brighter than its background.
+
+    Text covers less than half of an image, so if the distribution of its values has its longer tail
+    above the mean, the text is bright: the third central moment is positive.
+
+    >>> page = np.full((32, 100), 200, np.uint8)
+    >>> page[10:20, 10:40] = 30
+    >>> has_bright_text(page), has_bright_text(255 - page)
+    (False, True)
+
+    Args:
+        image: ``(H, W)`` or ``(H, W, C)``.
+    """
+    values = image.astype(np.float32)
+    return bool(np.power(values - values.mean(), 3).sum() > 0)
+
+
+def bright_text_share(dataset: BaseDataset, seed: int = 0) -> float:
+    """Share of the images with bright text, rounded to tenths, as the rule errs for some images.
+
+    Labels are not looked at.
+
+    Args:
+        dataset: At most 1,000 of its images count; those that cannot be read are left out.
+        seed: Which of them, if it has more.
+
+    Raises:
+        ValueError: If none can be read.
+    """
+    probe = copy.copy(dataset)
+    probe.pipeline = LoadImageFromFile(color_type='grayscale')
+    found = []
+    for i in np.random.default_rng(seed).permutation(len(dataset))[:SAMPLE]:
+        try:
+            image = probe.prepare_data(int(i))['img']
+        except Exception:  # whatever a decoder raises for a broken file
+            continue
+        found.append(has_bright_text(image))
+    if not found:
+        raise ValueError(
+            f'to see whether text is bright or dark, at least one image must be readable, got '
+            f'{len(dataset)} images of which none is'
+        )
+    return round(float(np.mean(found)), 1)
