@@ -244,10 +244,11 @@ def _images(request: Request, pipelines: Pipelines, bases: _Bases, choices: list
         choices.append(f'augmentation of the config: replaced by TextAugmentation ({names})')
     choices.append(f'the teacher sees images {why}')
     bright = bright_text_share(DATASETS.build(target_dataset(request.target)), request.seed)
-    choices.append(
-        f'text of {bright:.0%} of the target images is brighter than its background: augmented '
-        'images are like that'
-    )
+    if bright is not None:  # the checks name images that cannot be read
+        choices.append(
+            f'text of {bright:.0%} of the target images is brighter than its background: augmented '
+            'images are like that'
+        )
     augmentation = bases.changed('text_augmentation', bright_text=repr(bright))
     return f"""{dropped}load = {pipelines.load}
 prepare = {pipelines.prepare}

@@ -31,7 +31,7 @@ def has_bright_text(image: NDArray[Any]) -> bool:
     return bool(np.power(values - values.mean(), 3).sum() > 0)
 
 
-def bright_text_share(dataset: BaseDataset, seed: int = 0) -> float:
+def bright_text_share(dataset: BaseDataset, seed: int = 0) -> float | None:
     """Share of the images with bright text, rounded to tenths, as the rule errs for some images.
 
     Labels are not looked at.
@@ -40,8 +40,8 @@ def bright_text_share(dataset: BaseDataset, seed: int = 0) -> float:
         dataset: At most 1,000 of its images count; those that cannot be read are left out.
         seed: Which of them, if it has more.
 
-    Raises:
-        ValueError: If none can be read.
+    Returns:
+        From 0 to 1; None if no image can be read.
     """
     probe = copy.copy(dataset)
     probe.pipeline = LoadImageFromFile(color_type='grayscale')
@@ -52,9 +52,4 @@ def bright_text_share(dataset: BaseDataset, seed: int = 0) -> float:
         except Exception:  # whatever a decoder raises for a broken file
             continue
         found.append(has_bright_text(image))
-    if not found:
-        raise ValueError(
-            f'to see whether text is bright or dark, at least one image must be readable, got '
-            f'{len(dataset)} images of which none is'
-        )
-    return round(float(np.mean(found)), 1)
+    return round(float(np.mean(found)), 1) if found else None

@@ -54,8 +54,7 @@ def test_images_that_cannot_be_read_do_not_count(folder):
     assert bright_text_share(images(folder)) == 0.6
     for i in range(10):
         (folder / f'{i:02d}.png').write_bytes(b'none')
-    with pytest.raises(ValueError, match='at least one image must be readable, got 20 images'):
-        bright_text_share(images(folder))
+    assert bright_text_share(images(folder)) is None
 
 
 def test_a_sample_of_many_images_is_drawn_by_the_seed(folder, monkeypatch):

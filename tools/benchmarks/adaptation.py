@@ -117,8 +117,15 @@ class Pair(NamedTuple):
 
 @cache
 def bright_text(folder: str) -> float:
-    """Share of bright text in the training images of a folder of words."""
-    return bright_text_share(DATASETS.build(target_dataset([f'{folder}/train.tsv'])))
+    """Share of bright text in the training images of a folder of words.
+
+    Raises:
+        ValueError: If none can be read.
+    """
+    share = bright_text_share(DATASETS.build(target_dataset([f'{folder}/train.tsv'])))
+    if share is None:
+        raise ValueError(f'{folder}/train.tsv must name images that can be read, got none')
+    return share
 
 
 class Score(NamedTuple):
