@@ -16,7 +16,8 @@
     )
 
 and the four lines of ``iterations.py``, which this includes. Less of it:
-``dict(_base_.text_augmentation, strength=0.5)``. A look at it:
+``dict(_base_.text_augmentation, strength=0.5)``. Half of the images are inverted: where the target
+has dark text alone, ``dict(_base_.text_augmentation, bright_text=0.0)``. A look at it:
 ``tools/analysis_tools/browse_views.py CONFIG``.
 """
 
