@@ -27,8 +27,9 @@ def has_bright_text(image: NDArray[Any]) -> bool:
     Args:
         image: ``(H, W)`` or ``(H, W, C)``.
     """
-    values = image.astype(np.float32)
-    return bool(np.power(values - values.mean(), 3).sum() > 0)
+    deviations = image.astype(np.float32).ravel()
+    deviations -= deviations.mean()
+    return bool(np.dot(np.square(deviations), deviations) > 0)
 
 
 def bright_text_share(dataset: BaseDataset, seed: int = 0) -> float | None:
