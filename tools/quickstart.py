@@ -134,7 +134,7 @@ def adapt(config: str, checkpoint: Path, work_dir: Path, seed: int) -> tuple[str
         '--target',
         DATA / 'target/textrecog_train.json',
         '--max-iters',
-        800,
+        1600,
         '--batch-size',
         128,
         '--seed',

@@ -28,7 +28,7 @@ views_pipeline = [
 test_pipeline = [*_base_.test_pipeline[:-1], _base_.standardize, _pack]
 
 source_iters = 1200
-max_iters = 800 if _base_.data == 'numbers' else 600
+max_iters = 1600 if _base_.data == 'numbers' else 600
 load_from = f'work_dirs/small_augmented-source-only_{_base_.data}/iter_{source_iters}.pth'
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters // 2)
 param_scheduler = [

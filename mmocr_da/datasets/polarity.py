@@ -33,7 +33,7 @@ def has_bright_text(image: NDArray[Any]) -> bool:
 
 
 def bright_text_share(dataset: BaseDataset, seed: int = 0) -> float | None:
-    """Share of the images with bright text, rounded to tenths, as the rule errs for some images.
+    """Share of the images with bright text, to two digits.
 
     Labels are not looked at.
 
@@ -53,4 +53,4 @@ def bright_text_share(dataset: BaseDataset, seed: int = 0) -> float | None:
         except Exception:  # whatever a decoder raises for a broken file
             continue
         found.append(has_bright_text(image))
-    return round(float(np.mean(found)), 1) if found else None
+    return round(float(np.mean(found)), 2) if found else None

@@ -40,6 +40,7 @@ import mmocr_da  # noqa: F401  before anything of MMOCR: it settles which versio
 import numpy as np
 from mmengine.config import Config
 from mmengine.fileio import load
+from mmengine.registry import DefaultScope
 from mmocr.registry import DATASETS
 
 from mmocr_da import markdown
@@ -122,7 +123,8 @@ def bright_text(folder: str) -> float:
     Raises:
         ValueError: If none can be read.
     """
-    share = bright_text_share(DATASETS.build(target_dataset([f'{folder}/train.tsv'])))
+    with DefaultScope.overwrite_default_scope('mmocr'):
+        share = bright_text_share(DATASETS.build(target_dataset([f'{folder}/train.tsv'])))
     if share is None:
         raise ValueError(f'{folder}/train.tsv must name images that can be read, got none')
     return share
