@@ -23,7 +23,7 @@ Beside it, the alignments of ASSDA if they are among the objectives, such as
     )
 
 and the four lines of ``iterations.py``, which this includes. The teacher sees images as in testing,
-the student sees augmented ones. Half of these are inverted: where the target has dark text alone, use
+the student sees augmented ones, half of them inverted: where the target has dark text alone, use
 ``dict(_base_.text_augmentation, bright_text=0.0)``. ``tools/adapt.py`` writes such a config for any
 recognizer, and measures ``bright_text``.
 """

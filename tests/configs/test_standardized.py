@@ -15,6 +15,7 @@ from mmengine.config import Config
 from mmocr.models.textrecog.data_preprocessors import TextRecogDataPreprocessor
 from mmocr.registry import MODELS, TRANSFORMS
 
+from mmocr_da.datasets.polarity import has_bright_text
 from mmocr_da.engine.inference import inference_pipeline
 from mmocr_da.export import plain_config, remaining_parts
 
@@ -131,6 +132,16 @@ def test_text_is_dark_on_bright():
     np.testing.assert_array_equal(one, standardize(dark))
     np.testing.assert_allclose(one, other, atol=1e-4)
     assert one.min() < 127.5 - 64 < one.max()
+
+
+def test_the_images_that_are_inverted_are_those_that_are_counted():
+    rng = np.random.default_rng(0)
+    for seed in range(20):
+        ink, ground = map(int, rng.choice(256, 2, replace=False))
+        image = text_image(ground, ink)
+        image = np.clip(image + rng.normal(0, 8, image.shape), 0, 255).astype(np.uint8)
+        inverted = not np.array_equal(run('dark_on_bright', standardize(image)), standardize(image))
+        assert inverted == has_bright_text(image)
 
 
 def test_dark_on_bright_keeps_neutral_padding_and_comes_to_rest():
