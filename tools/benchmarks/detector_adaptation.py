@@ -54,12 +54,22 @@ class ScenePair(Pair):
     """Two domains; without folders the drawn ones."""
 
     @property
+    def data(self) -> str:
+        """Kind of the data, MMOCR_DA_DATA."""
+        return 'scenes' if self.source else 'drawn'
+
+    @property
+    def source_name(self) -> str:
+        """Tells apart what trainings on the source alone see."""
+        return Path(self.source).name if self.source else self.name
+
+    @property
     def environment(self) -> dict[str, str]:
         """What chooses the data of the configs."""
         if not self.source:
-            return dict(MMOCR_DA_DATA='drawn')
+            return dict(MMOCR_DA_DATA=self.data)
         return dict(
-            MMOCR_DA_DATA='scenes', MMOCR_DA_SOURCE=self.source, MMOCR_DA_TARGET=self.target
+            MMOCR_DA_DATA=self.data, MMOCR_DA_SOURCE=self.source, MMOCR_DA_TARGET=self.target
         )
 
     def folder(self, domain: str) -> str:
