@@ -156,9 +156,14 @@ def test_the_tables_of_the_readme_are_those_of_the_kept_runs(load_tool):
     root = module.quickstart.ROOT
     readme = (root / 'configs/self_training/README.md').read_text()
     results = module.Results(root / 'results/adaptation.jsonl')
-    names = {line['pair'] for line in results._lines.values()}
+    seeds = 0, 1, 2
+    names = {
+        line['pair']
+        for line in results._lines.values()
+        if (line['row'], line['seed']) == (module.CONTROL, seeds[-1])  # others are not complete
+    }
     pairs = [module.parse_pair(name, needs_images=False) for name in sorted(names)]
-    known = module.Benchmark(None, results, (0, 1, 2), 1).known(pairs, list(module.CONFIGS))
+    known = module.Benchmark(None, results, seeds, 1).known(pairs, list(module.CONFIGS))
     assert known
     for name, rows in known.items():
         assert module.table(rows) in readme, f'the table of {name}:\n{module.table(rows)}'
