@@ -224,10 +224,11 @@ def _optimizer(
     if request.source == (NONE,) and optimizer.get('weight_decay'):
         decay = ', weight_decay=0'  # L2SP pulls the weights to the start, this one to 0
     choices.append(f'learning rate: {chosen:g} of {kind} ({why}; the config has {rate:g})')
-    fast = f'paramwise_cfg={bases["fast_adversaries"]}' if aligned else ''
-    settings = [f'optimizer=dict(lr={chosen:g}{decay})', *filter(None, [fast])]
+    settings = dict(optimizer=f'dict(lr={chosen:g}{decay})')
+    if aligned:
+        settings['paramwise_cfg'] = bases['fast_adversaries']
     return f"""# {kind} of the config with its rate of {rate:g}: {why}.
-optim_wrapper = dict({', '.join(settings)})
+optim_wrapper = {call(settings)}
 fall = max(1, max_iters * {int(FALL * 100)} // 100)
 param_scheduler = [dict(type='MultiStepLR', by_epoch=False, milestones=[fall], gamma=0.1)]
 """
