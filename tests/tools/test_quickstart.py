@@ -136,7 +136,9 @@ def test_the_default_adapts_the_source_only_recognizer_in_one_command(
     assert adapted[adapted.index('--seed') + 1] == '3'
     # What is tested is what a user gets: the exported recognizer.
     exported = str(tmp_path / 'adapted_numbers/exported/small_augmented-source-only_adapted')
-    assert steps[-1] == ('test', f'{exported}.py', Path(f'{exported}.pth'))
+    assert steps[-1] == ('test', quickstart.RECIPE['source-only'], Path(f'{exported}.pth'))
+    sheet = next(c for c in quickstart.commands if c[0].endswith('prediction_sheet.py'))
+    assert sheet[-6:-4] == [f'{exported}.py', f'{exported}.pth']
     report = (tmp_path / 'quickstart.md').read_text()
     assert [line.split('|')[1].strip() for line in report.splitlines()[2:]] == [
         'source-only',
