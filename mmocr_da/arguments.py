@@ -94,8 +94,11 @@ def check_list(name: str, value: Any, of: Any, what: str) -> None:
         ...
     ValueError: objectives must be a list of configs, got {'type': 'X'}
     """
-    if not (isinstance(value, (list, tuple)) and all(isinstance(item, of) for item in value)):
+    if not isinstance(value, (list, tuple)):
         raise ValueError(f'{name} must be a list of {what}, got {value!r}')
+    for item in value:  # which may be many, so one is named
+        if not isinstance(item, of):
+            raise ValueError(f'{name} must be a list of {what}, got {item!r} in it')
 
 
 def check_numbers(name: str, value: Any, count: int | None = None, **bounds: Any) -> None:

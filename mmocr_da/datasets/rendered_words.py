@@ -390,9 +390,6 @@ def _read_lexicon(lexicon: str | Sequence[str]) -> tuple[str, list[str]]:
         lexicon = read_text(os.fspath(lexicon)).split('\n')
     else:
         name = 'the lexicon'
-    strange: list[Any] = [word for word in lexicon if not isinstance(word, str)]
-    if strange:
-        raise ValueError(f'lexicon must be a list of words, got {strange[0]!r} in it')
     # Also the spaces between words may be of any kind and number.
     words = [' '.join(word.split()) for word in lexicon]
     words = [word for word in words if word]

@@ -194,8 +194,8 @@ def test_what_is_no_lexicon_is_an_error(tmp_path):
         (str(tmp_path / 'none.txt'), 'an existing text file, got .*none.txt'),
         (str(tmp_path / 'empty.txt'), 'got no word in the lexicon .*empty.txt'),
         (str(tmp_path / 'latin.txt'), 'in UTF-8, got other bytes in line 2'),
-        ([], 'got no word in the lexicon'),
-        (['a', 5], 'a list of words, got 5 in it'),
+        ([], 'lexicon must have one text at least'),
+        (['a', 5], 'a list of texts, got 5 in it'),
     ):
         with pytest.raises(ValueError, match=message):
             make(lexicon)
