@@ -627,7 +627,7 @@ def test_an_image_that_opencv_cannot_warp_is_left_unchanged():
 
 def test_the_representation_names_strength_and_probabilities():
     text = repr(build(strength=0.5, probabilities=dict(jpeg=0)))
-    assert text == "TextAugmentation(strength=0.5, probabilities={'jpeg': 0})"
+    assert text == ("TextAugmentation(strength=0.5, probabilities={'jpeg': 0}, bright_text=None)")
 
 
 def test_it_is_no_bottleneck():

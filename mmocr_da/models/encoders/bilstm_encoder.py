@@ -21,6 +21,7 @@ class BiLSTMEncoder(BaseEncoder):
     maps of height 1 and has no linear map.)
 
     Args:
+        num_layers: Without layers the sequence is the map's columns, as they are.
         as_map: Return the sequence as a map of height 1, which MMOCR's ``SVTRDecoder`` takes: with
             it, the encoder feeds a CTC classifier.
 
@@ -39,8 +40,9 @@ class BiLSTMEncoder(BaseEncoder):
     ) -> None:
         super().__init__(init_cfg)
         widths = dict(in_channels=in_channels, hidden_size=hidden_size, out_channels=out_channels)
-        for name, width in dict(widths, num_layers=num_layers).items():
+        for name, width in widths.items():
             check_count(name, width)
+        check_count('num_layers', num_layers, least=0)
         check_flag('as_map', as_map)
         self.as_map = as_map
         channels = [in_channels] + [out_channels] * num_layers
