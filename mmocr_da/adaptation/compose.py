@@ -13,7 +13,6 @@ from mmengine.device import get_device
 from mmocr.registry import DATASETS
 
 from mmocr_da.config_names import find_config
-from mmocr_da.datasets.polarity import bright_text_share
 
 from .alignment import find_alignable
 from .image_sources import CONFIG, NONE, RENDERED, config_sources, source_dataset, target_dataset
@@ -46,7 +45,9 @@ class Composition(NamedTuple):
     choices: list[str]
 
 
-def compose(request: Request, recognizer: Recognizer, batch_size: int) -> Composition:
+def compose(
+    request: Request, recognizer: Recognizer, batch_size: int, bright_text: float | None = None
+) -> Composition:
     """Write a config that inherits from the user's and adapts the recognizer to the target.
 
     Its recipe is self-training, and the alignments of ASSDA as far as the recognizer has what they
@@ -54,6 +55,8 @@ def compose(request: Request, recognizer: Recognizer, batch_size: int) -> Compos
 
     Args:
         batch_size: Images of a batch, both domains together.
+        bright_text: Share of the target's images whose text is brighter than its background; None
+            if it is not known.
 
     Raises:
         ValueError: If the config, the source or the target cannot be used.
@@ -68,7 +71,7 @@ def compose(request: Request, recognizer: Recognizer, batch_size: int) -> Compos
     sections = [
         _model(request, recognizer, bases, aligned),
         _optimizer(request, recognizer, bases, aligned, choices),
-        _images(request, pipelines, bases, choices),
+        _images(pipelines, bases, choices, bright_text),
         _data(request, cfg, bases),
         _runtime(request, cfg, bases),
     ]
@@ -234,7 +237,9 @@ param_scheduler = [dict(type='MultiStepLR', by_epoch=False, milestones=[fall], g
 """
 
 
-def _images(request: Request, pipelines: Pipelines, bases: _Bases, choices: list[str]) -> str:
+def _images(
+    pipelines: Pipelines, bases: _Bases, choices: list[str], bright_text: float | None
+) -> str:
     weak, why = pipelines.prepare_as_tested, 'as in testing'
     if weak is None:
         weak, why = 'prepare', 'as in training, since widths differ in testing'
@@ -244,13 +249,12 @@ def _images(request: Request, pipelines: Pipelines, bases: _Bases, choices: list
         dropped = f'# Without the augmentation of the config: {names}.\n'
         choices.append(f'augmentation of the config: replaced by TextAugmentation ({names})')
     choices.append(f'the teacher sees images {why}')
-    bright = bright_text_share(DATASETS.build(target_dataset(request.target)), request.seed)
-    if bright is not None:  # the checks name images that cannot be read
+    if bright_text is not None:
         choices.append(
-            f'text of {bright:.0%} of the target images is brighter than its background: augmented '
-            'images are like that'
+            f'text of {bright_text:.0%} of the target images is brighter than its background: '
+            'augmented images are like that'
         )
-    augmentation = bases.changed('text_augmentation', bright_text=repr(bright))
+    augmentation = bases.changed('text_augmentation', bright_text=repr(bright_text))
     return f"""{dropped}load = {pipelines.load}
 prepare = {pipelines.prepare}
 # The teacher sees the weak view ({why}), the student the strong one.

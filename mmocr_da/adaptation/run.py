@@ -15,6 +15,7 @@ from mmengine.dist import is_distributed, is_main_process
 from mmengine.model import BaseModel
 from mmocr.registry import DATASETS
 
+from mmocr_da.datasets.polarity import bright_text_share
 from mmocr_da.engine.checkpoints import check_checkpoint
 from mmocr_da.engine.launch import load_config, set_resume, train
 from mmocr_da.evaluation import PredictionChange
@@ -177,8 +178,11 @@ def _dumped(request: Request) -> str:
 
 def _write(request: Request, recognizer: Recognizer, stage: Path, result: Adaptation) -> Any:
     """Write config, record and checks; return the dataset of the training."""
-    batch_size, remark = _batch_size(request)
-    composition = compose(request, recognizer, batch_size)
+    target = DATASETS.build(target_dataset(request.target))
+    batch_size, remark = _batch_size(request, len(target))
+    # None if no image can be read, which the checks say.
+    bright_text = bright_text_share(target, request.seed)
+    composition = compose(request, recognizer, batch_size, bright_text)
     file = stage / result.config.name
     file.write_text(composition.text, encoding='utf-8')
     cfg = load_config(str(file), cfg_options=request.cfg_options)
@@ -207,9 +211,8 @@ def _time(request: Request, cfg: Config, model: BaseModel) -> str:
     )
 
 
-def _batch_size(request: Request) -> tuple[int, str]:
-    """The batch size, and what to say about it."""
-    number = len(DATASETS.build(target_dataset(request.target)))
+def _batch_size(request: Request, number: int) -> tuple[int, str]:
+    """The batch size for a number of target images, and what to say about it."""
     wanted = request.batch_size or default_batch_size()
     most = number if request.source == (NONE,) else 2 * number
     if wanted <= most:

@@ -3,9 +3,7 @@
 import copy
 from pathlib import Path
 
-import cv2
 import mmocr
-import numpy as np
 import pytest
 import torch
 from helpers.recognizers import make_recognizer
@@ -255,24 +253,6 @@ def test_the_augmentation_of_the_config_makes_way_and_is_named(composed, tiny):
         'PackTextRecogInputs',
     ]
     assert any('RandomApply' in choice for choice in cfg.choices)
-
-
-@pytest.mark.parametrize('bright', [0, 3])
-def test_augmented_text_of_both_domains_is_as_bright_as_that_of_the_target(
-    composed, tiny, tmp_path, bright
-):
-    folder = tmp_path / 'images'
-    folder.mkdir()
-    for i in range(10):
-        image = np.full((16, 48), 220, np.uint8)
-        image[5:9, 8:30] = 30
-        cv2.imwrite(str(folder / f'{i}.png'), 255 - image if i < bright else image)
-    cfg = composed(tiny() / 'tiny.py', target=(str(folder),))
-    dataset = cfg.train_dataloader.dataset
-    source = next(step for step in dataset.pipeline if 'TextAugmentation' in step.type)
-    assert dataset.target_pipeline[-1].strong[0] == source
-    assert source.bright_text == bright / 10
-    assert any(f'text of {bright}0% of'.replace('00%', '0%') in line for line in cfg.choices)
 
 
 def test_a_config_with_the_recipes_is_adapted_again(composed, tiny, tmp_path):

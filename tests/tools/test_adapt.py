@@ -5,6 +5,8 @@ import shutil
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from helpers.files import hashes
@@ -194,6 +196,22 @@ def test_a_checkpoint_of_another_recognizer_leaves_nothing(adapt, tiny, tmp_path
     with pytest.raises(ValueError, match='must have all weights of the AdaptiveRecognizer'):
         adapt(root=root)
     assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize('bright', [0, 3])
+def test_augmented_text_of_both_domains_is_as_bright_as_that_of_the_target(adapt, tmp_path, bright):
+    (tmp_path / 'images').mkdir()
+    for i in range(10):
+        image = np.full((16, 48), 220, np.uint8)
+        image[5:9, 8:30] = 30
+        cv2.imwrite(str(tmp_path / f'images/{i}.png'), 255 - image if i < bright else image)
+    out = adapt('--dry-run', '--target', tmp_path / 'images')
+    dataset = Config.fromfile(out / 'tiny_adapted.py').train_dataloader.dataset
+    source = next(step for step in dataset.pipeline if 'TextAugmentation' in step.type)
+    assert dataset.target_pipeline[-1].strong[0] == source
+    assert source.bright_text == bright / 10
+    told = f'text of {10 * bright}% of the target images is brighter than its background'
+    assert told in (out / 'checks.txt').read_text()
 
 
 def test_few_images_make_a_smaller_batch_and_it_is_told(adapt, tiny, tmp_path):

@@ -30,10 +30,10 @@ def ratios(out, name):
 
 
 def test_it_prints_a_row_per_decoder(tool):
-    out = tool('--only', 'ASTER', '--batch-size', '1', '--repeats', '1', '--length', '6')
+    # With one repeat, a pass that is interrupted makes the others 0.0 of it.
+    out = tool('--only', 'ASTER', '--batch-size', '1', '--repeats', '5', '--length', '6')
     labels, mmocr, *ours = ratios(out, 'ASTER')
-    # A pass may be interrupted for so long that others are 0.0 of it.
-    assert labels > 0 and mmocr >= 0 and min(ours) >= 0
+    assert labels > 0 and mmocr > 0 and min(ours) > 0
     assert '1 images' in out and '6 characters' in out and 'SATRN' not in out
 
 
