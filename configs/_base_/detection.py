@@ -1,6 +1,7 @@
 """The runtime of rotated detectors, and steps of their pipelines.
 
-Between these steps a config moves and cuts the images. F1 (hmean) at an IoU of 0.5 and of 0.7.
+Between these steps a config moves and cuts the images. F1 (hmean) at an IoU of 0.5 and of 0.7,
+and how well the boxes fit.
 """
 
 _base_ = './default_runtime.py'
@@ -10,6 +11,7 @@ visualizer = dict(type='TextDetLocalVisualizer')
 val_evaluator = [
     dict(type='HmeanIOUMetric'),
     dict(type='HmeanIOUMetric', match_iou_thr=0.7, prefix='icdar_iou70'),
+    dict(type='mmocr_da.BoxQualityMetric'),
 ]
 test_evaluator = val_evaluator
 

@@ -66,3 +66,7 @@ scene_views = dict(
     ],
 )
 scene_self_training = dict(type='mmocr_da.DetectorSelfTraining', threshold=0.7, ramp=2000)
+# For DBNet, with the weight of its own loss of this map.
+scene_map_self_training = dict(
+    type='mmocr_da.DetectorMapSelfTraining', weight=5.0, threshold=0.8, ramp=2000
+)

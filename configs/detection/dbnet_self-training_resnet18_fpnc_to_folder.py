@@ -1,29 +1,8 @@
-"""Self-training of MMOCR's DBNet: scenes of ICDAR 2015 to a folder of images without labels."""
+"""Self-training of MMOCR's DBNet by pixels: scenes of ICDAR 2015 to a folder without labels."""
 
-_base_ = [
-    'mmocr::textdet/dbnet/dbnet_resnet18_fpnc_1200e_icdar2015.py',
-    '../_base_/two_domain_scenes.py',
-]
+_base_ = './dbnet_aligned_resnet18_fpnc_to_folder.py'
 
-# MMOCR's released weights, or your own: load_from = 'dbnet_resnet18_fpnc_1200e_icdar2015.pth'
-model = dict(
-    type='mmocr_da.AdaptiveTextDetector',
-    of='DBNet',
-    objectives=[
-        _base_.scene_self_training,
-    ],
-)
-optim_wrapper = dict(optimizer=dict(lr=1e-3))
+model = dict(objectives=[_base_.scene_map_self_training])
 train_dataloader = dict(
-    **_base_.two_domain_loader,
-    dataset=dict(
-        **_base_.two_domain_dataset,
-        source=_base_.icdar2015_textdet_train,
-        target_pipeline=[*_base_.load_scene, *_base_.cut_scene, _base_.scene_views],
-    ),
+    dataset=dict(target_pipeline=[*_base_.load_scene, *_base_.cut_scene, _base_.scene_views])
 )
-auto_scale_lr = dict(base_batch_size=16)
-train_cfg = _base_.iteration_loop
-param_scheduler = []
-default_hooks, log_processor = _base_.iteration_hooks, _base_.iteration_log
-visualizer = _base_.iteration_curves

@@ -1,4 +1,4 @@
-"""Alignment and self-training of DBNet++: scenes of ICDAR 2015 to a folder without labels."""
+"""Alignment and self-training by pixels of DBNet++: ICDAR 2015 to a folder without labels."""
 
 _base_ = [
     'mmocr::textdet/dbnetpp/dbnetpp_resnet50_fpnc_1200e_icdar2015.py',
@@ -11,7 +11,7 @@ model = dict(
     of='DBNet',
     objectives=[
         dict(type='mmocr_da.ImageAlignment', in_channels=256),
-        _base_.scene_self_training,
+        _base_.scene_map_self_training,
     ],
 )
 optim_wrapper = dict(optimizer=dict(lr=1e-3))

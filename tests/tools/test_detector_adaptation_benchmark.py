@@ -28,7 +28,8 @@ def benchmark(load_tool, monkeypatch):
     module = load_tool('benchmarks/detector_adaptation')
     module.trained = []
 
-    def train(config, folder, seed, load_from=None, environment=None):
+    def train(config, folder, seed, load_from=None, environment=None, settings=()):
+        assert settings == module.DetectorBenchmark.train_options
         module.trained.append((config, folder.name, load_from, environment))
         return folder / 'iter_9.pth'
 
@@ -112,8 +113,13 @@ def test_a_page_has_the_gain_over_the_control_and_the_gap_that_is_closed(run, be
     )
     for config, folder, load_from, environment in benchmark.trained:
         assert environment == dict(MMOCR_DA_DATA='drawn')
-        start = 'source-only_seed' + folder[-1]
-        assert load_from is None if folder == start else load_from.parent.name == start
+        row, seed = folder.split('_seed')
+        starts = {'pretrained': None, 'source-only': 'pretrained_seed0'}
+        before = starts.get(row, f'source-only_seed{seed}')
+        assert before == (load_from and load_from.parent.name)
+    assert {folder for _, folder, *_ in benchmark.trained if 'pretrained' in folder} == {
+        'pretrained_seed0'
+    }
     benchmark.trained.clear()
     options = '--pair', 'drawn', '--seeds', 0, 1, '--rows', 'alignment', 'supervised'
     assert run(*options) == run(*options, '--no-training') == page and benchmark.trained == []
@@ -123,8 +129,51 @@ def test_every_config_exists_and_has_a_fingerprint_of_its_own(benchmark):
     hashes = set()
     for row, config in benchmark.CONFIGS.items():
         assert (benchmark.quickstart.ROOT / f'configs/detection/{config}.py').is_file()
-        hashes.add(benchmark.DetectorBenchmark(None, None, (0,), 1).fingerprint(row, 'drawn'))
+        hashes.add(
+            benchmark.DetectorBenchmark(None, None, (0,), 1).fingerprint(
+                row, benchmark.ScenePair('drawn')
+            )
+        )
     assert len(hashes) == len(benchmark.CONFIGS)
+
+
+def test_a_row_starts_from_another_one_whose_settings_are_in_its_fingerprint(
+    benchmark, monkeypatch
+):
+    """What is learned of drawn scenes is for all pairs, and for drawn scenes as a source, too."""
+    found = benchmark.DetectorBenchmark(None, None, (0,), 1)
+    assert [found.start_of(row) for row in ('supervised', 'source-only', 'pretrained')] == [
+        'source-only',
+        'pretrained',
+        None,
+    ]
+    first = found.fingerprint('supervised', benchmark.ScenePair('drawn'))
+    benchmark.adaptation.hash_of_configs.cache_clear()
+    config = found.config
+    monkeypatch.setattr(
+        found, 'config', lambda row: config('control' if row == 'pretrained' else row)
+    )
+    assert found.fingerprint('supervised', benchmark.ScenePair('drawn')) != first
+    pairs = benchmark.ScenePair('drawn'), benchmark.ScenePair('a', '/b/rotated_scenes', '/c')
+    assert {pair.source_name for pair in pairs} == {'rotated_scenes'}
+
+
+def test_the_tables_of_the_readme_are_those_of_the_kept_runs(benchmark):
+    """Rows of other settings than today's are none."""
+    root = benchmark.quickstart.ROOT
+    readme = (root / 'configs/detection/README.md').read_text()
+    file = root / 'results/detector_adaptation.jsonl'
+    results = benchmark.adaptation.Results(file, benchmark.Score)
+    seeds: dict = {}
+    for line in results._lines.values():
+        if line['row'] == benchmark.CONTROL and line['domain'] == 'target':
+            seeds.setdefault(line['pair'], []).append(line['seed'])
+    assert seeds
+    for name, found in seeds.items():
+        pair = benchmark.parse_pair(name, needs_images=False)
+        runs = benchmark.DetectorBenchmark(None, results, sorted(found), 1)
+        table = benchmark.table(runs.known([pair], list(benchmark.CONFIGS))[name])
+        assert table in readme, f'the table of {name}:\n{table}'
 
 
 def test_folders_of_another_form_are_refused(benchmark, tmp_path):

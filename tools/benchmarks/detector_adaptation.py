@@ -5,15 +5,17 @@
 
 As ``adaptation.py``, whose options and files these are, with the configs of
 configs/detection/small. A pair is ``drawn`` (drawn scenes to drawn pages) or
-``NAME=SOURCE,TARGET``, two folders of scenes as configs/_base_/small_detection.py describes them. A
-line of ``results.jsonl`` has for each image how many regions were found (IoU above 0.5), predicted
-(with a score of at least 0.5) and labelled. The gain over the control in F1 has its 95 % interval
-from them (bootstrap over test images, which stay together for both, and a mean over the seeds).
+``NAME=SOURCE,TARGET``, two folders of scenes as configs/_base_/small_detection.py describes them.
+``source-only`` starts from one detector that is trained on drawn scenes, whatever the seed. A line
+of ``results.jsonl`` has for each image how many regions were found (IoU above 0.5), predicted (with
+a score of at least 0.5) and labelled. The gain over the control in F1 has its 95 % interval from
+them (bootstrap over test images, which stay together for both, and a mean over the seeds).
 """
 
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Any, NamedTuple
 
 import mmocr_da  # noqa: F401  before anything of MMOCR: it settles which versions may meet
@@ -33,6 +35,8 @@ from adaptation import BOUND, CONTROL, START, Pair, closed, mean, quickstart  # 
 
 WRITER = 'benchmarks/detector_adaptation'
 WORK_DIR = 'work_dirs/detector_adaptation_benchmark'
+#: What the source is learned from; it is no row of the tables.
+PRETRAINED = 'pretrained'
 #: Names of rows: configs in configs/detection.
 CONFIGS = {
     name: f'small/small_detection-{config}'
@@ -41,6 +45,7 @@ CONFIGS = {
         CONTROL: 'control',
         'alignment': 'aligned',
         'self-training': 'self-training',
+        'map self-training': 'map-self-training',
         'self-training + alignment': 'adapted',
         BOUND: 'supervised',
     }.items()
@@ -61,16 +66,14 @@ class ScenePair(Pair):
     @property
     def source_name(self) -> str:
         """Tells apart what trainings on the source alone see."""
-        return Path(self.source).name if self.source else self.name
+        return Path(self.folder('source')).name
 
     @property
     def environment(self) -> dict[str, str]:
         """What chooses the data of the configs."""
         if not self.source:
-            return dict(MMOCR_DA_DATA=self.data)
-        return dict(
-            MMOCR_DA_DATA=self.data, MMOCR_DA_SOURCE=self.source, MMOCR_DA_TARGET=self.target
-        )
+            return self.settings
+        return dict(self.settings, MMOCR_DA_SOURCE=self.source, MMOCR_DA_TARGET=self.target)
 
     def folder(self, domain: str) -> str:
         """Folder of the images of ``'source'`` or ``'target'``."""
@@ -119,6 +122,28 @@ class DetectorBenchmark(adaptation.Benchmark):
     method = 'detection'
     configs = CONFIGS
     starts = {START: CONFIGS[START]}
+    #: The test after the training is enough.
+    train_options = ('val_cfg=None', 'val_dataloader=None', 'val_evaluator=None')
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._pretraining = Lock()
+
+    def config(self, row: str) -> str:
+        """Config of a row, or of what the source is learned from."""
+        name = 'small/small_detection-pretrained' if row == PRETRAINED else self.configs[row]
+        return f'{self.method}/{name}'
+
+    def start_of(self, row: str) -> str | None:
+        """The row that a row starts from; None for nothing."""
+        return {PRETRAINED: None, START: PRETRAINED}.get(row, START)
+
+    def checkpoint(self, pair: Pair, row: str, seed: int) -> Path:
+        """Train a row, unless it is done; all share what the source is learned from."""
+        if row != PRETRAINED:
+            return super().checkpoint(pair, row, seed)
+        with self._pretraining:  # else two jobs would do it
+            return super().checkpoint(ScenePair('drawn'), row, 0)
 
     def read(self, file: Path, folder: str) -> Score:
         """Read the score of the images of a folder from the predictions of a test run."""
@@ -210,9 +235,10 @@ def main():
     pairs = [parse_pair(text, not args.no_training) for text in args.pair]
     adaptation.check_args(args, pairs, WRITER)
     results = adaptation.Results(args.results or args.work_dir / 'results.jsonl', Score)
-    if any(not pair.source for pair in pairs) and not args.no_training:
+    if not args.no_training:
         converter = 'tools/dataset_converters/rotated_scenes.py'
         quickstart.run(converter, '--out-dir', DRAWN['source'])
+    if any(not pair.source for pair in pairs) and not args.no_training:
         quickstart.run(converter, '--style', 'pages', '--out-dir', DRAWN['target'])
     benchmark = DetectorBenchmark(args.work_dir, results, args.seeds, args.jobs)
     adaptation.report(args, benchmark, pairs, table, WRITER)

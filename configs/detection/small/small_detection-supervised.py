@@ -11,4 +11,4 @@ train_dataloader = dict(
         pipeline=_base_.train_pipeline,
     ),
 )
-auto_scale_lr = dict(base_batch_size=8)
+auto_scale_lr = dict(base_batch_size=_base_.batch_size)

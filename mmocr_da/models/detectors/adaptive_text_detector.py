@@ -27,6 +27,7 @@ from ..surrogates import LearnedSurrogate
 from ..training_watch import DomainWatch, GradientWatch
 from .instance_features import instance_features
 from .pseudo_labels import move_regions, predict_regions, with_labels
+from .text_maps import check_text_maps, move_maps, text_map_logits
 
 #: Options of an adaptive detector that the plain one does not have.
 OPTIONS = ('of', 'objectives', 'supervised_weight', 'norm_statistics')
@@ -62,8 +63,9 @@ def adaptive_text_detector(of: str | None = None, **cfg: Any) -> BaseModel:
     Args:
         of: Type of the detector, a subclass of ``SingleStageTextDetector`` or ``MMDetWrapper``.
         objectives: Configs of objectives of detectors, :class:`ImageAlignment`,
-            :class:`InstanceAlignment`, :class:`DomainConsistency` and
-            :class:`DetectorSelfTraining`. An empty list trains on the source alone.
+            :class:`InstanceAlignment`, :class:`DomainConsistency`,
+            :class:`DetectorSelfTraining` and :class:`DetectorMapSelfTraining`. An empty list trains
+            on the source alone.
         supervised_weight: Weight of the source's supervised loss.
         norm_statistics: Whether the batch norms of backbone and neck compute statistics over all
             images of a batch (``'joint'``) or over those of each domain (``'per_domain'``; testing
@@ -176,8 +178,7 @@ class AdaptiveTextDetector(BaseModel):
             return super().forward(inputs, data_samples, mode, **kwargs)
 
     def _losses(self, inputs: Tensor, data_samples: list[Any]) -> dict[str, Any]:
-        needs_target = any(o.needs_target for o in self.objectives.values())
-        split = DomainSplit.of_batch(data_samples, inputs.device, needs_target)
+        split = self._split(data_samples, inputs.device)
         if self.training:
             self._domain_watch.see(split.is_source)
         with self._norms_know_domains(data_samples, inputs.device):
@@ -191,6 +192,40 @@ class AdaptiveTextDetector(BaseModel):
             losses = {k: _weighted(v, self.supervised_weight) for k, v in found.items()}
         else:
             losses = dict(loss_source=zero_of(levels))
+        source, target = self._domain_features(inputs, split, levels, features, plain_loss)
+        for objective in self.objectives.values():
+            values = objective(source, target)
+            if self.training and torch.is_grad_enabled():
+                self._gradient_watch.see(objective.name, values, self)
+            add_values(losses, values, objective.name)
+        return losses
+
+    def observe(
+        self, inputs: Tensor, data_samples: list[Any]
+    ) -> tuple[dict[str, Tensor], tuple[DetectionFeatures, DetectionFeatures]]:
+        """Compute the features of source and target that the objectives get.
+
+        Returns:
+            No loss, since images that are measured need no labels, and the features.
+        """
+        split = self._split(data_samples, inputs.device)
+        with self._norms_know_domains(data_samples, inputs.device):
+            levels, features = self._extract(inputs)
+        plain_loss = partial(self._plain_loss, inputs, features)
+        return {}, self._domain_features(inputs, split, levels, features, plain_loss)
+
+    def _split(self, data_samples: list[Any], device: torch.device) -> DomainSplit:
+        needs_target = any(o.needs_target for o in self.objectives.values())
+        return DomainSplit.of_batch(data_samples, device, needs_target)
+
+    def _domain_features(
+        self,
+        inputs: Tensor,
+        split: DomainSplit,
+        levels: dict[str, tuple[Tensor, ...]],
+        features: Any,
+        plain_loss: Callable[..., dict[str, Any]],
+    ) -> tuple[DetectionFeatures, DetectionFeatures]:
         source, target = (
             DetectionFeatures(
                 _rows(levels, index),
@@ -198,18 +233,14 @@ class AdaptiveTextDetector(BaseModel):
                 samples,
                 partial(_labelled_loss, plain_loss, index),
                 partial(_instances, self.detector, features, index, samples),
+                partial(_text_maps, self.detector, features, index),
             )
             for index, samples in (
                 (split.source, split.source_samples),
                 (split.target, split.target_samples),
             )
         )
-        for objective in self.objectives.values():
-            values = objective(source, target)
-            if self.training and torch.is_grad_enabled():
-                self._gradient_watch.see(objective.name, values, self)
-            add_values(losses, values, objective.name)
-        return losses
+        return source, target
 
     def _norms_know_domains(
         self, samples: Sequence[BaseDataElement], device: torch.device
@@ -247,6 +278,19 @@ class AdaptiveTextDetector(BaseModel):
     ) -> list[InstanceData]:
         """Predict regions in the pixels of images, see :func:`.pseudo_labels.predict_regions`."""
         return predict_regions(self, images, samples)
+
+    def check_text_maps(self, purpose: str) -> None:
+        """Check that the head predicts maps of text, see :func:`.text_maps.check_text_maps`."""
+        check_text_maps(self.detector, purpose)
+
+    def predict_text_maps(self, images: Tensor) -> Tensor:
+        """Predict the probability of text in maps ``(N, K, h, w)`` of images ``(N, C, H, W)``."""
+        logits = text_map_logits(self.detector.det_head, self.detector.extract_feat(images))
+        return logits.sigmoid()
+
+    def move_text_maps(self, maps: Tensor, *places: Any) -> Tensor:
+        """Carry maps to another view, see :func:`.text_maps.move_maps`."""
+        return move_maps(maps, *places)
 
     def move_regions(
         self, regions: InstanceData, matrix: NDArray[Any], size: tuple[int, int]
@@ -314,6 +358,11 @@ def _instances(
 ) -> tuple[Tensor, Tensor]:
     """See :meth:`DetectionFeatures.instances`."""
     return instance_features(detector, _rows(features, index), samples, count)
+
+
+def _text_maps(detector: Any, features: Any, index: Tensor) -> Tensor:
+    """See :meth:`DetectionFeatures.text_maps`."""
+    return text_map_logits(detector.det_head, _rows(features, index))
 
 
 def _labelled_loss(

@@ -1,4 +1,4 @@
-"""MMOCR's wrapper of MMDetection's detectors, for rotated boxes and for learned surrogates."""
+"""MMOCR's wrapper of MMDetection's detectors, for learned surrogates and for rotated boxes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +11,8 @@ from mmocr.models.textdet.detectors import MMDetWrapper
 from mmocr.structures import TextDetDataSample
 from torch import Tensor
 
+from mmocr_da.arguments import check_choice
+from mmocr_da.plain import base_cfg
 from mmocr_da.registry import MODELS
 from mmocr_da.rng import seed_of_iteration, torch_seeded
 from mmocr_da.structures import corners_of
@@ -22,17 +24,84 @@ from .rotated_nms import nms_rotated
 
 
 @MODELS.register_module()
-class RotatedMMDetWrapper(MMDetWrapper):
-    """An ``MMDetWrapper`` for detectors that predict boxes of five numbers.
-
-    The boxes are returned as polygons of four points with their scores, for MMOCR's metric,
-    visualizer and inferencer.
+class SurrogateMMDetWrapper(MMDetWrapper):
+    """An ``MMDetWrapper`` for detectors with learned losses, such as a Mask R-CNN.
 
     If a loss of the detector is a learned surrogate (``LSIoULoss``), the iterations that train the
     surrogate freeze the detector, including its running statistics.
 
     In training, the boxes that MMDetection's samplers draw depend only on seed, iteration and rank,
     so a resumed run draws the same boxes as an uninterrupted one.
+
+    Args:
+        cfg: The detector, as for ``MMDetWrapper``.
+        kwargs: See ``MMDetWrapper``. ``text_repr_type='box'`` predicts the boxes of a Mask R-CNN
+            instead of its masks; such a detector cannot be exported.
+
+    Raises:
+        ValueError: If a head and its loss disagree.
+    """
+
+    def __init__(self, cfg: dict[str, Any], **kwargs: Any) -> None:
+        super().__init__(cfg, **kwargs)
+        check_choice('text_repr_type', self.text_repr_type, ('poly', 'quad', 'box'))
+        check_heads(self.wrapped_model)
+
+    @classmethod
+    def plain_cfg(cls, cfg: dict[str, Any]) -> dict[str, Any]:
+        """Return the config of an ``MMDetWrapper`` (:mod:`mmocr_da.plain`)."""
+        if cfg.get('text_repr_type') == 'box':
+            raise ValueError(
+                "MMOCR predicts the masks of a Mask R-CNN: set text_repr_type='poly' in the model "
+                "to export it, got 'box'"
+            )
+        return base_cfg(cls, cfg)
+
+    def forward(
+        self,
+        inputs: Tensor,
+        data_samples: list[Any] | None = None,
+        mode: str = 'tensor',
+        **kwargs: Any,
+    ) -> Any:
+        """See ``MMDetWrapper``."""
+        if mode != 'loss' or not self.training:
+            return super().forward(inputs, data_samples, mode, **kwargs)
+        learning = [m for m in self.modules() if isinstance(m, LearnedSurrogate) and not m.teaches]
+        with _draws_of_iteration():
+            if learning:
+                return self._surrogate_losses(learning, inputs, data_samples, **kwargs)
+            return super().forward(inputs, data_samples, mode, **kwargs)
+
+    def _surrogate_losses(
+        self,
+        learning: list[LearnedSurrogate],
+        inputs: Tensor,
+        data_samples: list[Any] | None,
+        **kwargs: Any,
+    ) -> dict[str, Tensor]:
+        with frozen(self, but=learning):
+            losses = super().forward(inputs, data_samples, 'loss', **kwargs)
+        # Without positive boxes the head does not call the surrogate's loss, so a zero connects it.
+        losses['loss_nothing'] = sum(p.sum() for m in learning for p in m.parameters()) * 0
+        return losses
+
+    def adapt_predictions(
+        self, data: list[DetDataSample], data_samples: list[TextDetDataSample]
+    ) -> list[TextDetDataSample]:
+        """Convert predictions as ``MMDetWrapper``, or their boxes."""
+        if self.text_repr_type == 'box':
+            for sample in data:
+                sample.pred_instances.pop('masks', None)
+        return super().adapt_predictions(data, data_samples)
+
+
+@MODELS.register_module()
+class RotatedMMDetWrapper(SurrogateMMDetWrapper):
+    """An ``MMDetWrapper`` for detectors that predict boxes of five numbers.
+
+    The boxes are returned as polygons of four points with their scores, for MMOCR's metric,
+    visualizer and inferencer. Learned losses work as in :class:`SurrogateMMDetWrapper`.
 
     Args:
         cfg: The detector, as for ``MMDetWrapper``. Its ``data_preprocessor`` needs
@@ -58,36 +127,11 @@ class RotatedMMDetWrapper(MMDetWrapper):
         for part in ('train_cfg', 'test_cfg'):
             _use_our_nms(cfg.get(part))
         super().__init__(cfg, **kwargs)
-        check_heads(self.wrapped_model)
 
-    def forward(
-        self,
-        inputs: Tensor,
-        data_samples: list[Any] | None = None,
-        mode: str = 'tensor',
-        **kwargs: Any,
-    ) -> Any:
-        """See ``MMDetWrapper``."""
-        if mode != 'loss' or not self.training:
-            return super().forward(inputs, data_samples, mode, **kwargs)
-        learning = [m for m in self.modules() if isinstance(m, LearnedSurrogate) and m.learns]
-        with _draws_of_iteration():
-            if learning:
-                return self._surrogate_losses(learning, inputs, data_samples, **kwargs)
-            return super().forward(inputs, data_samples, mode, **kwargs)
-
-    def _surrogate_losses(
-        self,
-        learning: list[LearnedSurrogate],
-        inputs: Tensor,
-        data_samples: list[Any] | None,
-        **kwargs: Any,
-    ) -> dict[str, Tensor]:
-        with frozen(self, but=learning):
-            losses = super().forward(inputs, data_samples, 'loss', **kwargs)
-        # Without positive boxes the head does not call the surrogate's loss, so a zero connects it.
-        losses['loss_nothing'] = sum(p.sum() for m in learning for p in m.parameters()) * 0
-        return losses
+    @classmethod
+    def plain_cfg(cls, cfg: dict[str, Any]) -> dict[str, Any]:
+        """Refuse: the one of the base class is for other detectors."""
+        raise ValueError(cls.not_exportable)
 
     def adapt_predictions(
         self, data: list[DetDataSample], data_samples: list[TextDetDataSample]

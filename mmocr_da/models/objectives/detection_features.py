@@ -24,6 +24,7 @@ class DetectionFeatures:
         samples: The data samples of the images.
         labelled_loss: See :meth:`labelled_loss`.
         instances: Computes what :meth:`instances` returns; None for detectors without proposals.
+        text_maps: Computes what :meth:`text_maps` returns; None for heads without such maps.
     """
 
     def __init__(
@@ -33,12 +34,14 @@ class DetectionFeatures:
         samples: Sequence[BaseDataElement] = (),
         labelled_loss: Callable[..., dict[str, Tensor]] | None = None,
         instances: Callable[[int], tuple[Tensor, Tensor]] | None = None,
+        text_maps: Callable[[], Tensor] | None = None,
     ) -> None:
         self.levels = levels
         self.images = images
         self.samples = samples
         self._labelled_loss = labelled_loss
         self._compute_instances = instances
+        self._compute_text_maps = text_maps
         self._instances: dict[int, tuple[Tensor, Tensor]] = {}
 
     def level(self, part: str, index: int) -> Tensor:
@@ -93,6 +96,11 @@ class DetectionFeatures:
             assert self._compute_instances is not None
             self._instances[count] = self._compute_instances(count)
         return self._instances[count]
+
+    def text_maps(self) -> Tensor:
+        """Compute the logits of the maps of text that the head predicts, ``(N, K, h, w)``."""
+        assert self._compute_text_maps is not None
+        return self._compute_text_maps()
 
     def labelled_loss(
         self, rows: Sequence[int], samples: list[BaseDataElement]

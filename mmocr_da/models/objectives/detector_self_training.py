@@ -1,11 +1,9 @@
 """Self-training of detectors (Liu et al., "Unbiased Teacher", ICLR 2021)."""
 
-import logging
 from collections.abc import Sequence
 from typing import Any
 
 import torch
-from mmengine.logging import print_log
 from mmengine.structures import BaseDataElement, InstanceData
 from torch import Tensor, nn
 
@@ -14,16 +12,12 @@ from mmocr_da.compat import no_grad
 from mmocr_da.registry import MODELS
 
 from ..distributed import sum_per_rank
-from ..weak_batch import weak_batch
 from .detection_features import DetectionFeatures
-from .teacher_objective import TeacherObjective
-
-#: Number of batches without a label after which a warning says so.
-PATIENCE = 100
+from .detector_teacher import DetectorTeacherObjective
 
 
 @MODELS.register_module()
-class DetectorSelfTraining(TeacherObjective):
+class DetectorSelfTraining(DetectorTeacherObjective):
     """Learns regions of the target that a teacher predicts with confidence; for every detector.
 
     The teacher is a moving average of the detector, ``decay * teacher + (1 - decay) * student``
@@ -39,7 +33,9 @@ class DetectorSelfTraining(TeacherObjective):
     Regions with less confidence are ignored: they are neither text nor background, where the loss
     has ignored regions, as all of MMOCR's do. For those of MMDetection, set ``ignore_iof_thr`` of
     the assigners. What the teacher's postprocessing drops (``min_text_score``, ``score_thr``) is
-    background. An image without a confident region teaches nothing.
+    background. An image without a confident region teaches nothing. Several processes need no
+    ``find_unused_parameters``, unless ``skip_losses`` and ``supervised_weight=0`` leave a part of
+    the detector without any loss.
 
     It differs from Unbiased Teacher, which is for two-stage detectors: all losses are learned,
     unless ``skip_losses`` names some, there is no focal loss, and the start is a detector that was
@@ -65,7 +61,6 @@ class DetectorSelfTraining(TeacherObjective):
             region is text, and not where it ends.
     """
 
-    adapts = 'detector'
     name = 'self_training'
 
     def __init__(
@@ -89,7 +84,6 @@ class DetectorSelfTraining(TeacherObjective):
                 'not have; use threshold, or ConfidenceQuantile'
             )
         self.skip_losses = frozenset(skip_losses)
-        self._without_label = 0
 
     def attach(self, detector: nn.Module) -> None:
         """Create the teacher.
@@ -127,8 +121,10 @@ class DetectorSelfTraining(TeacherObjective):
             ]
             loss = self._learned_loss(target.labelled_loss(rows, labelled))
             loss = loss * (weight * len(rows)) / images
+        else:
+            loss = loss + self._zero_of_weights(loss)
         self._learned()
-        self._watch(regions, bool(rows))
+        self._watch(len(regions), bool(rows), 'region')
         values = dict(
             regions=len(flat) / max(len(regions), 1),
             kept=sum(int(mask.sum()) for mask in kept) / max(len(flat), 1),
@@ -158,28 +154,12 @@ class DetectorSelfTraining(TeacherObjective):
             return []
         model = self._model[0]
         images, samples = self._weak_views(target)
-        for weak, strong in zip(samples, target.samples):
-            _check_geometry(weak, strong)
         with no_grad(), self.teacher.replacing(model):
             found: list[InstanceData] = model.predict_regions(images, samples)
         return [
             self._carried(regions, weak, strong)
             for regions, weak, strong in zip(found, samples, target.samples)
         ]
-
-    def _weak_views(self, target: DetectionFeatures) -> tuple[Tensor, Sequence[BaseDataElement]]:
-        """The images that the teacher sees, preprocessed, and samples with their metainfo."""
-        data = weak_batch(target.samples)
-        if data is None:
-            return target.images, target.samples
-        weak = [
-            type(strong)(metainfo=view.metainfo)
-            for strong, view in zip(target.samples, data['data_samples'])
-        ]
-        batch = self._model[0].data_preprocessor(
-            dict(inputs=data['inputs'], data_samples=weak), False
-        )
-        return batch['inputs'], weak
 
     def _carried(
         self, regions: InstanceData, weak: BaseDataElement, strong: BaseDataElement
@@ -191,34 +171,3 @@ class DetectorSelfTraining(TeacherObjective):
         size = tuple(strong.img_shape)[:2]
         moved: InstanceData = self._model[0].move_regions(regions, matrix, size)
         return moved
-
-    def _watch(self, regions: Sequence[InstanceData], learned: bool) -> None:
-        if not (self.training and regions):
-            return
-        self._without_label = 0 if learned else self._without_label + 1
-        if self._without_label == PATIENCE:
-            print_log(
-                f'DetectorSelfTraining: no region became a label in the last {PATIENCE} batches. '
-                f'{self.keep.advice()}, or start from a better detector (load_from)',
-                logger='current',
-                level=logging.WARNING,
-            )
-            self._without_label = 0
-
-
-def _check_geometry(weak: BaseDataElement, strong: BaseDataElement) -> None:
-    """Raise a ValueError if it is not known where the points of one view are in the other."""
-    if names := weak.get('unrecorded'):
-        raise ValueError(
-            f'{", ".join(names)} in WeakStrongViews may move pixels and does not record how, so '
-            "the teacher's regions cannot be carried to the student's view: use MMDetection's, "
-            'such as mmdet.Resize, mmdet.RandomFlip, mmdet.RandomCrop or mmdet.Rotate, or put it '
-            'before WeakStrongViews'
-        )
-    sizes = [tuple(sample.get('img_shape', ()))[:2] for sample in (weak, strong)]
-    if 'to_strong' not in weak and sizes[0] != sizes[1]:
-        raise ValueError(
-            'the weak and the strong view of a detector need the same size where nothing between '
-            f'them is recorded, got {sizes[0]} and {sizes[1]} for {strong.get("img_path")}: put '
-            'all steps that change it before WeakStrongViews'
-        )

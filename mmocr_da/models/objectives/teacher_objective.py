@@ -1,7 +1,7 @@
 """What objectives have in common whose labels are predictions of an EMA teacher."""
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -114,6 +114,10 @@ class TeacherObjective(Objective):
         weight = self.schedule.now()
         return weight * min(1.0, current_iteration()[0] / self.ramp) if self.ramp else weight
 
+    def weight_now(self) -> tuple[float, float]:
+        """Return the weight with its ramp, and the height of its schedule."""
+        return self._weight(), self.schedule.high
+
     # Hooks.
 
     def after_step(self, model: Any) -> None:
@@ -138,6 +142,16 @@ class TeacherObjective(Objective):
     def testing(self, model: Any) -> AbstractContextManager[None]:
         """Predict with the teacher, if it is the one that predicts."""
         return self.teacher.replacing(model) if self.replaces_weights else nullcontext()
+
+    @contextmanager
+    def predicting_with_the_other(self) -> Iterator[None]:
+        """Let the student predict instead of the teacher, or the reverse, within the block."""
+        own = self.predict_with
+        self.predict_with = 'student' if own == 'teacher' else 'teacher'
+        try:
+            yield
+        finally:
+            self.predict_with = own
 
     @property
     def replaces_weights(self) -> bool:

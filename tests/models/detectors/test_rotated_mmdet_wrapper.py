@@ -8,16 +8,18 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from helpers.detectors import narrow, scenes
 from helpers.emulated_cuda import emulated_cuda, on_cuda
 from mmdet.structures import DetDataSample
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.logging import MessageHub
 from mmengine.structures import InstanceData
 from mmocr.apis import TextDetInferencer
 from mmocr.evaluation.metrics import HmeanIOUMetric
 from mmocr.structures import TextDetDataSample
 
-from mmocr_da.models.detectors import RotatedMMDetWrapper
+from mmocr_da.export import make_plain
+from mmocr_da.models.detectors import RotatedMMDetWrapper, SurrogateMMDetWrapper
 from mmocr_da.registry import MODELS
 from mmocr_da.structures import RotatedBoxes, corners_of
 
@@ -318,3 +320,67 @@ def by_file(waits):
     for line, count in waits.items():
         out[line.split(':')[0].split('/')[-1]] += count
     return dict(out)
+
+
+@pytest.fixture
+def mask_rcnn():
+    """MMOCR's own, with narrow layers."""
+    cfg = narrow('MMDetWrapper')
+    cfg.type = 'mmocr_da.SurrogateMMDetWrapper'
+    return cfg
+
+
+def test_a_surrogate_of_a_mask_rcnn_freezes_it_in_its_iterations(mask_rcnn, progress):
+    head = mask_rcnn.cfg.roi_head.bbox_head
+    head.reg_decoded_bbox = True
+    loss = dict(type='mmocr_da.LSIoULoss', surrogate=dict(approximation='local'))
+    head.loss_bbox = ConfigDict(loss)
+    model = MODELS.build(mask_rcnn).train()
+    data = scenes('MMDetWrapper', [None, None])
+    for iteration, learning in ((0, 'surrogate'), (1, 'detector')):
+        progress(iteration, 100)
+        model.zero_grad()
+        buffers = {k: v.clone() for k, v in model.named_buffers()}
+        loss, _ = losses(model, data)
+        loss.backward()
+        moved = {n for n, p in model.named_parameters() if p.grad is not None and p.grad.any()}
+        assert moved and all(('surrogate' in n) == (learning == 'surrogate') for n in moved)
+        still = all(torch.equal(v, buffers[k]) for k, v in model.named_buffers())
+        assert still == (learning == 'surrogate')
+
+
+def test_a_mask_rcnn_predicts_its_masks_or_its_boxes(mask_rcnn):
+    mask = np.zeros((1, 40, 40), bool)
+    mask[0, 5:20, 10:30] = True
+    found = DetDataSample()
+    found.pred_instances = InstanceData(
+        bboxes=torch.tensor([[8.0, 4, 31, 22]]),
+        scores=torch.tensor([0.5]),
+        masks=torch.from_numpy(mask),
+    )
+    for kind, corners in (('box', [8, 4, 31, 22]), ('poly', [10, 5, 29, 19])):
+        model = MODELS.build(dict(copy.deepcopy(mask_rcnn), text_repr_type=kind))
+        (sample,) = model.adapt_predictions([copy.deepcopy(found)], [TextDetDataSample()])
+        (points,) = (np.reshape(p, (-1, 2)) for p in sample.pred_instances.polygons)
+        assert [*points.min(0), *points.max(0)] == corners
+    with pytest.raises(ValueError, match="text_repr_type must be .*, got 'circle'"):
+        MODELS.build(dict(copy.deepcopy(mask_rcnn), text_repr_type='circle'))
+
+
+def test_a_mask_rcnn_is_exported_as_the_one_of_mmocr(mask_rcnn):
+    plain = SurrogateMMDetWrapper.plain_cfg(dict(mask_rcnn, text_repr_type='quad'))
+    assert plain == dict(mask_rcnn, type='MMDetWrapper', text_repr_type='quad')
+    with pytest.raises(ValueError, match="set text_repr_type='poly' in the model to export it"):
+        SurrogateMMDetWrapper.plain_cfg(dict(mask_rcnn, text_repr_type='box'))
+
+
+def test_a_tuned_mask_rcnn_is_exported_without_what_tuned_it(monkeypatch):
+    monkeypatch.setenv('MMOCR_DA_GRADIENT', '1')
+    cfg = Config.fromfile(CONFIGS / 'small_mask-rcnn-giou_scenes.py')
+    cfg.model.text_repr_type = 'poly'
+    weights = MODELS.build(copy.deepcopy(cfg.model)).state_dict()
+    assert 'wrapped_model.roi_head.bbox_head.balance.norms' in weights
+    plain, plain_weights = make_plain(cfg, weights)
+    assert 'mmocr_da' not in str(plain.model) and plain.model.type == 'MMDetWrapper'
+    MODELS.build(plain.model).load_state_dict(plain_weights, strict=True)
+    assert len(plain_weights) == len(weights) - 1
