@@ -1,8 +1,15 @@
 """Post-tuning of a small rotated detector (1.2 M parameters) on the photos of a folder, on a CPU.
 
-Data: tools/dataset_converters/rotated_scenes.py. For other photos set ``detection_data_root`` in a
-copy; the folder has instances_train.json and instances_test.json in MMOCR's format, whose paths are
-relative to it. ``load_from``, the detector to tune, is given on the command line.
+Data: tools/dataset_converters/rotated_scenes.py. The folder has instances_train.json and
+instances_test.json in MMOCR's format, whose paths are relative to it. ``load_from``, the detector
+to tune, is given on the command line. Options of the environment:
+
+* ``MMOCR_DA_SCENES``: another folder, ``MMOCR_DA_SPLIT``: what is tested of it (``test``).
+* ``MMOCR_DA_STAGE``: the stage whose loss of boxes is the one of the config, the second one
+  (``roi``) or the proposals (``rpn``). The other one keeps smooth-L1.
+* ``MMOCR_DA_GRADIENT``: the loss gets a gradient as large as smooth-L1 with this weight has
+  (``mmocr_da.BalancedBBoxHead``); 0 leaves it as it is.
+* ``MMOCR_DA_ITERS``, ``MMOCR_DA_LR``: length and learning rate of the tuning.
 """
 
 _base_ = [
@@ -10,14 +17,27 @@ _base_ = [
     './detection.py',
 ]
 
-detection_data_root = 'data/rotated_scenes'
+detection_data_root = '{{$MMOCR_DA_SCENES:data/rotated_scenes}}'
+test_labels = 'instances_{{$MMOCR_DA_SPLIT:test}}.json'
+stage = '{{$MMOCR_DA_STAGE:roi}}'
+if stage not in ('roi', 'rpn'):
+    raise ValueError(f"MMOCR_DA_STAGE must be 'roi' or 'rpn', got {stage!r}")
+gradient = float('{{$MMOCR_DA_GRADIENT:0}}')
+balance = None
+if gradient:
+    _beta = 1.0 if stage == 'roi' else 1 / 9  # of the smooth-L1 of each stage
+    balance = dict(reference=dict(type='SmoothL1Loss', beta=_beta, loss_weight=gradient))
 
 model = dict(
     cfg=dict(
         backbone=dict(depth=18, base_channels=16, frozen_stages=-1, norm_eval=False, init_cfg=None),
         neck=dict(in_channels=[16, 32, 64, 128], out_channels=64, start_level=1, num_outs=3),
         rpn_head=dict(
-            in_channels=64, feat_channels=64, anchor_generator=dict(scales=[3], strides=[8, 16, 32])
+            type='mmocr_da.BalancedRPNHead',
+            balance=balance if stage == 'rpn' else None,
+            in_channels=64,
+            feat_channels=64,
+            anchor_generator=dict(scales=[3], strides=[8, 16, 32]),
         ),
         roi_head=dict(
             bbox_roi_extractor=dict(
@@ -26,7 +46,13 @@ model = dict(
                 featmap_strides=[8, 16, 32],
                 finest_scale=36,
             ),
-            bbox_head=dict(in_channels=64, fc_out_channels=128, roi_feat_size=(4, 8)),
+            bbox_head=dict(
+                type='mmocr_da.BalancedBBoxHead',
+                balance=balance if stage == 'roi' else None,
+                in_channels=64,
+                fc_out_channels=128,
+                roi_feat_size=(4, 8),
+            ),
         ),
         train_cfg=dict(
             rpn=dict(assigner=dict(pos_iou_thr=0.6, min_pos_iou=0.2)),
@@ -50,9 +76,11 @@ surrogate_hooks = [
     dict(type='mmocr_da.SurrogateWatchHook'),
 ]
 
-max_iters = 300
+max_iters = int('{{$MMOCR_DA_ITERS:300}}')
 optim_wrapper = dict(
-    type='OptimWrapper', optimizer=dict(type='Adam', lr=5e-4), clip_grad=dict(max_norm=5.0)
+    type='OptimWrapper',
+    optimizer=dict(type='Adam', lr=float('{{$MMOCR_DA_LR:5e-4}}')),
+    clip_grad=dict(max_norm=5.0),
 )
 param_scheduler = [dict(type='CosineAnnealingLR', by_epoch=False, T_max=max_iters)]
 train_cfg = dict(
@@ -60,7 +88,7 @@ train_cfg = dict(
 )
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
-default_hooks = dict(checkpoint=dict(interval=max_iters))
+default_hooks = dict(checkpoint=dict(interval=max_iters if max_iters < 1000 else 500))
 auto_scale_lr = dict(base_batch_size=4)
 
 train_dataloader = dict(
@@ -101,7 +129,7 @@ val_dataloader = dict(
     dataset=dict(
         type='OCRDataset',
         data_root=detection_data_root,
-        ann_file='instances_test.json',
+        ann_file=test_labels,
         test_mode=True,
         pipeline=[
             _base_.load_test_photo,

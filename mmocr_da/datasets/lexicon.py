@@ -12,9 +12,17 @@ import numpy as np
 
 #: How many of 100 random strings have 1, 2, ... characters, as the words of printed text have.
 LENGTHS = (4, 9, 13, 15, 14, 12, 10, 8, 6, 4, 3, 2)
-#: How many of 10 random strings are made of letters, of digits and of all characters.
-KINDS = (5, 2, 3)
+#: How many of 10 random strings are made of letters, of digits and of all characters. Of digits are
+#: most: lists of words have few numbers, and documents many.
+KINDS = (3, 5, 2)
 
+#: Marks that stand before a word, after it, and on both sides, with how often each does.
+BEFORE = {'(': 4, '*': 1, '#': 1, '$': 2, '"': 1, '-': 1}
+AFTER = {'.': 4, ',': 4, ':': 4, ')': 3, '-': 1, '!': 1, '?': 1, '%': 1, '*': 1, ';': 1}
+AROUND = {'()': 2, '""': 1, '[]': 1, '**': 1}
+#: Marks within a number; the first one is nearly always before its last two digits.
+WITHIN = {'.': 6, ',': 1, '-': 1, '/': 1, ':': 1}
+MARKS = frozenset(''.join([*BEFORE, *AFTER, *AROUND, *WITHIN]))
 
 T = TypeVar('T')
 Table = tuple[list[T], list[int]]
@@ -98,6 +106,26 @@ class RandomStrings:
         """Draw a string."""
         characters = self.kinds[_draw(self.shares, rng)]
         return ''.join(rng.choice(characters) for _ in range(_draw(self.lengths, rng)))
+
+
+def punctuated(word: str, rng: random.Random) -> str:
+    """Put a mark before a word, after it or around it, or between the digits of a number.
+
+    >>> rng = random.Random(7)
+    >>> [punctuated(word, rng) for word in ('1250', 'total', 'total')]
+    ['12.50', '#total', '(total)']
+    """
+    if word.isdecimal() and len(word) > 2 and rng.random() < 0.7:
+        mark = _draw(_table(WITHIN), rng)
+        end = -2 if mark == '.' and rng.random() < 0.9 else rng.randrange(1, len(word))
+        return word[:end] + mark + word[end:]
+    place = rng.random()
+    if place < 0.3:
+        return _draw(_table(BEFORE), rng) + word
+    if place < 0.4:
+        pair = _draw(_table(AROUND), rng)
+        return pair[0] + word + pair[1]
+    return word + _draw(_table(AFTER), rng)
 
 
 class Alphabet:

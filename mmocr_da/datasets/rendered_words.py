@@ -4,17 +4,14 @@ import logging
 import os
 import os.path as osp
 import random
-import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import cv2
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 from mmocr.models.common import Dictionary
-from PIL import ImageFont, features
 
 from mmocr_da.arguments import (
     check_config,
@@ -25,24 +22,19 @@ from mmocr_da.arguments import (
     check_text,
     some,
 )
-from mmocr_da.font_files import SYMBOL_FONTS, covered, font_files
 from mmocr_da.registry import DATASETS
-from mmocr_da.unicode import UnicodeForm, check_unicode_form, to_unicode_form
+from mmocr_da.unicode import UnicodeForm, check_unicode_form, named_character, to_unicode_form
 
 from .image_files import find_images, read_text
 from .image_loading import load_as_shown
-from .lexicon import Alphabet, NGramWords, RandomStrings, Words
+from .lexicon import MARKS, Alphabet, NGramWords, RandomStrings, Words, punctuated
+from .word_fonts import group_fonts, listed_fonts, warn_of_layout
 from .word_images import Style, draw_word
 
 #: Letter cases, by the name in ``letter_case``.
 CASES: dict[str, Callable[[str], str]] = dict(
     keep=str, lower=str.lower, upper=str.upper, capitalized=str.capitalize
 )
-#: TeX's text fonts have other signs at the code points of some punctuation marks.
-TEX_FONTS = ('cmb10', 'cmr10', 'cmss10', 'cmti10', 'cmtt10')
-
-#: Font files that have the same characters: these, and the files.
-FontGroup = tuple[frozenset[str], list[str]]
 
 
 @DATASETS.register_module()
@@ -71,8 +63,12 @@ class RenderedWords(BaseDataset):
         ngrams: Draw words with the character n-grams of this length and the word lengths of
             ``lexicon``, not its words: for characters without a language model, and for short
             lists.
-        random_share: Share of random strings among the words of a lexicon, so that each character
-            of ``dict_file`` is drawn, such as digits.
+        random_share: Share of random strings among the words of a lexicon: half are numbers, the
+            others of letters or of all characters of ``dict_file``. A recognizer that has seen few
+            numbers reads 0 as o.
+        punctuation: Share of words that are drawn with a punctuation mark: before, after or around
+            a word, within a number. A mark that the recognizer lacks is drawn and not labelled, so
+            that it learns to skip those of real words.
         letter_case: Shares of the letter cases 'keep', 'lower', 'upper' and 'capitalized'.
         max_length: Longer words are left out.
         sizes: Smallest and largest size of the font, in pixels per em.
@@ -98,7 +94,8 @@ class RenderedWords(BaseDataset):
         num_images: int = 100_000,
         seed: int = 0,
         ngrams: int | None = None,
-        random_share: float = 0.1,
+        random_share: float = 0.3,
+        punctuation: float = 0.2,
         letter_case: Mapping[str, float] = dict(keep=4, lower=1, upper=2, capitalized=2),
         max_length: int = 25,
         sizes: tuple[int, int] = (14, 48),
@@ -120,7 +117,8 @@ class RenderedWords(BaseDataset):
         check_count('max_length', max_length)
         if ngrams is not None:
             check_count('ngrams', ngrams)
-        for name, value in (('random_share', random_share), ('cropped', cropped)):
+        shares = dict(random_share=random_share, punctuation=punctuation, cropped=cropped)
+        for name, value in shares.items():
             check_number(name, value, least=0, most=1)
         check_count('min_contrast', min_contrast, least=0, most=127)
         check_text('dict_file', dict_file)
@@ -145,7 +143,8 @@ class RenderedWords(BaseDataset):
         check_unicode_form(unicode_form)
         self.lexicon, self.dict_file, self.fonts = lexicon, dict_file, fonts
         self.num_images, self.seed, self.ngrams = num_images, seed, ngrams
-        self.random_share, self.max_length = random_share, max_length
+        self.random_share, self.punctuation = random_share, punctuation
+        self.max_length = max_length
         self.letter_case = tuple(letter_case), tuple(letter_case.values())
         self.unicode_form, self.skip_unusable = unicode_form, skip_unusable
         self.style = Style(
@@ -174,9 +173,10 @@ class RenderedWords(BaseDataset):
             wanted.update(characters)
         # The other case of a letter may be drawn too, where a font has it.
         cased = {char for case in CASES.values() for char in ''.join(map(case, wanted))}
-        self.font_groups = group_fonts(_list_fonts(self.fonts), wanted | cased)
+        marks = MARKS if self.punctuation else frozenset()
+        self.font_groups = group_fonts(listed_fonts(self.fonts), wanted | cased | marks)
         words = self._drawable_words(words, wanted)
-        _warn_of_layout(wanted)
+        warn_of_layout(wanted)
         self.words = Words(words)
         self.generator = NGramWords(words, self.ngrams) if self.ngrams else None
         # Of each group, strings of the characters that its fonts have.
@@ -225,7 +225,18 @@ class RenderedWords(BaseDataset):
         if drawn != word and (label is None or not self._has_font(drawn)):
             drawn, label = word, self._label(word)
         assert label is not None, word
+        if self.punctuation and rng.random() < self.punctuation:
+            drawn, label = self._punctuated(drawn, label, rng)
         return drawn, label, rng
+
+    def _punctuated(self, drawn: str, label: str, rng: random.Random) -> tuple[str, str]:
+        """The word with a mark, where a font has both and the label is not too long."""
+        marked = punctuated(drawn, rng)
+        known = ''.join(char for char in marked if self._label(char) is not None)
+        new = self._label(known)
+        if new is None or len(new) > self.max_length or not self._has_font(marked):
+            return drawn, label
+        return marked, new
 
     def _draw_word(self, rng: random.Random) -> str:
         if not len(self.words) or (self.strings and rng.random() < self.random_share):
@@ -256,7 +267,9 @@ class RenderedWords(BaseDataset):
         outside = [word for word in words if self._label(word) is None]
         if outside and self.alphabet:
             counts = Counter(char for word in outside for char in self.alphabet.outside(word))
-            chars = some([f'{_named(char)} in {n}' for char, n in counts.most_common()], 10)
+            chars = some(
+                [f'{named_character(char)} in {n}' for char, n in counts.most_common()], 10
+            )
             parts = [f'{len(outside)} have characters outside {self.dict_file}: {chars}']
         else:
             parts = []
@@ -291,7 +304,7 @@ class RenderedWords(BaseDataset):
         left = f'{len(drawn)} of {len(words)} words' if words else ''
         chars = f'{len(wanted) - len(missing)} of {len(wanted)} characters'
         message = (
-            f'no font has {some([_named(char) for char in missing], 10)}; {left or chars} remain'
+            f'no font has {some([*map(named_character, missing)], 10)}; {left or chars} remain'
             if missing
             else f'no single font has all characters of some words; {left} remain'
         )
@@ -302,66 +315,6 @@ class RenderedWords(BaseDataset):
             )
         print_log(message, 'current', logging.WARNING)
         return drawn
-
-
-def group_fonts(files: Iterable[str], characters: set[str]) -> list[FontGroup]:
-    """Group font files by which of the characters they draw.
-
-    Fonts that cannot be loaded are named in the log and skipped; of equal fonts the first is kept.
-
-    Raises:
-        ValueError: If no font draws any of the characters.
-    """
-    groups: dict[frozenset[str], list[str]] = {}
-    names, broken, number = set(), [], 0
-    for number, file in enumerate(files, 1):
-        try:
-            name = ImageFont.truetype(file, 16).getname()
-            has = drawn_by(file, frozenset(characters)) if name not in names else None
-        except (OSError, ValueError) as error:
-            broken.append(f'{file} ({error})')
-            continue
-        names.add(name)
-        if has:
-            groups.setdefault(has, []).append(file)
-    if broken:
-        print_log(
-            f'{len(broken)} of {number} fonts cannot be loaded and are skipped: {some(broken)}',
-            'current',
-            logging.WARNING,
-        )
-    if not groups:
-        raise ValueError(
-            f'fonts must have some of the characters {some(sorted(characters), 10)}, got '
-            f'{number - len(broken)} fonts without any of them'
-        )
-    return list(groups.items())
-
-
-@lru_cache(1024)
-def drawn_by(file: str, characters: frozenset[str]) -> frozenset[str]:
-    """Return the characters that a font has, and does not draw as nothing or as a missing one."""
-    font = ImageFont.truetype(file, 32)
-    missing = bytes(font.getmask('\U0010fffe'))
-
-    def visible(char: str) -> bool:
-        ink = font.getmask(char)
-        return ink.getbbox() is not None and bytes(ink) != missing
-
-    has = covered(file, characters)
-    return frozenset(char for char in has if char.isspace() or visible(char))
-
-
-def _list_fonts(fonts: str | Sequence[str] | None) -> list[str]:
-    if fonts is None:
-        files = font_files()
-        return [str(path) for path in files if path.stem not in SYMBOL_FONTS + TEX_FONTS]
-    listed: list[str] = []
-    for font in [fonts] if isinstance(fonts, (str, os.PathLike)) else fonts:
-        if not osp.exists(font):
-            raise ValueError(f'fonts must be existing files or folders, got {os.fspath(font)!r}')
-        listed += map(str, font_files(font)) if osp.isdir(font) else [os.fspath(font)]
-    return listed
 
 
 def _background_files(folders: str | Sequence[str] | None) -> list[str]:
@@ -396,23 +349,3 @@ def _read_lexicon(lexicon: str | Sequence[str]) -> tuple[str, list[str]]:
     if not words:
         raise ValueError(f'lexicon must have one word per line, got no word in {name}')
     return name, words
-
-
-def _named(char: str) -> str:
-    return f'{char!r} (U+{ord(char):04X})'
-
-
-def _warn_of_layout(characters: Iterable[str]) -> None:
-    """Warn if words need a layout that Pillow has only with libraqm."""
-    complex_ = [
-        char
-        for char in sorted(characters)
-        if unicodedata.bidirectional(char) in ('R', 'AL') or unicodedata.category(char) == 'Mc'
-    ]
-    if complex_ and not features.check('raqm'):
-        print_log(
-            f'Pillow has no libraqm, which scripts like the one of {_named(complex_[0])} need: '
-            'words are drawn without joined characters, from left to right',
-            'current',
-            logging.WARNING,
-        )

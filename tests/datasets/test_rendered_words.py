@@ -29,7 +29,7 @@ PIPELINE = [
     dict(type='mmocr.Resize', scale=(100, 32)),
     dict(type='mmocr.PackTextRecogInputs', meta_keys=('img_path', 'img_shape')),
 ]
-CASELESS = dict(letter_case=dict(keep=1), random_share=0)
+CASELESS = dict(letter_case=dict(keep=1), random_share=0, punctuation=0)
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_the_label_is_what_is_drawn(monkeypatch, dict_file):
         assert drawn[-1][1] in FONTS
     assert {font for _, font in drawn} == set(FONTS)
     drawn.clear()
-    lower = make(dict_file=dict_file('abcdefghijklmnopqrstuvwxyz0123456789'))
+    lower = make(dict_file=dict_file('abcdefghijklmnopqrstuvwxyz0123456789'), punctuation=0)
     labels = [lower[i]['data_samples'].gt_text.item for i in range(40)]
     assert labels == [text.lower() for text, _ in drawn] != [text for text, _ in drawn]
 
@@ -131,14 +131,41 @@ def test_words_are_drawn_as_often_as_the_lexicon_has_them():
 
 def test_letter_cases_have_their_shares():
     shares = dict(keep=1, lower=2, upper=3, capitalized=4)
-    counts = Counter(texts(make(['aBc'], letter_case=shares, random_share=0, num_images=4000)))
+    counts = Counter(
+        texts(make(['aBc'], letter_case=shares, random_share=0, punctuation=0, num_images=4000))
+    )
     for word, share in dict(aBc=0.1, abc=0.2, ABC=0.3, Abc=0.4).items():
         assert counts[word] / 4000 == pytest.approx(share, abs=0.03)
 
 
+def test_marks_that_the_recognizer_lacks_are_drawn_and_not_labelled(dict_file):
+    options = dict(letter_case=dict(keep=1), random_share=0, punctuation=0.25, num_images=2000)
+    dataset = make(['total', '1250'], dict_file=dict_file('toalTOAL0125'), **options)
+    found = Counter(dataset._draw_text(i)[:2] for i in range(2000))
+    assert {label for _, label in found} == {'total', '1250'}
+    marked = {drawn: n for (drawn, label), n in found.items() if drawn != label}
+    assert sum(marked.values()) / 2000 == pytest.approx(0.25, abs=0.03)
+    assert {'(total', 'total:', '(total)', '12.50', '1250,'} <= set(marked)
+    assert marked['12.50'] > 40
+    assert {''.join(filter(str.isalnum, text)) for text in marked} == {'total', '1250'}
+    # Those that it has are labelled, but for a label that would be too long.
+    dataset = make(['total'], dict_file=dict_file('toal:'), max_length=6, **options)
+    labels = set(texts(dataset))
+    assert labels == {'total', 'total:'}
+    assert set(texts(make(['total'], max_length=5, **options))) == {'total'}
+
+
+def test_a_font_without_the_mark_draws_the_word_alone(tmp_path):
+    font = make_font(tmp_path / 'font.ttf', 'Some', 'ab')
+    dataset = make(['ab'], fonts=font, letter_case=dict(keep=1), random_share=0, punctuation=1)
+    assert set(texts(dataset)) == {'ab'}
+
+
 def test_random_strings_bring_the_rest_of_the_alphabet(dict_file):
     alphabet = 'abcdefghijklmnopqrstuvwxyz0123456789'
-    options = dict(dict_file=dict_file(alphabet), num_images=2000, letter_case=dict(keep=1))
+    options = dict(
+        dict_file=dict_file(alphabet), num_images=2000, letter_case=dict(keep=1), punctuation=0
+    )
     listed = make(['abc'], random_share=0, **options)
     assert set(texts(listed)) == {'abc'}
     mixed = texts(make(['abc'], random_share=0.25, **options))
@@ -210,6 +237,7 @@ def test_what_is_no_lexicon_is_an_error(tmp_path):
         (dict(seed=-1), 'seed must be'),
         (dict(ngrams=0), 'ngrams must be'),
         (dict(random_share=1.1), 'random_share must be'),
+        (dict(punctuation=-0.1), 'punctuation must be'),
         (dict(cropped=-0.1), 'cropped must be'),
         (dict(min_contrast=128), 'min_contrast must be .* at most 127'),
         (dict(sizes=(32, 16)), r'sizes must be .* got \(32, 16\)'),
@@ -278,19 +306,9 @@ def test_words_of_several_fonts_are_an_error_or_left_out(tmp_path):
 def test_a_case_that_no_font_has_is_not_drawn(tmp_path):
     fonts = make_font(tmp_path / 'font.ttf', 'Some', 'ab')
     shares = dict(upper=1)
-    drawn = texts(make(['ab'], fonts=fonts, letter_case=shares, random_share=0.5))
+    drawn = texts(make(['ab'], fonts=fonts, letter_case=shares, random_share=0.5, punctuation=0))
     assert 'ab' in drawn and set(''.join(drawn)) == {'a', 'b'}
-    assert set(texts(make(['ab'], letter_case=shares, random_share=0))) == {'AB'}
-
-
-def test_fonts_that_cannot_be_loaded_are_named_and_skipped(tmp_path, logged):
-    (tmp_path / 'broken.ttf').write_text('no font')
-    make_font(tmp_path / 'font.ttf', 'Some', 'ab')
-    make_font(tmp_path / 'same.ttf', 'Some', 'ab')
-    dataset = make(['ab'], fonts=str(tmp_path), **CASELESS)
-    assert [files for _, files in dataset.font_groups] == [[str(tmp_path / 'font.ttf')]]
-    assert logged[-1].startswith('1 of 3 fonts cannot be loaded and are skipped: ')
-    assert 'broken.ttf' in logged[-1]
+    assert set(texts(make(['ab'], letter_case=shares, random_share=0, punctuation=0))) == {'AB'}
 
 
 def test_the_installed_fonts_have_every_character_of_english():
@@ -355,11 +373,3 @@ def test_an_index_outside_is_an_error():
     for index in (40, -41):
         with pytest.raises(IndexError, match='40 images, got index'):
             dataset[index]
-
-
-def test_scripts_that_need_another_layout_are_warned_of_without_it(monkeypatch, logged):
-    monkeypatch.setattr(rendered_words.features, 'check', lambda name: False)
-    rendered_words._warn_of_layout('ab\u00e9')
-    assert not logged
-    rendered_words._warn_of_layout('a\u0639')
-    assert "libraqm, which scripts like the one of '\u0639'" in logged[0]

@@ -315,3 +315,24 @@ def test_no_font(convert, converter, monkeypatch):
     monkeypatch.setattr(converter, 'load_faces', lambda files, alphabet: [])
     with pytest.raises(ValueError, match='no font can print.*--fonts'):
         convert()
+
+
+def test_a_third_set_leaves_the_others_as_they_are(convert):
+    plain, more = convert(), convert('--num-val', 2, out='b')
+    assert images(plain).items() < images(more).items() and len(images(more)) == 11
+    assert len({*images(more).values()}) == 11
+    assert not (plain / 'instances_val.json').exists()
+    assert len(json.loads((more / 'instances_val.json').read_text())['data_list']) == 2
+
+
+def test_words_of_a_largest_angle_of_0_are_axis_parallel(convert, converter):
+    out, count = convert('--max-angle', 0), 0
+    for entry in json.loads((out / 'instances_train.json').read_text())['data_list']:
+        for instance in entry['instances']:
+            left, top, right, bottom = instance['bbox']
+            assert instance['polygon'] == [left, top, right, top, right, bottom, left, bottom]
+            count += 1
+    assert count > 9
+    for options in (('--max-angle', 91), ('--max-angle', 5, '--style', 'pages')):
+        with pytest.raises(ValueError, match='--max-angle must be from 0 to 90, for scenes, got'):
+            convert(*options)

@@ -11,8 +11,11 @@ A second domain for an adaptation are pages: dark lines of smaller words on brig
 
     python tools/dataset_converters/rotated_scenes.py --style pages --out-dir data/drawn_pages
 
-It writes OUT/instances_{train,test}.json, with the four corners of each word as its polygon, and
-colour images in OUT/images/.
+Axis-parallel words, for detectors of such boxes, are ``--max-angle 0``; ``--num-val`` draws a third
+set, to choose settings by.
+
+It writes OUT/instances_{train,test,val}.json, with the four corners of each word as its polygon,
+and colour images in OUT/images/.
 """
 
 import argparse
@@ -28,7 +31,8 @@ from glyphs import font_files, load_faces, print_glyph
 # Raise it when an unchanged command line gives other images: the stamp then marks old data.
 VERSION = 1
 ALPHABET = string.digits + string.ascii_letters
-SPLITS = ('train', 'test')
+# Their order is that of the random numbers.
+SPLITS = ('train', 'test', 'val')
 STYLES = ('scenes', 'pages')
 
 
@@ -76,8 +80,8 @@ def write_word(face, rng, height=None):
     return np.clip(ink[rows[0] : rows[-1] + 1], 0, 1)
 
 
-def place(image, taken, ink, rng):
-    """Draw ``ink`` into ``image`` at a random angle where no other word is.
+def place(image, taken, ink, rng, max_angle=None):
+    """Draw ``ink`` into ``image`` at a random angle, within limits, where no other word is.
 
     Returns:
         Its polygon ``(4, 2)``, or None if no place was found.
@@ -86,6 +90,8 @@ def place(image, taken, ink, rng):
     h, w = ink.shape
     # Most text is nearly horizontal, some has any angle.
     degrees = rng.normal(0, 15) if rng.random() < 0.7 else rng.uniform(-90, 90)
+    if max_angle is not None:
+        degrees = np.clip(degrees, -max_angle, max_angle)
     rotation = cv2.getRotationMatrix2D((w / 2, h / 2), degrees, 1)
     corners = np.array([[0, 0], [w, 0], [w, h], [0, h]]) @ rotation[:, :2].T + rotation[:, 2]
     low, high = corners.min(0), corners.max(0)
@@ -109,13 +115,14 @@ def place(image, taken, ink, rng):
     return polygon
 
 
-def draw(faces, size, rng):
+def draw(faces, size, rng, max_angle=None):
     """Draw a colour image ``(size, size, 3)``; return it with the polygons of its words."""
     image = np.ascontiguousarray(surface(rng, size, rng.uniform(40, 215)), np.float32)
     add_clutter(image, rng)
     taken, polygons = np.zeros((size, size), np.uint8), []
     for _ in range(rng.integers(1, 13)):
-        polygon = place(image, taken, write_word(faces[rng.integers(len(faces))], rng), rng)
+        word = write_word(faces[rng.integers(len(faces))], rng)
+        polygon = place(image, taken, word, rng, max_angle)
         if polygon is not None:
             polygons.append(polygon)
     if rng.random() < 0.5:
@@ -158,14 +165,17 @@ def draw_page(faces, size, rng):
 # ---------------------------------------------------------------------------- files
 
 
-def write_split(root, split, count, faces, size, seed, style):
+def write_split(root, split, count, faces, size, seed, style, max_angle=None):
     """Write ``count`` images of ``split`` and their annotation file."""
     (root / 'images' / split).mkdir(parents=True)
     data_list = []
     for i in range(count):
         # One stream per image: with more images, the first ones stay the same.
         rng = np.random.default_rng([seed, SPLITS.index(split), i])
-        image, polygons = (draw_page if style == 'pages' else draw)(faces, size, rng)
+        if style == 'pages':
+            image, polygons = draw_page(faces, size, rng)
+        else:
+            image, polygons = draw(faces, size, rng, max_angle)
         name = f'images/{split}/{i:05d}.jpg'
         save_image(root / name, image)
         instances = [
@@ -195,8 +205,14 @@ def parse_args(argv=None):
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--num-train', type=int, default=400)
     parser.add_argument('--num-test', type=int, default=100)
+    parser.add_argument('--num-val', type=int, default=0)
     parser.add_argument('--size', type=int, default=512, help='height and width of the images, px')
     parser.add_argument('--style', choices=STYLES, default=STYLES[0], help='what is drawn')
+    parser.add_argument(
+        '--max-angle',
+        type=float,
+        help='largest angle of a word in scenes, degrees; 0 makes all axis-parallel (default: any)',
+    )
     parser.add_argument(
         '--fonts',
         type=Path,
@@ -214,6 +230,10 @@ def main(argv=None):
     args = parse_args(argv)
     if args.size < 64:
         raise ValueError(f'--size must be at least 64 px, got {args.size}')
+    if args.max_angle is not None and not (args.style == STYLES[0] and 0 <= args.max_angle <= 90):
+        raise ValueError(
+            f'--max-angle must be from 0 to 90, for scenes, got {args.max_angle:g} for {args.style}'
+        )
     faces = load_faces(font_files(args.fonts), ALPHABET)
     if not faces:
         raise ValueError(
@@ -230,6 +250,11 @@ def main(argv=None):
     )
     if args.style != STYLES[0]:  # the stamp of scenes is as it was before there were pages
         options['style'] = args.style
+    # Nor does it have what there is not.
+    if args.num_val:
+        options['num_val'] = args.num_val
+    if args.max_angle is not None:
+        options['max_angle'] = args.max_angle
     # So that neither a trailing slash nor a symbolic link changes the place of partial data.
     out = args.out_dir.resolve()
     if check_out_dir(out, options, args.force):
@@ -237,10 +262,15 @@ def main(argv=None):
         return
     with whole_folder(out, options, args.force) as folder:
         for split in SPLITS:
-            count = options[f'num_{split}']
-            write_split(folder, split, count, faces, args.size, args.seed, args.style)
+            count = options.get(f'num_{split}')
+            if count is not None:
+                write_split(
+                    folder, split, count, faces, args.size, args.seed, args.style, args.max_angle
+                )
+    validation = f', {args.num_val} to choose settings by' if args.num_val else ''
     print(
-        f'Wrote {out}: {args.num_train} {args.style} to train with, {args.num_test} to test with.'
+        f'Wrote {out}: {args.num_train} {args.style} to train with, {args.num_test} to test '
+        f'with{validation}.'
     )
 
 

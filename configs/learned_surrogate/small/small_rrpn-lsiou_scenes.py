@@ -2,18 +2,14 @@
 
 _base_ = '../../_base_/small_rrpn.py'
 
-model = dict(
-    cfg=dict(
-        roi_head=dict(
-            bbox_head=dict(
-                reg_decoded_bbox=True,
-                loss_bbox=dict(
-                    _delete_=True, type='mmocr_da.LSIoULoss', surrogate=_base_.surrogate
-                ),
-            )
-        )
-    )
+head = dict(
+    reg_decoded_bbox=True,
+    loss_bbox=dict(_delete_=True, type='mmocr_da.LSIoULoss', surrogate=_base_.surrogate),
 )
+if _base_.stage == 'rpn':
+    model = dict(cfg=dict(rpn_head=head))
+else:
+    model = dict(cfg=dict(roi_head=dict(bbox_head=head)))
 # The surrogate comes pre-trained.
 optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(surrogate=dict(lr_mult=0.4))))
 custom_hooks = _base_.surrogate_hooks

@@ -20,7 +20,7 @@ class LSIoULoss(RotatedBoxLoss):
     It is meant for post-tuning and replaces the regression loss of any head with
     ``reg_decoded_bbox=True``, also for boxes of four numbers. Each iteration trains either the
     surrogate or the detector. In an iteration of the surrogate this is the surrogate's loss, and
-    :class:`~mmocr_da.models.detectors.RotatedMMDetWrapper` freezes everything else; other wrappers
+    :class:`~mmocr_da.models.detectors.SurrogateMMDetWrapper` freezes all else; other wrappers
     train the detector by its other losses. In several processes DDP needs
     ``find_unused_parameters=True`` in the config.
 
@@ -32,6 +32,9 @@ class LSIoULoss(RotatedBoxLoss):
     Args:
         surrogate: Config of a :class:`RotatedIoUSurrogate`.
         kwargs: See :class:`~mmocr_da.models.losses.RotatedBoxLoss`.
+
+    Raises:
+        ValueError: If the surrogate does not alternate with the detector.
     """
 
     def __init__(self, surrogate: dict[str, Any], **kwargs: Any) -> None:
@@ -39,6 +42,15 @@ class LSIoULoss(RotatedBoxLoss):
         self.surrogate: RotatedIoUSurrogate = MODELS.build(
             dict(type='mmocr_da.RotatedIoUSurrogate', **surrogate)
         )
+        if not self.surrogate.alternate:
+            raise ValueError(
+                'surrogate.alternate must be True in LSIoULoss, got False: a head has room for the '
+                'loss of the detector or of the surrogate; LSEDLoss of recognizers can have both'
+            )
+
+    @property
+    def moves_boxes(self) -> bool:
+        return not (self.training and self.surrogate.learns)
 
     def forward(
         self,
@@ -52,7 +64,7 @@ class LSIoULoss(RotatedBoxLoss):
 
         In an iteration of the surrogate the result is its loss, a scalar for every reduction.
         """
-        if not (self.training and self.surrogate.learns):
+        if self.moves_boxes:
             return super().forward(pred, target, weight, avg_factor, reduction_override)
         _, boxes, labels = self.pairs(pred.detach(), target, weight)
         # The wrapper has disabled gradients to freeze the detector.

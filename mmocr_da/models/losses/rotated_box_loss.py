@@ -36,6 +36,11 @@ class RotatedBoxLoss(BaseModule):
         self.loss_weight = loss_weight
         self._to_check = NUM_CHECKED
 
+    @property
+    def moves_boxes(self) -> bool:
+        """Whether boxes learn from this loss in the current iteration."""
+        return True
+
     @classmethod
     def plain_cfg(cls, cfg: dict[str, Any]) -> dict[str, Any]:
         """Return a loss that every head accepts, as testing needs none (:mod:`mmocr_da.plain`)."""

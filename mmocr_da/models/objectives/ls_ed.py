@@ -23,9 +23,10 @@ class LSEDLoss(Objective):
     It is meant for post-tuning: start from a trained recognizer (``load_from``), with the
     recognizer's ``supervised_weight=0``, as in the paper, or mixed with the supervised loss. It
     looks at the labelled images alone, and decodes them as in testing. Iterations train either the
-    surrogate or the recognizer. An iteration of the surrogate changes nothing in the recognizer,
+    surrogate or the recognizer, or with ``surrogate=dict(alternate=False)`` both, from one forward
+    and one backward pass. An iteration of the surrogate alone changes nothing in the recognizer,
     not even its running statistics. In several processes DDP needs
-    ``find_unused_parameters=True`` in the config.
+    ``find_unused_parameters=True`` in the config if there are such iterations.
 
     Works with every decoder that has one step per character: attention and parallel ones. A CTC
     decoder is refused.
@@ -68,22 +69,30 @@ class LSEDLoss(Objective):
 
     @property
     def freezes_recognizer(self) -> bool:
-        return self.surrogate.learns
+        return not self.surrogate.teaches
+
+    def pairs(self, source: DomainFeatures) -> tuple[Tensor, Tensor]:
+        """Return predictions and labels as the surrogate takes them, ``(N, L, K)`` each."""
+        z = self.surrogate.encode_prediction(source.prediction.probabilities)
+        return z, self.surrogate.encode(source.prediction.labels).to(z.dtype)
 
     def forward(self, source: DomainFeatures, target: DomainFeatures) -> dict[str, Tensor]:
-        """Compute the loss of the surrogate or of the recognizer, and log values."""
-        z = self.surrogate.encode_prediction(source.prediction.probabilities)
-        y = self.surrogate.encode(source.prediction.labels).to(z.dtype)
-        if self.surrogate.learns:
-            return self.named(self.surrogate.fit(z, y))
-        estimate = self.surrogate.frozen_distance(z, on_device(y, z.device))
-        e = self.surrogate.metric(z, y)
-        out = {
+        """Compute the losses of the surrogate, of the recognizer or of both, and log values."""
+        surrogate = self.surrogate
+        z, y = self.pairs(source)
+        if not surrogate.teaches:
+            return self.named(surrogate.fit(z, y))
+        e = surrogate.metric(z, y)
+        out: dict[str, Tensor] = {}
+        if surrogate.learns:  # the labels stay on the CPU, see fit
+            out |= self.named(surrogate.fit(z, y, e=e))
+        estimate = surrogate.frozen_distance(z, on_device(y, z.device))
+        out |= {
             f'loss_{self.name}': self.weight * mean_over_ranks(estimate),
             f'{self.name}_ted': e.sum(),
         }
         if len(e):
             estimate = estimate.detach()
             out[f'{self.name}_estimated_ted'] = estimate.sum()
-            out |= self.named(self.surrogate.observe(estimate, e))
+            out |= self.named(surrogate.observe(estimate, e))
         return out

@@ -6,17 +6,26 @@ import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from mmdet.structures.bbox import bbox_xyxy_to_cxcywh
 from mmengine.dist import barrier
 from mmengine.fileio import load
 from mmengine.logging import print_log
 from numpy.typing import NDArray
 
-from mmocr_da.arguments import check_count, check_number
+from mmocr_da.arguments import check_count, check_flag, check_number
 from mmocr_da.outputs import whole_file
-from mmocr_da.structures import polygons_to_rotated, regularize, rotate, rotated_overlaps
+from mmocr_da.structures import (
+    polygons_to_rotated,
+    regularize,
+    rotate,
+    rotated_overlaps,
+    surrounding,
+)
 
 #: Number of pairs per block of IoUs.
 CHUNK = 1 << 18
@@ -40,6 +49,8 @@ class StoredBoxPairs:
         max_shift: Largest shift, in sides of the label.
         max_scale: Largest factor of a side, at least 1.
         max_angle: Largest change of the angle, in degrees.
+        axis_parallel: For detectors of boxes of four numbers: labels are the axis-parallel boxes
+            around the polygons, and no box has an angle. ``max_angle`` is not used.
         seed: Seed of the stored pairs.
         cache_dir: Folder of the file. The file is named after a hash of the other arguments.
 
@@ -56,15 +67,21 @@ class StoredBoxPairs:
         max_angle: float = 45.0,
         seed: int = 0,
         cache_dir: str = 'work_dirs/box_pairs',
+        axis_parallel: bool = False,
     ) -> None:
         check_count('num_pairs', num_pairs, of='pairs')
         check_number('max_shift', max_shift, least=0)
         check_number('max_scale', max_scale, least=1)
         check_number('max_angle', max_angle, least=0, most=90, why='it is in degrees')
         check_count('seed', seed, least=0)
+        check_flag('axis_parallel', axis_parallel)
         self.labels = read_labels([ann_files] if isinstance(ann_files, str) else ann_files)
+        if axis_parallel:
+            around = bbox_xyxy_to_cxcywh(surrounding(torch.from_numpy(self.labels)))
+            self.labels = F.pad(around, (0, 1)).numpy()
         self.num_pairs, self.seed = num_pairs, seed
-        self.bounds = dict(max_shift=max_shift, max_scale=max_scale, max_angle=max_angle)
+        self.bounds: dict[str, Any] = dict(max_shift=max_shift, max_scale=max_scale)
+        self.bounds['max_angle'] = None if axis_parallel else max_angle
         self.file = Path(cache_dir) / f'{self._fingerprint()}.npy'
         # Only one process per machine stores them; torchrun and the Slurm launcher set LOCAL_RANK.
         if os.environ.get('LOCAL_RANK', '0') == '0' and not self.file.exists():
@@ -157,21 +174,19 @@ def jitter(
     rng: np.random.Generator,
     max_shift: float,
     max_scale: float,
-    max_angle: float,
+    max_angle: float | None,
 ) -> torch.Tensor:
-    """Draw a random box within the bounds around each label, ``(N, 5) -> (N, 5)``."""
+    """Draw a random box within the bounds around each label, ``(N, 5) -> (N, 5)``.
+
+    Without ``max_angle`` a box keeps the angle of its label, also if it is higher than wide.
+    """
     count = len(labels)
     strength = rng.uniform(size=(count, 1)) ** 2
     shift, size, angle = torch.from_numpy(
         (strength * rng.uniform(-1, 1, (count, 5))).astype(np.float32)
     ).split((2, 2, 1), 1)
-    return regularize(
-        torch.cat(
-            [
-                labels[:, :2] + rotate(max_shift * shift * labels[:, 2:4], labels[:, 4]),
-                labels[:, 2:4] * max_scale**size,
-                labels[:, 4:] + np.radians(max_angle) * angle,
-            ],
-            1,
-        )
-    )
+    centre = labels[:, :2] + rotate(max_shift * shift * labels[:, 2:4], labels[:, 4])
+    sides = labels[:, 2:4] * max_scale**size
+    if max_angle is None:
+        return torch.cat([centre, sides, labels[:, 4:]], 1)
+    return regularize(torch.cat([centre, sides, labels[:, 4:] + np.radians(max_angle) * angle], 1))

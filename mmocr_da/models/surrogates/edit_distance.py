@@ -24,6 +24,7 @@ from mmocr_da.arguments import (
 from mmocr_da.device import on_device
 from mmocr_da.registry import MODELS, TASK_UTILS
 
+from ..decoders.drawing import special_classes, words_in
 from .learned_surrogate import LearnedSurrogate
 from .word_pairs import Word, WordPairGenerator
 
@@ -123,8 +124,7 @@ class EditDistanceSurrogate(LearnedSurrogate):
             dictionary = TASK_UTILS.build(dictionary)
         self.dictionary = dictionary
         self.num_classes, self.max_length = dictionary.num_classes, max_length
-        self._special_tokens = {dictionary.start_idx, dictionary.end_idx, dictionary.padding_idx}
-        no_characters = self._special_tokens | {dictionary.unknown_idx}
+        no_characters = special_classes(dictionary) | {dictionary.unknown_idx}
         characters = [i for i in range(self.num_classes) if i not in no_characters]
         # The last step is reserved for the end token.
         if max_distance is None:
@@ -194,12 +194,7 @@ class EditDistanceSurrogate(LearnedSurrogate):
     def decode(self, steps: Tensor) -> list[Word]:
         """Decode steps ``(N, L, K)`` to class indexes of each text, without special tokens."""
         best = steps.argmax(-1).masked_fill(~steps.any(-1), self.dictionary.end_idx)
-        words = []
-        for row in best.tolist():
-            row.append(self.dictionary.end_idx)
-            text = row[: row.index(self.dictionary.end_idx)]
-            words.append(tuple(i for i in text if i not in self._special_tokens))
-        return words
+        return words_in(best, self.dictionary)
 
     def metric(self, z: Tensor, y: Tensor) -> Tensor:
         """Compute the Levenshtein distance of the texts in ``z`` and ``y``, ``(N,)``."""

@@ -16,7 +16,14 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from mmocr_da.arguments import check_choice, check_count, check_number, check_text
+from mmocr_da.arguments import (
+    check_choice,
+    check_count,
+    check_flag,
+    check_number,
+    check_text,
+    warn_unused,
+)
 from mmocr_da.device import on_device
 from mmocr_da.renamed import renamed_arguments
 
@@ -34,7 +41,7 @@ class LearnedSurrogate(BaseModule):
 
     By eq. 6, the embedding ``h`` learns from values of the metric to make distances equal to the
     metric. Then ``e_hat`` is a loss for the model that predicts ``z``. Each iteration trains either
-    the surrogate or the model (Algorithm 1).
+    the surrogate or the model (Algorithm 1), or with ``alternate=False`` both.
 
     A custom metric is a subclass with :attr:`embedding`, :meth:`metric` and :meth:`generate`.
     Predictions ``z`` and labels ``y`` are float tensors ``(N, ...)`` of the same shape; their rows
@@ -50,6 +57,9 @@ class LearnedSurrogate(BaseModule):
         model_steps: I_b, the number of consecutive iterations that train the model after them. The
             paper does not state it.
         warmup: Number of iterations at the beginning that train the surrogate alone.
+        alternate: Whether iterations train either the surrogate or the model, in turns. If not,
+            each one after the warm-up trains both from one prediction: the surrogate, and the model
+            by the surrogate as it is before the step. This is not in the paper.
         seed: Seed of the generator. Its pairs are a function of seed, iteration and rank, so a
             resumed run draws the same pairs as an uninterrupted one.
         checkpoint: File of a surrogate to start from, written by ``SurrogateExportHook``.
@@ -71,23 +81,29 @@ class LearnedSurrogate(BaseModule):
         warmup: int = 0,
         seed: int = 0,
         checkpoint: str | None = None,
+        alternate: bool = True,
     ) -> None:
         super().__init__()
         check_choice('approximation', approximation, APPROXIMATIONS)
         check_number('gradient_weight', gradient_weight, least=0)
         check_count('seed', seed, least=0)
         check_text('checkpoint', checkpoint)
+        check_flag('alternate', alternate)
         for name, value in (
             ('surrogate_steps', surrogate_steps),
             ('model_steps', model_steps),
             ('warmup', warmup),
         ):
             check_count(name, value, least=0, of='iterations')
-        if not surrogate_steps + model_steps:
+        if not alternate:
+            for name, value in (('surrogate_steps', surrogate_steps), ('model_steps', model_steps)):
+                if value != 1:
+                    warn_unused(name, value, 'with alternate=False each iteration trains both')
+        elif not surrogate_steps + model_steps:
             raise ValueError(
                 'surrogate_steps and model_steps must not both be 0: nothing would be trained'
             )
-        if not surrogate_steps + warmup and checkpoint is None:
+        if alternate and not surrogate_steps + warmup and checkpoint is None:
             raise ValueError(
                 'surrogate_steps=0 and warmup=0 need the checkpoint of a surrogate, '
                 'got None: the model would be trained by a random one'
@@ -99,6 +115,7 @@ class LearnedSurrogate(BaseModule):
         self.warmup = warmup
         self.seed = seed
         self.checkpoint = checkpoint
+        self.alternate = alternate
         #: Means of ``e_hat`` and ``e`` in the last step of the model, for ``SurrogateWatchHook``.
         self.latest: tuple[Tensor, Tensor] | None = None
 
@@ -128,16 +145,27 @@ class LearnedSurrogate(BaseModule):
     # All metrics share these.
 
     def learns_at(self, iteration: int) -> bool:
-        """Whether an iteration trains the surrogate; otherwise it trains the model."""
-        if iteration < self.warmup:
+        """Whether an iteration trains the surrogate."""
+        if iteration < self.warmup or not self.alternate:
             return True
         cycle = self.surrogate_steps + self.model_steps
         return (iteration - self.warmup) % cycle < self.surrogate_steps
+
+    def teaches_at(self, iteration: int) -> bool:
+        """Whether an iteration trains the model by the surrogate."""
+        if self.alternate:
+            return not self.learns_at(iteration)
+        return iteration >= self.warmup
 
     @property
     def learns(self) -> bool:
         """Whether the current iteration of the running MMEngine runner trains the surrogate."""
         return self.learns_at(current_iteration()[0])
+
+    @property
+    def teaches(self) -> bool:
+        """Whether the current iteration of the running MMEngine runner trains the model by it."""
+        return self.teaches_at(current_iteration()[0])
 
     def init_weights(self) -> None:
         """Load the checkpoint, if there is one."""
@@ -213,7 +241,11 @@ class LearnedSurrogate(BaseModule):
         return estimate, (estimate - e).square(), penalty
 
     def fit(
-        self, z: Tensor, y: Tensor, mean: Callable[..., Tensor] = mean_over_ranks
+        self,
+        z: Tensor,
+        y: Tensor,
+        mean: Callable[..., Tensor] = mean_over_ranks,
+        e: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Compute the loss of the surrogate (Algorithm 1, line 6), and measures of its quality.
 
@@ -223,6 +255,7 @@ class LearnedSurrogate(BaseModule):
                 need not wait for a GPU.
             mean: Averages a term over all rows. The default waits for all processes: if some may
                 not call this, pass :func:`~mmocr_da.models.distributed.mean_of_rank`.
+            e: Their metric, if it is known already.
 
         Returns:
             ``loss_fit`` and ``loss_gradient``, the terms of eq. 6; ``error_model`` and
@@ -231,7 +264,8 @@ class LearnedSurrogate(BaseModule):
             are left out if there are no rows for them.
         """
         z, y = z.detach(), y.detach()
-        samples: dict[str, Sequence[Tensor]] = dict(model=(z, y, self.metric(z, y)))
+        e = self.metric(z, y) if e is None else e
+        samples: dict[str, Sequence[Tensor]] = dict(model=(z, y, e))
         if self.approximation != 'local':
             samples['generated'] = self.generate(y, self._rng())
         samples = {

@@ -27,6 +27,35 @@ def approximation_error(estimates: ArrayLike, values: ArrayLike) -> float:
     return round(float(np.abs(np.subtract(estimates, values)).mean()), 12)
 
 
+#: What to change if a surrogate misleads its model.
+ADVICE = (
+    'Give the surrogate more steps (surrogate_steps, warmup), set '
+    "approximation='local-global', or lower the learning rate of the model"
+)
+
+
+#: What a surrogate must see of a change of its metric, as a share of it.
+SEEN = 0.1
+
+
+def misleads(estimate: float, estimate_error: float, value: float, value_error: float) -> bool:
+    """Whether predictions became worse, and a surrogate says that they are better or as good.
+
+    The metric must have risen by more than twice the standard error of its change, and the estimate
+    by less than a tenth of that rise, beyond twice its own standard error.
+
+    Args:
+        estimate, value: Changes of the mean of ``e_hat`` and of ``e``.
+        estimate_error, value_error: Their standard errors.
+
+    >>> misleads(-1, 0.1, 1, 0.1), misleads(-1, 0.1, 1, 0.6), misleads(1, 0.1, 1, 0.1)
+    (True, False, False)
+    >>> misleads(0.01, 0.01, 20, 1)  # it does not see what has happened
+    True
+    """
+    return value > 2 * value_error and estimate + 2 * estimate_error < SEEN * value
+
+
 def error_by_value(
     estimates: Sequence[float], values: Sequence[float], step: float = 0
 ) -> dict[float, float]:

@@ -64,6 +64,11 @@ def test_a_step_of_the_detector_moves_the_boxes_alone(make_loss, progress):
     assert pred.grad[0].abs().sum() > 0 and pred.grad.isfinite().all()
 
 
+def test_both_in_one_step_is_refused(make_loss):
+    with pytest.raises(ValueError, match='surrogate.alternate must be True in LSIoULoss, got Fals'):
+        make_loss(alternate=False)
+
+
 def test_its_value_is_the_distance_of_the_embeddings(make_loss, progress):
     progress(1, 100)
     loss = make_loss(loss_weight=2)

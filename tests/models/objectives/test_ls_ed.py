@@ -6,6 +6,7 @@ import editdistance
 import pytest
 import torch
 from helpers.processes import run_ranks
+from mmengine.optim import OptimWrapper
 from mmengine.structures import LabelData
 from mmocr.structures import TextRecogDataSample
 from torch.nn.parallel import DistributedDataParallel
@@ -111,6 +112,117 @@ def test_images_need_no_domain(adaptive, batch, progress):
     assert model(**data, mode='loss')['loss_lsed'].requires_grad
 
 
+# --------------------------------------------------------------------------- both in one step
+
+
+def losses_and_gradients(model, data, iteration, progress):
+    """The losses of an iteration, and the gradients of all parameters; running statistics rest."""
+    progress(iteration, 10)
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.eval()
+    losses = model(**copy.deepcopy(data), mode='loss')
+    model.parse_losses(losses)[0].backward()
+    return losses, {k: p.grad for k, p in model.named_parameters()}
+
+
+@pytest.mark.parametrize('decoder', ['ASTERDecoder', 'mmocr_da.AttentionDecoder'])
+@pytest.mark.parametrize('supervised_weight', [0, 1])
+def test_one_step_of_both_has_the_gradients_of_the_two_steps(
+    adaptive, batch, progress, decoder, supervised_weight
+):
+    turns = dict(
+        both=dict(alternate=False),
+        surrogate=dict(surrogate_steps=1, model_steps=0),
+        model=dict(surrogate_steps=0, warmup=1),
+    )
+    data = batch(('12', '345', '6'), targets=0, dtype=torch.float64)
+    losses, gradients, start = {}, {}, None
+    moved = dict(surrogate=False, model=False)
+    for name, options in turns.items():
+        model = adaptive(
+            lsed(**options), decoder=decoder, supervised_weight=supervised_weight
+        ).double()
+        start = model.state_dict() if start is None else start
+        model.load_state_dict(start)
+        losses[name], gradients[name] = losses_and_gradients(model, data, 3, progress)
+    for name, gradient in gradients['both'].items():
+        part = 'surrogate' if name.startswith('objectives.') else 'model'
+        torch.testing.assert_close(gradient, gradients[part][name], rtol=1e-12, atol=1e-14)
+        moved[part] |= bool(gradient.any())
+    assert moved == dict(surrogate=True, model=True)
+    for name, value in {**losses['surrogate'], **losses['model']}.items():
+        assert losses['both'][name].item() == pytest.approx(value.item(), rel=1e-12), name
+    assert losses['both'].keys() == losses['surrogate'].keys() | losses['model'].keys()
+
+
+def test_one_step_of_both_takes_one_pass_of_the_recognizer(adaptive, batch, progress):
+    progress(0, 10)
+    model = adaptive(lsed(alternate=False), supervised_weight=0)
+    passes = []
+    model.backbone.register_forward_hook(lambda *_: passes.append('forward'))
+    model.backbone.register_full_backward_hook(lambda *_: passes.append('backward'))
+    step(model, batch(targets=0), torch.optim.SGD(model.parameters(), 0.1))
+    assert passes == ['forward', 'backward']
+
+
+def test_after_the_warm_up_each_iteration_trains_both(adaptive, batch, progress):
+    model = adaptive(lsed(alternate=False, warmup=2), supervised_weight=0)
+    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+    for iteration in range(4):
+        progress(iteration, 10)
+        before = states(model)
+        step(model, batch(targets=0), optimizer)
+        after = states(model)
+        assert equal(before[0], after[0]) == (iteration < 2)
+        assert not equal(before[1], after[1])
+
+
+def test_several_steps_of_the_model_in_turn_with_one_of_the_surrogate(adaptive, batch, progress):
+    model = adaptive(lsed(surrogate_steps=1, model_steps=3), supervised_weight=0)
+    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+    trained = ''
+    for iteration in range(8):
+        progress(iteration, 10)
+        before = states(model)
+        step(model, batch(targets=0), optimizer)
+        changed = [not equal(a, b) for a, b in zip(before, states(model))]
+        assert sum(changed) == 1
+        trained += 'MS'[changed[1]]
+    assert trained == 'SMMMSMMM'
+
+
+def test_accumulated_steps_of_both_train_as_one(adaptive, batch, progress):
+    """Pairs are generated anew in each of them, so the surrogate learns locally here."""
+    data = batch(('12', '345', '6', '78'), targets=0, dtype=torch.float64)
+    found = []
+    for parts in ([[0, 1, 2, 3]], [[0, 1], [2, 3]]):
+        torch.manual_seed(0)
+        model = adaptive(lsed(alternate=False, approximation='local'), supervised_weight=0).double()
+        optimizer = OptimWrapper(
+            torch.optim.SGD(model.parameters(), 0.1), accumulative_counts=len(parts)
+        )
+        optimizer.initialize_count_status(model, 0, len(parts))
+        for module in model.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.eval()
+        before = copy.deepcopy(model.state_dict())
+        for iteration, rows in enumerate(parts):
+            progress(iteration, 10)
+            losses = model(**rows_of(data, rows), mode='loss')
+            optimizer.update_params(model.parse_losses(losses)[0])
+        found.append(model.state_dict())
+    for name, value in found[0].items():
+        torch.testing.assert_close(found[1][name], value, rtol=1e-9, atol=1e-12)
+    moved = {k.startswith('objectives.') for k, v in before.items() if not v.equal(found[0][k])}
+    assert moved == {True, False}
+
+
+def rows_of(data, rows):
+    samples = [data['data_samples'][i] for i in rows]
+    return dict(inputs=data['inputs'][rows], data_samples=copy.deepcopy(samples))
+
+
 def test_it_mixes_with_alignment(adaptive, batch, progress):
     align = dict(type='mmocr_da.LocalAlignment', in_channels=16, threshold=0.0)
     model = adaptive(lsed(), align)
@@ -132,20 +244,22 @@ def test_the_target_is_not_looked_at(adaptive, batch, progress):
     torch.testing.assert_close(with_target['loss_lsed'], without['loss_lsed'])
 
 
-@pytest.mark.parametrize('iteration', [0, 1])
-def test_a_batch_without_labels_is_a_connected_zero(adaptive, batch, progress, iteration):
+@pytest.mark.parametrize('iteration, alternate', [(0, True), (1, True), (1, False)])
+def test_a_batch_without_labels_is_a_connected_zero(
+    adaptive, batch, progress, iteration, alternate
+):
     progress(iteration, 10)
-    model = adaptive(lsed(), supervised_weight=0)
+    model = adaptive(lsed(alternate=alternate), supervised_weight=0)
     total, log = model.parse_losses(model(**batch((), targets=2), mode='loss'))
     total.backward()
     assert log['loss'] == 0
     assert all(p.grad is None or not p.grad.any() for p in model.parameters())
 
 
-@pytest.mark.parametrize('iteration', [0, 1])
-def test_amp(adaptive, batch, progress, iteration):
+@pytest.mark.parametrize('iteration, alternate', [(0, True), (1, True), (1, False)])
+def test_amp(adaptive, batch, progress, iteration, alternate):
     progress(iteration, 10)
-    model = adaptive(lsed(), supervised_weight=0)
+    model = adaptive(lsed(alternate=alternate), supervised_weight=0)
     with torch.autocast('cpu', dtype=torch.bfloat16):
         losses = model(**batch(targets=0), mode='loss')
     values = {k: v for k, v in losses.items() if 'lsed' in k}
@@ -195,7 +309,8 @@ def gradients(cfg, data, iteration, wrap):
             m.eval()
     forward = model
     if wrap:
-        forward = DistributedDataParallel(model, find_unused_parameters=True)
+        alone = model.objectives['lsed'].surrogate.alternate
+        forward = DistributedDataParallel(model, find_unused_parameters=alone)
     total, _ = model.parse_losses(forward(**data, mode='loss'))
     total.backward()
     return {k: p.grad for k, p in model.named_parameters()}
@@ -205,12 +320,13 @@ def gradients_of_rank(rank, cfg, shares):
     return [gradients(cfg, shares[rank], iteration, wrap=True) for iteration in (0, 1)]
 
 
-def test_two_ranks_equal_one(recognizer_cfg, batch):
+@pytest.mark.parametrize('alternate', [True, False])
+def test_two_ranks_equal_one(recognizer_cfg, batch, alternate):
     """Of unequal shares; generated pairs differ by rank, so the surrogate learns locally here."""
     cfg = recognizer_cfg()
     cfg.update(
         type='mmocr_da.AdaptiveRecognizer',
-        objectives=[lsed(approximation='local')],
+        objectives=[lsed(approximation='local', alternate=alternate)],
         supervised_weight=0,
     )
     data = batch(('1', '23', '456789', '01234'), targets=0)
@@ -224,7 +340,7 @@ def test_two_ranks_equal_one(recognizer_cfg, batch):
         for name, grad in one.items():
             # None, not 0: the other part must not move.
             of_surrogate = name.startswith('objectives.')
-            if of_surrogate != (iteration == 0):
+            if alternate and of_surrogate != (iteration == 0):
                 assert grad is None and two[name] is None, name
             else:
                 torch.testing.assert_close(

@@ -173,3 +173,17 @@ def test_one_process_of_a_machine_stores_them(make, monkeypatch):
     assert len(make(200).pairs) == 200
     monkeypatch.setenv('LOCAL_RANK', '1')
     assert len(make(200).pairs) == 200
+
+
+def test_axis_parallel_pairs_have_no_angle_and_may_be_higher_than_wide(make, tmp_path):
+    """As a detector of boxes of four numbers has them."""
+    tall = write(tmp_path / 'tall.json', [0, 0, 10, 0, 10, 40, 0, 40], [9, 0, 18, 9, 9, 18, 0, 9])
+    pairs = make(2000, ann_files=tall, axis_parallel=True)
+    np.testing.assert_allclose(pairs.labels, [[5, 20, 10, 40, 0], [9, 9, 18, 18, 0]], rtol=1e-5)
+    boxes, labels, iou = pairs.draw(2000, np.random.default_rng(0))
+    assert (boxes[:, 4] == 0).all() and (boxes[:, 2] < boxes[:, 3]).float().mean() > 0.4
+    low, high = ([b[:, :2] + sign * b[:, 2:4] / 2 for b in (boxes, labels)] for sign in (-1, 1))
+    inside = (torch.minimum(*high) - torch.maximum(*low)).clamp(min=0).prod(1)
+    areas = boxes[:, 2:4].prod(1) + labels[:, 2:4].prod(1)
+    torch.testing.assert_close(inside / (areas - inside), iou, atol=1e-4, rtol=0)
+    assert make(2000, ann_files=tall).file != pairs.file

@@ -294,14 +294,28 @@ def test_pairs_are_a_function_of_seed_and_iteration(progress):
         (dict(surrogate_steps=1, model_steps=2, warmup=3), 'SSSSMMSM'),
         (dict(surrogate_steps=0, model_steps=1, warmup=3), 'SSSMMMMM'),
         (dict(surrogate_steps=1, model_steps=0), 'SSSSSSSS'),
+        (dict(alternate=False), 'BBBBBBBB'),
+        (dict(alternate=False, warmup=3), 'SSSBBBBB'),
     ],
 )
 def test_turns(progress, options, turns):
     surrogate = HalfHamming(**options)
-    assert ''.join('MS'[surrogate.learns_at(i)] for i in range(8)) == turns
+    kinds = {(True, False): 'S', (False, True): 'M', (True, True): 'B'}
+    found = [kinds[surrogate.learns_at(i), surrogate.teaches_at(i)] for i in range(8)]
+    assert ''.join(found) == turns
     for iteration, turn in enumerate(turns):
         progress(iteration, 8)
-        assert surrogate.learns == (turn == 'S')
+        assert surrogate.learns == (turn in 'SB') and surrogate.teaches == (turn in 'MB')
+
+
+def test_numbers_of_steps_without_turns_are_reported(monkeypatch):
+    said = []
+    monkeypatch.setattr('mmocr_da.arguments.print_log', lambda text, **_: said.append(text))
+    HalfHamming(alternate=False)
+    assert not said
+    HalfHamming(alternate=False, surrogate_steps=0, model_steps=2)
+    assert [text.split()[0] for text in said] == ['surrogate_steps=0', 'model_steps=2']
+    assert all('with alternate=False each iteration trains both' in text for text in said)
 
 
 def test_turns_need_a_runner():
@@ -350,6 +364,7 @@ def test_a_surrogate_of_other_inputs_is_refused(surrogate, tmp_path):
             r'surrogate_steps must be an integer of at least 0 \(iterations\), got 1.5',
         ),
         (dict(model_steps=-1), 'model_steps must be an integer of at least 0.*got -1'),
+        (dict(alternate=1), 'alternate must be True or False, got 1'),
         (dict(warmup='no'), "warmup must be an integer of at least 0.*got 'no'"),
         (dict(surrogate_steps=0, model_steps=0), 'must not both be 0'),
         (dict(surrogate_steps=0), 'need the checkpoint of a surrogate, got None'),

@@ -1,0 +1,126 @@
+"""Post-tuning of MMOCR's Mask R-CNN, small (1.4 M parameters), on axis-parallel text, on a CPU.
+
+Data: tools/dataset_converters/rotated_scenes.py with ``--max-angle 0``, or another folder. The
+options of the environment are those of small_rrpn.py. What is predicted, and compared with the
+labels, are the boxes. ``load_from``, the detector to tune, is given on the command line.
+"""
+
+_base_ = ['mmocr::textdet/maskrcnn/_base_mask-rcnn_resnet50_fpn.py', './detection.py']
+
+detection_data_root = '{{$MMOCR_DA_SCENES:data/straight_scenes}}'
+test_labels = 'instances_{{$MMOCR_DA_SPLIT:test}}.json'
+stage = '{{$MMOCR_DA_STAGE:roi}}'
+if stage not in ('roi', 'rpn'):
+    raise ValueError(f"MMOCR_DA_STAGE must be 'roi' or 'rpn', got {stage!r}")
+gradient = float('{{$MMOCR_DA_GRADIENT:0}}')
+# L1 is the loss of both stages.
+balance = dict(reference=dict(type='L1Loss', loss_weight=gradient)) if gradient else None
+
+model = dict(
+    type='mmocr_da.SurrogateMMDetWrapper',
+    text_repr_type='box',
+    cfg=dict(
+        backbone=dict(depth=18, base_channels=16, frozen_stages=-1, norm_eval=False, init_cfg=None),
+        neck=dict(in_channels=[16, 32, 64, 128], out_channels=64, start_level=1, num_outs=3),
+        rpn_head=dict(
+            type='mmocr_da.BalancedRPNHead',
+            balance=balance if stage == 'rpn' else None,
+            in_channels=64,
+            feat_channels=64,
+            anchor_generator=dict(strides=[8, 16, 32]),
+        ),
+        roi_head=dict(
+            bbox_roi_extractor=dict(out_channels=64, featmap_strides=[8, 16, 32], finest_scale=36),
+            bbox_head=dict(
+                type='mmocr_da.BalancedBBoxHead',
+                balance=balance if stage == 'roi' else None,
+                in_channels=64,
+                fc_out_channels=128,
+            ),
+            mask_roi_extractor=dict(out_channels=64, featmap_strides=[8, 16, 32], finest_scale=36),
+            mask_head=dict(num_convs=1, in_channels=64, conv_out_channels=32),
+        ),
+        train_cfg=dict(
+            rpn_proposal=dict(nms_pre=300, max_per_img=200), rcnn=dict(sampler=dict(num=128))
+        ),
+        test_cfg=dict(rpn=dict(nms_pre=600, max_per_img=400)),
+    ),
+)
+# Of mmocr_da.LSIoULoss.
+surrogate = dict(
+    approximation='local-global',
+    pairs=dict(ann_files=f'{detection_data_root}/instances_train.json', axis_parallel=True),
+    pretrain_steps=2000,
+    surrogate_steps=1,
+    model_steps=9,
+)
+surrogate_hooks = [
+    dict(type='mmocr_da.SurrogateExportHook'),
+    dict(type='mmocr_da.SurrogateWatchHook'),
+]
+
+max_iters = int('{{$MMOCR_DA_ITERS:300}}')
+optim_wrapper = dict(
+    type='OptimWrapper',
+    optimizer=dict(type='Adam', lr=float('{{$MMOCR_DA_LR:5e-4}}')),
+    clip_grad=dict(max_norm=5.0),
+)
+param_scheduler = [dict(type='CosineAnnealingLR', by_epoch=False, T_max=max_iters)]
+train_cfg = dict(
+    type='mmocr_da.ResumableIterBasedTrainLoop', max_iters=max_iters, val_interval=max_iters
+)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+default_hooks = dict(checkpoint=dict(interval=max_iters if max_iters < 1000 else 500))
+auto_scale_lr = dict(base_batch_size=4)
+
+train_dataloader = dict(
+    batch_size=4,
+    num_workers=1,
+    persistent_workers=True,
+    sampler=dict(type='mmocr_da.SeededSampler', batch_size=4),
+    dataset=dict(
+        type='mmocr_da.SeededDataset',
+        datasets=dict(
+            type='OCRDataset',
+            data_root=detection_data_root,
+            ann_file='instances_train.json',
+            pipeline=None,
+        ),
+        pipeline=[
+            _base_.load_photo,
+            _base_.load_boxes,
+            _base_.check_polygons,
+            dict(
+                type='RandomChoice',
+                transforms=[
+                    [dict(type='Resize', scale_factor=factor)] for factor in (0.7, 0.85, 1.0, 1.2)
+                ],
+            ),
+            dict(type='TextDetRandomCrop', target_size=(384, 384), positive_sample_ratio=0.9),
+            _base_.jitter,
+            dict(type='MMOCR2MMDet', poly2mask=True),
+            _base_.pack_boxes[-1],
+        ],
+    ),
+)
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=1,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='OCRDataset',
+        data_root=detection_data_root,
+        ann_file=test_labels,
+        test_mode=True,
+        pipeline=[
+            _base_.load_test_photo,
+            dict(type='Resize', scale_factor=1.0),
+            _base_.load_boxes,
+            _base_.check_polygons,
+            _base_.pack_polygons,
+        ],
+    ),
+)
+test_dataloader = val_dataloader

@@ -1,0 +1,17 @@
+"""LS-ED where each iteration after the warm-up trains the surrogate and the recognizer."""
+
+_base_ = [
+    '../../_base_/small_lsed/choice.py',
+    '../../_base_/small_lsed/{{$MMOCR_DA_DATA:numbers}}.py',
+]
+work_dir = 'work_dirs/{{ fileBasenameNoExtension }}_{{$MMOCR_DA_DATA:numbers}}'
+
+_surrogate = dict(_base_.lsed.surrogate, alternate=False)
+model = dict(
+    type='mmocr_da.AdaptiveRecognizer',
+    supervised_weight=0,
+    objectives=[dict(_base_.lsed, surrogate=_surrogate)],
+)
+optim_wrapper = dict(paramwise_cfg=_base_.surrogate_learning_rate)
+custom_hooks = _base_.surrogate_hooks
+find_unused_parameters = True

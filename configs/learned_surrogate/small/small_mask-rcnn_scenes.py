@@ -1,0 +1,16 @@
+"""The Mask R-CNN that is post-tuned: trained by L1, for MMOCR_DA_BASE_ITERS iterations."""
+
+_base_ = '../../_base_/small_mask_rcnn.py'
+
+max_iters = int('{{$MMOCR_DA_BASE_ITERS:1000}}')
+train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
+optim_wrapper = dict(optimizer=dict(lr=1e-3))
+param_scheduler = [
+    dict(type='LinearLR', by_epoch=False, start_factor=0.1, end=100),
+    dict(
+        type='MultiStepLR',
+        by_epoch=False,
+        gamma=0.1,
+        milestones=[max_iters * 7 // 10, max_iters * 9 // 10],
+    ),
+]
