@@ -22,7 +22,7 @@ from mmocr.utils import register_all_modules
 from torch import Tensor, nn
 
 from mmocr_da.arguments import some
-from mmocr_da.engine.checkpoints import check_finite, weights_of
+from mmocr_da.engine.checkpoints import check_checkpoint, check_finite, weights_of
 from mmocr_da.engine.inference import random_batch
 from mmocr_da.outputs import output_files
 from mmocr_da.plain import base_cfg, is_ours
@@ -74,6 +74,36 @@ def make_plain(
     if adapted is None:
         adapted = MODELS.build(copy.deepcopy(cfg.model))
     return plain, plain_state_dict(adapted, plain.model, state_dict)
+
+
+def load_plain(cfg: Config, checkpoint: str, device: str = 'cpu', raw: bool = False) -> nn.Module:
+    """Build the plain model inside an adapted one, with the weights of a checkpoint, for testing.
+
+    The checkpoint is one of the adapted model, or one of the plain model, such as that which the
+    adaptation started from.
+
+    Args:
+        cfg: Config of the adapted model, or of a plain one.
+        checkpoint: The weights.
+        device: Where the model shall be.
+        raw: With ``EMAHook``, take the trained weights instead of their moving average.
+
+    Raises:
+        ValueError: If the model has no plain counterpart, or not with these weights.
+    """
+    register_all_modules(init_default_scope=True)
+    check_checkpoint(checkpoint, 'checkpoint')
+    weights = weights_of(CheckpointLoader.load_checkpoint(checkpoint, 'cpu'), raw)
+    plain = plain_config(cfg)
+    model = MODELS.build(copy.deepcopy(plain.model))
+    if weights.keys() == model.state_dict().keys():
+        check_finite(weights, model, checkpoint)
+    else:
+        adapted = MODELS.build(copy.deepcopy(cfg.model))
+        check_finite(weights, adapted, checkpoint)
+        weights = plain_state_dict(adapted, plain.model, weights)
+    model.load_state_dict(weights, strict=True)
+    return model.to(device).eval()
 
 
 # ---------------------------------------------------------------------------- files
