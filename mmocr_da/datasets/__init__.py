@@ -4,6 +4,7 @@ from .check_polygons import CheckPolygons
 from .label_fraction import LabelFraction
 from .multi_view import MultiView, check_column_order
 from .polygons_to_rotated_boxes import PolygonsToRotatedBoxes
+from .recog_lmdb_dataset import LazyRecogLMDBDataset
 from .rendered_words import RenderedWords
 from .seeded_dataset import SeededDataset
 from .seeded_sampler import SeededSampler
@@ -27,6 +28,7 @@ __all__ = [
     'CropAndResize',
     'GaussianBlur',
     'LabelFraction',
+    'LazyRecogLMDBDataset',
     'LinearContrast',
     'MultiView',
     'PerspectiveJitter',

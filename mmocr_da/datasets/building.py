@@ -1,11 +1,17 @@
 """Builds the datasets of a config as a flat list without wrappers, each with a pipeline."""
 
+from bisect import bisect
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate
+from typing import Any
 
 from mmengine.dataset import BaseDataset, Compose, ConcatDataset, RepeatDataset
 from mmengine.registry import DATASETS as ALL_DATASETS
+from mmocr.datasets import RecogLMDBDataset
 
 from mmocr_da.arguments import check_list
+
+from .lmdb_files import labels_needed
 
 
 def build_datasets(
@@ -30,6 +36,9 @@ def build_datasets(
 def build_dataset(dataset: dict | BaseDataset):
     """Build a dataset from its config; a built dataset is returned unchanged.
 
+    A ``RecogLMDBDataset`` of MMOCR, also one within wrappers, is built as
+    :class:`LazyRecogLMDBDataset`, which has the same items.
+
     Raises:
         ValueError: If it has no annotations, or if an LMDB lacks a key.
     """
@@ -37,20 +46,35 @@ def build_dataset(dataset: dict | BaseDataset):
         return dataset
     name = f'{dataset.get("type")} from {dataset.get("ann_file") or dataset}'
     try:
-        return ALL_DATASETS.build(dataset)
+        return ALL_DATASETS.build(_with_lazy_lmdbs(dataset))
     except Exception as error:
         # MMEngine concatenates the annotations without checking that there are any, and MMOCR
         # decodes the None that an LMDB returns for a missing key.
         if 'need at least one array' in str(error):
             raise ValueError(f'a dataset must hold annotations, got an empty {name}') from error
         if "'NoneType' object has no attribute 'decode'" in str(error):
-            raise ValueError(
-                "a labelled LMDB must hold 'num-samples' and that number of 'image-%09d' "
-                f"and 'label-%09d', got {name} without one of them; if it has no labels, "
-                'use mmocr_da.UnlabelledDataset(lmdb=...)'
-            ) from error
+            raise ValueError(labels_needed(name)) from error
         error.add_note(f'This is in the dataset {name}')
         raise
+
+
+def _with_lazy_lmdbs(dataset: dict) -> dict:
+    """Replace MMOCR's class for LMDBs in a config; subclasses of it stay."""
+    changed: dict[str, Any] = {}
+    for key in ('dataset', 'datasets'):
+        inner = dataset.get(key)
+        if isinstance(inner, dict):
+            changed[key] = _with_lazy_lmdbs(inner)
+        elif isinstance(inner, (list, tuple)):
+            changed[key] = [_with_lazy_lmdbs(x) if isinstance(x, dict) else x for x in inner]
+    type_ = dataset.get('type')
+    # The name alone does not tell: another scope may have a class of the same name.
+    if isinstance(type_, str) and type_.endswith('RecogLMDBDataset'):
+        with ALL_DATASETS.switch_scope_and_registry(dataset.get('_scope_')) as registry:
+            type_ = registry.get(type_)
+    if type_ is RecogLMDBDataset:
+        changed['type'] = 'mmocr_da.LazyRecogLMDBDataset'
+    return dict(dataset, **changed) if changed else dataset
 
 
 def flatten(dataset, name: str = 'datasets') -> list[BaseDataset]:
@@ -96,6 +120,20 @@ def set_pipeline(datasets: Iterable[BaseDataset], pipeline: Sequence | None, nam
 def unique(datasets: Iterable[BaseDataset]) -> list[BaseDataset]:
     """List each dataset once, in order."""
     return list({id(dataset): dataset for dataset in datasets}.values())
+
+
+def places(datasets: Sequence, indexes: Iterable[int]) -> list[tuple]:
+    """Find items by their index in the concatenation of datasets.
+
+    >>> places(['abc', 'de'], [0, 2, 3])
+    [('abc', 0), ('abc', 2), ('de', 0)]
+    """
+    ends = list(accumulate(map(len, datasets)))
+    found = []
+    for index in indexes:
+        which = bisect(ends, index)
+        found.append((datasets[which], int(index) - (ends[which - 1] if which else 0)))
+    return found
 
 
 def of_type(dataset, type_: type) -> Iterator[BaseDataset]:

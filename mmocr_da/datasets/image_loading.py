@@ -11,8 +11,9 @@ from mmengine.dataset import Compose
 from mmocr.datasets import RecogLMDBDataset
 from mmocr.datasets import transforms as mmocr_transforms
 
-from .lmdb_files import LMDBImages, database_of
+from .lmdb_files import database_of
 from .notes import NotingCompose, note
+from .recog_lmdb_dataset import LazyRecogLMDBDataset, LMDBImages
 
 #: Kinds of notes (see :mod:`~mmocr_da.datasets.notes`).
 BLANK = 'images have one colour only and show nothing'
@@ -136,7 +137,7 @@ def load_as_shown(dataset) -> None:
     for part in [*getattr(dataset, 'datasets', ()), getattr(dataset, 'dataset', None)]:
         if part is not None:
             load_as_shown(part)
-    if type(dataset) is RecogLMDBDataset:
+    if type(dataset) in (RecogLMDBDataset, LazyRecogLMDBDataset):
         # In place, as samplers and dataloaders refer to it already.
         dataset.__class__ = LMDBImages
     pipeline = getattr(dataset, 'pipeline', None)

@@ -96,7 +96,8 @@ class LabelFraction(BaseDataset):
         # NumPy promises that RandomState, unlike Generator, always draws the same numbers.
         order = np.random.RandomState(self.seed).permutation(self.total)
         self._indexes = np.sort(order[: max(1, round(self.fraction * self.total))])
-        self.dataset.get_subset_(self._indexes.tolist())
+        if len(self._indexes) < self.total:
+            self.dataset.get_subset_(self._indexes.tolist())
         self._fully_initialized = True
 
     @property

@@ -1,14 +1,19 @@
 """LMDBs of word images: opens each once per process and checks that it is complete."""
 
+import logging
 import os
 import os.path as osp
+from collections.abc import Sequence
 from typing import Any
 
+from mmengine.logging import print_log
 from mmocr.datasets import RecogLMDBDataset
 
 from mmocr_da.compat import share_lmdb_environments
 
 _environments: dict[str, tuple[int, Any]] = {}
+#: Files by the paths that they were opened by; to find a file takes longer than to read an item.
+_files: dict[str, str] = {}
 
 
 def open_lmdb(path: str):
@@ -20,14 +25,17 @@ def open_lmdb(path: str):
     Raises:
         ValueError: If there is no LMDB at the path, or if it is cut off.
     """
-    inner = osp.join(path, 'data.mdb')
-    path = osp.realpath(inner if osp.isfile(inner) else path)
-    process, environment = _environments.get(path, (None, None))
+    file = _files.get(path)
+    if file is None:
+        inner = osp.join(path, 'data.mdb')
+        file = osp.realpath(inner if osp.isfile(inner) else path)
+    process, environment = _environments.get(file, (None, None))
     if process != os.getpid():
         if environment is not None:
             environment.close()  # the parent's, inherited by fork
-        environment = _open(path)
-        _environments[path] = (os.getpid(), environment)
+        environment = _open(file)
+        _environments[file] = (os.getpid(), environment)
+    _files[path] = file
     return environment
 
 
@@ -45,32 +53,47 @@ class SharedEnvironment:
         """Do nothing: the environment is shared and stays open until the process ends."""
 
 
-class LMDBImages(RecogLMDBDataset):
-    """MMOCR's dataset, but with encoded images, which the pipeline decodes."""
+def count_samples(path: str, keys: Sequence[str]) -> int:
+    """Return the number of samples that an LMDB says to have; warn if it has fewer.
 
-    def get_data_info(self, idx: int) -> dict:
-        """Return the annotation of an item, with an ``img_path`` unique among all databases."""
-        data = super().get_data_info(idx)
-        data['img_path'] = f'{self.ann_file}/{data["img_key"]}'
-        return data
+    Args:
+        path: The LMDB.
+        keys: What it has of each sample: ``'image'``, ``'label'``.
 
-    def prepare_data(self, idx: int):
-        """Return the item ``idx`` after the pipeline; None if it has no image.
+    Raises:
+        ValueError: If there is no whole LMDB, or if it does not say the number.
+    """
+    if not osp.exists(path):
+        raise ValueError(f'lmdb must be an existing LMDB, got {path!r}; check the path')
+    with open_lmdb(path).begin() as transaction:
+        number = transaction.get(b'num-samples', b'0').strip()
+        entries = transaction.stat()['entries']
+    if not number.isdigit() or not int(number):
+        raise ValueError(
+            "lmdb must hold images under 'image-000000001' and so on and their number under "
+            f"'num-samples', got {path!r} without the number; make it with MMOCR's "
+            'tools/dataset_converters/textrecog/lmdb_converter.py'
+        )
+    count = int(number)
+    needed = len(keys) * count + 1
+    if entries < needed:
+        print_log(
+            f'The LMDB {path} has {entries:,} entries, and its num-samples of {count:,} needs '
+            f'{needed:,}: some are missing ({", ".join(f"{key}-%09d" for key in keys)}). Images '
+            'that lack one are replaced and named when they are drawn',
+            logger='current',
+            level=logging.WARNING,
+        )
+    return count
 
-        Raises:
-            ValueError: If it has no image and the dataset is in test mode.
-        """
-        data = self.get_data_info(idx)
-        with self.env.begin() as transaction:
-            content = transaction.get(data['img_key'].encode())
-        if content is None and self.test_mode:
-            raise ValueError(
-                f'an LMDB must hold an image for each label, got {self.ann_file!r} '
-                f'without {data["img_key"]}'
-            )
-        if content is None:
-            return None
-        return self.pipeline(dict(data, content=content))
+
+def labels_needed(name: str) -> str:
+    """Say that an LMDB needs labels."""
+    return (
+        "a labelled LMDB must hold 'num-samples' and that number of 'image-%09d' and 'label-%09d', "
+        f'got {name} without one of them; if it has no labels, use '
+        'mmocr_da.UnlabelledDataset(lmdb=...)'
+    )
 
 
 def content_in_lmdb(path: str) -> bytes | None:

@@ -3,7 +3,7 @@
 import copy
 import logging
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
 import numpy as np
@@ -25,6 +25,8 @@ from .notes import printable
 
 #: After this number of broken images in a row, the dataset itself must be wrong.
 MAX_SKIPS = 1000
+#: A kind of notes (see :mod:`~mmocr_da.datasets.notes`).
+UNUSABLE = 'images have a label that the recognizer cannot learn, and others replace them'
 #: Random tries to find an item that is in use; they fail only if nearly all are left out.
 GUESSES = 1000
 
@@ -49,7 +51,9 @@ class SeededDataset(ConcatDataset):
             leaves them unchanged.
         skip_unusable: Whether images with a label that the recognizer cannot learn (unknown
             characters, too long) are replaced by others. Otherwise they are reported when training
-            starts: as a warning if MMOCR cuts the label, else as an error.
+            starts: as a warning if MMOCR cuts the label, else as an error. Of an LMDB with more
+            than 100,000 labels, this number is looked at when training starts, and the others when
+            their images are drawn.
         lazy_init: As in MMEngine.
     """
 
@@ -77,6 +81,7 @@ class SeededDataset(ConcatDataset):
         check_flag('skip_unusable', skip_unusable)
         self.unicode_form = unicode_form
         self.skip_unusable = skip_unusable
+        self._unusable: list[Callable[[str], bool]] = []
         for dataset in unique(datasets):
             load_as_shown(dataset)
             for transform in dataset.pipeline.transforms:
@@ -128,8 +133,21 @@ class SeededDataset(ConcatDataset):
         self.full_init()
         return set(self._left_out.nonzero().flatten().tolist())
 
+    def leave_out_labels(self, unusable: Callable[[str], bool]) -> None:
+        """Replace items when they are drawn, if their label after the pipeline is unusable.
+
+        It is for data with too many labels to find these items before. A note names them (see
+        :mod:`~mmocr_da.datasets.notes`). Workers that already run do not get it.
+        """
+        self._unusable.append(unusable)
+
+    @property
+    def checks_labels(self) -> bool:
+        """Whether items are left out by their label when they are drawn."""
+        return bool(self._unusable)
+
     def __getitem__(self, idx: int) -> dict:
-        """Return the item ``idx`` after its pipeline, or the next readable one of its domain.
+        """Return the item ``idx`` after its pipeline, or the next usable one of its domain.
 
         Raises:
             RuntimeError: If no image could be read, or none of 1000 in a row.
@@ -140,19 +158,25 @@ class SeededDataset(ConcatDataset):
         first, size, kind = self._group_of(start)
         i, error = start, None
         broken: list[tuple[int, Exception]] = []
+        unusable: list[int] = []
         for i in islice(self._candidates(start, first, size), MAX_SKIPS):
             # Each attempt starts from the seed, so that skipped images do not influence the item.
             with seeded(seed):
                 data, error = self._attempt(i)
+            if data is not None and self._has_unusable_label(data):
+                unusable.append(i)
+                continue
             if data is not None:
-                return self._finish(data, i, broken)
+                return self._finish(data, i, broken, unusable)
             if error is not None:
                 broken.append((i, error))
         message = (
             f'{min(size, MAX_SKIPS)} of {size} {kind}images were tried and none '
             f'can be used, the last is {self._path(i)}'
         )
-        if broken:
+        if unusable:
+            message += f': {len(unusable)} of them have labels that cannot be learned'
+        elif broken:
             message += (
                 '; check the data_root, ann_file and data_prefix of the dataset and the first '
                 'transform of its pipeline'
@@ -209,7 +233,13 @@ class SeededDataset(ConcatDataset):
             return None, _why_broken(dataset, i)
         return data, None
 
-    def _finish(self, data: dict, idx: int, broken: list[tuple]) -> dict:
+    def _has_unusable_label(self, data: dict) -> bool:
+        if not self._unusable:
+            return False
+        labels = [getattr(sample.get('gt_text'), 'item', None) for sample in data_samples_of(data)]
+        return any(label and unusable(label) for label in labels for unusable in self._unusable)
+
+    def _finish(self, data: dict, idx: int, broken: list[tuple], unusable: list[int]) -> dict:
         paths = [self._path(i) for i, _ in broken]
         for path, (i, error) in zip(paths, broken):
             if not self._named[i]:
@@ -231,6 +261,9 @@ class SeededDataset(ConcatDataset):
             self._check_sample(sample, idx)
             if paths:
                 sample.set_metainfo(dict(skipped_images=paths))
+            if unusable:
+                notes = [(UNUSABLE, self._path(i)) for i in unusable]
+                sample.set_metainfo(dict(notes=[*sample.get('notes', ()), *notes]))
         return data
 
     def _locate(self, idx: int) -> tuple[BaseDataset, int]:
@@ -247,7 +280,8 @@ def _why_broken(dataset: BaseDataset, idx: int) -> Exception | None:
     """Why the image of an item cannot be loaded; None if it can, so the error has another cause."""
     # The type of an error does not show its cause, so the image is loaded again.
     probe = object.__new__(type(dataset))
-    probe.__dict__.update(dataset.__dict__, pipeline=Compose([]))
+    # In test mode, a dataset says what it lacks.
+    probe.__dict__.update(dataset.__dict__, pipeline=Compose([]), test_mode=True)
     try:
         data = probe.prepare_data(idx)
         for transform in dataset.pipeline.transforms:

@@ -5,6 +5,7 @@ import os
 import os.path as osp
 from collections.abc import Callable, Sequence
 
+import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
@@ -14,7 +15,8 @@ from mmocr_da.registry import DATASETS
 from .building import build_datasets, unique
 from .image_files import IMAGE_SUFFIXES, describe, find_images, read_text
 from .image_loading import load_as_shown
-from .lmdb_files import database_of, open_lmdb
+from .lazy_list import LazyList
+from .lmdb_files import count_samples, database_of, open_lmdb
 from .rendered_words import RenderedWords
 
 #: Keys that are taken over from a labelled dataset. All others are dropped, as they may be labels.
@@ -28,6 +30,8 @@ class UnlabelledDataset(BaseDataset):
     Labels are dropped here, before a pipeline or a model can see them. Each image has the
     annotation ``dict(text='')``, so that MMOCR's training pipelines of recognizers run unchanged.
     Images of a dataset for detectors, whose annotations have boxes or polygons, have none.
+
+    Of an LMDB no list of images is made: time and memory at the start do not grow with it.
 
     Args:
         img_dir: Folder of images, or a list of folders, searched recursively, in sorted order;
@@ -88,13 +92,16 @@ class UnlabelledDataset(BaseDataset):
         self.color_type = 'color'
         super().__init__(pipeline=pipeline, **kwargs)
 
-    def load_data_list(self) -> list[dict]:
+    def load_data_list(self) -> list[dict] | LazyList:
         """Return ``[dict(img_path=..., instances=[dict(text='')]), ...]``, in a fixed order."""
         data_list = getattr(self, f'_load_{self._kind}')(self._origin)
         # Drop the labelled dataset: its labels would stay in memory.
         self._origin = None
         if self.instances is None:
             self.instances = [dict(text='')]
+        if isinstance(data_list, LazyList):
+            self.serialize_data = False
+            return data_list
         return [dict(data, instances=copy.deepcopy(self.instances)) for data in data_list]
 
     def _load_img_dir(self, folders: str | Sequence[str]) -> list[dict]:
@@ -142,21 +149,15 @@ class UnlabelledDataset(BaseDataset):
             )
         return [dict(img_path=path) for path in paths]
 
-    def _load_lmdb(self, path: str) -> list[dict]:
-        if not osp.exists(path):
-            raise ValueError(f'lmdb must be an existing LMDB, got {path!r}; check the path')
-        with open_lmdb(path).begin() as transaction:
-            count = int(transaction.get(b'num-samples', b'0'))
-        if not count:
-            raise ValueError(
-                f"lmdb must hold images under 'image-000000001' and so on and their "
-                f"number under 'num-samples', got {path!r} without the number; make "
-                "it with MMOCR's tools/dataset_converters/textrecog/lmdb_converter.py"
-            )
-        keys = [f'image-{i:09d}' for i in range(1, count + 1)]
-        return [dict(img_path=f'{path}/{key}', img_key=key) for key in keys]
+    def _load_lmdb(self, path: str) -> LazyList:
+        return LazyList(self._of_lmdb, range(1, count_samples(path, keys=('image',)) + 1))
 
-    def _load_dataset(self, dataset: BaseDataset | dict) -> list[dict]:
+    def _of_lmdb(self, number: int) -> dict:
+        """Make the annotation of an image of the LMDB."""
+        key = f'image-{number:09d}'
+        return dict(img_path=f'{self.lmdb_path}/{key}', img_key=key, instances=self.instances)
+
+    def _load_dataset(self, dataset: BaseDataset | dict) -> list[dict] | LazyList:
         plain = build_datasets(copy.deepcopy(dataset) if isinstance(dataset, dict) else dataset)
         if any(isinstance(part, RenderedWords) for part in plain):
             raise ValueError(
@@ -177,6 +178,11 @@ class UnlabelledDataset(BaseDataset):
             part.full_init()
             for key, value in part.metainfo.items():
                 self._metainfo.setdefault(key, value)
+        if databases and isinstance(databases[0].data_list, LazyList):
+            numbers = databases[0].data_list.numbers
+            many = numbers if len(plain) == 1 else np.tile(numbers, len(plain))
+            return LazyList(self._of_lmdb, many)
+        for part in plain:
             labelled = [part.get_data_info(i) for i in range(len(part))]
             if self.instances is None and any(map(_has_boxes, labelled)):
                 self.instances = []

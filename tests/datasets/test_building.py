@@ -10,6 +10,7 @@ from mmengine.registry import DATASETS
 
 import mmocr_da.datasets  # noqa: F401
 from mmocr_da.datasets import seeded_dataset
+from mmocr_da.datasets.building import places
 
 PIPELINE = [
     dict(type='mmocr.LoadImageFromFile', color_type='grayscale'),
@@ -143,3 +144,10 @@ def test_no_image_stands_in_for_many(plain, monkeypatch):
     assert sum(counts.values()) == 100 and len(counts) == 50
     assert max(counts.values()) <= 6
     assert texts(dataset)[:10] == [str(i) for i in range(10)]
+
+
+def test_places_are_those_of_the_concatenation():
+    datasets = ['abc', '', 'd', 'ef']
+    everywhere = [(x, i) for x in datasets for i in range(len(x))]
+    assert places(datasets, range(6)) == everywhere
+    assert places(datasets, np.array([5, 0])) == [everywhere[5], everywhere[0]]
