@@ -1,7 +1,7 @@
 """Prepares images for a model as testing does, and predicts their texts."""
 
 import copy
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -87,10 +87,14 @@ def predict_images(
     check_finite(weights, model, checkpoint)
     model.load_state_dict(weights, strict=True)
     model.to(device).eval()
+    return predict(model, item_pipeline(cfg, items), items, batch_size)
+
+
+def item_pipeline(cfg: Config, items: Sequence[dict]) -> Compose:
+    """Return the config's test pipeline for items of one dataset, as before its pipeline."""
     # If the pipeline expects its dataset to load the image, load it as that dataset would.
     color_type = items[0].get('color_type', 'color') if items else None
-    pipeline = shown_pipeline(Compose(test_pipeline(cfg)), color_type)
-    return predict(model, pipeline, items, batch_size)
+    return shown_pipeline(Compose(test_pipeline(cfg)), color_type)
 
 
 @torch.no_grad()
@@ -115,18 +119,32 @@ def predict(
         A data sample for each item, with ``pred_text``.
     """
     predicted: dict[int, TextRecogDataSample] = {}
+    for places, batch in batches(pipeline, items, batch_size):
+        predicted.update(zip(places, model.test_step(batch)))
+    return [predicted[i] for i in range(len(predicted))]
+
+
+def batches(
+    pipeline: Callable[[dict], dict], items: Iterable[dict], batch_size: int = 64
+) -> Iterator[tuple[Sequence[int], dict]]:
+    """Prepare images, and yield those of one size together, with their places among the items.
+
+    Args:
+        pipeline: From an item to ``inputs`` and ``data_samples``.
+        items: Items of a dataset, as before its pipeline.
+        batch_size: Most images of a batch.
+    """
     waiting: dict[tuple[int, ...], list[tuple[int, dict]]] = {}
-
-    def run(batch: list[tuple[int, dict]]) -> None:
-        places, packed = zip(*batch)
-        predicted.update(zip(places, model.test_step(pseudo_collate(packed))))
-
     for i, item in enumerate(items):
         packed = pipeline(copy.deepcopy(item))
-        batch = waiting.setdefault(tuple(packed['inputs'].shape), [])
-        batch.append((i, packed))
-        if len(batch) == batch_size:
-            run(waiting.pop(tuple(packed['inputs'].shape)))
+        size = tuple(packed['inputs'].shape)
+        waiting.setdefault(size, []).append((i, packed))
+        if len(waiting[size]) == batch_size:
+            yield _collated(waiting.pop(size))
     for batch in waiting.values():
-        run(batch)
-    return [predicted[i] for i in range(len(predicted))]
+        yield _collated(batch)
+
+
+def _collated(batch: Sequence[tuple[int, dict]]) -> tuple[Sequence[int], dict]:
+    places, packed = zip(*batch)
+    return places, pseudo_collate(packed)

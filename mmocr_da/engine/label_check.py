@@ -2,6 +2,8 @@
 
 import unicodedata
 from collections import Counter
+from collections.abc import Sequence
+from functools import partial
 
 from mmengine.logging import MMLogger
 from mmengine.runner.loops import _InfiniteDataloaderIterator
@@ -9,7 +11,7 @@ from mmocr.models.textrecog.module_losses.base import BaseTextRecogModuleLoss
 
 from mmocr_da.arguments import some
 from mmocr_da.datasets.data_samples import data_samples_of
-from mmocr_da.datasets.label_texts import labels_of, path_of
+from mmocr_da.datasets.label_texts import labels_of, path_of, unread_labels
 from mmocr_da.datasets.notes import printable
 from mmocr_da.datasets.seeded_dataset import SeededDataset
 from mmocr_da.rng import seeded
@@ -35,6 +37,9 @@ def check_labels(dataset, module_loss: BaseTextRecogModuleLoss, logger: MMLogger
         ValueError: If labels are missing, or cannot be encoded and must not be left out.
     """
     known, longest = set(module_loss.dictionary.dict), _longest(module_loss)
+    strict = not module_loss.dictionary.with_unknown
+    skips = isinstance(dataset, SeededDataset) and dataset.skip_unusable
+    unread = unread_labels(dataset)
     unknown, long, missing, total = [], [], [], 0
     for index, text in labels_of(dataset):
         total += 1
@@ -45,12 +50,16 @@ def check_labels(dataset, module_loss: BaseTextRecogModuleLoss, logger: MMLogger
         elif len(text) > longest:
             long.append((index, text))
     suspects = unknown + missing + long
-    if not suspects or pipeline_makes_labels(dataset, suspects):
+    made = bool(suspects) and pipeline_makes_labels(dataset, suspects)
+    if unread and skips:
+        allowed = known if strict else None
+        dataset.leave_out_labels(
+            partial(_cannot_learn, module_loss=module_loss, known=allowed, longest=longest)
+        )
+    if not suspects or made:
         return 0
     if missing:
         raise ValueError(_report_missing(dataset, missing, total))
-    strict = not module_loss.dictionary.with_unknown
-    skips = isinstance(dataset, SeededDataset) and dataset.skip_unusable
     parts = []
     if unknown:
         parts.append(_report_unknown(dataset, unknown, total, module_loss))
@@ -66,7 +75,7 @@ def check_labels(dataset, module_loss: BaseTextRecogModuleLoss, logger: MMLogger
         if len(unusable) == total:
             raise ValueError(f'no label is left. {message}')
         dataset.leave_out(index for index, _ in unusable)
-        logger.warning(f'{message}. Images left out: {len(unusable)} of {total}')
+        logger.warning(f'{message}. Images left out: {share_left_out(unusable, total, unread)}')
         return len(unusable)
     elif unknown and strict:
         raise ValueError(
@@ -84,6 +93,24 @@ def check_labels(dataset, module_loss: BaseTextRecogModuleLoss, logger: MMLogger
             )
         )
     return 0
+
+
+def share_left_out(unusable: Sequence[Label], total: int, unread: int) -> str:
+    """Say how many images are left out of ``total`` whose label was read."""
+    rest = f'; the other {unread:,} labels are looked at when they are drawn' if unread else ''
+    return f'{len(unusable)} of {total}{rest}'
+
+
+def _cannot_learn(
+    text: str,
+    module_loss: BaseTextRecogModuleLoss,
+    known: set[str] | None,
+    longest: float,
+) -> bool:
+    """Whether a label is too long, or has characters outside ``known``."""
+    if known is not None and not known.issuperset(in_case(text, module_loss)):
+        return True
+    return len(text) > longest
 
 
 HOW_TO_SKIP = 'skip_unusable=True of TwoDomainDataset or SeededDataset'

@@ -153,23 +153,51 @@ def f1_interval(
     >>> f1_interval([1, 2, 1], [4, 4, 2], baseline=([0, 1, 1], [3, 4, 3])).value
     0.4
     """
+
+    def sums(found: ArrayLike, counts: ArrayLike) -> tuple[ArrayLike, ArrayLike]:
+        return 2 * np.asarray(found, float), counts
+
+    other = None if baseline is None else sums(*baseline)
+    return sums_interval(sums(found, counts), other, level, num_resamples, seed)
+
+
+def sums_interval(
+    values: tuple[ArrayLike, ArrayLike],
+    baseline: tuple[ArrayLike, ArrayLike] | None = None,
+    level: float = 0.95,
+    num_resamples: int = 2000,
+    seed: int = 0,
+) -> Estimate:
+    """Estimate a ratio of two sums over images, of several runs, or its gain over a baseline.
+
+    Args:
+        values: Numerators and denominators of each of N images, ``(N,)`` each; or ``(S, N)`` of S
+            runs, of which the mean ratio counts.
+        baseline: The same of what is subtracted, for the same images, which stay together in each
+            resample.
+        level, num_resamples, seed: See :func:`ratio_interval`.
+
+    >>> sums_interval(([1, 4], [2, 4]), baseline=([0, 3], [2, 4])).value.__round__(3)
+    0.333
+    """
     check_number('level', level, above=0, below=1)
     check_count('num_resamples', num_resamples)
-    groups = [(found, counts)] if baseline is None else [(found, counts), baseline]
+    groups = [values] if baseline is None else [values, baseline]
     arrays = [tuple(np.atleast_2d(np.asarray(x, float)) for x in group) for group in groups]
     shapes = {x.shape[1:] for group in arrays for x in group}
     num_images = arrays[0][0].shape[-1]
     if len(shapes) > 1 or num_images < 2 or any(a.shape != b.shape for a, b in arrays):
         raise ValueError(
-            'an interval of F1 needs found regions and counts for each of at least 2 images, of '
-            f'both detectors alike, got the shapes {[x.shape for group in arrays for x in group]}'
+            'an interval needs numerators and denominators (of F1: found regions and counts) for '
+            'each of at least 2 images, of both detectors alike, got the shapes '
+            f'{[x.shape for group in arrays for x in group]}'
         )
     rng = np.random.default_rng(seed)
     weights = rng.multinomial(num_images, np.full(num_images, 1 / num_images), num_resamples)
     # The first row is the images themselves.
     weights = np.concatenate([np.ones((1, num_images)), weights])
-    values = [(2 * weights @ a.T / np.maximum(weights @ b.T, 1)).mean(1) for a, b in arrays]
-    value, *resampled = values[0] - values[1] if baseline is not None else values[0]
+    ratios = [(weights @ a.T / np.maximum(weights @ b.T, 1)).mean(1) for a, b in arrays]
+    value, *resampled = ratios[0] - ratios[1] if baseline is not None else ratios[0]
     low, high = np.percentile(resampled, [50 - 50 * level, 50 + 50 * level])
     return Estimate(float(value), float(low), float(high))
 

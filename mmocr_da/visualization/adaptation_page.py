@@ -1,36 +1,31 @@
-"""Writes a page about what an adaptation changed: numbers, pictures and commands, in Markdown."""
+"""Sections about what an adaptation changed in the predictions, and a page of them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
-from mmocr_da import markdown
 from mmocr_da.datasets.image_loading import load_image
 from mmocr_da.evaluation import Estimate, PredictionChange
 from mmocr_da.outputs import check_outputs, output_file
 
-from .pictures import check_picture
-from .sheet import FAINT, NEW, OLD, Cell, Line, differing, draw_sheet, marked
+from .page import Block, Command, Literal, Notes, Page, Paragraph, Section, Sheet, Table, Text
+from .sheet import FAINT, NEW, OLD, Cell, Line, differing, marked
 
-PAGE = 'adaptation.md'
-DIFFERENCES = 'adaptation_differences.png'
-FIXED_AND_BROKEN = 'adaptation_fixed_and_broken.png'
+PAGE = 'adaptation.html'
 
 #: From the index of an image to the image, RGB.
 Loader = Callable[[int], NDArray[Any]]
 
 
-def check_page(folder: str, by: str = 'adapt', font: str | None = None) -> None:
+def check_page(folder: str, by: str = 'adapt') -> None:
     """Check that the page can be written, before the time for it is spent.
 
     Raises:
-        ValueError: If the place or the font cannot be used, or a file there is not of ``by``.
+        ValueError: If the place cannot be used, or a file there is not of ``by``.
     """
     check_outputs([Path(folder, PAGE)], by)
-    for name in (DIFFERENCES, FIXED_AND_BROKEN):
-        check_picture(str(Path(folder, name)), by, font=font)
 
 
 def write_page(
@@ -41,65 +36,98 @@ def write_page(
     num_images: int = 24,
     load: Loader | None = None,
     by: str = 'adapt',
-    font: str | None = None,
 ) -> str:
-    """Write ``adaptation.md`` and its pictures.
+    """Write ``adaptation.html``, a page about two recognizers.
 
     Args:
         folder: Where to; it is made if it does not exist.
         change: The predictions before and after.
         commands: What a user can do next: shell commands by what they do.
         title: Of the page.
+        num_images, load: See :func:`change_sections`.
+        by: The writer; only files that it wrote before are replaced.
+
+    Returns:
+        The page as Markdown and without pictures, for the terminal.
+    """
+    check_page(folder, by)
+    sections = change_sections(change, num_images, load)
+    if commands:
+        sections.append(command_section(commands))
+    page = Page(title, sections, change_summary(change))
+    with output_file(Path(folder, PAGE), by) as path:
+        path.write_text(page.html(), encoding='utf-8')
+    return page.markdown()
+
+
+def change_summary(change: PredictionChange) -> dict[str, list[Block]]:
+    """Answer what changed, and whether something looks wrong."""
+    scores = change.scores
+    blocks: list[Block] = []
+    if scores is not None:
+        blocks.append(
+            Paragraph(
+                f'Word accuracy on {scores.num:,} labelled images, in percent: '
+                f'{100 * scores.accuracy_before.value:.1f} before, '
+                f'{100 * scores.accuracy_after.value:.1f} after. Difference, with its 95 % '
+                f'interval: {_percent(scores.accuracy_difference, "+.1f")}.'
+            )
+        )
+    blocks.append(
+        Paragraph(
+            f'{len(change.changed):,} of {len(change.paths):,} predictions changed '
+            f'({100 * change.changed_share:.1f} %)'
+            + ('.' if scores else '. Without labels, nobody can say whether for the better.')
+        )
+    )
+    found = change.warnings()
+    wrong: Block = Paragraph('No sign of harm in the predictions.')
+    return {
+        'What changed?': blocks,
+        'Look at this first': [Notes(found, 'bad') if found else wrong],
+    }
+
+
+def change_sections(
+    change: PredictionChange, num_images: int = 24, load: Loader | None = None
+) -> list[Section]:
+    """Make the sections: numbers with labels, numbers without, and images that differ.
+
+    Args:
+        change: The predictions before and after.
         num_images: Images on each sheet, at most; 0 leaves the sheets out. Half of those that
             differ are the ones whose confidence rose most, the others are drawn at random.
         load: Returns the image of an index, RGB; None loads the file ``change.paths[index]``.
-        by: The writer; only files that it wrote before are replaced.
-        font: For the texts, see :func:`~mmocr_da.visualization.pictures.save_picture`.
-
-    Returns:
-        The page, for the terminal.
     """
-    check_page(folder, by, font)
-    draw = _Drawer(folder, change, num_images, load or _from_files(change), by, font)
-    sections = [
-        f'# {title}',
-        _warnings(change),
+    draw = _Drawer(change, num_images, load or _from_files(change))
+    return [
         *(_labelled(change, draw) if change.scores else []),
-        *_unlabelled(change),
+        _unlabelled(change),
         *_differences(change, draw),
-        *_commands(commands or {}),
     ]
-    page = '\n\n'.join(filter(None, sections)) + '\n'
-    with output_file(Path(folder, PAGE), by) as path:
-        path.write_text(page, encoding='utf-8')
-    return page
+
+
+def command_section(commands: Mapping[str, str], heading: str = 'Use the result') -> Section:
+    """Make the section of commands, by what they do."""
+    return Section(heading, [Command(what, command) for what, command in commands.items()])
 
 
 class _Drawer:
-    """Draws the sheets of a page."""
+    """Makes the sheets of a page."""
 
-    def __init__(
-        self,
-        folder: str,
-        change: PredictionChange,
-        num: int,
-        load: Loader,
-        by: str,
-        font: str | None,
-    ) -> None:
-        self.folder, self.change, self.num = folder, change, num
-        self.load, self.by, self.font = load, by, font
+    def __init__(self, change: PredictionChange, num: int, load: Loader) -> None:
+        self.change, self.num, self.load = change, num, load
 
     def __call__(
-        self, name: str, groups: Mapping[str, list[int]], lines: Callable[[int], list[Line]]
-    ) -> str:
-        """Draw groups of images; return the Markdown that shows the picture."""
-        cells = {
-            heading: [Cell(self.load(i), lines(i)) for i in indexes]
-            for heading, indexes in groups.items()
-        }
-        draw_sheet(cells, str(Path(self.folder, name)), self.by, font=self.font)
-        return f'![{", ".join(groups)}]({name})'
+        self, groups: Mapping[str, list[int]], lines: Callable[[int], list[Line]]
+    ) -> Sheet:
+        """Load the images of groups, with their lines."""
+        return Sheet(
+            {
+                heading: [Cell(self.load(i), lines(i)) for i in indexes]
+                for heading, indexes in groups.items()
+            }
+        )
 
     def differences(self, i: int) -> list[Line]:
         """Lines of an image without a label: characters that changed are coloured."""
@@ -127,17 +155,10 @@ def _from_files(change: PredictionChange) -> Loader:
     return lambda i: load_image(change.paths[i])[..., ::-1]
 
 
-def _warnings(change: PredictionChange) -> str:
-    found = change.warnings()
-    if not found:
-        return ''
-    return '\n'.join(['**Look at this first:**', '', *(f'* {text}' for text in found)])
-
-
-def _labelled(change: PredictionChange, draw: _Drawer) -> list[str]:
+def _labelled(change: PredictionChange, draw: _Drawer) -> list[Section]:
     scores = change.scores
     assert scores is not None
-    rows = [['', 'before', 'after', 'difference']]
+    rows: list[list[Text]] = [['', 'before', 'after', 'difference']]
     for name, before, after, difference in (
         (
             'word accuracy',
@@ -154,16 +175,20 @@ def _labelled(change: PredictionChange, draw: _Drawer) -> list[str]:
         if change.options[option]
     ]
     fixed, broken = len(change.fixed), len(change.broken)
-    sections = [
-        '## With labels',
-        f'{scores.num:,} of {len(change.paths):,} images have a label. In percent, with 95 % '
-        f'intervals (bootstrap over the images)'
-        + (f'; {" and ".join(ignored)} ignored:' if ignored else ':'),
-        markdown.table(rows),
-        f'{fixed:,} words were wrong and are right now; {broken:,} were right and are wrong now. '
-        'The interval of the difference is of the same images for both recognizers: where it does '
-        'not contain 0, the difference is more than chance. It holds for images like these only. '
-        'A higher word accuracy is better, a lower character error rate (CER) is better.',
+    blocks: list[Block] = [
+        Paragraph(
+            f'{scores.num:,} of {len(change.paths):,} images have a label. In percent, with 95 % '
+            f'intervals (bootstrap over the images)'
+            + (f'; {" and ".join(ignored)} ignored:' if ignored else ':')
+        ),
+        Table(rows),
+        Paragraph(
+            f'{fixed:,} words were wrong and are right now; {broken:,} were right and are wrong '
+            'now. The interval of the difference is of the same images for both recognizers: where '
+            'it does not contain 0, the difference is more than chance. It holds for images like '
+            'these only. A higher word accuracy is better, a lower character error rate (CER) is '
+            'better.'
+        ),
     ]
     half = max(draw.num // 2, 1)
     groups = {
@@ -172,14 +197,16 @@ def _labelled(change: PredictionChange, draw: _Drawer) -> list[str]:
         if indexes
     }
     if groups and draw.num:
-        sections.append(draw(FIXED_AND_BROKEN, groups, draw.judged))
-        sections.append('Coloured: characters that are not in the ground truth at this place.')
-    return sections
+        blocks.append(draw(groups, draw.judged))
+        blocks.append(
+            Paragraph('Coloured: characters that are not in the ground truth at this place.')
+        )
+    return [Section('Before and after: labelled images', blocks)]
 
 
-def _unlabelled(change: PredictionChange) -> list[str]:
+def _unlabelled(change: PredictionChange) -> Section:
     before, after = change.before_statistics, change.after_statistics
-    rows = [['', 'before', 'after', 'what it tells']]
+    rows: list[list[Text]] = [['', 'before', 'after', 'what it tells']]
     if before.confidence is not None and after.confidence is not None:
         rows.append(
             [
@@ -225,22 +252,27 @@ def _unlabelled(change: PredictionChange) -> list[str]:
             ]
         )
     num, changed = len(change.paths), len(change.changed)
-    frequent = [['', 'most frequent predictions (number of images)']]
+    frequent: list[list[Text]] = [['', 'most frequent predictions (number of images)']]
     for name, statistics in (('before', before), ('after', after)):
-        words = (f'{markdown.literal(text)} ({n:,})' for text, n in statistics.most_frequent)
-        frequent.append([name, ', '.join(words) or 'all are empty'])
-    return [
-        '## Without labels',
-        f'{changed:,} of {num:,} predictions changed ({100 * change.changed_share:.1f} %). This '
-        'says how much the adaptation did, not whether it helped.',
-        markdown.table(rows),
-        markdown.table(frequent),
-        'None of these numbers is an accuracy: they show what went wrong, and cannot show that '
-        'all went well. Label 200 or more images, drawn at random, to know.',
-    ]
+        frequent.append([name, _counted(statistics.most_frequent) or 'all are empty'])
+    return Section(
+        'Before and after: all images',
+        [
+            Paragraph(
+                f'{changed:,} of {num:,} predictions changed ({100 * change.changed_share:.1f} %). '
+                'This says how much the adaptation did, not whether it helped.'
+            ),
+            Table(rows),
+            Table(frequent),
+            Paragraph(
+                'None of these numbers is an accuracy: they show what went wrong, and cannot show '
+                'that all went well. Label 200 or more images, drawn at random, to know.'
+            ),
+        ],
+    )
 
 
-def _differences(change: PredictionChange, draw: _Drawer) -> list[str]:
+def _differences(change: PredictionChange, draw: _Drawer) -> list[Section]:
     if not change.changed or not draw.num:
         return []
     gained = change.gained(draw.num // 2)
@@ -261,19 +293,18 @@ def _differences(change: PredictionChange, draw: _Drawer) -> list[str]:
             + ('; only images drawn at random are typical of what changed.' if drawn else '.')
         )
     return [
-        '## Images whose prediction changed',
-        draw(DIFFERENCES, groups, draw.differences),
-        caption,
+        Section(
+            'Before and after: images that differ',
+            [draw(groups, draw.differences), Paragraph(caption)],
+        )
     ]
 
 
-def _commands(commands: Mapping[str, str]) -> list[str]:
-    if not commands:
-        return []
-    return [
-        '## Use the result',
-        *(f'{what}:\n\n```bash\n{command}\n```' for what, command in commands.items()),
-    ]
+def _counted(words: Sequence[tuple[str, int]]) -> list[str]:
+    found: list[str] = []
+    for i, (text, count) in enumerate(words):
+        found += [*([', '] if i else []), Literal(text), f' ({count:,})']
+    return found
 
 
 def _percent(estimate: Estimate, spec: str = '.1f') -> str:

@@ -7,6 +7,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from .colors import COLORS
 from .pictures import save_picture
 
 #: Names of up to three groups of layers, in the order of the model's parts.
@@ -82,19 +83,12 @@ def by_stage(gates: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {stage: torch.cat(rhos) for stage, rhos in stages.items()}
 
 
-def plot_gates(
-    gates: Mapping[str, Tensor], out_file: str, stages: bool = False, font: str | None = None
-) -> dict[str, tuple[int, float, float]]:
+def gates_figure(gates: Mapping[str, Tensor], stages: bool = False) -> Figure:
     """Draw one histogram of ``rho`` per depth, or per stage of the model.
 
     Args:
         gates: ``rho`` by the layer's name, see :func:`gates_of`.
-        out_file: PNG, or another format that matplotlib writes.
         stages: One histogram per stage instead of per depth.
-        font: For the texts, see :func:`~mmocr_da.visualization.pictures.save_picture`.
-
-    Returns:
-        For each histogram, the number of gates and their shares below 0.1 and above 0.9.
 
     Raises:
         ValueError: If there is no gate.
@@ -110,11 +104,15 @@ def plot_gates(
     # Without pyplot, which would choose a backend for the whole process.
     figure = Figure(figsize=(3.2 * columns, 2.8 * rows), layout='constrained')
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
-    drawn = {}
     for ax, (name, rho) in zip(axes, parts.items()):
         below, above = (share.item() for share in shares(rho))
-        drawn[name] = (len(rho), below, above)
-        ax.hist(rho.float().cpu().numpy(), bins=20, range=(0, 1), weights=[1 / len(rho)] * len(rho))
+        ax.hist(
+            rho.float().cpu().numpy(),
+            bins=20,
+            range=(0, 1),
+            weights=[1 / len(rho)] * len(rho),
+            color=COLORS[0],
+        )
         ax.set_title(f'{name}: {len(rho)} gates\n{below:.0%} < 0.1, {above:.0%} > 0.9', fontsize=9)
         ax.set_ylim(0, 1)
         ax.grid(alpha=0.3)
@@ -122,5 +120,28 @@ def plot_gates(
         ax.axis('off')
     figure.supxlabel('rho (0: instance norm, 1: batch norm)', fontsize=9)
     figure.supylabel('share of gates', fontsize=9)
-    save_picture(figure, out_file, 'plot_gates', font)
+    return figure
+
+
+def plot_gates(
+    gates: Mapping[str, Tensor], out_file: str, stages: bool = False, font: str | None = None
+) -> dict[str, tuple[int, float, float]]:
+    """Write the picture of :func:`gates_figure`.
+
+    Args:
+        gates, stages: See :func:`gates_figure`.
+        out_file: PNG, or another format that matplotlib writes.
+        font: For the texts, see :func:`~mmocr_da.visualization.pictures.save_picture`.
+
+    Returns:
+        For each histogram, the number of gates and their shares below 0.1 and above 0.9.
+
+    Raises:
+        ValueError: If there is no gate.
+    """
+    save_picture(gates_figure(gates, stages), out_file, 'plot_gates', font)
+    drawn = {}
+    for name, rho in (by_stage(gates) if stages else by_depth(gates)).items():
+        below, above = shares(rho)
+        drawn[name] = (len(rho), below.item(), above.item())
     return drawn

@@ -91,14 +91,23 @@ def draw_sheet(
     font: str | None = None,
     columns: int = 2,
 ) -> None:
+    """Write the picture of :func:`sheet_figure`.
+
+    Args:
+        groups, title, columns: See :func:`sheet_figure`.
+        out_file: PNG, or another format that matplotlib writes.
+        by: The writer; only files that it wrote before are replaced.
+        font: For the texts, see :func:`~mmocr_da.visualization.pictures.save_picture`.
+    """
+    save_picture(sheet_figure(groups, title, columns), out_file, by, font)
+
+
+def sheet_figure(groups: Mapping[str, Sequence[Cell]], title: str = '', columns: int = 2) -> Figure:
     """Draw pictures with lines of text beside them, in groups.
 
     Args:
         groups: The cells below each heading; an empty heading takes no place.
-        out_file: PNG, or another format that matplotlib writes.
-        by: The writer; only files that it wrote before are replaced.
         title: Lines above all.
-        font: For the texts, see :func:`~mmocr_da.visualization.pictures.save_picture`.
         columns: Number of cells side by side.
     """
     groups = {heading: cells for heading, cells in groups.items() if cells}
@@ -125,7 +134,7 @@ def draw_sheet(
             left = MARGIN + i % columns * CELL
             _draw_cell(ax, cell, left, top + i // columns * step, step, names_width)
     ax.set(xlim=(0, width), ylim=(height + MARGIN, 0), autoscale_on=False)
-    save_picture(figure, out_file, by, font)
+    return figure
 
 
 def prediction_sheet(

@@ -13,13 +13,7 @@ from .pictures import save_picture
 Pairs = tuple[Sequence[float], Sequence[float]]
 
 
-def plot_quality(
-    kinds: Mapping[str, Pairs],
-    out_file: str,
-    unit: str = 'edits',
-    step: float = 0,
-    font: str | None = None,
-) -> dict[str, dict[str, float | None]]:
+def quality_figure(kinds: Mapping[str, Pairs], unit: str = 'edits', step: float = 0) -> Figure:
     """Draw the estimates ``e_hat`` against the values ``e``, one panel per kind of pairs.
 
     A box shows the middle half of the estimates at a value, its line the median; whiskers reach
@@ -27,32 +21,21 @@ def plot_quality(
 
     Args:
         kinds: ``(estimates, values)`` by kind of pairs, such as ``'predictions'``.
-        out_file: PNG, or another format that matplotlib writes.
         unit: Unit of the metric.
         step: Width of the boxes, for a metric that is not an integer: a box covers the values up to
             half a step away from it.
-        font: For the texts, see :func:`~mmocr_da.visualization.pictures.save_picture`.
-
-    Returns:
-        By kind, ``num``, ``error`` (the mean of ``|e_hat - e|``) and ``rank_correlation``.
 
     Raises:
         ValueError: If there are no pairs.
     """
-    kinds = {name: pairs for name, pairs in kinds.items() if len(pairs[1])}
-    if not kinds:
-        raise ValueError('kinds must hold pairs of estimates and values, got none')
+    measured = quality_of(kinds)
     # Without pyplot, which would choose a backend for the whole process.
-    figure = Figure(figsize=(4.2 * len(kinds), 4), layout='constrained')
-    axes = figure.subplots(1, len(kinds), squeeze=False)[0]
-    drawn = {}
-    for ax, (name, pairs) in zip(axes, kinds.items()):
-        estimates, values = map(np.asarray, pairs)
-        error = approximation_error(estimates, values)
-        correlation = rank_correlation(estimates.tolist(), values.tolist())
+    figure = Figure(figsize=(4.2 * len(measured), 4), layout='constrained')
+    axes = figure.subplots(1, len(measured), squeeze=False)[0]
+    for ax, (name, quality) in zip(axes, measured.items()):
+        estimates, values = map(np.asarray, kinds[name])
         values = np.rint(values / step) * step if step else values
         steps = np.unique(values)
-        drawn[name] = dict(num=len(values), error=error, rank_correlation=correlation)
         top = max(estimates.max(), values.max()) * 1.05 + (step or 0.1)
         ax.plot([0, top], [0, top], color='0.6', linewidth=1, label='e_hat = e')
         ax.boxplot(
@@ -74,11 +57,59 @@ def plot_quality(
                 fontsize=7,
                 color='0.4',
             )
+        correlation = quality['rank_correlation']
         correlated = '' if correlation is None else f', rank correlation {correlation:.2f}'
-        ax.set_title(f'{len(values)} {name}\nmean error {error:.3f} {unit}{correlated}', fontsize=9)
+        ax.set_title(
+            f'{len(values)} {name}\nmean error {quality["error"]:.3f} {unit}{correlated}',
+            fontsize=9,
+        )
         ax.set_ylim(0, top)
         ax.grid(alpha=0.3)
     figure.supxlabel(f'e, true {unit}', fontsize=9)
     figure.supylabel('e_hat, estimated', fontsize=9)
-    save_picture(figure, out_file, 'plot_quality', font)
-    return drawn
+    return figure
+
+
+def quality_of(kinds: Mapping[str, Pairs]) -> dict[str, dict[str, float | None]]:
+    """Return, by kind, ``num``, ``error`` (the mean of ``|e_hat - e|``) and ``rank_correlation``.
+
+    Raises:
+        ValueError: If there are no pairs.
+    """
+    kinds = {name: pairs for name, pairs in kinds.items() if len(pairs[1])}
+    if not kinds:
+        raise ValueError('kinds must hold pairs of estimates and values, got none')
+    return {
+        name: dict(
+            num=len(values),
+            error=approximation_error(np.asarray(estimates), np.asarray(values)),
+            rank_correlation=rank_correlation(
+                np.asarray(estimates).tolist(), np.asarray(values).tolist()
+            ),
+        )
+        for name, (estimates, values) in kinds.items()
+    }
+
+
+def plot_quality(
+    kinds: Mapping[str, Pairs],
+    out_file: str,
+    unit: str = 'edits',
+    step: float = 0,
+    font: str | None = None,
+) -> dict[str, dict[str, float | None]]:
+    """Write the picture of :func:`quality_figure`.
+
+    Args:
+        kinds, unit, step: See :func:`quality_figure`.
+        out_file: PNG, or another format that matplotlib writes.
+        font: For the texts, see :func:`~mmocr_da.visualization.pictures.save_picture`.
+
+    Returns:
+        See :func:`quality_of`.
+
+    Raises:
+        ValueError: If there are no pairs.
+    """
+    save_picture(quality_figure(kinds, unit, step), out_file, 'plot_quality', font)
+    return quality_of(kinds)

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import pickle
 import random
 import time
 from types import SimpleNamespace
@@ -10,12 +11,15 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from helpers.lmdbs import write_lmdb
 from mmengine.registry import DATASETS, init_default_scope
 from mmengine.runner.loops import _InfiniteDataloaderIterator
 from mmocr.models.textrecog.module_losses import CEModuleLoss, CTCModuleLoss
 from torch.utils.data import DataLoader
 
 import mmocr_da.datasets  # noqa: F401
+from mmocr_da.datasets import label_texts
+from mmocr_da.datasets.seeded_dataset import UNUSABLE
 from mmocr_da.engine.hooks import LabelCheckHook
 from mmocr_da.engine.label_check import check_labels, reload_data
 
@@ -217,3 +221,79 @@ def test_annotations_of_another_task_are_an_error(dataset, module_loss, check, i
         ValueError, match=f'got 2 of 2 images without, such as .*a.png with {found}'
     ):
         check(dataset('a', 'b', instances=instances), module_loss())
+
+
+@pytest.fixture
+def large(tmp_path, monkeypatch):
+    """Makes a dataset of an LMDB of which two of six labels are looked at: the first is one."""
+
+    def make(*texts, pipeline=(LOAD, TEXT, PACK), **kwargs):
+        source = dict(type='mmocr.RecogLMDBDataset', ann_file=write_lmdb(tmp_path / 'lmdb', texts))
+        return DATASETS.build(
+            dict(type='mmocr_da.SeededDataset', datasets=source, pipeline=list(pipeline), **kwargs)
+        )
+
+    monkeypatch.setattr(label_texts, 'MOST_READ', 2)
+    monkeypatch.setattr(label_texts, 'stratified', lambda size, most: [0, 3])
+    return make
+
+
+def text_of(item):
+    return item['data_samples'].gt_text.item
+
+
+WORDS = ('a', 'ax', 'abcda', 'b', 'c', 'd')
+
+
+def test_labels_that_are_not_looked_at_are_left_out_when_they_are_drawn(large, module_loss, check):
+    data = large(*WORDS, skip_unusable=True)
+    assert [text_of(data[i]) for i in range(6)] == list(WORDS)
+    assert check(data, module_loss()) == [] and data.checks_labels
+    assert [text_of(data[i]) for i in range(6)] == ['a', 'b', 'b', 'b', 'c', 'd']
+    found = [data[1]['data_samples'].notes, data[4]['data_samples'].get('notes')]
+    assert [kind for kind, _ in found[0]] == [UNUSABLE] * 2 and found[1] is None
+    assert [path[-1] for _, path in found[0]] == ['2', '3']
+
+
+def test_the_message_says_how_many_were_looked_at(large, module_loss, check):
+    data = large('ax', *WORDS[1:], skip_unusable=True)
+    (line,) = check(data, module_loss())
+    assert '1 of 2 labels have characters' in line
+    assert 'Images left out: 1 of 2; the other 4 labels are looked at when they are drawn' in line
+    assert {text_of(data[i]) for i in range(6)} <= {'b', 'c', 'd'}
+
+
+def test_what_is_left_out_depends_on_the_label_that_the_pipeline_makes(large, module_loss, check):
+    data = large(
+        'a', 'a?', 'b', 'c', 'b?x', 'd', pipeline=[LOAD, TEXT, Clean(), PACK], skip_unusable=True
+    )
+    assert check(data, module_loss()) == []
+    assert [text_of(data[i]) for i in range(6)] == ['a', 'a', 'b', 'c', 'd', 'd']
+
+
+def test_they_stay_if_they_are_not_to_be_left_out_or_can_be_learned(large, module_loss, check):
+    data = large(*WORDS)
+    assert check(data, module_loss()) == [] and not data.checks_labels
+    assert text_of(data[1]) == 'ax'
+
+
+def test_an_unknown_token_makes_what_is_unknown_usable(large, module_loss, check):
+    data = large(*WORDS, skip_unusable=True)
+    check(data, module_loss(with_unknown=True))
+    assert [text_of(data[i]) for i in (1, 2)] == ['ax', 'b']
+
+
+def test_nothing_but_unusable_labels_is_an_error(large, module_loss, check):
+    data = large(*['a', 'x', 'x'] * 2, skip_unusable=True)
+    check(data, module_loss())
+    data.datasets[0].get_subset_([1, 1, 1, 1, 1, 1])
+    with pytest.raises(RuntimeError, match='6 of 6 images were tried.*6 of them have labels'):
+        data[0]
+
+
+def test_workers_leave_them_out_too(large, module_loss, check):
+    data = large(*WORDS, skip_unusable=True)
+    check(data, module_loss())
+    for dataset in (data, pickle.loads(pickle.dumps(data))):  # as a fork and a spawn do
+        loader = DataLoader(dataset, batch_size=None, num_workers=2)
+        assert [text_of(item) for item in loader] == ['a', 'b', 'b', 'b', 'c', 'd']

@@ -1,5 +1,4 @@
 import copy
-import json
 import os
 
 import cv2
@@ -7,11 +6,13 @@ import lmdb
 import numpy as np
 import pytest
 import torch
+from helpers.scalars import write_scalars
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmocr.registry import DATASETS, MODELS
 
 from mmocr_da.models.layers.batch_instance_norm import BatchInstanceNorm2d
+from mmocr_da.visualization.curves import PANELS
 
 
 @pytest.fixture(scope='module')
@@ -27,41 +28,12 @@ def sheet(load_tool):
 @pytest.fixture
 def run(tmp_path):
     """Writes ``scalars.json`` of one start of a run; returns the work directory."""
-
-    def make(*rows, start='20260101_000000', name='run', tail=''):
-        folder = tmp_path / name / start / 'vis_data'
-        folder.mkdir(parents=True)
-        (folder / 'scalars.json').write_text('\n'.join(map(json.dumps, rows)) + tail)
-        return str(tmp_path / name)
-
-    return make
+    return lambda *rows, name='run', **options: write_scalars(tmp_path / name, *rows, **options)
 
 
 def is_picture(path):
     image = cv2.imread(str(path))
     return image is not None and image.std() > 1
-
-
-def test_scalars_are_read_by_name_and_step(curves, run):
-    read = curves.read_scalars(run(dict(loss=2.0, lr=1, step=10), {'recog/cer': 0.5, 'step': 20}))
-    assert read['loss'] == {10: 2.0} and read['recog/cer'] == {20: 0.5}
-
-
-def test_a_resumed_run_replaces_what_came_after_its_first_step(curves, run):
-    run(*(dict(loss=1.0, step=s) for s in (10, 20, 30, 40)))
-    work_dir = run(*(dict(loss=2.0, step=s) for s in (25, 35)), start='20260102_000000')
-    assert curves.read_scalars(work_dir)['loss'] == {10: 1.0, 20: 1.0, 25: 2.0, 35: 2.0}
-
-
-def test_a_validation_alone_replaces_nothing(curves, run):
-    run(*(dict(loss=1.0, step=s) for s in (10, 20)))
-    work_dir = run({'recog/cer': 0.5, 'step': 0}, start='20260102_000000')
-    assert curves.read_scalars(work_dir)['loss'] == {10: 1.0, 20: 1.0}
-
-
-def test_a_line_that_is_only_half_written_is_skipped(curves, run):
-    work_dir = run(dict(loss=1.0, step=10), tail='\n{"loss": 0.5, "st')
-    assert curves.read_scalars(work_dir)['loss'] == {10: 1.0}
 
 
 def test_every_scalar_finds_its_panel_and_no_other(curves, run, tmp_path):
@@ -73,11 +45,21 @@ def test_every_scalar_finds_its_panel_and_no_other(curves, run, tmp_path):
         local_gate_source=1,
         global_acc_source=0.5,
         global_acc_target=0.6,
+        self_training_weight=1.0,
+        self_training_kept=0.4,
+        self_training_confidence=0.8,
+        self_training_threshold=0.7,
         lr=0.1,
         time=1,
         step=1,
     )
     row.update({'bin_gates_below_0.1': 0.1, 'bin_gates_above_0.9': 0.6})
+    health = {
+        'global/a_distance': 0.2,
+        'global/probe_a_distance': 1.2,
+        'global/gradient_ratio': 1.0,
+    }
+    row.update({f'health/{name}': value for name, value in health.items()})
     validation = {
         'source/recog/cer': 0.1,
         'target/recog/cer': 0.2,
@@ -88,7 +70,11 @@ def test_every_scalar_finds_its_panel_and_no_other(curves, run, tmp_path):
     drawn = curves.plot_curves([run(row, validation)], str(tmp_path / 'out.png'))
     assert drawn == {
         'loss': 2,
-        'lambda': 1,
+        'lambda and weights': 2,
+        'A-distance': 2,
+        'gradient ratio': 1,
+        'share of words kept': 1,
+        'confidence of words': 2,
         'gate pass rate': 2,
         'discriminator accuracy': 2,
         'share of gates': 2,
@@ -100,7 +86,13 @@ def test_every_scalar_finds_its_panel_and_no_other(curves, run, tmp_path):
 
 def test_a_run_of_the_toy_has_every_panel_but_that_of_gates(curves, trained, tmp_path):
     drawn = curves.plot_curves([str(trained)], str(tmp_path / 'out.png'))
-    assert drawn.keys() == curves.PANELS.keys() - {'share of gates'}
+    assert PANELS.keys() - drawn.keys() == {
+        'share of gates',
+        'A-distance',
+        'gradient ratio',
+        'share of words kept',
+        'confidence of words',
+    }
 
 
 def test_several_runs_share_the_panels(curves, run, tmp_path):
@@ -116,7 +108,6 @@ def test_several_seeds_are_one_curve_of_means_where_all_have_a_value(curves, run
         run(dict(loss=x, step=1), dict(loss=3 * x, only_here=1, step=2), *more, name=str(x))
         for x, more in ((1.0, []), (2.0, [dict(loss=9.0, step=3)]))
     ]
-    assert curves.mean_scalars(seeds)['loss'] == {1: 1.5, 2: 4.5}
     drawn = curves.plot_curves([','.join(seeds), seeds[0]], str(tmp_path / 'out.png'))
     assert drawn == {'loss': 2}
 
@@ -141,7 +132,7 @@ def test_what_cannot_be_plotted_is_an_error(curves, run, tmp_path):
     work_dir = run(dict(lr=1.0, step=1))
     with pytest.raises(ValueError, match='runs must have logged one of loss, lambda'):
         curves.plot_curves([work_dir], 'out.png')
-    with pytest.raises(ValueError, match='got 2 for 1 runs'):
+    with pytest.raises(ValueError, match='a different name for each run, got a, b for 1 runs'):
         curves.plot_curves([work_dir], 'out.png', labels=['a', 'b'])
 
 
@@ -228,7 +219,11 @@ def test_an_lmdb_is_read_as_its_files_are(sheet, toy, trained, in_lmdb, nested):
 
 
 @pytest.mark.parametrize(
-    'lost, message', [('image', 'without image-000000002'), ('label', "must hold .* 'label-%09d'")]
+    'lost, message',
+    [
+        ('image', 'must hold an image and a label .* image-000000002 without its image'),
+        ('label', 'image-000000002 without a label'),
+    ],
 )
 def test_an_lmdb_that_lacks_something_is_named(sheet, in_lmdb, tmp_path, lost, message):
     path = str(tmp_path / 'lost')
@@ -307,6 +302,9 @@ def test_images_without_labels_are_an_error(sheet, toy):
         ('browse_views', ['toy.py']),
         ('surrogate_quality', ['toy.py', 'toy.pth']),
         ('plot_curves', ['run']),
+        ('plot_embeddings', ['toy.py', 'toy.pth']),
+        ('plot_attention', ['toy.py', 'toy.pth']),
+        ('confusion_matrix', ['toy.py', 'toy.pth']),
     ],
 )
 @pytest.mark.parametrize(
@@ -376,3 +374,81 @@ def test_gates_that_are_no_numbers_are_not_drawn(run_tool, gates_checkpoint, tmp
 def test_a_checkpoint_without_gates_is_an_error(run_tool, trained, tmp_path):
     with pytest.raises(ValueError, match='iter_2.pth must be of a model with BatchInstanceNorm'):
         run_tool('analysis_tools/plot_gates', trained / 'iter_2.pth', '--out', tmp_path / 'g.png')
+
+
+def test_features_are_drawn_before_and_after(run_tool, toy, trained, tmp_path, capsys):
+    """The earlier checkpoint is one of the plain model."""
+    before = tmp_path / 'before.pth'
+    weights = torch.load(trained / 'iter_1.pth', weights_only=False)['state_dict']
+    plain = {key: x for key, x in weights.items() if not key.startswith('objectives')}
+    torch.save(dict(state_dict=plain), before)
+    out_file = tmp_path / 'embeddings.png'
+    run_tool('analysis_tools/plot_embeddings', toy, trained / 'iter_2.pth', before,
+             '--out', out_file)  # fmt: skip
+    assert is_picture(out_file)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == str(out_file) and 'Characters of the labels.' in lines
+    assert [line.split(', A')[0] for line in lines[-7:-1]] == [
+        'before: 12 images',
+        'after: 12 images',
+        'before: 26 characters',
+        'after: 26 characters',
+        'before: characters by class',
+        'after: characters by class',
+    ]
+
+
+def test_target_images_without_labels_have_predicted_characters(
+    run_tool, toy, trained, tmp_path, capsys
+):
+    run_tool('analysis_tools/plot_embeddings', toy, trained / 'iter_2.pth', '--split', 'train',
+             '--num', 5, '--out', tmp_path / 'out.png')  # fmt: skip
+    lines = capsys.readouterr().out.splitlines()
+    assert 'Characters of the labels.' not in lines
+    assert any(line.startswith('features: 10 images, A-distance') for line in lines)
+
+
+def test_attention_is_drawn_on_files_and_on_test_images(run_tool, toy, trained, tmp_path, capsys):
+    checkpoint = trained / 'iter_2.pth'
+    out_files = tmp_path / 'files.png', tmp_path / 'test.png'
+    run_tool('analysis_tools/plot_attention', toy, checkpoint, toy.parent / 'target_1.png',
+             toy.parent / 'source_1.png', '--out', out_files[0])  # fmt: skip
+    run_tool('analysis_tools/plot_attention', toy, checkpoint, '--num', 2, '--before',
+             trained / 'iter_1.pth', '--out', out_files[1])  # fmt: skip
+    assert all(map(is_picture, out_files))
+    assert str(out_files[1]) in capsys.readouterr().out
+
+
+def test_confusions_of_files_are_those_of_checkpoints(run_tool, toy, trained, tmp_path, capsys):
+    import pickle
+
+    from mmocr_da.engine.inference import item_pipeline, predict
+    from mmocr_da.engine.samples import draw_samples
+    from mmocr_da.export import load_plain
+
+    cfg = Config.fromfile(str(toy))
+    items, labels = draw_samples(cfg, 6)
+    files = []
+    for iteration in (1, 2):
+        model = load_plain(cfg, str(trained / f'iter_{iteration}.pth'))
+        samples = predict(model, item_pipeline(cfg, items), items)
+        files.append(tmp_path / f'{iteration}.pkl')
+        files[-1].write_bytes(pickle.dumps([sample.to_dict() for sample in samples]))
+    out_file = tmp_path / 'confusions.png'
+    run_tool('analysis_tools/confusion_matrix', files[1], '--before', files[0], '--out', out_file)
+    of_files = capsys.readouterr().out.splitlines()
+    assert is_picture(out_file)
+    run_tool('analysis_tools/confusion_matrix', toy, trained / 'iter_2.pth', '--before',
+             trained / 'iter_1.pth', '--out', out_file)  # fmt: skip
+    of_checkpoints = capsys.readouterr().out.splitlines()
+    assert of_files[0].startswith('before: ') and of_files[0].endswith('errors at 13 characters')
+    assert of_checkpoints[-len(of_files) :] == of_files
+
+
+def test_confusions_need_labels(run_tool, tmp_path):
+    import pickle
+
+    samples = [dict(img_path='a.png', pred_text=dict(item='x', score=[1.0]))]
+    (tmp_path / 'a.pkl').write_bytes(pickle.dumps(samples))
+    with pytest.raises(ValueError, match='the images must have labels, got none in .*a.pkl'):
+        run_tool('analysis_tools/confusion_matrix', tmp_path / 'a.pkl', '--out', tmp_path / 'c.png')

@@ -191,3 +191,33 @@ def test_of_two_domains_the_source_is_shown(browse, tmp_path):
 def test_nothing_to_draw_is_an_error(browse, config, kwargs):
     with pytest.raises(ValueError, match='must be at least 1, got 0'):
         browse.draw_views(config(), **kwargs)
+
+
+@pytest.mark.parametrize(
+    'model, windows',
+    [
+        (dict(type='mmocr_da.SeqCLR', mapping=dict(type='mmocr_da.WindowToInstance')), 5),
+        (dict(mapping=dict(type='mmocr_da.WindowToInstance', num_windows=3)), 3),
+        (dict(mapping=dict(type='mmocr_da.FrameToInstance')), 1),
+        (dict(mapping=None), 1),
+        (None, 1),
+    ],
+)
+def test_windows_are_those_of_the_loss(browse, model, windows):
+    assert browse.num_windows(Config(dict(model=model))) == windows
+
+
+def test_padding_of_views_is_known(browse, config):
+    pipeline = [
+        dict(type='LoadImageFromFile'),
+        dict(
+            type='mmocr_da.MultiView',
+            transforms=[
+                dict(type='RescaleToHeight', height=16, min_width=16, max_width=40),
+                dict(type='PadToWidth', width=80),
+                dict(PACK, meta_keys=('img_path', 'valid_ratio')),
+            ],
+        ),
+    ]
+    for row in browse.draw_views(config(pipeline), 2, 1):
+        assert row.valid == [[0.5, 0.5]] and row.views[0][0].shape == (16, 80, 3)

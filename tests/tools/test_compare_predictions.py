@@ -3,6 +3,7 @@ import pickle
 import cv2
 import numpy as np
 import pytest
+from helpers.pages import parsed
 
 
 def dump(path, texts, images, labels=None, score=0.5):
@@ -43,8 +44,8 @@ def test_the_page_of_two_test_runs(compare, images, tmp_path):
     page = compare(before, after)
     assert '6 of 6 images have a label' in page and '2 of 6 predictions changed' in page
     assert '1 words were wrong and are right now; 0 were right' in page
-    assert (tmp_path / 'out/adaptation.md').read_text() in page
-    assert cv2.imread(str(tmp_path / 'out/adaptation_differences.png')).std() > 1
+    html = parsed(tmp_path / 'out/adaptation.html')
+    assert '2 of 6 predictions changed' in html.text and len(html.pictures) == 1 + 2
     page = compare(before, after, '--only', 'target/')
     assert '3 of 3 images have a label' in page and '| 33.3 (' in page and '| 66.7 (' in page
 
@@ -60,7 +61,8 @@ def test_images_without_labels_or_files_have_a_page_too(compare, images, tmp_pat
         compare(before, after)
     options = ['--num', 0, '--lexicon', lexicon]
     page = compare(before, after, *options)
-    assert 'have a label' not in page and '.png' not in page
+    assert 'have a label' not in page
+    assert parsed(tmp_path / 'out/adaptation.html').pictures == []
     assert '| words of the lexicon, %                    | 0.0    | 100.0' in page
     assert '| 100.0  | 100.0' in compare(before, after, *options, '--ignore-case')
 
@@ -85,7 +87,6 @@ def test_a_test_run_of_the_toy_is_read(load_tool, toy, trained, run_tool, tmp_pa
         ([dict(pred_text={})], [], "is 'img_path' in the meta_keys"),
         ([], ['--num', -1], '--num must be an integer of at least 0'),
         ([], [], '--only must be a part of the paths'),
-        ([], ['--font', 'none'], "got 'none', which is neither"),
     ],
 )
 def test_what_cannot_be_compared_is_an_error(compare, images, tmp_path, content, options, message):
@@ -108,7 +109,7 @@ def test_other_images_are_an_error(compare, images, tmp_path):
 
 def test_a_file_of_the_user_stays(compare, images, tmp_path):
     (tmp_path / 'out').mkdir()
-    (tmp_path / 'out/adaptation.md').write_text('mine')
+    (tmp_path / 'out/adaptation.html').write_text('mine')
     with pytest.raises(ValueError, match='was not written by compare_predictions'):
         compare(tmp_path / 'none.pkl', tmp_path / 'none.pkl')
-    assert (tmp_path / 'out/adaptation.md').read_text() == 'mine'
+    assert (tmp_path / 'out/adaptation.html').read_text() == 'mine'

@@ -3,12 +3,14 @@ import re
 import cv2
 import numpy as np
 import pytest
+from helpers.pages import parsed
 
+from mmocr_da.datasets.image_loading import load_image
 from mmocr_da.evaluation import PredictionChange, Predictions
 from mmocr_da.visualization import check_page
 from mmocr_da.visualization import write_page as write_long_page
+from mmocr_da.visualization.page import word_uri
 
-DIFFERENCES, JUDGED = 'adaptation_differences.png', 'adaptation_fixed_and_broken.png'
 NUM = 30
 
 
@@ -48,7 +50,7 @@ def test_the_page_has_the_numbers_of_the_comparison(tmp_path, paths):
     change = make(paths, TRUTH[:20] + [None] * 10, [0.25] * NUM, lexicon=TRUTH)
     folder = tmp_path / 'out'
     page = write_page(str(folder), change, {'Read images': 'python read.py'}, title='My title')
-    assert (folder / 'adaptation.md').read_text() == page and page.startswith('# My title\n')
+    assert page.startswith('# My title\n')
     before, after, difference = row(page, 'word accuracy')
     for text, estimate in ((before, change.scores.accuracy_before), (after, change.scores[2])):
         low, high = 100 * estimate.low, 100 * estimate.high
@@ -62,18 +64,27 @@ def test_the_page_has_the_numbers_of_the_comparison(tmp_path, paths):
     assert '22 of 30 predictions changed (73.3 %)' in page
     assert r'`!\|word0` (1)' in page
     assert 'Read images:\n\n```bash\npython read.py\n```' in page
-    for name in (DIFFERENCES, JUDGED):
-        assert f']({name})' in page and cv2.imread(str(folder / name)).std() > 1
+    html = parsed(folder / 'adaptation.html')
+    assert html.headings == [
+        *(None, None),
+        'before-and-after-labelled-images',
+        'before-and-after-all-images',
+        'before-and-after-images-that-differ',
+        'use-the-result',
+    ]
+    for text in (before, after, difference, '22 of 30 predictions changed', 'python read.py'):
+        assert text in html.text
+    shown = [i for i in range(NUM) if word_uri(load_image(paths[i])[..., ::-1]) in html.pictures]
+    assert len(html.pictures) == 2 + 2 + 4 and {*shown} <= {*change.changed}
 
 
 def test_what_is_not_known_is_not_on_the_page(tmp_path, paths):
     page = write_page(str(tmp_path / 'out'), make(paths))
-    for name in ('With labels', 'confidence', 'lexicon', 'Use the result', JUDGED, 'nan', 'None'):
-        assert name not in page.replace('None of these', '')
-    assert sorted(p.name for p in (tmp_path / 'out').glob('[!.]*')) == [
-        'adaptation.md',
-        DIFFERENCES,
-    ]
+    html = parsed(tmp_path / 'out/adaptation.html').text
+    for text in (page, html):
+        for name in ('labelled images', 'confidence', 'lexicon', 'Use the result', 'nan', 'None'):
+            assert name not in text.replace('None of these', '')
+    assert [p.name for p in (tmp_path / 'out').glob('[!.]*')] == ['adaptation.html']
 
 
 def test_warnings_come_first(tmp_path, paths):
@@ -85,7 +96,8 @@ def test_warnings_come_first(tmp_path, paths):
 
 def test_equal_predictions_need_no_picture(tmp_path, paths):
     page = write_page(str(tmp_path), make(paths, TRUTH, after=BEFORE))
-    assert 'No prediction changed' in page and '.png' not in page
+    assert 'No prediction changed' in page
+    assert parsed(tmp_path / 'adaptation.html').pictures == []
 
 
 @pytest.mark.parametrize('num, gained, drawn', [(6, 3, 3), (60, 22, 0)])
@@ -107,17 +119,17 @@ def test_half_of_the_images_are_drawn_at_random(tmp_path, paths, num, gained, dr
 
 def test_without_confidences_all_are_drawn_at_random(tmp_path, paths):
     page = write_page(str(tmp_path), make(paths), num_images=4)
-    assert '![Images that changed: 4 of 22, at random]' in page
+    assert 'Images that changed: 4 of 22, at random' in page
 
 
 def test_a_page_without_sheets_loads_no_image(tmp_path):
     page = write_page(str(tmp_path), make(['no file'] * NUM, TRUTH), num_images=0)
-    assert 'word accuracy' in page and '.png' not in page
+    assert 'word accuracy' in page and parsed(tmp_path / 'adaptation.html').pictures == []
 
 
 def test_all_images_are_said_to_be_all(tmp_path, paths):
     page = write_page(str(tmp_path), make(paths), num_images=22)
-    assert '![Images that changed: all 22]' in page
+    assert 'Images that changed: all 22' in page
 
 
 def test_what_is_ignored_is_said(tmp_path, paths):
@@ -130,17 +142,19 @@ def test_what_is_ignored_is_said(tmp_path, paths):
 def test_the_page_replaces_its_own_and_nothing_else(tmp_path, paths):
     first = write_page(str(tmp_path), make(paths))
     assert write_page(str(tmp_path), make(paths)) == first
-    (tmp_path / 'adaptation.md').write_text('mine')
+    (tmp_path / 'adaptation.html').write_text('mine')
 
     def attempted(folder):
         write_page(folder, make(paths), load=lambda i: pytest.fail('too late'))
 
     for attempt in (check_page, attempted):
-        with pytest.raises(ValueError, match='adaptation.md exists and was not written by adapt'):
+        with pytest.raises(ValueError, match='adaptation.html exists and was not written by adapt'):
             attempt(str(tmp_path))
-    assert (tmp_path / 'adaptation.md').read_text() == 'mine'
+    assert (tmp_path / 'adaptation.html').read_text() == 'mine'
 
 
-def test_a_wrong_font_is_known_before(tmp_path):
-    with pytest.raises(ValueError, match="got 'none', which is neither"):
-        check_page(str(tmp_path), font='none')
+def test_texts_of_the_data_are_no_tags(tmp_path, paths):
+    words = ['<b>&', '</dd><script>', '"x"', '\u0645\u0631', '', ' a '] * 5
+    write_page(str(tmp_path), make(paths, before=words, after=words[::-1]), num_images=60)
+    html = parsed(tmp_path / 'adaptation.html')
+    assert '</dd><script>' in html.text and '(empty)' in html.text and '\u0645\u0631' in html.text

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from mmocr_da.models.layers.batch_instance_norm import BatchInstanceNorm1d, BatchInstanceNorm2d
+from mmocr_da.visualization import gates_figure
 from mmocr_da.visualization.gates import by_depth, by_stage, gates_of, plot_gates, shares
 
 
@@ -130,3 +131,13 @@ def test_without_gates_there_is_no_picture(tmp_path):
     with pytest.raises(ValueError, match='gates must come from a model with BatchInstanceNorm'):
         plot_gates(gates_of(nn.BatchNorm2d(3).state_dict()), str(tmp_path / 'gates.png'))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_figure_has_a_histogram_per_part(model):
+    figure = gates_figure(gates_of(model.state_dict()), stages=True)
+    drawn = [ax for ax in figure.axes if ax.patches]
+    assert [ax.get_title().split(':')[0] for ax in drawn] == list(
+        by_stage(gates_of(model.state_dict()))
+    )
+    for ax in drawn:
+        assert sum(bar.get_height() for bar in ax.patches) == pytest.approx(1)

@@ -1,9 +1,16 @@
 import argparse
 
+import mmcv
 import pytest
 from matplotlib.figure import Figure
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from mmocr_da.visualization import add_picture_arguments, check_picture, save_picture
+from mmocr_da.visualization import (
+    add_picture_arguments,
+    check_picture,
+    report_picture,
+    save_picture,
+)
 
 
 def test_a_picture_replaces_its_own_earlier_one_only(tmp_path):
@@ -41,4 +48,30 @@ def test_a_font_is_checked_before(tmp_path):
 def test_the_arguments_of_a_tool():
     parser = argparse.ArgumentParser()
     add_picture_arguments(parser, 'a.png')
-    assert vars(parser.parse_args([])) == dict(out='a.png', font=None)
+    assert vars(parser.parse_args([])) == dict(out='a.png', font=None, tensorboard=None)
+
+
+def test_a_picture_is_shown_in_tensorboard_if_that_is_asked_for(tmp_path, capsys):
+    out_file, logs = str(tmp_path / 'a.png'), tmp_path / 'logs'
+    save_picture(Figure(figsize=(2, 1), facecolor='red'), out_file, 'plot')
+    report_picture(argparse.Namespace(out=out_file, tensorboard=None), 'curves')
+    assert not logs.exists() and capsys.readouterr().out == f'{out_file}\n'
+    report_picture(argparse.Namespace(out=out_file, tensorboard=str(logs)), 'curves')
+    events = EventAccumulator(str(logs)).Reload()
+    (image,) = events.Images('curves')
+    assert (image.width, image.height) == (240, 120)
+    pixels = mmcv.imfrombytes(image.encoded_image_string, channel_order='rgb')
+    assert (pixels == [255, 0, 0]).all()
+
+
+@pytest.mark.parametrize(
+    'picture, folder, message',
+    [
+        ('a.svg', 'logs', 'shows pictures that end in .png or .jpg or .jpeg, got .*a.svg'),
+        ('a.png', 'file', '--tensorboard must be a folder, got the file .*file'),
+    ],
+)
+def test_what_tensorboard_cannot_show_is_known_before(tmp_path, picture, folder, message):
+    (tmp_path / 'file').touch()
+    with pytest.raises(ValueError, match=message):
+        check_picture(str(tmp_path / picture), 'plot', tensorboard=str(tmp_path / folder))

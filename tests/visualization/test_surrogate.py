@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mmocr_da.models.surrogates.quality import approximation_error, rank_correlation
-from mmocr_da.visualization import plot_quality
+from mmocr_da.visualization import plot_quality, quality_figure
 
 
 @pytest.fixture
@@ -48,3 +48,9 @@ def test_one_value_alone_can_be_drawn(tmp_path):
 def test_nothing_is_refused(tmp_path):
     with pytest.raises(ValueError, match='must hold pairs of estimates and values, got none'):
         plot_quality({'predictions': ([], [])}, str(tmp_path / 'q.png'))
+
+
+def test_a_figure_has_a_panel_with_a_box_per_value(pairs):
+    (ax,) = quality_figure({'predictions': pairs, 'none': ([], [])}).axes
+    assert ax.get_title().startswith('200 predictions\nmean error ')
+    assert sorted(int(text.get_text()) for text in ax.texts) == sorted(np.bincount(pairs[1]))

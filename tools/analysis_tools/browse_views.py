@@ -7,7 +7,9 @@ It writes one picture, ``--out``. The images are drawn at random from the config
 ``train_dataloader``; with two domains, from the source.
 
 * SeqCLR: the first column shows each image as it enters ``MultiView``, the others show pairs of
-  views. In both views of a pair, the same place should show the same part of the image.
+  views. In both views of a pair, the same place should show the same part of the image. Lines
+  divide a view into the windows of ``WindowToInstance``: the loss compares the windows of one
+  number, which should show the same characters.
 * A recognizer: the first column shows each image as it enters ``TextAugmentation``, the others show
   what the model gets in several draws. The text should be readable in all of them. ``--strength``
   tries it in a config that has none, or with another strength.
@@ -15,9 +17,6 @@ It writes one picture, ``--out``. The images are drawn at random from the config
 
 import argparse
 from collections.abc import Iterator
-from typing import NamedTuple
-
-import matplotlib
 
 import mmocr_da  # noqa: F401  before anything of MMOCR: it settles which versions may meet
 
@@ -33,23 +32,22 @@ from mmocr_da.datasets import MultiView, TextAugmentation
 from mmocr_da.datasets.image_loading import LoadImageFromFile, load_as_shown
 from mmocr_da.datasets.seeded_sampler import Draw
 from mmocr_da.engine.launch import load_config
+from mmocr_da.models.valid_ratio import valid_ratios
+from mmocr_da.registry import MODELS
 from mmocr_da.rng import seeded
-from mmocr_da.visualization import add_picture_arguments, check_picture, save_picture
-
-matplotlib.use('Agg')
-import matplotlib.pyplot as plt  # noqa: E402  the backend comes first
-
-
-class Row(NamedTuple):
-    """An image before its augmentation, and its views; all RGB, ``(H, W, 3)``."""
-
-    image: np.ndarray
-    views: list[list[np.ndarray]]
+from mmocr_da.visualization import (
+    ViewsOfImage,
+    add_picture_arguments,
+    check_picture,
+    report_picture,
+    save_picture,
+    views_figure,
+)
 
 
 def draw_views(
     cfg: Config, num: int, pairs: int = 3, seed: int = 0, strength: float | None = None
-) -> list[Row]:
+) -> list[ViewsOfImage]:
     """Return ``num`` random training images with ``pairs`` draws of their views.
 
     A draw has as many views as ``MultiView`` makes, and one without it. A seed fixes the images and
@@ -85,15 +83,19 @@ def draw_views(
     size = getattr(dataset, 'domain_sizes', (0,))[0] or len(dataset)
     rows = []
     for i in np.random.default_rng(seed).permutation(size)[:num]:
-        views = []
+        views, valid = [], []
         for pair in range(pairs):
             draw = int(np.random.SeedSequence([seed, int(i), pair]).generate_state(1)[0])
             # A dataset that is no SeededDataset ignores the seed of a draw.
             with seeded(draw):
-                inputs = dataset[Draw(int(i), draw)]['inputs']
-            inputs = inputs if isinstance(inputs, list) else [inputs]
+                item = dataset[Draw(int(i), draw)]
+            inputs, samples = (
+                part if isinstance(part, list) else [part]
+                for part in (item['inputs'], item['data_samples'])
+            )
             views.append([_rgb(view) for view in inputs])
-        rows.append(Row(_rgb(entered[-1]), views))
+            valid.append(valid_ratios(samples).tolist())
+        rows.append(ViewsOfImage(_rgb(entered[-1]), views, valid))
     return rows
 
 
@@ -139,30 +141,17 @@ def _rgb(image) -> np.ndarray:
     return np.broadcast_to(image, (*image.shape[:2], 3))
 
 
-def views_sheet(rows: list[Row], out_file: str, font: str | None = None) -> None:
+def views_sheet(
+    rows: list[ViewsOfImage], out_file: str, font: str | None = None, windows: int = 1
+) -> None:
     """Draw one row per image, the image and its views, and save the picture."""
-    num_views = len(rows[0].views[0])
-    heads = ['image'] + [f'view {v + 1}' for _ in rows[0].views for v in range(num_views)]
-    # An empty narrow column separates the pairs.
-    ratios = [1.0] + ([0.1] + [1.0] * num_views) * len(rows[0].views)
-    fig, axes = plt.subplots(
-        len(rows),
-        len(ratios),
-        squeeze=False,
-        figsize=(1.8 * sum(ratios), 0.65 * len(rows) + 0.3),
-        gridspec_kw=dict(width_ratios=ratios),
-    )
-    for ax in axes.flat:
-        ax.axis('off')
-    filled = [i for i, ratio in enumerate(ratios) if ratio == 1]
-    for line, row in zip(axes, rows):
-        for i, image in zip(filled, [row.image, *(view for pair in row.views for view in pair)]):
-            line[i].imshow(image, vmin=0, vmax=255)
-    for i, head in zip(filled, heads):
-        axes[0, i].set_title(head, fontsize=9)
-    fig.set_layout_engine('tight', pad=0.3)
-    save_picture(fig, out_file, 'views_sheet', font)
-    plt.close(fig)
+    save_picture(views_figure(rows, windows), out_file, 'views_sheet', font)
+
+
+def num_windows(cfg: Config) -> int:
+    """Return the number of windows per view of a SeqCLR's ``WindowToInstance``; 1 without one."""
+    mapping = (cfg.get('model') or {}).get('mapping')
+    return 1 if mapping is None else getattr(MODELS.build(mapping), 'num_windows', 1)
 
 
 def main():
@@ -174,10 +163,11 @@ def main():
     parser.add_argument('--strength', type=float, help='Of the TextAugmentation to try')
     add_picture_arguments(parser, 'views.png')
     args = parser.parse_args()
-    check_picture(args.out, 'views_sheet', [args.config], args.font)
-    rows = draw_views(load_config(args.config), args.num, args.pairs, args.seed, args.strength)
-    views_sheet(rows, args.out, args.font)
-    print(args.out)
+    check_picture(args.out, 'views_sheet', [args.config], args.font, args.tensorboard)
+    cfg = load_config(args.config)
+    rows = draw_views(cfg, args.num, args.pairs, args.seed, args.strength)
+    views_sheet(rows, args.out, args.font, num_windows(cfg))
+    report_picture(args, 'views')
 
 
 if __name__ == '__main__':

@@ -5,8 +5,8 @@
     python tools/analysis_tools/compare_predictions.py before/BEFORE.pth_predictions.pkl \\
         after/AFTER.pth_predictions.pkl --out-dir comparison
 
-It writes ``adaptation.md`` and its pictures: accuracies with 95 % intervals for images with labels,
-numbers for images without, warnings, and images whose prediction changed.
+It writes ``adaptation.html``, one file that loads nothing: accuracies with 95 % intervals for
+images with labels, numbers for images without, warnings, and images whose prediction changed.
 """
 
 import argparse
@@ -15,55 +15,12 @@ import os.path as osp
 import mmocr_da  # noqa: F401  before anything of MMOCR: it settles which versions may meet
 
 # isort: split
-from mmengine.fileio import load
-
 from mmocr_da.arguments import check_count
-from mmocr_da.evaluation import PredictionChange, Predictions
+from mmocr_da.evaluation import PredictionChange
+from mmocr_da.evaluation.prediction_files import check_same_images, read_predictions
 from mmocr_da.visualization import check_page, write_page
 
 WRITER = 'compare_predictions'
-
-
-def read_predictions(file: str, only: str = '') -> tuple[list[str], Predictions, list[str | None]]:
-    """Read the images of a test run whose paths contain ``only``.
-
-    Returns:
-        Paths, predictions, and labels: None where there is none.
-
-    Raises:
-        ValueError: If the file is none of ``tools/test.py --save-preds``, or no path contains it.
-    """
-    if not osp.isfile(file):
-        raise ValueError(f'predictions must be a file of tools/test.py --save-preds, got {file}')
-    samples = load(file, file_format='pkl')
-    if not isinstance(samples, list) or not all(
-        isinstance(sample, dict) and {'img_path', 'pred_text'} <= sample.keys()
-        for sample in samples
-    ):
-        raise ValueError(
-            f'{file} must hold the predictions of a text recognizer with the paths of the images, '
-            "as tools/test.py --save-preds writes it; is 'img_path' in the meta_keys of the test "
-            'pipeline?'
-        )
-    samples = [sample for sample in samples if only in sample['img_path']]
-    if not samples:
-        raise ValueError(f'--only must be a part of the paths in {file}, got {only!r}')
-    paths = [sample['img_path'] for sample in samples]
-    labels = [(sample.get('gt_text') or {}).get('item') or None for sample in samples]
-    return paths, Predictions.of(samples), labels
-
-
-def check_same_images(before: list[str], after: list[str]) -> None:
-    """Raise a ValueError unless both test runs are of the same images in the same order."""
-    if before != after:
-        pairs = enumerate(zip(before, after))
-        first = next((i for i, (a, b) in pairs if a != b), min(len(before), len(after)))
-        names = [paths[first] if first < len(paths) else 'none' for paths in (before, after)]
-        raise ValueError(
-            'both files must be of the same images in the same order, got '
-            f'{len(before)} and {len(after)}, of which number {first} is {" and ".join(names)}; '
-            'test both recognizers with the same test_dataloader'
-        )
 
 
 def read_lexicon(file: str) -> list[str]:
@@ -84,10 +41,9 @@ def main() -> None:
     parser.add_argument('--lexicon', help='Words that the images are expected to show, one a line')
     parser.add_argument('--ignore-case', action='store_true')
     parser.add_argument('--ignore-symbols', action='store_true')
-    parser.add_argument('--font', help='Font file, or name of an installed family, for the texts')
     args = parser.parse_args()
     check_count('--num', args.num, least=0)
-    check_page(args.out_dir, WRITER, args.font)
+    check_page(args.out_dir, WRITER)
     paths, before, labels = read_predictions(args.before, args.only)
     others, after, _ = read_predictions(args.after, args.only)
     check_same_images(paths, others)
@@ -114,10 +70,9 @@ def main() -> None:
         title='What changed',
         num_images=args.num,
         by=WRITER,
-        font=args.font,
     )
     print(page)
-    print(osp.join(args.out_dir, 'adaptation.md'))
+    print(osp.join(args.out_dir, 'adaptation.html'))
 
 
 if __name__ == '__main__':

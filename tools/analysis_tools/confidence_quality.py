@@ -18,16 +18,14 @@ import mmocr_da  # noqa: F401  before anything of MMOCR: it settles which versio
 # isort: split
 import torch
 from mmengine.config import Config
-from mmengine.registry import MODELS
 from mmengine.runner import Runner
-from mmengine.runner.checkpoint import CheckpointLoader
 from mmocr.utils import register_all_modules
 from sklearn.metrics import roc_auc_score
 
-from mmocr_da.engine.checkpoints import check_checkpoint, check_finite, weights_of
 from mmocr_da.engine.launch import load_config
+from mmocr_da.engine.samples import dataset_of
 from mmocr_da.evaluation import normalize
-from mmocr_da.export import make_plain
+from mmocr_da.export import load_plain
 from mmocr_da.markdown import table
 from mmocr_da.models.decoders import adapter_of
 from mmocr_da.models.valid_ratio import valid_ratios
@@ -53,17 +51,10 @@ def one_dataset(cfg: Config, index: int) -> dict:
         ValueError: If there is no dataset of this index.
     """
     loader = copy.deepcopy(cfg.test_dataloader)
-    parts = loader.dataset.get('datasets')
-    if parts is not None:
-        if not -len(parts) <= index < len(parts):
-            raise ValueError(
-                f'--dataset must be the index of one of the {len(parts)} test datasets, '
-                f'0 to {len(parts) - 1}, got {index}'
-            )
-        pipeline = loader.dataset.get('pipeline')
-        loader.dataset = parts[index]
-        if pipeline and not loader.dataset.get('pipeline'):
-            loader.dataset.pipeline = pipeline
+    pipeline = loader.dataset.get('pipeline')
+    loader.dataset = dataset_of(loader, index)
+    if pipeline and not loader.dataset.get('pipeline'):
+        loader.dataset.pipeline = pipeline
     loader.update(num_workers=0, persistent_workers=False)
     return loader
 
@@ -78,13 +69,7 @@ def predict(cfg: Config, checkpoint: str, loader: dict) -> list[tuple[str, str, 
     Raises:
         ValueError: If an image has no label.
     """
-    check_checkpoint(checkpoint, 'checkpoint')
-    weights = weights_of(CheckpointLoader.load_checkpoint(checkpoint, 'cpu'))
-    adapted = MODELS.build(copy.deepcopy(cfg.model))
-    check_finite(weights, adapted, checkpoint)
-    plain, weights = make_plain(cfg, weights, adapted)
-    model = MODELS.build(plain.model).eval()
-    model.load_state_dict(weights, strict=True)
+    model = load_plain(cfg, checkpoint)
     decoder, rows = model.decoder, []
     for batch in Runner.build_dataloader(loader):
         data = model.data_preprocessor(batch, False)

@@ -13,7 +13,13 @@ import mmocr_da  # noqa: F401  before anything of MMOCR: it settles which versio
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from mmocr_da.engine.checkpoints import check_checkpoint, check_finite, weights_of
-from mmocr_da.visualization import add_picture_arguments, check_picture, gates_of, plot_gates
+from mmocr_da.visualization import (
+    add_picture_arguments,
+    check_picture,
+    gates_of,
+    plot_gates,
+    report_picture,
+)
 
 
 def main():
@@ -31,7 +37,7 @@ def main():
         help='With EMAHook, plot the trained weights instead of their moving average',
     )
     args = parser.parse_args()
-    check_picture(args.out, 'plot_gates', [args.checkpoint], args.font)
+    check_picture(args.out, 'plot_gates', [args.checkpoint], args.font, args.tensorboard)
     check_checkpoint(args.checkpoint, 'checkpoint')
     weights = weights_of(CheckpointLoader.load_checkpoint(args.checkpoint, 'cpu'), args.raw)
     gates = gates_of(weights)
@@ -44,7 +50,7 @@ def main():
     drawn = plot_gates(gates, args.out, args.by_stage, args.font)
     for name, (num, below, above) in drawn.items():
         print(f'{name}: {num} gates, {below:.1%} below 0.1, {above:.1%} above 0.9')
-    print(args.out)
+    report_picture(args, 'gates')
 
 
 if __name__ == '__main__':

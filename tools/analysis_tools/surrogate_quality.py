@@ -35,7 +35,12 @@ from mmocr_da.models.decoders import GreedyPrediction, adapter_of
 from mmocr_da.models.surrogates import EditDistanceSurrogate, RotatedIoUSurrogate
 from mmocr_da.models.surrogates.quality import error_by_value
 from mmocr_da.structures import polygons_to_rotated, rotated_overlaps
-from mmocr_da.visualization import add_picture_arguments, check_picture, plot_quality
+from mmocr_da.visualization import (
+    add_picture_arguments,
+    check_picture,
+    plot_quality,
+    report_picture,
+)
 
 
 @torch.no_grad()
@@ -169,7 +174,11 @@ def main():
     )
     args = parser.parse_args()
     check_picture(
-        args.out, 'plot_quality', [args.config, args.checkpoint, args.surrogate], args.font
+        args.out,
+        'plot_quality',
+        [args.config, args.checkpoint, args.surrogate],
+        args.font,
+        args.tensorboard,
     )
     check_checkpoint(args.checkpoint, 'checkpoint')
     cfg = load_config(args.config, cfg_options=args.cfg_options)
@@ -185,7 +194,7 @@ def main():
         kinds = compare_boxes(model, surrogate, loader, args.split)
         drawn = plot_quality(kinds, args.out, 'of 1 - IoU', 0.1, args.font)
         report(kinds, drawn, 'of 1 - IoU', 0.1)
-        print(args.out)
+        report_picture(args, 'quality')
         return
     kinds, lengths = compare(model, surrogate, loader, args.split)
     report(kinds, plot_quality(kinds, args.out, font=args.font), 'edits')
@@ -197,7 +206,7 @@ def main():
             f'predictions, {lengths[wrong].mean():.3f} for wrong ones; the {wrong.mean():.0%} that '
             f'are wrong get {lengths[wrong].sum() / lengths.sum():.0%} of it'
         )
-    print(args.out)
+    report_picture(args, 'quality')
 
 
 if __name__ == '__main__':

@@ -10,7 +10,9 @@ from .encoder_export_hook import EncoderExportHook
 from .fast_decoding_hook import FastDecodingHook
 from .finite_hook import FiniteHook
 from .freeze_hook import FreezeHook
+from .health_hook import HealthHook
 from .label_check_hook import LabelCheckHook
+from .label_free_hook import LabelFreeHook
 from .label_subset_hook import LabelSubsetHook
 from .notes_hook import NotesHook
 from .operators_hook import OperatorsHook
@@ -34,7 +36,9 @@ __all__ = [
     'FastDecodingHook',
     'FiniteHook',
     'FreezeHook',
+    'HealthHook',
     'LabelCheckHook',
+    'LabelFreeHook',
     'LabelSubsetHook',
     'NotesHook',
     'OperatorsHook',

@@ -1,6 +1,7 @@
 """Names the labels that are too long for the frames of CTC, before training starts."""
 
 from collections.abc import Iterable
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -13,13 +14,20 @@ from mmocr.models.textrecog.module_losses import CTCModuleLoss
 from torch import nn
 
 from mmocr_da.arguments import check_count
-from mmocr_da.datasets.label_texts import labels_of
+from mmocr_da.datasets.label_texts import labels_of, unread_labels
 from mmocr_da.datasets.seeded_dataset import SeededDataset
 from mmocr_da.datasets.two_domain_dataset import TwoDomainDataset
 from mmocr_da.registry import HOOKS
 from mmocr_da.rng import seeded
 
-from ..label_check import HOW_TO_SKIP, examples, in_case, pipeline_makes_labels, reload_data
+from ..label_check import (
+    HOW_TO_SKIP,
+    examples,
+    in_case,
+    pipeline_makes_labels,
+    reload_data,
+    share_left_out,
+)
 from ..model_parts import label_loss, unwrapped
 
 
@@ -34,7 +42,8 @@ class CTCFitHook(Hook):
 
     Args:
         max_labels: Number of labels that are checked, so that large data do not delay the start.
-            With ``skip_unusable`` all labels are checked.
+            With ``skip_unusable`` all labels are checked. Of an LMDB with more than 100,000 labels
+            this number is checked, and with ``skip_unusable`` the others when they are drawn.
     """
 
     #: Number of images that must have one size for a pipeline to count as one of fixed size.
@@ -56,7 +65,8 @@ class CTCFitHook(Hook):
             # With skip_unusable, every label must be checked.
             skips = getattr(dataset, 'skip_unusable', False)
             labels = islice(labels_of(dataset), None if skips else self.max_labels)
-            if check_frames(labels, frames, dataset, module_loss, runner.logger):
+            left_out = check_frames(labels, frames, dataset, module_loss, runner.logger)
+            if left_out or getattr(dataset, 'checks_labels', False):
                 reload_data(runner.train_loop)
 
     def _frames(self, model: BaseModel, dataset) -> int | None:
@@ -91,6 +101,8 @@ def check_frames(
         ValueError: If the loss of a label is infinite and its image is not to be left out.
     """
     endless, cut, total = [], [], 0
+    skips = isinstance(dataset, SeededDataset) and dataset.skip_unusable
+    unread = unread_labels(dataset)
     for index, text in labels:
         total += 1
         # Most labels fit even if all their characters were equal.
@@ -101,7 +113,10 @@ def check_frames(
             endless.append((index, text))
         elif len(tokens) > frames:
             cut.append((index, text))
-    if not (endless or cut) or pipeline_makes_labels(dataset, endless + cut):
+    made = bool(endless or cut) and pipeline_makes_labels(dataset, endless + cut)
+    if unread and skips:
+        dataset.leave_out_labels(partial(_does_not_fit, frames=frames, module_loss=module_loss))
+    if not (endless or cut) or made:
         return 0
     parts = []
     if endless:
@@ -117,11 +132,13 @@ def check_frames(
         )
     message = '. '.join(parts)
     zeroed = module_loss.ctc_loss.zero_infinity
-    if isinstance(dataset, SeededDataset) and dataset.skip_unusable:
+    if skips:
         if len(endless) + len(cut) == total:
             raise ValueError(f'no label is left. {message}. {_REMEDY}')
         dataset.leave_out(index for index, _ in endless + cut)
-        logger.warning(f'{message}. Images left out: {len(endless) + len(cut)} of {total}')
+        logger.warning(
+            f'{message}. Images left out: {share_left_out(endless + cut, total, unread)}'
+        )
         return len(endless) + len(cut)
     elif endless and not zeroed:
         raise ValueError(
@@ -133,6 +150,11 @@ def check_frames(
         fate = '. With zero_infinity=True the loss of the former is 0' if endless else ''
         logger.warning(f'{message}{fate}. {_REMEDY}')
     return 0
+
+
+def _does_not_fit(text: str, frames: int, module_loss: CTCModuleLoss) -> bool:
+    """Whether a label needs more than ``frames``."""
+    return 2 * len(text) - 1 > frames and frames_needed(_tokens(text, module_loss)) > frames
 
 
 _REMEDY = (

@@ -167,6 +167,8 @@ def metrics_of(evaluator: Evaluator) -> Directions | None:
 def _directions(metric: BaseMetric) -> Directions | None:
     if type(metric).__module__.split('.')[0] not in ('mmocr', 'mmocr_da'):
         return None
+    if hasattr(metric, 'directions'):  # it says so itself
+        return dict(metric.directions)
     try:
         right, wrong = (_tried(metric, correct) for correct in (True, False))
     # A metric may need other inputs; then its directions stay unknown.

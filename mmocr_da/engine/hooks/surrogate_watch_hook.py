@@ -7,6 +7,8 @@ from mmengine.model import is_model_wrapper
 from torch import Tensor
 
 from mmocr_da.arguments import check_count
+from mmocr_da.models.surrogates.quality import ADVICE, misleads
+from mmocr_da.models.training_watch import may_warn
 from mmocr_da.registry import HOOKS
 
 from ..model_parts import find_surrogate, unwrapped
@@ -14,11 +16,11 @@ from ..model_parts import find_surrogate, unwrapped
 
 @HOOKS.register_module()
 class SurrogateWatchHook(Hook):
-    """Warn when the surrogate misleads the model: it falls while the true metric rises.
+    """Warn when the surrogate misleads the model: the true metric rises, and it does not.
 
     The means of ``e_hat`` and of ``e`` over the model's last ``window`` steps are compared with
-    their means over the ``window`` steps before. Both must have changed by more than twice the
-    standard error of the difference. Only batches of the first rank count.
+    their means over the ``window`` steps before, see
+    :func:`mmocr_da.models.surrogates.quality.misleads`. Only batches of the first rank count.
 
     Args:
         window: Number of steps of the model, 2 at least.
@@ -37,15 +39,18 @@ class SurrogateWatchHook(Hook):
             ValueError: If the model has no surrogate, or DDP would wait for missing gradients.
         """
         _, self._surrogate = find_surrogate(unwrapped(runner.model))
-        # An iteration trains either the surrogate or the model. If the other one had gradients of
-        # 0 instead of none, an optimizer with momentum would move it.
-        if is_model_wrapper(runner.model) and not getattr(
-            runner.model, 'find_unused_parameters', True
+        # Where an iteration trains one of both alone, the other one has no gradient. If it had
+        # gradients of 0 instead, an optimizer with momentum would move it.
+        one_alone = self._surrogate.alternate or self._surrogate.warmup > 0
+        if (
+            one_alone
+            and is_model_wrapper(runner.model)
+            and not getattr(runner.model, 'find_unused_parameters', True)
         ):
             raise ValueError(
                 'in several processes a learned surrogate needs '
-                'find_unused_parameters = True in the config, got False: an iteration '
-                'trains either the surrogate or the model'
+                'find_unused_parameters = True in the config, got False: there are iterations '
+                'that train the surrogate alone'
             )
 
     def after_train_iter(
@@ -65,12 +70,12 @@ class SurrogateWatchHook(Hook):
             return
         change = now.mean(0) - before.mean(0)
         error = np.sqrt((now.var(0, ddof=1) + before.var(0, ddof=1)) / self.window)
-        if change[0] < -2 * error[0] and change[1] > 2 * error[1]:
+        if misleads(change[0], error[0], change[1], error[1]) and may_warn(
+            'surrogate', type(self).__name__
+        ):
             runner.logger.warning(
                 f'The surrogate misleads the model at iteration {runner.iter + 1}: within '
-                f'{self.window} steps of the model it fell from {before[:, 0].mean():.4g} to '
+                f'{self.window} steps of the model it went from {before[:, 0].mean():.4g} to '
                 f'{now[:, 0].mean():.4g}, while the true metric rose from '
-                f'{before[:, 1].mean():.4g} to {now[:, 1].mean():.4g}. Give the surrogate more '
-                "steps (surrogate_steps, warmup), set approximation='local-global', or lower "
-                'the learning rate of the model'
+                f'{before[:, 1].mean():.4g} to {now[:, 1].mean():.4g}. {ADVICE}'
             )

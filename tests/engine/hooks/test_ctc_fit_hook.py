@@ -6,11 +6,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from helpers.lmdbs import write_lmdb
 from mmengine.config import Config
 from mmengine.runner import Runner
 from mmocr.registry import MODELS, TASK_UTILS
 
-from mmocr_da.datasets import TwoDomainDataset
+from mmocr_da.datasets import TwoDomainDataset, label_texts
 from mmocr_da.datasets.label_texts import labels_of
 from mmocr_da.engine.hooks import ctc_fit_hook
 from mmocr_da.engine.hooks.ctc_fit_hook import CTCFitHook, check_frames, frames_needed
@@ -92,6 +93,20 @@ def test_they_can_be_left_out(check):
 def test_labels_that_fit_are_left_alone(check):
     assert check(3) == ([], 6)  # as many as '77' and '345' need
     assert check(3, words=['1xxx1'], first=1) == ([], 6)  # the 1 alone, twice
+
+
+def test_labels_of_a_large_lmdb_are_left_out_when_they_are_drawn(toy, tmp_path, monkeypatch):
+    """2 frames: '345' is cut and '77' needs 3; only the first label is looked at."""
+    monkeypatch.setattr(label_texts, 'MOST_READ', 1)
+    monkeypatch.setattr(label_texts, 'stratified', lambda size, most: [0])
+    cfg = Config.fromfile(toy)
+    path = write_lmdb(tmp_path / 'lmdb', ['12', '345', '77', '6', '', '21'])
+    source = dict(type='mmocr.RecogLMDBDataset', ann_file=path, pipeline=None)
+    dataset = TwoDomainDataset(source, cfg.target, cfg.train_pipeline, skip_unusable=True)
+    loss = MODELS.build(dict(type='CTCModuleLoss', dictionary=TASK_UTILS.build(DICTIONARY)))
+    assert check_frames(labels_of(dataset), 2, dataset, loss, None) == 0
+    texts = [dataset[i]['data_samples'].gt_text.item for i in range(6)]
+    assert texts == ['12', '6', '6', '6', '', '21']
 
 
 class Augmented(list):

@@ -98,10 +98,17 @@ class Killed(BaseException):
     pass
 
 
-@pytest.mark.parametrize('killed_at', [3, 4])
-def test_a_killed_run_ends_as_if_it_had_not_been(tuning, run_tool, tmp_path, killed_at):
+@pytest.mark.parametrize(
+    'killed_at, options',
+    [
+        (3, dict(surrogate_steps=2, model_steps=1)),
+        (4, dict(surrogate_steps=2, model_steps=1)),
+        (3, dict(alternate=False, warmup=1)),
+    ],
+)
+def test_a_killed_run_ends_as_if_it_had_not_been(tuning, run_tool, tmp_path, killed_at, options):
     """Also in the middle of a cycle: phase, pairs, both optimizers' states and images resume."""
-    config = tuning('resumed', max_iters=6, surrogate_steps=2, model_steps=1)
+    config = tuning('resumed', max_iters=6, **options)
     run_tool('train', config, '--work-dir', tmp_path / 'whole')
 
     def kill(self, runner, batch_idx, data_batch=None, outputs=None):
@@ -133,8 +140,8 @@ def test_broken_lexicons_and_checkpoints_stop_before_training(tuning, run_tool, 
 
 
 class Metric(LearnedSurrogate):
-    def __init__(self):
-        super().__init__()
+    def __init__(self, **options):
+        super().__init__(**options)
         self.embedding = nn.Linear(1, 1)
 
 
@@ -156,7 +163,7 @@ FALLING, RISING = ([*np.full(10, a), *np.full(10, b)] for a, b in ((2.0, 1.0), (
 def test_a_surrogate_that_misleads_is_reported():
     (message,) = watch(FALLING, RISING)
     assert 'misleads the model at iteration 20' in message
-    assert 'fell from 2 to 1, while the true metric rose from 3 to 4' in message
+    assert 'went from 2 to 1, while the true metric rose from 3 to 4' in message
 
 
 @pytest.mark.parametrize(
@@ -192,9 +199,15 @@ def test_several_processes_need_unused_parameters(tmp_path):
     try:
         from mmengine.model import MMDistributedDataParallel
 
-        for unused in (True, False):
-            model = MMDistributedDataParallel(Metric(), find_unused_parameters=unused)
-            if unused:
+        both = dict(alternate=False)
+        for unused, options in (
+            (True, {}),
+            (False, {}),
+            (False, both),
+            (False, dict(both, warmup=1)),
+        ):
+            model = MMDistributedDataParallel(Metric(**options), find_unused_parameters=unused)
+            if unused or options == both:
                 SurrogateWatchHook().before_train(SimpleNamespace(model=model))
             else:
                 with pytest.raises(ValueError, match='find_unused_parameters = True in the config'):
