@@ -21,6 +21,7 @@ from mmengine.dist import is_distributed
 
 from mmocr_da.adaptation import adapt
 from mmocr_da.engine.launch import finish_cpu_launch
+from mmocr_da.evaluation.label_free_metric import SCORES
 
 
 def parse_args():
@@ -59,6 +60,13 @@ def parse_args():
         help='Labels of some target images, rows path<TAB>text: accuracy before and after. They '
         'are not used in the training',
     )
+    parser.add_argument(
+        '--keep',
+        default='last',
+        choices=['last', *SCORES],
+        help='The checkpoint that is exported: the last one (default), or the one with the highest '
+        'score, which needs no labels (configs/self_training/README.md)',
+    )
     parser.add_argument('--seed', type=int, default=0, help='Random seed (default: 0)')
     parser.add_argument('--dry-run', action='store_true', help='Write the config, check, and stop')
     parser.add_argument(
@@ -95,6 +103,7 @@ def main():
         eval_labels=args.eval,
         seed=args.seed,
         cfg_options=args.cfg_options,
+        keep=args.keep,
         dry_run=args.dry_run,
         launcher=args.launcher,
     )

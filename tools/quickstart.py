@@ -19,6 +19,7 @@ import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -88,8 +89,12 @@ def train(
     seed: int,
     load_from: Path | None = None,
     environment: dict[str, str] | None = None,
+    settings: Sequence[str] = (),
 ) -> Path:
     """Train unless it is done already; return the path of the last checkpoint.
+
+    Args:
+        settings: What --cfg-options get, beside ``load_from``; of nothing that changes weights.
 
     Raises:
         SystemExit: If the work directory holds another run.
@@ -103,7 +108,7 @@ def train(
             'delete it, or choose another --work-dir'
         )
     if not done.exists():
-        options = [] if load_from is None else ['--cfg-options', f'load_from={load_from}']
+        settings = [*settings] if load_from is None else [*settings, f'load_from={load_from}']
         run(
             'tools/train.py',
             config_file(config),
@@ -112,7 +117,7 @@ def train(
             '--seed',
             seed,
             '--resume',
-            *options,
+            *(['--cfg-options', *settings] if settings else []),
             environment=environment,
         )
         with whole_file(done) as file:
@@ -204,7 +209,7 @@ def main() -> None:
         (report_file.name, 'quickstart'),
         ('curves.png', 'plot_curves'),
         ('predictions.png', 'prediction_sheet'),
-        ('comparison/adaptation.md', 'compare_predictions'),
+        ('comparison/adaptation.html', 'compare_predictions'),
     ):
         check_outputs([args.work_dir / name], writer)
     run('tools/dataset_converters/printed_to_handwritten.py', '--out-dir', DATA)
@@ -242,7 +247,7 @@ def main() -> None:
     )
     print(f'Curves:      {args.work_dir / "curves.png"}')
     print(f'Predictions: {args.work_dir / "predictions.png"}')
-    print(f'Comparison:  {args.work_dir / "comparison" / "adaptation.md"}')
+    print(f'Comparison:  {args.work_dir / "comparison" / "adaptation.html"}')
     print(f'TensorBoard: tensorboard --logdir {args.work_dir}')
     print(f'Time of this run: {(time.time() - start) / 60:.1f} minutes')
 

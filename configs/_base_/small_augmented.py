@@ -9,7 +9,9 @@
   one for the recognizer (``mmocr_da.WeakStrongViews``).
 
 The source-only recognizer, from which every adaptation starts, is trained in the same way:
-self_training/small/small_augmented-source-only.py.
+self_training/small/small_augmented-source-only.py. MMOCR_DA_SOURCE_ITERS is its length: of a source
+of few words, a CTC recognizer needs more than 1,200 iterations to leave its first plateau, a loss
+of 3.
 """
 
 _base_ = ['./small_adaptation.py', './standardized.py']
@@ -27,7 +29,7 @@ views_pipeline = [
 ]
 test_pipeline = [*_base_.test_pipeline[:-1], _base_.standardize, _pack]
 
-source_iters = 1200
+source_iters = int('{{$MMOCR_DA_SOURCE_ITERS:1200}}')
 max_iters = 1600 if _base_.data == 'numbers' else 600
 load_from = f'work_dirs/small_augmented-source-only_{_base_.data}/iter_{source_iters}.pth'
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters // 2)

@@ -15,7 +15,9 @@ from mmocr.registry import DATASETS, MODELS
 
 from mmocr_da.arguments import some
 from mmocr_da.datasets import RenderedWords, TwoDomainDataset
+from mmocr_da.datasets.building import places
 from mmocr_da.datasets.image_loading import BLANK, LoadImageFromFile
+from mmocr_da.datasets.label_texts import unread_labels
 from mmocr_da.datasets.notes import collect_notes
 from mmocr_da.engine.checkpoint_fit import check_whole, only_for_training
 from mmocr_da.engine.checkpoints import check_finite, weights_of
@@ -149,15 +151,15 @@ def _look_at(
         Sizes ``(width, height)``, paths of images that cannot be read, and of those that show one
         colour only.
     """
-    places = [(part, i) for part in parts for i in range(len(part))]
-    places = [places[int(i)] for i in np.linspace(0, len(places) - 1, min(LOOKED_AT, len(places)))]
+    total = sum(map(len, parts))
+    chosen = map(int, np.linspace(0, total - 1, min(LOOKED_AT, total)))
     loaders = {}
     for part in parts:
         probe = copy.copy(part)
         probe.pipeline = LoadImageFromFile(color_type=color_type)
         loaders[id(part)] = probe
     sizes, broken, blank = [], [], []
-    for part, i in places:
+    for part, i in places(parts, chosen):
         with collect_notes() as notes:
             try:
                 height, width = loaders[id(part)].prepare_data(i)['img_shape'][:2]
@@ -195,7 +197,10 @@ def _check_source(dataset: TwoDomainDataset, model: BaseModel, report: Report) -
     left_out = 0
     if module_loss is not None:
         left_out = check_labels(dataset, module_loss, _Messages(report.warnings))
-    finding = f'{number:,} labelled images, {left_out:,} of them with unusable labels'
+    unread = unread_labels(dataset)
+    finding = f'{number:,} labelled images, {left_out:,} of '
+    finding += f'{number - unread:,}, spread evenly,' if unread else 'them'
+    finding += ' with unusable labels'
     report.lines.append(('' if drawn else 'source', finding))
 
 

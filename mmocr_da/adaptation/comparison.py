@@ -10,19 +10,23 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.device import get_device
-from mmocr.registry import DATASETS, TASK_UTILS
+from mmocr.registry import DATASETS
 from numpy.typing import NDArray
 
 from mmocr_da.datasets.image_files import read_text
 from mmocr_da.datasets.image_loading import LoadImageFromFile
 from mmocr_da.engine.inference import predict_images
-from mmocr_da.evaluation import PredictionChange, Predictions, normalize
-from mmocr_da.visualization import write_page
+from mmocr_da.evaluation import PredictionChange, Predictions
+from mmocr_da.outputs import output_file
+from mmocr_da.reporting import RunFolder, run_page
+from mmocr_da.reporting.models import ignored
 
 from .image_sources import read_table, target_dataset
 from .recognizers import read_recognizer
 from .request import BY, Request
 
+#: The page, in the work directory.
+PAGE = 'adaptation.html'
 #: Target images whose predictions are compared at most.
 COMPARED = 2000
 
@@ -37,7 +41,7 @@ def compare(
         folder: Of the page.
 
     Returns:
-        The changes, and the page.
+        The changes, and the page as Markdown and without pictures.
     """
     items, labels = compared_items(request)
     start, device = read_recognizer(request.config).cfg, get_device()
@@ -60,8 +64,10 @@ def compare(
 
     title = f'Adaptation of {config.stem.removesuffix("_adapted")} to {", ".join(request.target)}'
     commands = _commands(items, config, checkpoint, folder)
-    page = write_page(str(folder), change, commands, title, load=load, by=BY)
-    return change, page
+    page = run_page(RunFolder.read(str(folder)), title, change, load, commands)
+    with output_file(folder / PAGE, BY) as file:
+        file.write_text(page.html(), encoding='utf-8')
+    return change, page.markdown()
 
 
 def compared_items(request: Request) -> tuple[list[dict[str, Any]], list[str | None]]:
@@ -108,21 +114,6 @@ def labels_of_eval(request: Request) -> dict[str, str]:
     if len(labels) < 2:
         raise ValueError(f'--eval needs labels of at least 2 images, got {len(labels)}')
     return labels
-
-
-def ignored(cfg: Config) -> dict[str, Any]:
-    """What a recognizer cannot tell apart, and labels should not either.
-
-    >>> sorted(ignored(Config(dict(model=dict()))).values())
-    [False, False]
-    """
-    dictionary = (cfg.model.get('decoder') or {}).get('dictionary')
-    if dictionary is None:
-        return dict(ignore_case=False, ignore_symbols=False)
-    known = {char for char in TASK_UTILS.build(dictionary).dict if len(char) == 1}
-    both_cases = any(char.swapcase() != char and char.swapcase() in known for char in known)
-    symbols = any(not normalize(char, ignore_symbols=True) for char in known)
-    return dict(ignore_case=not both_cases, ignore_symbols=not symbols)
 
 
 def _is_image(item: dict[str, Any]) -> bool:

@@ -5,7 +5,7 @@ import os
 import os.path as osp
 import shlex
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from mmengine.config import Config
@@ -15,10 +15,12 @@ from mmocr.registry import DATASETS
 from mmocr_da.config_names import find_config
 
 from .alignment import find_alignable
+from .config_text import call, indented, literal
 from .image_sources import CONFIG, NONE, RENDERED, config_sources, source_dataset, target_dataset
 from .pipelines import Pipelines, read_pipelines
 from .recognizers import Recognizer, uses_ctc
-from .request import Request
+from .request import LAST, Request
+from .validation import save_best, validation
 
 RECIPES = 'mmocr_da::_base_'
 #: Optimizers whose steps do not grow with the gradient, and the highest learning rate that suits a
@@ -33,8 +35,8 @@ FALL, RISE = 0.7, 0.1
 BATCH_SIZES = dict(cuda=256, cpu=96)
 #: Characters of the longest word that is rendered.
 MAX_LENGTH = 25
-#: Dicts that are longer have a line for each item.
-WIDTH = 76
+#: Iterations from one checkpoint, and one validation, to the next.
+EVERY = 'max(1, max_iters // 10)'
 
 
 class Composition(NamedTuple):
@@ -185,13 +187,13 @@ def _model(request: Request, recognizer: Recognizer, bases: _Bases, aligned: Seq
         '    # What the teacher is surest of becomes a label, for a rising share of the images;',
         '    # their weight rises during ramp iterations.',
         '    objectives=[',
-        f'        {_indented(bases.changed("self_training", ramp=ramp), 2)},',
+        f'        {indented(bases.changed("self_training", ramp=ramp), 2)},',
     ]
     if aligned:
         lines += [
             '        # Feature maps, and features of characters, that are alike in both domains.'
         ]
-    lines += [f'        {_indented(expression, 2)},' for expression in aligned]
+    lines += [f'        {indented(expression, 2)},' for expression in aligned]
     if request.source == (NONE,):
         lines += [
             '        # Keeps the weights near those of the checkpoint.',
@@ -275,7 +277,7 @@ def _data(request: Request, cfg: Config, bases: _Bases) -> str:
         ratio = ', ratio=(0, 1)'
     else:
         source = [
-            f'source={_indented(_source(request, cfg, bases), 2)},',
+            f'source={indented(_source(request, cfg, bases), 2)},',
             'pipeline=[*load, augmentation, *prepare],',
         ]
         if request.source != (RENDERED,):
@@ -290,7 +292,7 @@ def _data(request: Request, cfg: Config, bases: _Bases) -> str:
         _delete_=True,
         type='mmocr_da.TwoDomainDataset',
         {options}
-        target={_indented(literal(target_dataset(request.target)), 2)},
+        target={indented(literal(target_dataset(request.target)), 2)},
         target_pipeline=[*load, views],
     ),
 )
@@ -339,22 +341,23 @@ def _rendered(request: Request, cfg: Config, bases: _Bases, count: int) -> str:
 
 
 def _runtime(request: Request, cfg: Config, bases: _Bases) -> str:
-    defaults = cfg.get('default_hooks') or {}
-    chooses = (defaults.get('checkpoint') or {}).get('save_best')
-    best = '\n        save_best=None,' if chooses else ''
+    loop = dict(max_iters='max_iters')
+    if request.keep != LAST:
+        loop['val_interval'] = EVERY
     lines = [
-        f'train_cfg = {bases.changed("iteration_loop", max_iters="max_iters")}',
-        '# The target has no labels to validate with.',
-        'val_cfg = val_dataloader = val_evaluator = None',
+        f'train_cfg = {bases.changed("iteration_loop", **loop)}',
+        *validation(request, cfg),
         'default_hooks = dict(',
         "    logger=dict(type='LoggerHook', interval=min(20, max_iters), "
         'log_metric_by_epoch=False),',
         '    checkpoint=dict(',
         "        type='CheckpointHook',",
         '        by_epoch=False,',
-        '        interval=max(1, max_iters // 10),',
-        f'        max_keep_ckpts=2,{best}',
+        f'        interval={EVERY},',
+        '        max_keep_ckpts=2,',
+        *save_best(request, cfg),
         '    ),',
+        "    health=dict(type='mmocr_da.HealthHook'),  # reports ten times whether all is well",
         ')',
         "log_processor = dict(type='LogProcessor', by_epoch=False)",
     ]
@@ -369,50 +372,16 @@ def _runtime(request: Request, cfg: Config, bases: _Bases) -> str:
 def _hooks(request: Request, cfg: Config) -> list[str]:
     """Items of ``custom_hooks``, if they are not those of the config."""
     own, hooks = cfg.get('custom_hooks') or (), []
-    if any('EarlyStopping' in str(hook.get('type')) for hook in own):  # needs a validation
+    if any('EarlyStopping' in str(hook.get('type')) for hook in own):  # needs its validation
         hooks = ["*(hook for hook in _base_.custom_hooks if 'EarlyStopping' not in hook.type)"]
-    if request.source == (NONE,):
+    added = []
+    if request.source == (NONE,) and not any('AdaBNHook' in str(hook.get('type')) for hook in own):
+        added.append("dict(type='mmocr_da.AdaBNHook')")
+    if request.keep != LAST:
+        added.append("dict(type='mmocr_da.LabelFreeHook')")
+    if added:
         hooks = hooks or ['*_base_.custom_hooks'] * bool(own)
-        if not any('AdaBNHook' in str(hook.get('type')) for hook in own):
-            hooks.append("dict(type='mmocr_da.AdaBNHook')")
-    return hooks
-
-
-def literal(value: Any) -> str:
-    """The text of a value in a config, ``dict(...)`` where possible.
-
-    >>> literal(dict(a=[1, dict(b='x')]))
-    "dict(a=[1, dict(b='x')])"
-    """
-    if isinstance(value, Mapping):
-        items = {key: literal(item) for key, item in value.items()}
-        if all(isinstance(key, str) and key.isidentifier() for key in items):
-            return call(items)
-        return '{' + ', '.join(f'{key!r}: {item}' for key, item in items.items()) + '}'
-    if isinstance(value, list):
-        return f'[{", ".join(map(literal, value))}]'
-    if isinstance(value, tuple):
-        return f'({", ".join(map(literal, value))}{"," * (len(value) == 1)})'
-    return repr(value)
-
-
-def call(items: Mapping[str, str], first: str = '') -> str:
-    """The text of a dict with expressions as its values, on several lines if it is long.
-
-    >>> call(dict(a='1', b='c'), '_base_.d')
-    'dict(_base_.d, a=1, b=c)'
-    """
-    parts = [first] * bool(first) + [f'{key}={item}' for key, item in items.items()]
-    line = f'dict({", ".join(parts)})'
-    if len(line) <= WIDTH:
-        return line
-    lines = ''.join(f'{part},\n' for part in parts)
-    return f'dict(\n{textwrap.indent(lines, "    ")})'
-
-
-def _indented(text: str, levels: int) -> str:
-    """A text within brackets of a config: all but its first line are indented."""
-    return text.replace('\n', '\n' + '    ' * levels)
+    return hooks + added
 
 
 def _listed(items: Sequence[str], indent: str) -> str:

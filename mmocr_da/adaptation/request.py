@@ -4,12 +4,15 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mmocr_da.arguments import check_count
+from mmocr_da.arguments import check_choice, check_count
+from mmocr_da.evaluation.label_free_metric import OF_TEXTS, SCORES
 
 from .image_sources import CONFIG, NONE, RENDERED
 
 #: The writer of files, see :mod:`mmocr_da.outputs`.
 BY = 'tools/adapt.py'
+#: The checkpoint that is exported, if it is not chosen by a score.
+LAST = 'last'
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,8 @@ class Request:
         eval_labels: A table with labels of some target images, for numbers before and after.
         seed: Of all random numbers.
         cfg_options: Further settings of the config that is trained.
+        keep: The checkpoint that is exported: ``'last'``, or the one with the highest score of
+            :class:`~mmocr_da.evaluation.LabelFreeMetric` on the target.
     """
 
     config: str
@@ -43,6 +48,7 @@ class Request:
     eval_labels: str | None = None
     seed: int = 0
     cfg_options: dict[str, Any] = field(default_factory=dict)
+    keep: str = LAST
 
     def __post_init__(self) -> None:
         check_count('max_iters', self.max_iters)
@@ -62,6 +68,13 @@ class Request:
             raise ValueError(
                 f'lexicon and fonts are for --source {RENDERED}, got them with --source '
                 f'{" ".join(self.source)}; leave them out, or render the source'
+            )
+
+        check_choice('keep', self.keep, (LAST, *SCORES))
+        if self.keep in OF_TEXTS and self.source == (NONE,):
+            raise ValueError(
+                f'keep={self.keep!r} compares predictions with labels of a source, got --source '
+                f'{NONE}; choose another score, such as information, or give a source'
             )
 
     @property

@@ -1,6 +1,7 @@
 """From a checkpoint and unlabelled images to a better recognizer, step by step."""
 
 import json
+import logging
 import os.path as osp
 import time
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import is_distributed, is_main_process
+from mmengine.logging import print_log
 from mmengine.model import BaseModel
 from mmocr.registry import DATASETS
 
@@ -20,21 +22,21 @@ from mmocr_da.engine.checkpoints import check_checkpoint
 from mmocr_da.engine.launch import load_config, set_resume, train
 from mmocr_da.evaluation import PredictionChange
 from mmocr_da.export import export
-from mmocr_da.outputs import is_own, output_files, whole_file
-from mmocr_da.visualization import check_page, check_picture
+from mmocr_da.outputs import check_outputs, is_own, output_files, whole_file
+from mmocr_da.reporting.run_folder import EXPORTED, TRAINING, VIEWS
+from mmocr_da.visualization import check_picture
 
 from .checks import check
-from .comparison import compare, labels_of_eval
+from .comparison import PAGE, compare, labels_of_eval
 from .compose import compose, default_batch_size, output_name
 from .estimate import duration, seconds_per_step
 from .image_sources import CONFIG, NONE, target_dataset
 from .launching import join, on_main
 from .recognizers import Recognizer, read_recognizer
-from .request import BY, Request
+from .request import BY, LAST, Request
 from .views import draw_views
 
-RECORD, CHECKS, VIEWS, PAGE = 'adapt.json', 'checks.txt', 'views.png', 'adaptation.md'
-TRAINING, EXPORTED, FINISHED = 'training', 'exported', 'finished'
+RECORD, CHECKS, FINISHED = 'adapt.json', 'checks.txt', 'finished'
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ def adapt(
     eval_labels: str | None = None,
     seed: int = 0,
     cfg_options: dict[str, Any] | None = None,
+    keep: str = LAST,
     dry_run: bool = False,
     launcher: str = 'none',
 ) -> Adaptation:
@@ -78,9 +81,9 @@ def adapt(
     Every step that is done is skipped when this is called again with the same arguments, and a
     training that was stopped is resumed.
 
+    All arguments but the last two are those of :class:`~mmocr_da.adaptation.Request`.
+
     Args:
-        config, checkpoint, target, source, lexicon, fonts, work_dir, max_iters, batch_size,
-            eval_labels, seed, cfg_options: See :class:`.request.Request`.
         dry_run: Stop after the checks.
         launcher: As in MMOCR's tools.
 
@@ -100,6 +103,7 @@ def adapt(
         eval_labels,
         seed,
         dict(cfg_options or {}),
+        keep,
     )
     join(launcher)
     result = on_main(lambda: _prepare(request))
@@ -132,7 +136,7 @@ def _prepare(request: Request) -> Adaptation:
     labels_of_eval(request)
     inputs = [request.checkpoint, request.eval_labels or '']
     check_picture(str(work_dir / VIEWS), BY, inputs)
-    check_page(str(work_dir), BY)
+    check_outputs([work_dir / PAGE], BY)
     files = [result.config.name, RECORD, CHECKS]
     with output_files(work_dir, files, BY, inputs) as stage:
         dataset = _write(request, recognizer, stage, result)
@@ -240,22 +244,36 @@ def _train(request: Request, result: Adaptation, launcher: str) -> None:
 
 
 def _finish(request: Request, result: Adaptation) -> Adaptation:
-    """Export the last checkpoint, compare its predictions, write the page."""
+    """Export the checkpoint that is kept, compare its predictions, write the page."""
     training, exported = result.work_dir / TRAINING, result.work_dir / EXPORTED
     name = result.config.stem
     files = exported / f'{name}.py', exported / f'{name}.pth'
     if not all(file.is_file() for file in files):
-        # Only the name: the path in the file may belong to another machine or folder.
-        last = training / Path((training / 'last_checkpoint').read_text().strip()).name
         cfg = load_config(str(result.config), cfg_options=request.cfg_options)
-        export(cfg, str(last), str(exported), name)
+        export(cfg, str(_kept(request.keep, training)), str(exported), name)
     page = result.work_dir / PAGE
     change = None
-    if is_own(page, BY):
-        text = page.read_text(encoding='utf-8')
-    else:
+    if not is_own(page, BY):
         change, text = compare(request, *files, result.work_dir)
-    print(f'{text}\nThis page: {page}')
+        print(text)
+    print(f'This page: {page}')
     return replace(
         result, exported_config=files[0], exported_checkpoint=files[1], page=page, change=change
     )
+
+
+def _kept(keep: str, training: Path) -> Path:
+    """Return the last checkpoint of a training, or the best one by a score."""
+    # Only the name: the path in the file may belong to another machine or folder.
+    last = training / Path((training / 'last_checkpoint').read_text().strip()).name
+    if keep == LAST:
+        return last
+    best = [*training.glob(f'best_label_free_{keep}_iter_*.pth')]
+    if not best:
+        print_log(
+            f'--keep {keep}: no validation had this score, so the last checkpoint is exported',
+            logger='current',
+            level=logging.WARNING,
+        )
+        return last
+    return max(best, key=lambda file: int(file.stem.rpartition('_')[2]))

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from helpers.lmdbs import write_lmdb
 from helpers.recognizers import WORDS, draw_words, make_recognizer
 from mmengine.config import Config
 
@@ -11,6 +12,7 @@ from mmocr_da.adaptation import Request
 from mmocr_da.adaptation.checks import Report, check
 from mmocr_da.adaptation.compose import compose, output_name
 from mmocr_da.adaptation.recognizers import read_recognizer
+from mmocr_da.datasets import label_texts
 
 
 @pytest.fixture
@@ -96,6 +98,16 @@ def test_characters_of_the_source_that_the_recognizer_lacks_are_named(checked, t
     report = checked(root, source=(str(root / 'labels.tsv'),))[0]
     assert '12 labelled images' in found(report, 'source')
     assert any("'x' (U+0078 LATIN SMALL LETTER X) in 1" in warning for warning in report.warnings)
+
+
+def test_of_a_large_lmdb_some_labels_are_looked_at(checked, tmp_path, monkeypatch):
+    monkeypatch.setattr(label_texts, 'MOST_READ', 4)
+    monkeypatch.setattr(label_texts, 'stratified', lambda size, most: [0, 3, 5, 7])
+    path = write_lmdb(tmp_path / 'lmdb', ['x', *WORDS])
+    report, dataset, _ = checked(source=(path,))
+    finding = '13 labelled images, 0 of 4, spread evenly, with unusable labels'
+    assert found(report, 'source') == finding and dataset.checks_labels
+    assert any('1 of 4 labels have characters outside' in warning for warning in report.warnings)
 
 
 def test_rendered_words_are_those_of_the_lexicon(checked, tmp_path):

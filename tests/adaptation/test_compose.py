@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 
 from mmocr_da.adaptation import Request
 from mmocr_da.adaptation.alignment import Alignable
-from mmocr_da.adaptation.compose import compose, literal, output_name
+from mmocr_da.adaptation.compose import compose, output_name
 from mmocr_da.adaptation.recognizers import read_recognizer
 from mmocr_da.registry import DATASETS, MODELS
 
@@ -289,8 +289,3 @@ def test_early_stopping_goes_and_other_hooks_stay(composed, tiny, tmp_path):
 
 def test_what_is_kept_of_an_objective_that_replaced_the_labels(composed):
     assert composed('aster_lsed_st_mj').model.get('supervised_weight', 1) == 1
-
-
-@pytest.mark.parametrize('value', [dict(a=[1, (2,)]), {'a b': None}, ['x', dict(c=dict(d="e'f"))]])
-def test_a_literal_is_the_value(value):
-    assert eval(literal(value)) == value

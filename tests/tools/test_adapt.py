@@ -4,12 +4,14 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 import cv2
 import numpy as np
 import pytest
 import torch
 from helpers.files import hashes
+from helpers.pages import parsed
 from helpers.recognizers import WORDS, make_recognizer
 from mmengine.config import Config
 from mmengine.hooks import Hook
@@ -68,16 +70,18 @@ def test_from_a_checkpoint_to_a_plain_recognizer_and_a_page(adapt, tiny, decoder
     labels.write_text(''.join(f'deep/er/{i}.png\t{word}\n' for i, word in enumerate(WORDS)))
     out = adapt('--source', source, '--eval', labels, root=root)
     assert {path.name for path in out.iterdir() if path.name[0] != '.'} >= {
-        'adapt.json', 'adaptation.md', 'checks.txt', 'exported', 'tiny_adapted.py', 'training',
+        'adapt.json', 'adaptation.html', 'checks.txt', 'exported', 'tiny_adapted.py', 'training',
         'views.png',
     }  # fmt: skip
-    printed, page = capsys.readouterr().out, (out / 'adaptation.md').read_text()
-    assert (out / 'checks.txt').read_text() in printed and page in printed
-    assert 'word accuracy' in page and '12 of 12 images have a label' in page
+    printed, page = capsys.readouterr().out, parsed(out / 'adaptation.html')
+    assert (out / 'checks.txt').read_text() in printed
+    for text in ('word accuracy', '12 of 12 images have a label'):
+        assert text in printed and text in page.text
+    assert {'health', 'curves-of-the-training', 'config', 'use-the-result'} >= {*page.headings[-2:]}
     assert ' s for a step on ' in printed
     # What the page names is there, and MMOCR alone reads it.
     config, checkpoint = (out / 'exported' / f'tiny_adapted.{suffix}' for suffix in ('py', 'pth'))
-    assert str(config) in page and 'mmocr_da' not in config.read_text()
+    assert str(config) in page.text and 'mmocr_da' not in config.read_text()
     image = str(next((root / 'target').rglob('*.png')))
     predicted = TextRecInferencer(str(config), str(checkpoint), device='cpu')(image)['predictions']
     assert isinstance(predicted[0]['text'], str)
@@ -112,7 +116,7 @@ def test_a_dry_run_stops_after_the_checks_and_the_run_takes_its_config(adapt):
     after = hashes(out)
     written = ('tiny_adapted.py', 'checks.txt', 'views.png', 'adapt.json')
     assert {name: after[name] for name in written} == {name: before[name] for name in written}
-    assert (out / 'adaptation.md').exists()
+    assert (out / 'adaptation.html').exists()
 
 
 class Killed(Hook):
@@ -240,7 +244,28 @@ def test_the_function_is_the_tool(adapt, tiny, tmp_path):
     # A second run of a program draws its own curves.
     for folder in (earlier, tmp_path / 'out'):
         (curves,) = folder.glob('training/*/vis_data/scalars.json')
-        assert len(curves.read_text().splitlines()) == 1
+        lines = curves.read_text().splitlines()
+        assert len([line for line in lines if 'lr' in json.loads(line)]) == 1
+
+
+def test_the_best_checkpoint_by_a_score_is_exported(adapt):
+    """One that differs from the last one, as the fourth of four validations has the lowest score.
+
+    The scores themselves are set here: what they are is tested with their metric.
+    """
+    values = iter([0.1, 0.7, 0.7, 0.3])
+    score = 'mmocr_da.evaluation.label_free_metric.OF_PROBABILITIES'
+    with patch.dict(score, information=lambda _: next(values)):
+        out = adapt('--keep', 'information', iters=4)
+    (best,) = (out / 'training').glob('best_*.pth')
+    assert best.name == 'best_label_free_information_iter_2.pth'
+    exported = weights(out / 'exported' / 'tiny_adapted.pth')
+    trained = weights(best)
+    teacher = 'objectives.self_training.teacher.'
+    assert all(torch.equal(value, trained[teacher + key]) for key, value in exported.items())
+    last = weights(out / 'training' / 'iter_4.pth')
+    assert not same(exported, {key: last[teacher + key] for key in exported})
+    assert 'mmocr_da' not in (out / 'exported' / 'tiny_adapted.py').read_text()
 
 
 def test_what_the_tool_needs_is_imported_only_with_it():

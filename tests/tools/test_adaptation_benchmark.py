@@ -16,7 +16,7 @@ def benchmark(load_tool, monkeypatch):
     module = load_tool('benchmarks/adaptation')
     module.trained, module.tested = [], []
 
-    def train(config, folder, seed, load_from=None, environment=None):
+    def train(config, folder, seed, load_from=None, environment=None, settings=()):
         module.trained.append((config, folder, seed, load_from, environment))
         return folder / 'iter_9.pth'
 
@@ -157,13 +157,14 @@ def test_the_tables_of_the_readme_are_those_of_the_kept_runs(load_tool):
     readme = (root / 'configs/self_training/README.md').read_text()
     results = module.Results(root / 'results/adaptation.jsonl')
     seeds = 0, 1, 2
-    names = {
-        line['pair']
+    pairs = {
+        module.Pair(line['pair'], 'source', 'target', line.get('source_iters', 0))
+        if line['pair'] != 'numbers'
+        else module.Pair('numbers')
         for line in results._lines.values()
         if (line['row'], line['seed']) == (module.CONTROL, seeds[-1])  # others are not complete
     }
-    pairs = [module.parse_pair(name, needs_images=False) for name in sorted(names)]
-    known = module.Benchmark(None, results, seeds, 1).known(pairs, list(module.CONFIGS))
+    known = module.Benchmark(None, results, seeds, 1).known(sorted(pairs), list(module.CONFIGS))
     assert known
     for name, rows in known.items():
         assert module.table(rows) in readme, f'the table of {name}:\n{module.table(rows)}'
@@ -171,15 +172,18 @@ def test_the_tables_of_the_readme_are_those_of_the_kept_runs(load_tool):
 
 def test_the_fingerprint_is_of_the_settings_and_of_what_they_start_from(benchmark, monkeypatch):
     fingerprint = benchmark.Benchmark(None, None, (0,), 1).fingerprint
-    first = fingerprint('ASSDA', 'numbers')
-    assert first != fingerprint('ASSDA', 'words')
-    assert first != fingerprint('SymNet', 'numbers')
+    numbers, words = benchmark.Pair('numbers'), benchmark.Pair('ab', 'a', 'b')
+    first = fingerprint('ASSDA', numbers)
+    assert first != fingerprint('ASSDA', words)
+    assert first != fingerprint('SymNet', numbers)
+    assert fingerprint('ASSDA', words) == fingerprint('ASSDA', words._replace(source_iters=1200))
+    assert fingerprint('ASSDA', words) != fingerprint('ASSDA', words._replace(source_iters=3000))
     benchmark.hash_of_configs.cache_clear()
     monkeypatch.setenv('MMOCR_DA_SOURCE', 'elsewhere')
-    assert first == fingerprint('ASSDA', 'numbers')
+    assert first == fingerprint('ASSDA', numbers)
     benchmark.hash_of_configs.cache_clear()
     monkeypatch.setitem(benchmark.CONFIGS, 'source-only', 'small/small_augmented-control')
-    assert first != fingerprint('ASSDA', 'numbers')
+    assert first != fingerprint('ASSDA', numbers)
 
 
 def test_pairs_of_one_source_share_the_runs_that_see_no_target(run, benchmark, words):
@@ -244,7 +248,7 @@ def test_every_config_exists(benchmark):
     assert all((folder / f'{name}.py').is_file() for name in benchmark.CONFIGS.values())
 
 
-@pytest.mark.parametrize('pair', ['a', 'a=b', '=b,c', 'a=b,c,d'])
+@pytest.mark.parametrize('pair', ['a', 'a=b', '=b,c', 'a=b,c,d', 'a=b,c,-1', 'a=b,c,5,6'])
 def test_a_pair_of_another_form_is_refused(benchmark, pair):
     with pytest.raises(ValueError, match='NAME=SOURCE,TARGET'):
         benchmark.parse_pair(pair)

@@ -6,6 +6,9 @@ import pytest
 @pytest.fixture
 def quickstart(load_tool, monkeypatch):
     module = load_tool('quickstart')
+    # It sets variables of its process, which must not stay for other tests.
+    monkeypatch.setenv('MMOCR_DA_DATA', 'numbers')
+    monkeypatch.setenv('PYTHONWARNINGS', 'ignore')
     module.commands = []
     monkeypatch.setattr(module, 'run', lambda *c, **_: module.commands.append([str(x) for x in c]))
     return module
@@ -57,11 +60,13 @@ def test_a_step_of_another_seed_or_another_start_is_not_taken_for_this_one(quick
 
 
 def test_adaptation_starts_from_the_checkpoint_of_this_run(quickstart, tmp_path):
-    for name, checkpoint in (('a', 'iter_400.pth'), ('b', 'iter_8.pth')):
+    for name, checkpoint in (('a', 'iter_400.pth'), ('b', 'iter_8.pth'), ('c', 'iter_8.pth')):
         finished(tmp_path / name, checkpoint)
         (tmp_path / name / checkpoint).touch()
     quickstart.train('small', tmp_path / 'b', 0, tmp_path / 'a' / 'iter_400.pth')
     assert quickstart.commands[0][-1] == f'load_from={tmp_path}/a/iter_400.pth'
+    quickstart.train('small', tmp_path / 'c', 0, settings=['val_cfg=None'])
+    assert quickstart.commands[1][-2:] == ['--cfg-options', 'val_cfg=None']
 
 
 def test_results_are_read_from_the_last_evaluation(quickstart, tmp_path):
@@ -174,7 +179,7 @@ def test_named_configs_start_from_the_source_only_recognizer_of_their_method(
 def test_pictures_of_the_user_stay_and_stop_it_at_the_start(quickstart, tmp_path, monkeypatch):
     monkeypatch.setattr(quickstart.os, 'chdir', lambda path: None)
     (tmp_path / 'comparison').mkdir()
-    for name in ('quickstart.md', 'curves.png', 'predictions.png', 'comparison/adaptation.md'):
+    for name in ('quickstart.md', 'curves.png', 'predictions.png', 'comparison/adaptation.html'):
         (tmp_path / name).write_text('mine')
         monkeypatch.setattr('sys.argv', ['quickstart.py', '--work-dir', str(tmp_path)])
         with pytest.raises(ValueError, match=f'{name} exists and was not written by'):

@@ -5,10 +5,12 @@
 
 A pair is ``numbers`` (printed to handwritten ones) or ``NAME=SOURCE,TARGET``, two folders of words
 as configs/_base_/small_adaptation.py describes them. How many images have bright text on a dark
-background is measured on the target's training images, for the augmentation. Every run is a
-training and a test of a config in configs/self_training, printed before it starts. All adaptations
-start from the recognizer that ``source-only`` trains, and are compared with ``control``, which is
-trained as long on the source alone. ``supervised`` learns the labels of the target: the bound.
+background is measured on the target's training images, for the augmentation. A third value,
+``NAME=SOURCE,TARGET,SOURCE_ITERS``, is the length of the training on the source before the
+adaptations. Every run is a training and a test of a config in configs/self_training, printed before
+it starts. All adaptations start from the recognizer that ``source-only`` trains, and are compared
+with ``control``, which is trained as long on the source alone. ``supervised`` learns the labels of
+the target: the bound.
 
 A run that is done is skipped, and a killed one resumes. ``results.md`` in the work directory has a
 table for each pair: means and standard deviations over the seeds, the gain over the control with
@@ -70,6 +72,7 @@ CONFIGS = {
     'SymNet': 'small/small_augmented-symnet',
     'self-training': 'small/small_self-training',
     'self-training + ASSDA': 'small/small_self-training-assda',
+    'self-training + SymNet': 'small/small_self-training-symnet',
     'source-free': 'small/small_source-free',
     BOUND: 'small/small_augmented-supervised',
 }
@@ -88,6 +91,8 @@ class Pair(NamedTuple):
     name: str
     source: str = ''
     target: str = ''
+    #: Of the training that all adaptations start from; 0 is as in the config.
+    source_iters: int = 0
 
     @property
     def data(self) -> str:
@@ -97,15 +102,24 @@ class Pair(NamedTuple):
     @property
     def source_name(self) -> str:
         """Tells apart what trainings on the source alone see."""
-        return f'{Path(self.source).name}_{bright_text(self.target)}' if self.source else self.name
+        if not self.source:
+            return self.name
+        length = f'_{self.source_iters}' if self.source_iters else ''
+        return f'{Path(self.source).name}_{bright_text(self.target)}{length}'
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """Options of the configs other than folders and what is measured in them."""
+        length = dict(MMOCR_DA_SOURCE_ITERS=str(self.source_iters)) if self.source_iters else {}
+        return dict(MMOCR_DA_DATA=self.data, **length)
 
     @property
     def environment(self) -> dict[str, str]:
         """What chooses the data of the configs."""
         if not self.source:
-            return dict(MMOCR_DA_DATA=self.data)
+            return self.settings
         return dict(
-            MMOCR_DA_DATA=self.data,
+            self.settings,
             MMOCR_DA_SOURCE=self.source,
             MMOCR_DA_TARGET=self.target,
             MMOCR_DA_BRIGHT_TEXT=str(bright_text(self.target)),
@@ -182,12 +196,17 @@ def parse_pair(text: str, needs_images: bool = True) -> Pair:
     """
     if text == 'numbers':
         return Pair(text)
-    name, _, folders = text.partition('=')
-    if not needs_images:
+    name, _, rest = text.partition('=')
+    *paths, length = rest.split(',') if rest.count(',') == 2 else [*rest.split(','), '0']
+    if not needs_images and not rest:
         return Pair(name, 'source', 'target')
-    paths = folders.split(',')
-    if not name or len(paths) != 2:
-        raise ValueError(f"--pair must be 'numbers' or NAME=SOURCE,TARGET, got {text!r}")
+    if not name or len(paths) != 2 or not length.isdecimal():
+        raise ValueError(
+            "--pair must be 'numbers', NAME=SOURCE,TARGET or NAME=SOURCE,TARGET,SOURCE_ITERS, got "
+            f'{text!r}'
+        )
+    if not needs_images:
+        return Pair(name, 'source', 'target', int(length))
     for path in paths:
         for split in ('train', 'val', 'test'):
             if not Path(path, f'{split}.tsv').is_file():
@@ -195,16 +214,30 @@ def parse_pair(text: str, needs_images: bool = True) -> Pair:
                     f'a folder of words has train.tsv, val.tsv and test.tsv, got {path} without '
                     f'{split}.tsv'
                 )
-    return Pair(name, *(os.path.abspath(path) for path in paths))
+    return Pair(name, *(os.path.abspath(path) for path in paths), source_iters=int(length))
 
 
-def parse_args(
+def parse_args(*options: Any) -> argparse.Namespace:
+    """Read the command line; see :func:`make_parser`."""
+    return make_parser(*options).parse_args()
+
+
+def make_parser(
     description: str = __doc__.splitlines()[0],
     configs: Sequence[str] = tuple(CONFIGS),
     main: Sequence[str] = MAIN,
     work_dir: str = 'work_dirs/adaptation_benchmark',
-) -> argparse.Namespace:
-    """Read the command line; ``main`` are the rows that are trained without being asked for."""
+    always: Sequence[str] = (START, CONTROL),
+) -> argparse.ArgumentParser:
+    """Make the parser of the command line.
+
+    Args:
+        description: What the tool does.
+        configs: Names of rows.
+        main: Those that are trained without being asked for.
+        work_dir: The default folder.
+        always: Those that are trained in any case.
+    """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument('--pair', action='append', required=True, metavar='NAME=SOURCE,TARGET')
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
@@ -213,7 +246,7 @@ def parse_args(
         nargs='+',
         default=main,
         choices=configs,
-        help=f'What is trained beside {START} and {CONTROL} (default: all but ablations)',
+        help=f'What is trained beside {" and ".join(always)} (default: all but ablations)',
     )
     parser.add_argument('--jobs', type=int, default=1, help='Runs at the same time')
     parser.add_argument(
@@ -225,7 +258,7 @@ def parse_args(
         help='Rows that have all their runs in the file of lines; pairs are names alone',
     )
     parser.add_argument('--work-dir', type=Path, default=Path(work_dir))
-    return parser.parse_args()
+    return parser
 
 
 def score(file: Path, folder: str) -> Score:
@@ -233,6 +266,22 @@ def score(file: Path, folder: str) -> Score:
 
     Args:
         folder: Of the images that count.
+
+    Raises:
+        ValueError: If there is no image of the folder.
+    """
+    texts, truths = texts_of(file, folder)
+    return Score(
+        np.array([a == b for a, b in zip(texts, truths)], float),
+        int(sum(edit_distances(texts, truths))),
+        sum(map(len, truths)),
+    )
+
+
+def texts_of(file: Path, folder: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Read the predictions and ground truths of a folder's images, without case and symbols.
+
+    Images without a letter or digit in their text do not count.
 
     Raises:
         ValueError: If there is no image of the folder.
@@ -246,11 +295,7 @@ def score(file: Path, folder: str) -> Score:
         for s in found
     ]
     texts, truths = zip(*[pair for pair in pairs if pair[1]])
-    return Score(
-        np.array([a == b for a, b in zip(texts, truths)], float),
-        int(sum(edit_distances(texts, truths))),
-        sum(map(len, truths)),
-    )
+    return texts, truths
 
 
 def gain(scores: Sequence[Score], control: Sequence[Score]) -> str:
@@ -323,10 +368,14 @@ class Results:
     Args:
         path: The file.
         score: Class of the scores.
+        domains: Names of the sets of images that a run is tested on.
     """
 
-    def __init__(self, path: Path, score: type = Score) -> None:
+    def __init__(
+        self, path: Path, score: type = Score, domains: Sequence[str] = tuple(DOMAINS)
+    ) -> None:
         self.path = path
+        self.domains = domains
         self._score = score
         self._lock = Lock()
         text = path.read_text(encoding='utf-8') if path.exists() else ''
@@ -338,12 +387,12 @@ class Results:
 
     def find(self, **run) -> dict[str, Score] | None:
         """Return the scores of a run by domain, if it is there."""
-        lines = [self._lines.get(self._key(dict(run, domain=domain))) for domain in DOMAINS]
-        return dict(zip(DOMAINS, map(self._score.read, lines))) if all(lines) else None
+        lines = [self._lines.get(self._key(dict(run, domain=domain))) for domain in self.domains]
+        return dict(zip(self.domains, map(self._score.read, lines))) if all(lines) else None
 
     def add(self, scores: dict[str, Score], **run) -> None:
         """Append the lines of a run."""
-        lines = [dict(run, domain=domain, **scores[domain].written()) for domain in DOMAINS]
+        lines = [dict(run, domain=domain, **scores[domain].written()) for domain in self.domains]
         with self._lock:
             self._lines |= {self._key(line): line for line in lines}
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -356,6 +405,12 @@ class Benchmark:
 
     #: Folder of the configs.
     method = 'self_training'
+    #: Rows that the others start from, and are compared with.
+    start, control = START, CONTROL
+    #: Name of the images whose number the page says.
+    counted = 'target'
+    #: Options of each training that change no weight, as key=value.
+    train_options: Sequence[str] = ()
 
     @property
     def configs(self) -> dict[str, str]:
@@ -364,8 +419,25 @@ class Benchmark:
 
     @property
     def starts(self) -> dict[str, str]:
-        """Those of them that start from nothing; all others start from ``START``."""
+        """Those of them that start from nothing; all others start from ``start``."""
         return STARTS
+
+    def start_of(self, row: str) -> str | None:
+        """The row that a row starts from; None for nothing."""
+        return None if row in self.starts else self.start
+
+    @property
+    def shared(self) -> Sequence[str]:
+        """Rows that learn no target, and are the same for all pairs of a source."""
+        return (*self.starts, self.control)
+
+    def settings(self, pair: Pair, row: str) -> dict[str, str]:
+        """Options of the config of a row other than folders and what is measured in them."""
+        return pair.settings
+
+    def environment(self, pair: Pair, row: str) -> dict[str, str]:
+        """What chooses the data and the options of a row."""
+        return pair.environment
 
     def read(self, file: Path, folder: str) -> Any:
         """Read the score of the images of a folder from the predictions of a test run."""
@@ -375,10 +447,13 @@ class Benchmark:
         """Config of a row, relative to ``configs`` and without its ending."""
         return f'{self.method}/{self.configs[row]}'
 
-    def fingerprint(self, row: str, data: str) -> str:
+    def fingerprint(self, row: str, pair: Pair) -> str:
         """A hash of all settings of a row and of what it starts from."""
-        rows = dict.fromkeys([row] if row in self.starts else [START, row])
-        return hash_of_configs(tuple(self.config(name) for name in rows), data)
+        rows = [row]
+        while before := self.start_of(rows[0]):
+            rows.insert(0, before)
+        settings = tuple(self.settings(pair, row).items())
+        return hash_of_configs(tuple(map(self.config, rows)), settings)
 
     def __init__(self, work_dir: Path, results: Results, seeds: Sequence[int], jobs: int) -> None:
         self.work_dir = work_dir
@@ -388,23 +463,30 @@ class Benchmark:
 
     def checkpoint(self, pair: Pair, row: str, seed: int) -> Path:
         """Train a row, unless it is done; rows that learn no target are shared by pairs."""
-        domains = pair.source_name if row in (*self.starts, CONTROL) else pair.name
+        domains = pair.source_name if row in self.shared else pair.name
         folder = self.folder(domains, row, seed)
-        start = None if row in self.starts else self.checkpoint(pair, START, seed)
-        return quickstart.train(self.config(row), folder, seed, start, pair.environment)
+        before = self.start_of(row)
+        start = self.checkpoint(pair, before, seed) if before else None
+        environment = self.environment(pair, row)
+        return quickstart.train(
+            self.config(row), folder, seed, start, environment, self.train_options
+        )
 
     def scores(self, pair: Pair, row: str, seed: int) -> dict[str, Score]:
         """Train and test a row, unless it is done; return the scores by domain."""
         run = self.described(pair, row, seed)
         found = self.results.find(**run)
         if found is None:
-            checkpoint = self.checkpoint(pair, row, seed)
-            folder = self.folder(pair.name, row, seed)
-            quickstart.test(self.config(row), checkpoint, folder, pair.environment)
-            file = quickstart.predictions_of(checkpoint, folder)
-            found = {domain: self.read(file, pair.folder(domain)) for domain in DOMAINS}
+            found = self.test(pair, row, seed, self.checkpoint(pair, row, seed))
             self.results.add(found, **run)
         return found
+
+    def test(self, pair: Pair, row: str, seed: int, checkpoint: Path) -> dict[str, Any]:
+        """Test a row; return the scores by domain."""
+        folder = self.folder(pair.name, row, seed)
+        quickstart.test(self.config(row), checkpoint, folder, self.environment(pair, row))
+        file = quickstart.predictions_of(checkpoint, folder)
+        return {domain: self.read(file, pair.folder(domain)) for domain in self.results.domains}
 
     def described(self, pair: Pair, row: str, seed: int) -> dict[str, Any]:
         """What makes a run."""
@@ -413,7 +495,8 @@ class Benchmark:
             row=row,
             config=f'configs/{self.config(row)}.py',
             seed=seed,
-            fingerprint=self.fingerprint(row, pair.data),
+            fingerprint=self.fingerprint(row, pair),
+            **(dict(source_iters=pair.source_iters) if pair.source_iters else {}),
         )
 
     def folder(self, domains: str, row: str, seed: int) -> Path:
@@ -431,13 +514,14 @@ class Benchmark:
         todo = [item for item in items if self.results.find(**self.described(*item)) is None]
         # One pair for each source: others find its runs done.
         sources = {(p.source_name, seed): (p, seed) for p, _, seed in todo}.values()
-        shared = [START, *(row for row in rows if row in (*self.starts, CONTROL) and row != START)]
+        alone = {*self.shared} - {self.start}
+        shared = [self.start, *(row for row in rows if row in alone)]
         for row in shared:
             wanted = {(p.source_name, seed) for p, name, seed in todo if name == row}
             starts = [
                 (p, row, seed)
                 for p, seed in sources
-                if row == START or (p.source_name, seed) in wanted
+                if row == self.start or (p.source_name, seed) in wanted
             ]
             self.map(self.checkpoint, starts)
         self.map(self.scores, items)
@@ -451,28 +535,29 @@ class Benchmark:
             for row in rows:
                 found = [self.results.find(**self.described(pair, row, s)) for s in self.seeds]
                 if all(found):
-                    of_domain = {domain: [run[domain] for run in found] for domain in DOMAINS}
+                    domains = self.results.domains
+                    of_domain = {domain: [run[domain] for run in found] for domain in domains}
                     out[pair.name][row] = of_domain
-            if CONTROL not in out[pair.name]:
+            if self.control not in out[pair.name]:
                 raise ValueError(
-                    f'{self.results.path} must have the lines of {CONTROL!r} with the seeds '
+                    f'{self.results.path} must have the lines of {self.control!r} with the seeds '
                     f'{list(self.seeds)} for the pair {pair.name!r}, got none of these settings'
                 )
         return out
 
 
 @cache
-def hash_of_configs(names: tuple[str, ...], data: str) -> str:
+def hash_of_configs(names: tuple[str, ...], settings: tuple[tuple[str, str], ...]) -> str:
     """A hash of all settings of configs, whatever the folders are.
 
     Args:
         names: Configs, relative to ``configs`` and without their endings.
-        data: Value of ``MMOCR_DA_DATA``.
+        settings: Items of :attr:`Pair.settings`.
     """
-    paths = dict(MMOCR_DA_DATA=data, MMOCR_DA_SOURCE='source', MMOCR_DA_TARGET='target')
+    options = dict(settings, MMOCR_DA_SOURCE='source', MMOCR_DA_TARGET='target')
     texts = []
     for name in names:
-        with patch.dict(os.environ, paths):
+        with patch.dict(os.environ, options):
             cfg = Config.fromfile(quickstart.ROOT / f'configs/{name}.py')
         for key in ('work_dir', 'load_from'):
             cfg.pop(key, None)
@@ -506,13 +591,14 @@ def report(
     writer: str,
 ) -> None:
     """Run a benchmark, or read what is there, and write its page."""
-    rows = [row for row in benchmark.configs if row in (START, CONTROL, *args.rows)]
+    wanted = {benchmark.start, benchmark.control, *args.rows}
+    rows = [row for row in benchmark.configs if row in wanted]
     found = benchmark.known(pairs, rows) if args.no_training else benchmark.run(pairs, rows)
     seeds = ', '.join(map(str, args.seeds))
     page = f'Test sets, in percent; seeds {seeds}; last checkpoints.\n'
     for name, scores in found.items():
-        images = scores[CONTROL]['target'][0].images
-        page += f'\n## {name} ({images:,} target images)\n\n{layout(scores)}\n'
+        images = scores[benchmark.control][benchmark.counted][0].images
+        page += f'\n## {name} ({images:,} {benchmark.counted} images)\n\n{layout(scores)}\n'
     with output_file(args.work_dir / 'results.md', writer) as file:
         file.write_text(page, encoding='utf-8')
     print(f'\n{page}\n{args.work_dir / "results.md"}')
