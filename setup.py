@@ -23,6 +23,7 @@ REQUIREMENTS = [
     'font-source-sans-pro',
     'font-source-serif-pro',
     'imgaug>=0.4',  # MMOCR asks for it; imaug, its fork, would leave MMOCR's requirement open
+    'jinja2>=3',
     'lmdb',
     'matplotlib',
     'opencv-python>=4.5.4,<4.13',  # 4.13 and later need numpy 2; 5.0 no longer casts int64
@@ -37,9 +38,13 @@ REQUIREMENTS = [
     'shapely>=2',
     'tensorboard',
 ]
-TESTS = ['hypothesis>=6', 'pytest>=7', 'pytest-timeout']
+# What tools/export_onnx.py writes and verifies files with.
+ONNX = ['onnx>=1.16', 'onnxruntime>=1.18']
+TESTS = ['hypothesis>=6', 'onnx>=1.16', 'onnxruntime>=1.18', 'pytest>=7', 'pytest-timeout']
 # What MMOCR's DRRG merges boxes with; MMOCR does not ask for it.
 DRRG = ['lanms-neo==1.0.2']
+# Of the site in docs/; the theme loads nothing from elsewhere.
+DOCS = ['furo>=2024.8', 'myst-parser>=4,<6', 'sphinx>=8,<10']
 # The only place that pins them: tools/lint.py, which CI and pre-commit call, reads this line.
 LINT = ['mypy==2.4.1', 'ruff==0.17.6']
 
@@ -110,9 +115,15 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.11,<3.13',
     packages=find_packages(include=['mmocr_da', 'mmocr_da.*']),
-    package_data={'mmocr_da': ['py.typed', *add_mim()]},
+    package_data={'mmocr_da': ['py.typed', 'visualization/templates/*.html', *add_mim()]},
     cmdclass={'build_py': BuildPy},
     install_requires=hosts + REQUIREMENTS,
-    extras_require={'drrg': DRRG, 'tests': TESTS, 'dev': TESTS + LINT + ['pre-commit']},
+    extras_require={
+        'docs': DOCS,
+        'drrg': DRRG,
+        'onnx': ONNX,
+        'tests': TESTS,
+        'dev': TESTS + LINT + ['pre-commit'],
+    },
     zip_safe=False,
 )
