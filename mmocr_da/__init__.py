@@ -3,7 +3,8 @@
 Importing it checks and adapts the hosts (``compat``) and makes its names known to MMEngine
 (``registry``); models, datasets and metrics load when a config first names one, as
 ``type='mmocr_da.X'``. :func:`mmocr_da.adapt <mmocr_da.adaptation.adapt>` is ``tools/adapt.py`` as
-a function.
+a function, and :func:`mmocr_da.export_onnx <mmocr_da.onnx_export.export_onnx>` is
+``tools/export_onnx.py``.
 """
 
 from importlib import import_module
@@ -20,11 +21,14 @@ compat.apply()
 
 from mmocr_da import registry  # noqa: E402, F401
 
-__all__ = ['__version__', 'adapt']
+#: Functions of the package, and the modules that have them.
+_FUNCTIONS = dict(adapt='mmocr_da.adaptation', export_onnx='mmocr_da.onnx_export')
+
+__all__ = ['__version__', 'adapt', 'export_onnx']
 
 
 def __getattr__(name: str) -> Any:
     # What adapts a recognizer imports nearly everything, and most programs need little.
-    if name == 'adapt':
-        return import_module('mmocr_da.adaptation').adapt
+    if name in _FUNCTIONS:
+        return getattr(import_module(_FUNCTIONS[name]), name)
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

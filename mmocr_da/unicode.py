@@ -22,3 +22,12 @@ def to_unicode_form(text: str, form: UnicodeForm | None) -> str:
     True
     """
     return unicodedata.normalize(form, text) if form else text
+
+
+def named_character(char: str) -> str:
+    """Name a character for a message, also one that cannot be seen.
+
+    >>> named_character('\\u00e9')
+    "'\u00e9' (U+00E9)"
+    """
+    return f'{char!r} (U+{ord(char):04X})'

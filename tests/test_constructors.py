@@ -48,6 +48,7 @@ NEEDED = dict(
     FreezeHook=lambda make: dict(modules='backbone'),
     InverseDecayParamScheduler=lambda make: dict(optimizer=make.optimizer, param_name='lr', end=5),
     LabelFraction=lambda make: dict(dataset=make.dataset),
+    LazyRecogLMDBDataset=lambda make: dict(lazy_init=True),
     MultiView=lambda make: dict(transforms=[RESIZE]),
     RenderedWords=lambda make: dict(dict_file=make.dictionary['dict_file']),
     RotatedAnchorGenerator=lambda make: dict(strides=[8], ratios=[1.0], scales=[8]),
@@ -79,6 +80,8 @@ NEEDED = dict(
 #: Parts that need a detector or a run, which check their configs.
 LEFT_OUT = {
     'AdaptiveTextDetector',
+    'BalancedBBoxHead',
+    'BalancedRPNHead',
     'BINGateOptimWrapperConstructor',
     'DumpPredictions',
     'InverseDecayLR',
@@ -86,6 +89,7 @@ LEFT_OUT = {
     'PaintingHook',
     'ResumableIterBasedTrainLoop',
     'RotatedMMDetWrapper',
+    'SurrogateMMDetWrapper',
     'RotatedRoIExtractor',
 }
 #: Texts that may be anything (names, paths, prefixes), and what MMEngine checks when it builds.

@@ -268,6 +268,35 @@ def test_lsed_beside_objectives_of_the_target(decoders, adaptive, images, progre
     assert sum(ours.values()) == 3, ours
 
 
+#: What was drawn is asked for once, to find its edits; and once whether all texts have ended.
+RISK = dict(type='mmocr_da.MinimumRisk')
+COMPLETION = dict(type='mmocr_da.OptimalCompletion')
+SCHEDULED = dict(type='mmocr_da.ScheduledSampling')
+
+
+@pytest.mark.parametrize(
+    'decoder, objective, wanted, of_hosts',
+    [
+        ('ASTER', RISK, 2, 0),
+        ('ASTER', dict(RISK, estimate='n-best'), 2, 0),
+        ('NRTRDecoder', RISK, 2, 0),
+        ('CRNN', RISK, 4, 3),  # torch's CTC copies lengths, forward and backward
+        ('ASTER', COMPLETION, 1, 0),
+        ('NRTRDecoder', COMPLETION, 1, 0),
+        ('ASTER', SCHEDULED, 0, 0),
+        ('NRTRDecoder', SCHEDULED, 0, 0),
+    ],
+)
+def test_losses_of_own_texts(
+    decoder, objective, wanted, of_hosts, decoders, adaptive, images, progress
+):
+    progress(1, 10)
+    model = adaptive(objective, supervised_weight=0, **decoders[decoder])
+    ours, hosts = step(model, images(('12', '345', '6'), 0))
+    assert sum(ours.values()) == wanted, ours
+    assert sum(hosts.values()) == of_hosts, hosts
+
+
 HEADS = {
     'none': None,
     'MLP': dict(type='mmocr_da.MLPProjection', hidden_channels=8, out_channels=6),

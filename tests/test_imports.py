@@ -15,6 +15,8 @@ FLOORS = [
     {'visualization'},
     {'engine'},
     {'export'},
+    {'onnx_export'},
+    {'reporting'},
     {'adaptation'},
 ]
 #: The same within ``models``, whose single modules are the ground floor.

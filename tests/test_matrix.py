@@ -84,6 +84,29 @@ def test_a_method_on_a_recognizer(method, family):
     assert export.same_predictions(model, stock, random_batch(plain, num=2))
 
 
+@pytest.mark.parametrize('family', [family for family in FAMILIES if family not in matrix.CTC])
+def test_a_batch_without_source_images_gives_ls_ed_nothing(family):
+    model = build(config('LS-ED', family))
+    batch, found = noise(family, (), targets=2), []
+    train(model, [batch] * 2, found.append)
+    assert found[0]['loss_lsed'] == 0
+
+
+@pytest.mark.parametrize('family', FAMILIES)
+def test_channels_last_changes_no_number_of_a_recognizer(family):
+    method = 'global alignment (GA)'
+    cfg, batch = config(method, family), noise(family)
+    gradients, losses = [], []
+    for channels_last in (False, True):
+        cfg.model.channels_last = channels_last
+        model = build(cfg)
+        train(model, [batch], lambda values: losses.append({**values}))
+        gradients.append(torch.cat([p.grad.flatten() for p in model.parameters()]))
+    torch.testing.assert_close(*losses, rtol=1e-3, atol=1e-5)
+    # torch sums the statistics of a batch norm in another order, with an error of 1e-5.
+    assert torch.cosine_similarity(*gradients, dim=0) > 0.98
+
+
 @pytest.mark.parametrize('family', FAMILIES)
 def test_pretraining_of_a_recognizer(family):
     """Its encoder is that of MMOCR's own recognizer."""

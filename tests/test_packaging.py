@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -79,7 +80,7 @@ def test_the_changelog_has_this_version_and_its_old_names():
 
 
 def test_the_extra_of_drrg_is_what_its_error_and_its_readme_name():
-    extras = re.search(r'extras_require=\{(.*?)\}', (ROOT / 'setup.py').read_text())[1]
+    extras = re.search(r'extras_require=\{(.*?)\}', (ROOT / 'setup.py').read_text(), re.S)[1]
     assert "'drrg': DRRG" in extras
     error = (ROOT / 'mmocr_da/models/detectors/adaptive_text_detector.py').read_text()
     wanted = re.search(r"DRRG = \['(.*?)'\]", (ROOT / 'setup.py').read_text())[1]
@@ -125,10 +126,25 @@ def test_a_wheel_brings_configs_and_tools(wheel, tmp_path):
             if path.suffix in ('.py', '.yml', '.sh') and '__pycache__' not in path.parts:
                 assert f'mmocr_da/.mim/{path.relative_to(ROOT).as_posix()}' in names
     assert {'mmocr_da/.mim/model-index.yml', 'mmocr_da.pth', 'mmocr_da/py.typed'} <= names
-    assert not any(name.startswith(('tests/', 'tools/', 'configs/')) for name in names)
+    assert 'mmocr_da/visualization/templates/page.html' in names
+    assert not any(name.startswith(('tests/', 'tools/', 'configs/', 'docs/')) for name in names)
     (tmp_path / 'theirs').mkdir()
     path = resolve(tmp_path / 'theirs', dict(os.environ, PYTHONPATH=str(site)))
     assert path == site / 'mmocr_da' / '.mim' / 'configs' / CONFIG
+
+
+@pytest.mark.slow
+def test_a_source_distribution_brings_the_pages_of_the_site_and_not_what_is_built(wheel):
+    copy = wheel[1].parent / 'copy'
+    built = copy / 'docs/_build/html/built.md'
+    built.parent.mkdir(parents=True, exist_ok=True)
+    built.touch()
+    subprocess.run([sys.executable, 'setup.py', '-q', 'sdist'], cwd=copy, check=True)
+    with tarfile.open(next((copy / 'dist').glob('*.tar.gz'))) as archive:
+        names = {name.partition('/')[2] for name in archive.getnames()}
+    pages = {'docs/conf.py', 'docs/index.md', 'docs/notebooks/adapt.ipynb', 'docs/_static/wide.css'}
+    assert pages | {'configs/seqclr/views.png'} <= names
+    assert not any(name.startswith('docs/_build') for name in names)
 
 
 CRNN = "'mmocr::textrecog/crnn/crnn_mini-vgg_5e_mj.py'"
@@ -142,7 +158,7 @@ SOURCE = "dict(type='OCRDataset', data_root='ROOT', ann_file='words.json', pipel
 TARGET = "dict(type='mmocr_da.UnlabelledDataset', img_dir='ROOT/images', pipeline=None)"
 TWO = f'sampler=dict(batch_size=2), dataset=dict(source=[{SOURCE}], target={TARGET})'
 ONE = f'dataset=dict(datasets=[{SOURCE}])'
-SCENES = "dict(type='OCRDataset', data_root='ROOT', ann_file='scenes.json', pipeline=None)"
+SCENES = "dict(type='OCRDataset', data_root='ROOT', ann_file='scenes.json')"
 #: A config of each family on one of MMOCR, and the toy data in it.
 FAMILIES = dict(
     alignment=(

@@ -43,9 +43,15 @@ OPTIONS = {
             SURROGATE,
             dict(SURROGATE, warmup=1, model_steps=2, approximation='local'),
             dict(SURROGATE, surrogate_steps=2, approximation='global', max_distance=2),
+            dict(SURROGATE, alternate=False),
         ]
     ),
     matrix.L2SP: dict(weight=[0, 0.01]),
+    matrix.RISK: dict(
+        num_texts=[2, 5], estimate=['sample', 'n-best'], normalized=[False, True], weight=[0.1, 1]
+    ),
+    matrix.COMPLETION: dict(text=['sample', 'greedy'], temperature=[0, 0.5]),
+    matrix.SCHEDULED: dict(own=['sample', 'greedy'], least=[0, 0.5]),
 }
 #: Options of the recognizer.
 RECOGNIZER = dict(
@@ -66,7 +72,8 @@ def draw(seed):
     family = rng.choice(list(FAMILIES))
     cfg = narrow(family)
     if 'max_seq_len' in cfg.model.decoder:
-        cfg.model.decoder.max_seq_len = rng.choice([1, 2, 6, 6])
+        # At 1 MMOCR's losses are a mean of nothing, with or without an objective.
+        cfg.model.decoder.max_seq_len = rng.choice([2, 3, 6, 6])
     decoder = decoder_of(cfg)
     objectives = []
     for name in rng.sample(list(OPTIONS), rng.randint(0, 3)):

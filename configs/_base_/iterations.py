@@ -12,7 +12,9 @@ iteration_loop = dict(
     _delete_=True, type='mmocr_da.ResumableIterBasedTrainLoop', max_iters=20000, val_interval=2000
 )
 iteration_hooks = dict(
-    logger=dict(log_metric_by_epoch=False), checkpoint=dict(by_epoch=False, interval=2000)
+    logger=dict(log_metric_by_epoch=False),
+    checkpoint=dict(by_epoch=False, interval=2000),
+    health=dict(type='mmocr_da.HealthHook'),
 )
 iteration_log = dict(by_epoch=False)
 iteration_curves = dict(

@@ -10,7 +10,11 @@ chooses the data (configs/README.md):
   test.tsv with rows ``path<TAB>text``. Pre-training reads no text.
 """
 
-_base_ = ['./datasets/seqclr_views.py', './default_runtime.py']
+_base_ = [
+    './datasets/seqclr_views.py',
+    './models/small_attention.py',
+    './default_runtime.py',
+]
 
 data = '{{$MMOCR_DA_DATA:numbers}}'
 if data == 'numbers':
@@ -79,27 +83,7 @@ model = dict(
         postprocessor=dict(type='CTCPostProcessor'),
     ),
 )
-attention = dict(
-    encoder=dict(as_map=False),
-    decoder=dict(
-        _delete_=True,
-        type='ASTERDecoder',
-        in_channels=128,
-        emb_dims=128,
-        attn_dims=128,
-        hidden_size=128,
-        max_seq_len=25,
-        dictionary=dict(dictionary, with_start=True, with_end=True, same_start_end=True),
-        module_loss=dict(
-            type='CEModuleLoss',
-            letter_case='lower',
-            flatten=True,
-            ignore_first_char=True,
-            reduction='mean',
-        ),
-        postprocessor=dict(type='AttentionPostprocessor'),
-    ),
-)
+attention = dict(encoder=dict(as_map=False), decoder=_base_.attention_decoder)
 
 optim_wrapper = dict(
     type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-3), clip_grad=dict(max_norm=5.0)

@@ -3,13 +3,30 @@
 import logging
 from collections.abc import Container, Mapping, Sequence
 
-from mmengine.logging import print_log
+from mmengine.logging import MessageHub, print_log
 from torch import Tensor, nn
 
 from mmocr_da.domains import missing_domain
 
 #: Number of batches at the beginning that may lack a domain, as small batches can.
 PATIENCE = 50
+
+
+def may_warn(fault: str, by: str) -> bool:
+    """Whether a watch is to warn of a fault, which several may find.
+
+    The first one that finds it in a run warns of it, now and later; the others are silent.
+
+    Args:
+        fault: Name of the fault.
+        by: The watch that has found it.
+    """
+    hub = MessageHub.get_current_instance()
+    known = hub.get_info('warned_by') if 'warned_by' in hub.runtime_info else {}
+    speakers: dict[str, str] = {fault: by, **known}
+    # A resumed run may have other watches.
+    hub.update_info('warned_by', speakers, resumed=False)
+    return speakers[fault] == by
 
 
 class DomainWatch:

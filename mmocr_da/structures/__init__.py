@@ -1,6 +1,6 @@
 """Annotations: converts polygons to boxes for transforms and heads."""
 
-from .geometry import corners_of, polygons_to_rotated, regularize, rotate
+from .geometry import corners_of, polygons_to_rotated, regularize, rotate, surrounding
 from .overlaps import may_overlap, rotated_iou, rotated_overlaps
 from .rotated_boxes import RotatedBoxes
 
@@ -13,4 +13,5 @@ __all__ = [
     'rotate',
     'rotated_iou',
     'rotated_overlaps',
+    'surrounding',
 ]

@@ -22,7 +22,7 @@ MODELS = (
     'ABINet, vision',
     'ABINet, fusion',
 )
-GA, LA, SYMNET, CONFUSION, ENTROPY, SELF_TRAINING, LS_ED, L2SP = (
+GA, LA, SYMNET, CONFUSION, ENTROPY, SELF_TRAINING, LS_ED, L2SP, RISK, COMPLETION, SCHEDULED = (
     'GlobalAlignment',
     'LocalAlignment',
     'SymNetHead',
@@ -31,6 +31,9 @@ GA, LA, SYMNET, CONFUSION, ENTROPY, SELF_TRAINING, LS_ED, L2SP = (
     'SelfTraining',
     'LSEDLoss',
     'L2SP',
+    'MinimumRisk',
+    'OptimalCompletion',
+    'ScheduledSampling',
 )
 #: The objectives of each method, and what else it needs.
 METHODS = {
@@ -42,6 +45,10 @@ METHODS = {
     'entropy minimization': ((ENTROPY,), ''),
     'self-training': ((SELF_TRAINING,), ''),
     'LS-ED': ((LS_ED,), ''),
+    'LS-ED, both in one step': ((LS_ED,), 'both'),
+    'minimum risk': ((RISK,), ''),
+    'optimal completion': ((COMPLETION,), ''),
+    'scheduled sampling': ((SCHEDULED,), ''),
     'GA, statistics per domain': ((GA,), 'per_domain'),
     'BIN': ((), 'BIN'),
     'SeqCLR': ((), 'SeqCLR'),
@@ -52,14 +59,30 @@ METHODS = {
     'LA + LS-ED': ((LA, LS_ED), ''),
 }
 CTC = ('CRNN', 'SVTR')
+PARALLEL = ('ABINet, vision', 'ABINet, fusion')
 #: Why a cell is refused: the beginning of the message, and the note of the table.
 REASONS = {
     'frames': (
         'LSEDLoss needs one step per character',
-        'a change of one frame of CTC is no edit; the message names recognizers that work',
+        'a change of one frame of CTC is no edit; the message names recognizers that work, and '
+        'minimum risk works with CTC',
+    ),
+    'not fed': (
+        '(OptimalCompletion|ScheduledSampling) needs a decoder that is fed the characters',
+        'the decoder is not fed the characters before a character; minimum risk works with it',
     ),
 }
-REFUSED = {(method, model): 'frames' for method in ('LS-ED', 'LA + LS-ED') for model in CTC}
+REFUSED = {
+    (method, model): 'frames'
+    for method, (names, _) in METHODS.items()
+    if LS_ED in names
+    for model in CTC
+} | {
+    (method, model): 'not fed'
+    for method, (names, _) in METHODS.items()
+    if {COMPLETION, SCHEDULED}.intersection(names)
+    for model in (*CTC, *PARALLEL)
+}
 #: Models whose encoder makes nothing that SeqCLR can compare, and what it says then.
 ONLY_V = {
     'SAR, parallel': 'needs an encoder that makes a map',

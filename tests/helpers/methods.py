@@ -28,6 +28,10 @@ def objective(name, decoder, **options):
         matrix.SELF_TRAINING: lambda: {} if 'keep' in options else dict(threshold=0.0),
         matrix.LS_ED: lambda: dict(surrogate=SURROGATE),
         matrix.L2SP: dict,
+        # A fresh recognizer has few texts that are nearer to the label than others.
+        matrix.RISK: lambda: dict(num_texts=64),
+        matrix.COMPLETION: dict,
+        matrix.SCHEDULED: dict,
     }
     return dict(type=f'mmocr_da.{name}', **{**defaults[name](), **options})
 
@@ -46,7 +50,9 @@ def config(method, family, **options):
     decoder = decoder_of(cfg)
     cfg.model.type = 'mmocr_da.AdaptiveRecognizer'
     cfg.model.objectives = [objective(name, decoder) for name in names]
-    if option == 'per_domain':
+    if option == 'both':
+        cfg.model.objectives[0].surrogate.alternate = False
+    elif option == 'per_domain':
         cfg.model.norm_statistics = option
     elif option == 'BIN':
         cfg.model.update(type='mmocr_da.WithBIN', of=cfg.model.type)

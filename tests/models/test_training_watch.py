@@ -18,6 +18,9 @@ EVERY = [
     dict(type='mmocr_da.EntropyMinimization', schedule='constant'),
     dict(type='mmocr_da.SelfTraining', threshold=0),
     dict(type='mmocr_da.L2SP'),
+    dict(type='mmocr_da.MinimumRisk', num_texts=32),
+    dict(type='mmocr_da.OptimalCompletion'),
+    dict(type='mmocr_da.ScheduledSampling'),
     dict(
         type='mmocr_da.LSEDLoss',
         surrogate=dict(

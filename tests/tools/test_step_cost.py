@@ -200,3 +200,18 @@ def test_steps_of_a_surrogate_and_of_the_model_it_tunes(run, seen, tuning, monke
 
 def test_a_surrogate_that_only_learns_has_no_model_step(run, tuning):
     assert re.findall('^ratio (.*?) +[0-9]', run(tuning(model_steps=0)), re.M) == ['surrogate step']
+
+
+def test_a_step_of_both(run, tuning):
+    out = run(tuning(alternate=False))
+    assert re.findall('^ratio (.*?) +[0-9]', out, re.M) == ['step of both']
+    out = run(tuning(alternate=False, warmup=2))
+    assert re.findall('^ratio (.*?) +[0-9]', out, re.M) == ['surrogate step', 'step of both']
+
+
+def test_a_loss_of_the_source_alone_has_labels_for_all(run, seen, toy, tmp_path):
+    cfg = Config.fromfile(toy)
+    cfg.model.update(objectives=[dict(type='mmocr_da.MinimumRisk')], supervised_weight=0)
+    cfg.dump(tmp_path / 'risk.py')
+    check(run(tmp_path / 'risk.py'), 'adaptation', 'supervised')
+    assert len(seen) == 12 and all(domains == ['source'] * 4 for *_, domains in seen)

@@ -9,8 +9,8 @@ OTHER_CONFIG`` the second step is the one of that config, on the same B + B imag
 its model is not an ``AdaptiveRecognizer``). All images have the size ``--size``, and the number of
 channels that a model takes.
 
-For a model with a learned surrogate, both kinds of steps are measured, relative to a supervised
-one, on labelled images only.
+Where no objective needs the target, all images are labelled, as they are for a model with a learned
+surrogate, of which all kinds of steps are measured: of the surrogate, of the model, of both.
 
 The steps alternate within one run, so that other load of the machine affects both. A trained
 recognizer ends its predictions early, an untrained one decodes to the last step: pass
@@ -40,6 +40,13 @@ from torch import nn
 from mmocr_da.export import plain_model
 from mmocr_da.models.recognizers import AdaptiveRecognizer
 from mmocr_da.models.surrogates import LearnedSurrogate
+
+#: Kinds of steps: whether the surrogate learns, and whether it trains the model.
+KINDS = {
+    (True, False): 'surrogate step',
+    (False, True): 'model step',
+    (True, True): 'step of both',
+}
 
 
 def parse_args():
@@ -102,18 +109,23 @@ def make_batch(model: nn.Module, images: torch.Tensor, domains, length: int) -> 
     return dict(inputs=list(images.repeat(1, channels, 1, 1)), data_samples=samples)
 
 
+def needs_target(model: nn.Module) -> bool:
+    """Whether a model adapts to images without labels, or has no objectives at all."""
+    objectives = getattr(model, 'objectives', {})
+    return not len(objectives) or any(o.needs_target for o in objectives.values())
+
+
 def surrogate_iterations(model: nn.Module) -> dict[str, int]:
     """Return an iteration of each kind of a model with a learned surrogate; else an empty dict."""
     surrogate = next((m for m in model.modules() if isinstance(m, LearnedSurrogate)), None)
     if surrogate is None:
         return {}
-    last = surrogate.warmup + surrogate.surrogate_steps + surrogate.model_steps
-    kinds = {'surrogate step': True, 'model step': False}
-    return {
-        name: next(i for i in range(last) if surrogate.learns_at(i) == learns)
-        for name, learns in kinds.items()
-        if any(surrogate.learns_at(i) == learns for i in range(last))
-    }
+    last = surrogate.warmup + surrogate.surrogate_steps + surrogate.model_steps + 1
+    found: dict[str, int] = {}
+    for i in range(last):
+        trains = surrogate.learns_at(i), surrogate.teaches_at(i)
+        found.setdefault(KINDS[trains], i)
+    return {name: found[name] for name in KINDS.values() if name in found}
 
 
 def time_of_step(model: nn.Module, data: dict, optim_wrapper: OptimWrapper) -> float:
@@ -148,14 +160,15 @@ def main() -> None:
     labelled = ['source'] * len(mixed)
     adaptation = build(cfg, True, args.checkpoint)
     iterations = surrogate_iterations(adaptation[0])
+    domains = labelled if iterations or not needs_target(adaptation[0]) else mixed
     if iterations:
-        cases = [(name, *adaptation, labelled, iteration) for name, iteration in iterations.items()]
+        cases = [(name, *adaptation, domains, iteration) for name, iteration in iterations.items()]
     else:
         name = Path(args.config).stem if args.against else 'adaptation'
-        cases = [(name, *adaptation, mixed, 1)]
+        cases = [(name, *adaptation, domains, 1)]
     if args.against:
         other = build(Config.fromfile(args.against), True, args.against_checkpoint)
-        cases.append((Path(args.against).stem, *other, labelled if iterations else mixed, 1))
+        cases.append((Path(args.against).stem, *other, domains, 1))
     else:
         supervised = build(cfg, False, args.checkpoint, args.plain)
         cases.append(('supervised', *supervised, labelled, 1))

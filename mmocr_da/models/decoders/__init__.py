@@ -3,10 +3,12 @@
 from .adapters import DecoderAdapter, adapter_of, character_decoders, register_adapter
 from .attention_decoder import AttentionDecoder
 from .character_decoder import CharacterDecoder
-from .character_features import CharacterFeatures, GreedyPrediction
+from .character_features import AttendedSteps, CharacterFeatures, GreedyPrediction
 from .fast_decoding import decode_fast
+from .prediction_details import keeping_details
 
 __all__ = [
+    'AttendedSteps',
     'AttentionDecoder',
     'CharacterDecoder',
     'CharacterFeatures',
@@ -15,5 +17,6 @@ __all__ = [
     'adapter_of',
     'character_decoders',
     'decode_fast',
+    'keeping_details',
     'register_adapter',
 ]

@@ -76,6 +76,21 @@ class DecodedSteps(NamedTuple):
     output: Any = None
 
 
+class AttendedSteps(NamedTuple):
+    """Where a decoder looks at each step of a greedy prediction.
+
+    Attributes:
+        classes: ``(N, T)``, the predicted classes.
+        is_character: ``(N, T)`` bool, steps that are characters of the text, in their order.
+        weights: ``(N, T, L)``, from 0 to 1, of the L positions of the feature map or of the
+            encoder's sequence; for CTC those of the frames.
+    """
+
+    classes: Tensor
+    is_character: Tensor
+    weights: Tensor
+
+
 @dataclass
 class GreedyPrediction:
     """The greedy prediction of ``N`` labelled images, and their labels.
@@ -92,6 +107,21 @@ class GreedyPrediction:
     def probabilities(self) -> Tensor:
         """Return the class probabilities, ``(N, T, K)``, in float32 at least."""
         return self.logits.softmax(-1, torch.promote_types(self.logits.dtype, torch.float32))
+
+
+@dataclass
+class DrawnTexts:
+    """Texts that were drawn from the distribution of a recognizer, ``M`` for each of ``N`` images.
+
+    Attributes:
+        words: ``N`` lists of ``M`` texts, each the classes of its characters.
+        log_probabilities: ``(N, M)``, of these texts, with gradients. A text of a decoder with a
+            step per character is all that it predicts up to the first end token. For CTC it is what
+            remains of the frames, and its probability the sum over all their alignments.
+    """
+
+    words: list[list[tuple[int, ...]]]
+    log_probabilities: Tensor
 
 
 def rows_in(value: Any, index: Tensor) -> Any:

@@ -1,5 +1,7 @@
 """Texts and frames of a CTC decoder: the best alignment, and the probability of a text."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -110,3 +112,28 @@ def greedy_log_likelihood(
         'none',
     )
     return -losses, lengths
+
+
+def text_log_likelihood(
+    logits: Tensor, words: Sequence[Sequence[int]], frames: Tensor, blank: int
+) -> Tensor:
+    """Compute the log-probability of texts, ``(N,)``, with gradients (Graves et al., 2006, eq. 3).
+
+    Args:
+        logits: ``(N, T, K)``.
+        words: The classes of the characters of ``N`` texts that fit into the frames.
+        frames: ``(N,)`` long on the CPU, number of frames of an image that are not padding, at most
+            ``T``.
+        blank: The class between characters.
+
+    >>> logits = torch.tensor([[[0.6, 0.4], [0.4, 0.6]]]).log()  # blank, a
+    >>> text_log_likelihood(logits, [[1]], torch.tensor([2]), blank=0).exp()
+    tensor([0.7600])
+    """
+    log_p = logits.log_softmax(-1, torch.promote_types(logits.dtype, torch.float32))
+    lengths = torch.tensor([len(word) for word in words])
+    labels = torch.full((len(words), max([1, *lengths.tolist()])), blank)
+    for row, word in zip(labels, words):
+        row[: len(word)] = torch.tensor(word, dtype=torch.long)
+    labels = on_device(labels, logits.device)
+    return -F.ctc_loss(log_p.transpose(0, 1), labels, frames, lengths, blank, 'none')

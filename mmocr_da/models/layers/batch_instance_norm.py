@@ -98,16 +98,22 @@ class BatchInstanceNorm(DomainNorm):
 
 @MODELS.register_module('BIN1d')
 class BatchInstanceNorm1d(BatchInstanceNorm):
+    """:class:`BatchInstanceNorm` of maps ``(N, C, L)``."""
+
     rank = 1
 
 
 @MODELS.register_module(['BIN', 'BIN2d'])
 class BatchInstanceNorm2d(BatchInstanceNorm):
+    """:class:`BatchInstanceNorm` of maps ``(N, C, H, W)``."""
+
     rank = 2
 
 
 @MODELS.register_module('BIN3d')
 class BatchInstanceNorm3d(BatchInstanceNorm):
+    """:class:`BatchInstanceNorm` of maps ``(N, C, D, H, W)``."""
+
     rank = 3
 
 

@@ -209,14 +209,20 @@ class DomainNorm(_InstanceNorm):
 
 
 class DomainBatchNorm1d(DomainNorm):
+    """:class:`DomainNorm` of maps ``(N, C, L)``."""
+
     rank = 1
 
 
 class DomainBatchNorm2d(DomainNorm):
+    """:class:`DomainNorm` of maps ``(N, C, H, W)``."""
+
     rank = 2
 
 
 class DomainBatchNorm3d(DomainNorm):
+    """:class:`DomainNorm` of maps ``(N, C, D, H, W)``."""
+
     rank = 3
 
 

@@ -7,6 +7,7 @@ from .confidence_rules import (
     RelativeThreshold,
 )
 from .detection_features import DetectionFeatures
+from .detector_map_self_training import DetectorMapSelfTraining
 from .detector_self_training import DetectorSelfTraining
 from .discriminators import DomainDiscriminator
 from .domain_confusion import DomainConfusion
@@ -19,7 +20,10 @@ from .instance_alignment import InstanceAlignment
 from .l2sp import L2SP
 from .local_alignment import LocalAlignment
 from .ls_ed import LSEDLoss
+from .minimum_risk import MinimumRisk
 from .objective import Objective
+from .optimal_completion import OptimalCompletion
+from .scheduled_sampling import ScheduledSampling
 from .self_training import SelfTraining
 from .symnet_head import SymNetHead
 from .teacher_objective import TeacherObjective
@@ -29,6 +33,7 @@ __all__ = [
     'ConfidenceRule',
     'ConfidenceThreshold',
     'DetectionFeatures',
+    'DetectorMapSelfTraining',
     'DetectorSelfTraining',
     'DomainConfusion',
     'DomainConsistency',
@@ -41,8 +46,11 @@ __all__ = [
     'L2SP',
     'LSEDLoss',
     'LocalAlignment',
+    'MinimumRisk',
     'Objective',
+    'OptimalCompletion',
     'RelativeThreshold',
+    'ScheduledSampling',
     'SelfTraining',
     'SymNetHead',
     'TeacherObjective',

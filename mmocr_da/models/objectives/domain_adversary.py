@@ -16,7 +16,7 @@ from ..distributed import sum_per_rank
 from ..layers import reverse_gradient
 from ..schedules import Schedule
 from .domain_features import DomainFeatures
-from .objective import Objective
+from .objective import DomainJudgement, Objective
 
 
 class DomainAdversary(Objective):
@@ -32,6 +32,8 @@ class DomainAdversary(Objective):
             ``'falling'`` or ``'product'``; see :class:`~mmocr_da.models.schedules.Schedule`.
         discriminator: Config of the discriminator; ``in_channels`` is filled in.
     """
+
+    judges_domains = True
 
     @removed_arguments(published='no result was measured with it; see configs/assda/README.md')
     def __init__(
@@ -94,6 +96,16 @@ class DomainAdversary(Objective):
             log[f'{self.name}_acc_{domain}'] = _mean_or_chance(right, weights[label])
         log[f'{self.name}_lambda'] = logits[0].new_full((), strength, dtype=torch.float)
         return {**losses, **log}
+
+    def weight_now(self) -> tuple[float, float]:
+        """Return lambda and the height of its schedule."""
+        return self.reversal.now(), self.reversal.high
+
+    def judge_domains(self, domain: DomainFeatures) -> DomainJudgement:
+        """See :meth:`Objective.judge_domains`."""
+        x, weights, _ = self.rows(domain)
+        (z,) = self._discriminate([x.flatten(0, 1)])
+        return DomainJudgement(x, z.float().mean(-1).reshape(x.shape[:2]), weights)
 
     def probabilities(self, domain: DomainFeatures, strength: float) -> tuple[Tensor, Tensor]:
         """Compute D(x) of the rows of one domain, for an objective that uses this discriminator.

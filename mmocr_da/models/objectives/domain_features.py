@@ -1,13 +1,24 @@
 """The features of one domain that an objective gets."""
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
-import torch
 from mmocr.structures import TextRecogDataSample
 from torch import Tensor
 
-from ..decoders.character_features import CharacterFeatures, GreedyPrediction
-from ..valid_ratio import num_valid
+from ..decoders.character_features import CharacterFeatures, DrawnTexts, GreedyPrediction
+from ..decoders.drawing import RandomDraws
+from ..valid_ratio import valid_steps
+
+
+class OwnDecoding(Protocol):
+    """Decodes the images of a domain with drawn classes, see :class:`DomainFeatures`."""
+
+    def texts(self, count: int) -> DrawnTexts: ...
+
+    def steps(self, draws: RandomDraws) -> tuple[Tensor, Tensor]: ...
+
+    def mixed_loss(self, label_probability: float, draws: RandomDraws) -> dict[str, Tensor]: ...
 
 
 class DomainFeatures:
@@ -25,6 +36,7 @@ class DomainFeatures:
         decoder_loss: See :meth:`labelled_loss`.
         decode: See :meth:`predict_texts`.
         confidences: See :meth:`word_confidences`.
+        draws: See :meth:`draw_texts`, :meth:`draw_steps` and :meth:`mixed_loss`.
         as_map: Converts a sequence to a map, see :attr:`encoder_map`.
     """
 
@@ -41,6 +53,7 @@ class DomainFeatures:
         decode: Callable[[], list[str]] | None = None,
         confidences: Callable[..., Tensor] | None = None,
         as_map: Callable[[Tensor], Tensor | None] | None = None,
+        draws: OwnDecoding | None = None,
     ) -> None:
         self.feature_map = feature_map
         self._as_map = as_map
@@ -53,6 +66,7 @@ class DomainFeatures:
         self._decoder_loss = decoder_loss
         self._decode = decode
         self._confidences = confidences
+        self._draws = draws
 
     @property
     def encoder_map(self) -> Tensor | None:
@@ -117,6 +131,33 @@ class DomainFeatures:
         assert self._decode is not None
         return self._decode()
 
+    def draw_texts(self, count: int) -> DrawnTexts:
+        """Draw texts from the distribution of the recognizer, ``count`` for each image.
+
+        For objectives that have called :meth:`DecoderAdapter.check_drawing` when they were
+        attached. Without an image the probabilities are still connected to the features.
+        """
+        assert self._draws is not None
+        return self._draws.texts(count)
+
+    def draw_steps(self, draws: RandomDraws) -> tuple[Tensor, Tensor]:
+        """Decode with drawn classes, as :meth:`DecoderAdapter.draw_steps`, each image once.
+
+        For objectives that have called :meth:`DecoderAdapter.check_feeding`.
+        """
+        assert self._draws is not None
+        return self._draws.steps(draws)
+
+    def mixed_loss(self, label_probability: float, draws: RandomDraws) -> dict[str, Tensor]:
+        """Compute the decoder's own losses when it is fed its own classes instead of some labels.
+
+        For the source, and objectives that have called :meth:`DecoderAdapter.check_feeding`. As in
+        :meth:`labelled_loss`, all ranks must call it. The arguments are those of
+        :meth:`DecoderAdapter.mixed_output`.
+        """
+        assert self._draws is not None
+        return self._draws.mixed_loss(label_probability, draws)
+
     def word_confidences(self, length_normalized: bool = False) -> Tensor:
         """Return how confident the recognizer was when it was trained on the source, ``(N,)``.
 
@@ -134,12 +175,12 @@ class DomainFeatures:
         Args:
             feature_map: ``(N, C, H, W)``; None for ``feature_map`` of the domain.
 
-        >>> DomainFeatures(torch.zeros(2, 8, 1, 4), None, torch.tensor([0.6, 1.])).valid_columns()
+        >>> import torch
+        >>> domain = DomainFeatures(torch.zeros(2, 8, 1, 4), None, torch.tensor([0.6, 1.0]))
+        >>> domain.valid_columns()
         tensor([[ True,  True,  True, False],
                 [ True,  True,  True,  True]])
         """
         feature_map = self.feature_map if feature_map is None else feature_map
         assert feature_map is not None
-        width = feature_map.size(-1)
-        valid = num_valid(self.valid_ratio, width)
-        return torch.arange(width, device=valid.device) < valid[:, None]
+        return valid_steps(self.valid_ratio, feature_map.size(-1))

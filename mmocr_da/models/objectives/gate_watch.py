@@ -6,6 +6,8 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
+from ..training_watch import may_warn
+
 #: Number of batches in a row without a passed character that are accepted.
 PATIENCE = 200
 
@@ -35,10 +37,20 @@ class GateWatch:
         empty = [domain for domain, x in zip(passed, self._passed.tolist()) if not x]
         self._count, self._passed = 0, None
         for domain in empty:
-            print_log(
-                f'{self.objective} has looked at no character of the {domain} in the last '
-                f'{PATIENCE} batches: none was predicted with a probability above threshold='
-                f'{self.threshold}. Lower it, or start from a better recognizer (load_from)',
-                logger='current',
-                level=logging.WARNING,
-            )
+            if may_warn(f'gate/{self.objective}/{domain}', 'GateWatch'):
+                print_log(
+                    empty_gate(
+                        self.objective, domain, self.threshold, f'in the last {PATIENCE} batches'
+                    ),
+                    logger='current',
+                    level=logging.WARNING,
+                )
+
+
+def empty_gate(objective: str, domain: str, threshold: float, where: str) -> str:
+    """Say that no character of a domain passes a gate, and what to change."""
+    return (
+        f'{objective} has looked at no character of the {domain} {where}: none was predicted with '
+        f'a probability above threshold={threshold}. Lower it, or start from a better recognizer '
+        '(load_from)'
+    )

@@ -33,6 +33,7 @@ class LocalAlignment(DomainAdversary):
     """
 
     name = 'local'
+    gated_domains = ('source', 'target')
     needs_characters = True
 
     def __init__(

@@ -2,15 +2,31 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 from mmengine.model import BaseModule
 from mmocr.models.textrecog.recognizers import EncoderDecoderRecognizer
 from mmocr.structures import TextRecogDataSample
 from torch import Tensor
 
+from ..decoders.character_features import CharacterFeatures
+from ..schedules import Schedule
 from .domain_features import DomainFeatures
 from .recognizer_copy import RecognizerCopy
+
+
+class DomainJudgement(NamedTuple):
+    """What an objective that tells the domains apart makes of the ``N`` images of one domain.
+
+    Attributes:
+        features: ``(N, S, D)``, the rows that it judges.
+        logits: ``(N, S)``, above 0 for the target.
+        weights: ``(N, S)``, 0 for rows that do not count.
+    """
+
+    features: Tensor
+    logits: Tensor
+    weights: Tensor
 
 
 class Objective(BaseModule):
@@ -19,7 +35,8 @@ class Objective(BaseModule):
     A custom objective sets ``needs_*`` and defines :meth:`forward`; the recognizer computes only
     the features that an objective needs. Its parameters are trained with the recognizer and dropped
     at export. Six hooks are optional: :meth:`after_step`, :meth:`before_load`, :meth:`testing`,
-    :meth:`predict`, :meth:`before_export` and :meth:`copies`.
+    :meth:`predict`, :meth:`before_export` and :meth:`copies`. :meth:`judge_domains` and
+    :meth:`gate` let ``HealthHook`` look at it.
     """
 
     #: Prefix of the names in the log; a model has one objective of each name.
@@ -32,6 +49,10 @@ class Objective(BaseModule):
     needs_prediction = False
     #: Whether it uses the source. If nothing does, the training needs no source images.
     needs_source = True
+    #: Whether it tells the domains apart, see :meth:`judge_domains`.
+    judges_domains = False
+    #: The domains whose characters pass a gate, see :meth:`gate`.
+    gated_domains: tuple[str, ...] = ()
     #: Whether it uses the target. If no objective does, images need no domain and count as source.
     needs_target = True
 
@@ -69,6 +90,23 @@ class Objective(BaseModule):
             f'loss_{self.name}{k[4:]}' if f'{k}_'.startswith('loss_') else f'{self.name}_{k}': value
             for k, value in values.items()
         }
+
+    # For ``HealthHook``, without a gradient.
+
+    def judge_domains(self, domain: DomainFeatures) -> DomainJudgement:
+        """Judge which domain features are of, for objectives with :attr:`judges_domains`."""
+        raise NotImplementedError
+
+    def gate(self, characters: CharacterFeatures) -> Tensor:
+        """Mark the characters that it uses, ``(N, T)`` bool, of :attr:`gated_domains`."""
+        raise NotImplementedError
+
+    def weight_now(self) -> tuple[float, float] | None:
+        """Return its weight at the current iteration and the highest one; None without a weight."""
+        schedule, weight = getattr(self, 'schedule', None), getattr(self, 'weight', None)
+        if isinstance(schedule, Schedule):
+            return schedule.now(), schedule.high
+        return None if weight is None else (weight, weight)
 
     # Hooks.
 

@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 
 from mmengine.logging import print_log
 
+from ..training_watch import may_warn
+
 #: Number of batches in a row that are looked at together.
 PATIENCE = 100
 
@@ -36,7 +38,8 @@ class PredictionWatch:
             self._distinct.update(filter(None, texts))
         if self._batches < PATIENCE:
             return
-        if fault := self._fault():
+        fault = self._fault()
+        if fault and may_warn('pseudo-labels', 'PredictionWatch'):
             print_log(
                 f'SelfTraining: {fault} in the last {PATIENCE} batches',
                 logger='current',
@@ -47,20 +50,37 @@ class PredictionWatch:
     def _fault(self) -> str | None:
         if not self._images:
             return None
-        if not self._words:
-            return (
-                'the teacher predicted the empty text for every target image, so nothing was '
-                'learned from them; start from a recognizer that reads some of them (load_from)'
-            )
+        only = None
         if len(self._distinct) == 1 and self._words > 1:
             (word,) = self._distinct
-            return (
-                f'COLLAPSE: the teacher predicted no word but {word!r}; keep fewer words, '
-                'lower weight, or start from a better recognizer (load_from)'
-            )
-        if not self._kept:
-            return (
-                f'no prediction of the teacher became a label: {self.advice()}, or start from a '
-                'better recognizer (load_from)'
-            )
-        return None
+            only = f'no word but {word!r}'
+        return pseudo_label_fault(bool(self._words), only, bool(self._kept), self.advice)
+
+
+def pseudo_label_fault(
+    some: bool, only: str | None, kept: bool, advice: Callable[[], str]
+) -> str | None:
+    """Say what is wrong with a teacher's predictions, and what to change; None if nothing is.
+
+    Args:
+        some: Whether some predictions are not empty.
+        only: How few different words there are, if they are too few.
+        kept: Whether some predictions became labels.
+        advice: See :class:`PredictionWatch`.
+    """
+    if not some:
+        return (
+            'the teacher predicted the empty text for every target image, so nothing was '
+            'learned from them; start from a recognizer that reads some of them (load_from)'
+        )
+    if only:
+        return (
+            f'COLLAPSE: the teacher predicted {only}; keep fewer words, '
+            'lower weight, or start from a better recognizer (load_from)'
+        )
+    if not kept:
+        return (
+            f'no prediction of the teacher became a label: {advice()}, or start from a '
+            'better recognizer (load_from)'
+        )
+    return None

@@ -16,13 +16,14 @@ from mmocr_da.device import marked, on_host
 from mmocr_da.registry import MODELS
 
 from ..decoders.adapters import adapter_of
+from ..decoders.character_features import CharacterFeatures
 from ..decoders.classifier import module_replaced, without_class
 from ..distributed import mean_over_ranks
 from ..layers import reverse_gradient
 from ..schedules import Schedule
 from .domain_features import DomainFeatures
 from .gate_watch import GateWatch
-from .objective import Objective
+from .objective import DomainJudgement, Objective
 from .symnet_losses import (
     category_confusion,
     confusion_of_domains,
@@ -84,6 +85,7 @@ class SymNetHead(Objective):
 
     name = 'symnet'
     needs_characters = True
+    judges_domains = True
 
     #: C^t.
     classifier: nn.Module
@@ -128,6 +130,7 @@ class SymNetHead(Objective):
         self.entropy = entropy
         self.confusion = confusion
         self.threshold = threshold
+        self.gated_domains = ('target',) * bool(threshold)
         self._gate_watch = GateWatch('SymNetHead', threshold)
         self.predict_with = predict_with
         self.task_source_weight = 1.0
@@ -163,7 +166,7 @@ class SymNetHead(Objective):
         of_source, of_target = source.characters, target.characters
         counted = of_target.comparable
         if self.threshold:
-            counted = counted & of_target.confident(self.threshold)
+            counted = self.gate(of_target)
             if self.training:
                 self._gate_watch.see(target=counted.sum())
         # Rows of all steps that count, and the comparable ones among the source's.
@@ -236,6 +239,23 @@ class SymNetHead(Objective):
             out['loss_entropy'] = weight * entropy
         out['target_entropy'] = entropy.detach()
         return out
+
+    # For ``HealthHook``.
+
+    def judge_domains(self, domain: DomainFeatures) -> DomainJudgement:
+        """Judge the characters that the domain losses compare, by eq. 7."""
+        characters = domain.characters
+        hidden = characters.hidden
+        pair = symmetric_logits(hidden.flatten(0, 1), characters.classifier, self.classifier)
+        log_source, log_target = log_domains(
+            *(without_class(logits, characters.blank) for logits in pair)
+        )
+        odds = (log_target - log_source).reshape(hidden.shape[:2])
+        return DomainJudgement(hidden, odds, characters.comparable.float())
+
+    def gate(self, characters: CharacterFeatures) -> Tensor:
+        """Mark the steps of the target with enough confidence."""
+        return characters.comparable & characters.confident(self.threshold)
 
     # Hooks.
 

@@ -15,6 +15,7 @@ from mmocr_da.device import on_device
 from mmocr_da.registry import MODELS
 from mmocr_da.renamed import renamed_arguments
 
+from ..channels_last import use_channels_last
 from ..decoders.adapters import CHARACTER_FEATURES, DecoderAdapter, adapter_of
 from ..decoders.character_features import CharacterFeatures, GreedyPrediction, tensors_in
 from ..domain_split import DomainSplit, rows_of
@@ -25,6 +26,7 @@ from ..objectives import DomainFeatures, Objective
 from ..objectives.building import add_values, build_objectives, domains_needed
 from ..training_watch import DomainWatch, GradientWatch
 from .decoder_losses import (
+    DrawnDecoding,
     Encoded,
     forced_output,
     label_confidences,
@@ -119,7 +121,7 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
         self._gradient_watch = GradientWatch()
         self._register_load_state_dict_pre_hook(self._before_load)
         if channels_last:
-            self.to(memory_format=torch.channels_last)
+            use_channels_last(self)
 
     @property
     def adapter(self) -> DecoderAdapter:
@@ -153,24 +155,43 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
             ValueError: If a tag or a label cannot be used; the message names the image. Or if two
                 values have the same name.
         """
-        split = self._split(data_samples, inputs.device)
         active, freezes = self._active_objectives()
+        losses, features = self._supervised(inputs, data_samples, active, freezes)
+        for objective in active:
+            values = objective(*features)
+            if self.training and not freezes and torch.is_grad_enabled():
+                self._gradient_watch.see(objective.name, values, self)
+            add_values(losses, values, objective.name)
+        return losses
+
+    def observe(
+        self, inputs: Tensor, data_samples: list[TextRecogDataSample]
+    ) -> tuple[dict[str, Tensor], tuple[DomainFeatures, ...]]:
+        """Compute the supervised loss, and what the objectives get: features of source and target.
+
+        It takes what :meth:`loss` takes. As there, all processes must call it. Without objectives
+        there are no features.
+        """
+        return self._supervised(inputs, data_samples, [*self.objectives.values()])
+
+    def _supervised(
+        self,
+        inputs: Tensor,
+        data_samples: list[TextRecogDataSample],
+        active: Sequence[Objective],
+        freezes: bool = False,
+    ) -> tuple[dict[str, Tensor], tuple[DomainFeatures, ...]]:
+        """The supervised loss, and what the objectives get; no loss if the recognizer is frozen."""
+        split = self._split(data_samples, inputs.device)
         with frozen(self, but=self.objectives.values()) if freezes else nullcontext():
             encoded = self._encode(inputs, data_samples)
             characters = self._decode(encoded, split, active)
             prediction = self._predict_source(encoded, split, active)
         output = None if freezes else self._forced_output(encoded, characters, split)
         losses = {} if freezes else self._supervised_loss(encoded, characters, output, split)
-        if active:
-            source, target = self._domain_features(
-                inputs, encoded, characters, prediction, output, split
-            )
-        for objective in active:
-            values = objective(source, target)
-            if self.training and not freezes and torch.is_grad_enabled():
-                self._gradient_watch.see(objective.name, values, self)
-            add_values(losses, values, objective.name)
-        return losses
+        if not active:
+            return losses, ()
+        return losses, self._domain_features(inputs, encoded, characters, prediction, output, split)
 
     def _split(self, data_samples: list[TextRecogDataSample], device: torch.device) -> DomainSplit:
         """Divide the batch by domain, and encode the labels of the source."""
@@ -215,9 +236,11 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
         if not any(o.needs_prediction for o in active):
             return None
         samples, index = split.source_samples, split.source
-        logits = self.adapter.predict(
-            encoded.feature_map[index], rows_of(encoded.sequence, index), samples
-        )
+        feature_map = encoded.feature_map[index]
+        if samples:
+            logits = self.adapter.predict(feature_map, rows_of(encoded.sequence, index), samples)
+        else:  # most decoders of MMOCR cannot decode no image
+            logits = feature_map.new_zeros(0, 1, self.decoder.dictionary.num_classes)
         return GreedyPrediction(logits, [s.gt_text.indexes for s in samples])
 
     def _forced_output(
@@ -280,6 +303,7 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
                 if output is None or index is not split.source
                 else partial(label_confidences, self.decoder, output, samples),
                 as_map,
+                DrawnDecoding(self.decoder, encoded, index, samples),
             )
             for index, samples in (
                 (split.source, split.source_samples),

@@ -12,6 +12,8 @@ from torch import Tensor
 from mmocr_da.device import on_device
 
 from ..decoders.adapters import adapter_of
+from ..decoders.character_features import DrawnTexts
+from ..decoders.drawing import RandomDraws
 from ..distributed import sum_per_rank
 from ..domain_split import rows_of
 from ..valid_ratio import valid_ratios
@@ -72,19 +74,67 @@ def labelled_loss(
     """See :meth:`DomainFeatures.labelled_loss`; ``images`` are the indexes of the domain's."""
     adapter = adapter_of(decoder)
     encode_texts(decoder, samples, images.device)
+    output = None
     if samples:
         index = images[on_device(list(rows), images.device)]
         output = forced_output(decoder, encoded, samples, index)
         if learned is not None:
             adapter.ignore_characters(samples, learned)
-        losses = adapter.loss(output, samples)
-    else:
-        losses = zero_losses(decoder, encoded)
+    return loss_over_ranks(decoder, encoded, output, samples)
+
+
+def loss_over_ranks(
+    decoder: BaseDecoder, encoded: Encoded, output: Any, samples: list[TextRecogDataSample]
+) -> dict[str, Tensor]:
+    """Compute the decoder's losses as means over the labelled samples of all ranks."""
+    adapter = adapter_of(decoder)
+    losses = adapter.loss(output, samples) if samples else zero_losses(decoder, encoded)
     count = adapter.count_supervised(samples)
     if count is None:  # a mean over texts
         count = torch.tensor(float(len(samples)))
-    share = share_of_ranks(count, images.device)
+    share = share_of_ranks(count, encoded.feature_map.device)
     return {k: v * share if 'loss' in k else v for k, v in losses.items()}
+
+
+class DrawnDecoding(NamedTuple):
+    """The ``OwnDecoding`` of a domain's images, of which ``images`` are the indexes."""
+
+    decoder: BaseDecoder
+    encoded: Encoded
+    images: Tensor
+    samples: list[TextRecogDataSample]
+
+    @property
+    def memory(self) -> tuple[Tensor, Tensor | None]:
+        """The feature map and the sequence of the images."""
+        return self.encoded.feature_map[self.images], rows_of(self.encoded.sequence, self.images)
+
+    def nothing(self, *shape: int) -> Tensor:
+        """A tensor without elements that is connected to all that a loss reaches."""
+        return next(iter(zero_losses(self.decoder, self.encoded).values())).expand(shape)
+
+    def texts(self, count: int) -> DrawnTexts:
+        """See :meth:`DomainFeatures.draw_texts`."""
+        if not self.samples:
+            return DrawnTexts([], self.nothing(0, count))
+        adapter = adapter_of(self.decoder)
+        return adapter.draw_texts(*self.memory, self.samples, RandomDraws(), count)
+
+    def steps(self, draws: RandomDraws) -> tuple[Tensor, Tensor]:
+        """See :meth:`DomainFeatures.draw_steps`."""
+        if not self.samples:
+            logits = self.nothing(0, 1, self.decoder.dictionary.num_classes)
+            return logits, logits.detach()[..., 0].long()
+        return adapter_of(self.decoder).draw_steps(*self.memory, self.samples, draws)
+
+    def mixed_loss(self, label_probability: float, draws: RandomDraws) -> dict[str, Tensor]:
+        """See :meth:`DomainFeatures.mixed_loss`."""
+        output = None
+        if self.samples:
+            output = adapter_of(self.decoder).mixed_output(
+                *self.memory, self.samples, label_probability, draws
+            )
+        return loss_over_ranks(self.decoder, self.encoded, output, self.samples)
 
 
 def predict_texts(

@@ -13,6 +13,7 @@ from mmocr_da.arguments import check_config, check_flag
 from mmocr_da.device import marked
 from mmocr_da.registry import MODELS
 
+from ..channels_last import use_channels_last
 from ..decoders.adapters import adapter_of
 from ..encoders import as_feature_map
 from ..valid_ratio import num_valid, valid_ratios
@@ -121,7 +122,7 @@ class SeqCLR(EncoderDecoderRecognizer):
         self.latest_instances: tuple[Tensor, Tensor] | None = None
         self._batches_without_negatives = 0
         if channels_last:
-            self.to(memory_format=torch.channels_last)
+            use_channels_last(self)
 
     @property
     def encoder_modules(self) -> tuple[str, ...]:

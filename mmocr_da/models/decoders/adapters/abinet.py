@@ -9,11 +9,14 @@ from mmocr.models.textrecog.module_losses import ABIModuleLoss
 from mmocr.structures import TextRecogDataSample
 from torch import Tensor
 
+from mmocr_da.compat import no_grad
 from mmocr_da.device import on_device
 
-from ..character_features import DecodedSteps
+from ...freezing import evaluating
+from ..character_features import AttendedSteps, DecodedSteps, DrawnTexts
+from ..drawing import RandomDraws
 from .adapter import DecoderAdapter, register_adapter
-from .tokens import label_tokens, token_steps
+from .tokens import label_tokens, predicted_characters, token_steps
 
 
 class ParallelAdapter(DecoderAdapter):
@@ -27,6 +30,34 @@ class ParallelAdapter(DecoderAdapter):
     ) -> Tensor:
         """Logits of the last correction, see :meth:`DecoderAdapter.predict`."""
         return self.final_logits(self.decoder.forward_train(feature_map, sequence, samples))
+
+    def attention(
+        self,
+        feature_map: Tensor,
+        sequence: Tensor | None,
+        samples: Sequence[TextRecogDataSample],
+    ) -> AttendedSteps:
+        """See :meth:`DecoderAdapter.attention`; where the vision model looks."""
+        with no_grad(), evaluating(self.decoder):
+            output = self.decoder.forward_train(feature_map, sequence, samples)
+        classes = self.final_logits(output).argmax(-1)
+        weights = output.get('out_vis', output)['attn_scores'].flatten(2)
+        return AttendedSteps(classes, predicted_characters(self.decoder, classes)[0], weights)
+
+    def check_drawing(self, purpose: str) -> None:
+        """See :meth:`DecoderAdapter.check_drawing`; the steps are independent, none is fed."""
+        self.check_greedy(purpose)
+
+    def draw_texts(
+        self,
+        feature_map: Tensor,
+        sequence: Tensor | None,
+        samples: Sequence[TextRecogDataSample],
+        draws: RandomDraws,
+        count: int,
+    ) -> DrawnTexts:
+        logits = self.predict(feature_map, sequence, samples).repeat_interleave(count, 0)
+        return self.drawn_texts(logits, draws.classes(logits), count)
 
 
 @register_adapter(ABIVisionDecoder)

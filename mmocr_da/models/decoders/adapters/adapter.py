@@ -12,10 +12,13 @@ from torch import Tensor, nn
 from mmocr_da.compat import no_grad
 from mmocr_da.device import on_device
 
+from ...domain_split import rows_of
 from ...freezing import evaluating
 from ...valid_ratio import num_valid
-from ..character_features import CharacterFeatures, DecodedSteps
+from ..character_features import AttendedSteps, CharacterFeatures, DecodedSteps, DrawnTexts
 from ..ctc_alignment import greedy_log_likelihood
+from ..drawing import RandomDraws, steps_until_end, words_in
+from .recording import recorded
 from .tokens import cross_entropy_of, samples_of
 
 #: Choices for the vector of a step that is the feature of its character.
@@ -178,12 +181,8 @@ class DecoderAdapter:
                 ``'hidden'``, the input of the final classifier. They are the same for
                 decoders without attention.
         """
-        inputs: list[Tensor] = []
-        handle = self.classifier.register_forward_pre_hook(lambda _, x: inputs.append(x[0]))
-        try:
+        with recorded(self.classifier, lambda x, _: x[0]) as inputs:
             steps = self.decode_steps(feature_map, sequence, samples, labelled, valid_ratio)
-        finally:
-            handle.remove()
         hidden = as_steps(inputs, steps.logits)
         contexts = hidden if steps.contexts is None else steps.contexts
         return CharacterFeatures(
@@ -222,7 +221,7 @@ class DecoderAdapter:
                 f'{purpose} needs one step per character, got {self.name} with CTCModuleLoss: its '
                 'frames are not characters, and a change of one frame is no edit; use a recognizer '
                 'with attention or parallel decoding (ASTER, SAR, NRTR, SATRN, MASTER, '
-                'RobustScanner, ABINet), or remove the objective'
+                'RobustScanner, ABINet), or MinimumRisk, which tunes CTC on the edit distance'
             )
         if self.decoder.dictionary.end_idx is None:
             raise ValueError(
@@ -242,14 +241,25 @@ class DecoderAdapter:
         testing, becomes the label of a second, parallel pass, which has the same logits but for
         dropout. If gradients are disabled, the first pass is enough.
         """
-        decoder = self.decoder
         probabilities = self.probabilities(feature_map, sequence, samples)
         if not torch.is_grad_enabled():
             return probabilities.log()
-        tokens = probabilities.argmax(-1)
-        start = torch.full_like(tokens[:, :1], decoder.dictionary.start_idx)
-        tokens = torch.cat([start, tokens[:, :-1]], 1)
-        return decoder.forward_train(feature_map, sequence, samples_of(tokens, samples))
+        return self.logits_of(feature_map, sequence, samples, probabilities.argmax(-1))
+
+    def logits_of(
+        self,
+        feature_map: Tensor,
+        sequence: Tensor | None,
+        samples: Sequence[TextRecogDataSample],
+        classes: Tensor,
+    ) -> Tensor:
+        """Return the logits ``(N, T, K)`` of a parallel pass that is fed classes ``(N, T)``.
+
+        Step ``k`` is fed class ``k - 1``, and the first step the start token.
+        """
+        start = torch.full_like(classes[:, :1], self.decoder.dictionary.start_idx)
+        fed = samples_of(torch.cat([start, classes[:, :-1]], 1), samples)
+        return self.decoder.forward_train(feature_map, sequence, fed)
 
     def probabilities(
         self,
@@ -288,10 +298,115 @@ class DecoderAdapter:
             steps = characters + 1
         else:
             highest, classes = probabilities.max(-1)
-            is_end = classes == dictionary.end_idx
-            counted = is_end.cumsum(1) - is_end.long() == 0
+            counted = steps_until_end(classes, dictionary)
             found, steps = highest.log().masked_fill(~counted, 0).sum(1), counted.sum(1)
         return (found / steps if length_normalized else found).exp()
+
+    def attention(
+        self,
+        feature_map: Tensor,
+        sequence: Tensor | None,
+        samples: Sequence[TextRecogDataSample],
+    ) -> AttendedSteps:
+        """Decode as in testing, and return where the decoder looks for each character.
+
+        Attention decoders return their weights: of a transformer those of the last layer, averaged
+        over the heads. CTC decoders have a weight of each frame: the probability of the character
+        in the frames of the best path that show it, and 0 elsewhere.
+
+        Raises:
+            ValueError: If the decoder cannot tell.
+        """
+        raise self.blind()
+
+    def blind(self) -> ValueError:
+        """Return the error of a decoder that cannot tell where it looks."""
+        return ValueError(
+            f'{self.name} does not say where it looks for a character; an adapter of the decoder '
+            'can, by a method attention()'
+        )
+
+    # Decoding that is fed classes of its own.
+
+    def check_feeding(self, purpose: str) -> None:
+        """Raise a ValueError if the decoder is not fed its own prediction, step by step.
+
+        Args:
+            purpose: Name of the user of the prediction, for the message.
+        """
+        raise ValueError(
+            f'{purpose} needs a decoder that is fed the characters before each character, got '
+            f'{self.name}; use a recognizer with ASTER, SAR, NRTR, SATRN, MASTER or RobustScanner, '
+            'or remove the objective'
+        )
+
+    def check_drawing(self, purpose: str) -> None:
+        """Raise a ValueError if :meth:`draw_texts` does not work for this very decoder."""
+        self.check_feeding(purpose)
+
+    def draw_steps(
+        self,
+        feature_map: Tensor,
+        sequence: Tensor | None,
+        samples: Sequence[TextRecogDataSample],
+        draws: RandomDraws,
+    ) -> tuple[Tensor, Tensor]:
+        """Decode with drawn classes; each step is fed the class that was drawn before it.
+
+        Args:
+            feature_map, sequence, samples: As in :meth:`decode`.
+            draws: Draws the classes.
+
+        Returns:
+            Logits ``(N, T, K)`` with gradients, and the drawn classes ``(N, T)``.
+        """
+        raise NotImplementedError
+
+    def draw_texts(
+        self,
+        feature_map: Tensor,
+        sequence: Tensor | None,
+        samples: Sequence[TextRecogDataSample],
+        draws: RandomDraws,
+        count: int,
+    ) -> DrawnTexts:
+        """Draw texts from the distribution of the recognizer, ``count`` for each image."""
+        rows = torch.arange(len(samples)).repeat_interleave(count)
+        index = on_device(rows, feature_map.device)
+        repeated = [samples[row] for row in rows.tolist()]
+        logits, classes = self.draw_steps(
+            feature_map[index], rows_of(sequence, index), repeated, draws
+        )
+        return self.drawn_texts(logits, classes, count)
+
+    def drawn_texts(self, logits: Tensor, classes: Tensor, count: int) -> DrawnTexts:
+        """Return what drawn classes ``(N * count, T)`` say, and how probable it is."""
+        dtype = torch.promote_types(logits.dtype, torch.float32)
+        log_p = logits.log_softmax(-1, dtype).gather(2, classes[..., None]).squeeze(2)
+        log_p = log_p.masked_fill(~steps_until_end(classes, self.decoder.dictionary), 0)
+        words = words_in(classes, self.decoder.dictionary)
+        return DrawnTexts(in_groups(words, count), log_p.sum(1).unflatten(0, (-1, count)))
+
+    def mixed_output(
+        self,
+        feature_map: Tensor,
+        sequence: Tensor | None,
+        samples: Sequence[TextRecogDataSample],
+        label_probability: float,
+        draws: RandomDraws,
+    ) -> Any:
+        """Run the decoder as in training, fed its own classes instead of some of the labels.
+
+        Args:
+            feature_map, sequence: As in :meth:`decode`.
+            samples: One per image, after ``module_loss.get_targets``.
+            label_probability: Probability of each step after the first one to be fed the label.
+            draws: Draws these steps, and the classes that the others are fed.
+
+        Returns:
+            What the decoder's loss is computed from.
+        """
+        raise NotImplementedError
 
     # The supervised loss.
 
@@ -370,6 +485,15 @@ class DecoderAdapter:
             "representation='H' needs an encoder, or a CRNNDecoder with rnn_flag=True, got "
             f"{self.name} alone; set representation='V', the feature map of the backbone"
         )
+
+
+def in_groups(items: Sequence[Any], size: int) -> list[list[Any]]:
+    """Divide a list into lists of equal size.
+
+    >>> in_groups([1, 2, 3, 4], 2)
+    [[1, 2], [3, 4]]
+    """
+    return [list(items[i : i + size]) for i in range(0, len(items), size)]
 
 
 def as_steps(inputs: list[Tensor], logits: Tensor) -> Tensor:

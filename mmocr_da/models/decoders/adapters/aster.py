@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..attention_decoder import attend
 from .adapter import register_adapter
+from .recording import recorded
 from .recurrent import RecurrentAdapter
 
 
@@ -42,7 +43,7 @@ class ASTERAdapter(RecurrentAdapter):
         return SequenceMemory(sequence, self.decoder.proj_feat(sequence))
 
     def initial_state(self, memory: SequenceMemory) -> Any:
-        return memory.sequence.new_zeros(1, len(memory.sequence), self.decoder.hidden_size)
+        return memory.sequence.new_zeros(1, memory.sequence.size(0), self.decoder.hidden_size)
 
     def step(
         self, memory: SequenceMemory, state: Any, previous: Tensor
@@ -53,3 +54,13 @@ class ASTERAdapter(RecurrentAdapter):
         fed = torch.cat([decoder.embedding(previous), context], 1).unsqueeze(1)
         output, state = decoder.gru(fed, state)
         return decoder.fc(output.squeeze(1)), context, state
+
+    def attention_weights(
+        self,
+        feature_map: Tensor,
+        sequence: Tensor | None,
+        samples: Sequence[TextRecogDataSample],
+    ) -> tuple[Tensor, Tensor]:
+        with recorded(self.decoder.proj_sum, lambda _, scores: scores.squeeze(-1)) as scores:
+            _, logits = self.run(feature_map, sequence, samples)
+        return logits.argmax(-1), torch.stack(scores, 1).softmax(-1)

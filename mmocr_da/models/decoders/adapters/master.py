@@ -47,6 +47,10 @@ class MasterAdapter(TransformerAdapter):
     def can_be_attended(self, previous: Tensor) -> Tensor:
         return torch.ones_like(previous, dtype=torch.bool)
 
+    def last_attention(self) -> nn.Module:
+        module: nn.Module = self.decoder.decoder_layers[-1].attentions[1].attn
+        return module
+
     @property
     def final_norm(self) -> nn.Module:
         return self.decoder.norm

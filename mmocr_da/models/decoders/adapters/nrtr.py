@@ -7,6 +7,7 @@ from mmocr.models.textrecog.decoders import NRTRDecoder
 from mmocr.structures import TextRecogDataSample
 from torch import Tensor, nn
 
+from ...valid_ratio import padded_columns
 from .adapter import register_adapter
 from .transformer import Layer, Projection, TransformerAdapter, stacked
 
@@ -39,9 +40,7 @@ class NRTRAdapter(TransformerAdapter):
         assert sequence is not None
         if samples is None:
             return sequence, None
-        ratios = [s.get('valid_ratio', 1.0) for s in samples]
-        mask = self.decoder._get_source_mask(sequence, ratios)
-        return sequence, None if mask is None else mask.bool()
+        return sequence, ~padded_columns(samples, sequence.size(1), sequence.device)
 
     def embed(self, previous: Tensor, k: int) -> Tensor:
         decoder = self.decoder
@@ -49,6 +48,10 @@ class NRTRAdapter(TransformerAdapter):
 
     def can_be_attended(self, previous: Tensor) -> Tensor:
         return previous != self.decoder.padding_idx
+
+    def last_attention(self) -> nn.Module:
+        module: nn.Module = self.decoder.layer_stack[-1].enc_attn.attention
+        return module
 
     @property
     def final_norm(self) -> nn.Module:

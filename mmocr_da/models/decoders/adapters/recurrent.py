@@ -1,7 +1,7 @@
 """Recurrent attention decoders: labelled and unlabelled rows share each step."""
 
-import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmocr.structures import TextRecogDataSample
@@ -9,7 +9,9 @@ from torch import Tensor
 
 from mmocr_da.device import on_device
 
+from ...valid_ratio import padded_columns
 from ..character_features import DecodedSteps
+from ..drawing import RandomDraws
 from .steps import StepAdapter, expected_steps
 from .tokens import label_tokens
 
@@ -55,6 +57,41 @@ class RecurrentAdapter(StepAdapter):
             return super().predict(feature_map, sequence, samples)
         return self.run(feature_map, sequence, samples, expected=expected_steps(samples))[1]
 
+    def draw_steps(
+        self,
+        feature_map: Tensor,
+        sequence: Tensor | None,
+        samples: Sequence[TextRecogDataSample],
+        draws: RandomDraws,
+    ) -> tuple[Tensor, Tensor]:
+        return self.draw_by_steps(feature_map, sequence, samples, draws)
+
+    def mixed_output(
+        self,
+        feature_map: Tensor,
+        sequence: Tensor | None,
+        samples: Sequence[TextRecogDataSample],
+        label_probability: float,
+        draws: RandomDraws,
+    ) -> Any:
+        device = feature_map.device
+        tokens, lengths = label_tokens(self.decoder, samples, [True] * len(samples), device)
+        is_label = draws.events(tokens.shape, label_probability, device)
+        steps = self.needed_steps(lengths)
+        _, logits = self.run(
+            feature_map,
+            sequence,
+            samples,
+            lambda k, own: torch.where(is_label[:, k], tokens[:, k], own),
+            steps,
+            steps,
+            torch.ones_like(is_label[:, 0]),
+            steps,
+            draws.classes,
+        )
+        output = self.training_output(logits)
+        return logits if output is None else output
+
 
 def padded_positions(
     feature_map: Tensor, samples: Sequence[TextRecogDataSample] | None
@@ -67,6 +104,5 @@ def padded_positions(
     if samples is None:
         return None
     n, _, h, w = feature_map.shape
-    valid = [min(w, math.ceil(w * s.get('valid_ratio', 1.0))) for s in samples]
-    columns = torch.arange(w) >= torch.tensor(valid, dtype=torch.long)[:, None]
-    return on_device(columns[:, None].expand(n, h, w).flatten(1), feature_map.device)
+    columns = padded_columns(samples, w, feature_map.device)
+    return columns[:, None].expand(n, h, w).flatten(1)

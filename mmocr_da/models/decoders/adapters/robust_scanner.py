@@ -13,6 +13,7 @@ from mmocr.structures import TextRecogDataSample
 from torch import Tensor
 
 from .adapter import overrides, register_adapter
+from .recording import recorded
 from .recurrent import RecurrentAdapter, padded_positions
 
 
@@ -29,7 +30,7 @@ class BranchMemory(NamedTuple):
     positions: Tensor
     keys: Tensor
     values: Tensor
-    padding: Tensor | None
+    padding: Tensor
 
 
 @register_adapter(RobustScannerFuser)
@@ -61,10 +62,10 @@ class RobustScannerAdapter(RecurrentAdapter):
         assert feature_map is not None and sequence is not None
         hybrid, position = self.decoder.hybrid_decoder, self.decoder.position_decoder
         samples = [TextRecogDataSample()] * len(feature_map) if samples is None else samples
-        # Not position(...), which in training asks its loss, and it has none.
-        positions = position.forward_train(feature_map, sequence, samples)
         padding = padded_positions(sequence, samples)
+        assert padding is not None
         values = sequence if hybrid.encode_value else feature_map
+        positions = _glimpses(position, feature_map, sequence, padding)
         return BranchMemory(positions, sequence.flatten(2), values.flatten(2), padding)
 
     def initial_state(self, memory: BranchMemory) -> Any:
@@ -82,3 +83,37 @@ class RobustScannerAdapter(RecurrentAdapter):
         fused = torch.cat([glimpse.squeeze(2), memory.positions[:, k]], decoder.dim)
         fused = decoder.glu_layer(decoder.linear_layer(fused))
         return decoder.prediction(fused), None, (k + 1, state)
+
+    def attention_weights(
+        self,
+        feature_map: Tensor,
+        sequence: Tensor | None,
+        samples: Sequence[TextRecogDataSample],
+    ) -> tuple[Tensor, Tensor]:
+        """Those of the hybrid branch, whose attention follows the characters."""
+        layer = self.decoder.hybrid_decoder.attention_layer
+
+        def weigh(inputs: tuple[Tensor, ...], _: Tensor) -> Tensor:
+            query, keys, _, padding = inputs
+            scores = query.transpose(1, 2) @ keys * layer.scale
+            return scores.masked_fill(padding[:, None], float('-inf')).softmax(-1)
+
+        with recorded(layer, weigh) as weights:
+            _, logits = self.run(feature_map, sequence, samples)
+        return logits.argmax(-1), torch.cat(weights, 1)
+
+
+def _glimpses(
+    branch: PositionAttentionDecoder, feature_map: Tensor, sequence: Tensor, padding: Tensor
+) -> Tensor:
+    """What the position branch attends to at each step, ``(N, T, D)``: its ``forward_train``.
+
+    That one loops over data samples to find the padding.
+    """
+    keys = branch.position_aware_module(sequence).flatten(2)
+    values = sequence if branch.encode_value else feature_map
+    positions = branch.embedding.weight[: branch.max_seq_len].t()
+    queries = positions.expand(sequence.size(0), -1, -1)
+    glimpses: Tensor = branch.attention_layer(queries, keys, values.flatten(2), padding)
+    glimpses = glimpses.transpose(1, 2)
+    return glimpses if branch.return_feature else branch.prediction(glimpses)

@@ -10,7 +10,9 @@ from mmocr.structures import TextRecogDataSample
 from torch import Tensor
 
 from .adapter import register_adapter
+from .recording import recorded
 from .recurrent import RecurrentAdapter, padded_positions
+from .steps import padding_of
 
 #: Why a bidirectional layer is refused.
 BACKWARDS = (
@@ -80,6 +82,25 @@ class SARAdapter(RecurrentAdapter):
         context = torch.bmm(scores.softmax(-1)[:, None], memory.values).squeeze(1)
         fed = [hidden, context, memory.holistic] if decoder.pred_concat else [context]
         return decoder.prediction(torch.cat(fed, 1)), context, state
+
+    def attention_weights(
+        self,
+        feature_map: Tensor,
+        sequence: Tensor | None,
+        samples: Sequence[TextRecogDataSample],
+    ) -> tuple[Tensor, Tensor]:
+        classes = self.run(feature_map, sequence, samples)[1].argmax(-1)
+        steps, most = classes.size(1), self.decoder.max_seq_len
+        fed = F.pad(classes, (0, most - steps), value=padding_of(self.decoder))
+        # MMOCR's own pass; the parallel one begins with a step for the encoder's output.
+        with recorded(self.decoder.conv1x1_2, lambda _, x: x.flatten(2)) as scores:
+            self.logits_of(feature_map, sequence, samples, fed)
+        weights = torch.cat(scores, 1)[:, -most:][:, :steps]
+        if self.decoder.mask:
+            padding = padded_positions(feature_map, samples)
+            assert padding is not None
+            weights = weights.masked_fill(padding[:, None], float('-inf'))
+        return classes, weights.softmax(-1)
 
     def training_output(self, logits: Tensor) -> Tensor:
         """The logits after the dropout that MMOCR applies to them."""

@@ -12,9 +12,10 @@ from torch import Tensor
 from mmocr_da.compat import no_grad
 
 from ...freezing import evaluating
-from ..character_features import DecodedSteps
+from ..character_features import AttendedSteps, DecodedSteps
+from ..drawing import RandomDraws
 from .adapter import DecoderAdapter
-from .tokens import token_steps
+from .tokens import predicted_characters, token_steps
 
 #: On a GPU, number of steps from one question whether all rows have ended to the next.
 ASK_EVERY = 4
@@ -26,6 +27,10 @@ class StepAdapter(DecoderAdapter):
     What does not change from step to step is computed once (:meth:`memory`), and what earlier steps
     have computed is kept (the state). MMOCR's transformers, its parallel SAR and its RobustScanner
     compute all steps again for each character.
+
+    An export to ONNX traces these methods. There a batch is as large as ``x.size(0)``, as
+    ``len(x)`` is a constant; nothing can be written in place; and the samples are a
+    :class:`~mmocr_da.models.valid_ratio.RatioSamples`.
     """
 
     has_characters = True
@@ -93,6 +98,7 @@ class StepAdapter(DecoderAdapter):
         expected: int | None = None,
         ended: Tensor | None = None,
         most: int | None = None,
+        choose: Callable[[Tensor], Tensor] | None = None,
     ) -> tuple[Tensor | None, Tensor]:
         """Run the decoder step by step, until all rows have ended.
 
@@ -106,6 +112,8 @@ class StepAdapter(DecoderAdapter):
                 None to ask every few steps. On a CPU it asks after each step.
             ended: ``(N,)`` bool, rows that need no more than ``steps`` steps.
             most: Number of steps at which it ends in any case; None for ``decoder.max_seq_len``.
+            choose: Returns the prediction ``(N,)`` of a step from its logits ``(N, K)``; by default
+                the class with the highest one.
 
         Returns:
             Contexts ``(N, T, D)``, or None, and logits ``(N, T, K)``.
@@ -115,7 +123,8 @@ class StepAdapter(DecoderAdapter):
         assert like is not None
         memory = self.memory(feature_map, sequence, samples)
         state = self.initial_state(memory)
-        previous = torch.full((len(like),), decoder.dictionary.start_idx, device=like.device)
+        start = decoder.dictionary.start_idx
+        previous = torch.full((like.size(0),), start, dtype=torch.long, device=like.device)
         ended = torch.zeros_like(previous, dtype=torch.bool) if ended is None else ended
         asks: Container[int | None] = [expected]
         if like.device.type == 'cpu' or expected is None:
@@ -126,7 +135,7 @@ class StepAdapter(DecoderAdapter):
         logits: list[Tensor] = []
         for k in range(decoder.max_seq_len if most is None else most):
             if k:
-                previous = logits[-1].argmax(-1)
+                previous = logits[-1].argmax(-1) if choose is None else choose(logits[-1])
                 ended = ended | (previous == end)
                 if k >= steps and k in asks and bool(ended.all()):
                     break
@@ -152,6 +161,34 @@ class StepAdapter(DecoderAdapter):
         with no_grad(), evaluating(self.decoder):
             return self.run(feature_map, sequence, samples, expected=expected)[1]
 
+    def check_feeding(self, purpose: str) -> None:
+        """See :meth:`DecoderAdapter.check_feeding`."""
+        self.check_greedy(purpose)
+        if not self.can_step():
+            raise ValueError(
+                f'{purpose} decodes {self.name} character by character, which cannot be done here: '
+                f'{self.obstacle()}'
+            )
+
+    def draw_by_steps(
+        self,
+        feature_map: Tensor,
+        sequence: Tensor | None,
+        samples: Sequence[TextRecogDataSample],
+        draws: RandomDraws,
+    ) -> tuple[Tensor, Tensor]:
+        """See :meth:`DecoderAdapter.draw_steps`; the logits have the gradients of :meth:`step`."""
+        drawn: list[Tensor] = []
+
+        def choose(scores: Tensor) -> Tensor:
+            drawn.append(draws.classes(scores))
+            return drawn[-1]
+
+        _, logits = self.run(feature_map, sequence, samples, choose=choose)
+        if len(drawn) < logits.size(1):  # nothing is fed the last one
+            choose(logits[:, -1])
+        return logits, torch.stack(drawn, 1)
+
     def probabilities(
         self,
         feature_map: Tensor | None,
@@ -162,6 +199,30 @@ class StepAdapter(DecoderAdapter):
         if not self.can_step():
             return super().probabilities(feature_map, sequence, samples)
         return self.greedy(feature_map, sequence, samples).softmax(-1)
+
+    def attention(
+        self,
+        feature_map: Tensor,
+        sequence: Tensor | None,
+        samples: Sequence[TextRecogDataSample],
+    ) -> AttendedSteps:
+        """See :meth:`DecoderAdapter.attention`; the weights of a step add up to 1."""
+        self.check_feeding('a picture of attention')
+        with no_grad(), evaluating(self.decoder):
+            classes, weights = self.attention_weights(feature_map, sequence, samples)
+        return AttendedSteps(classes, predicted_characters(self.decoder, classes)[0], weights)
+
+    def attention_weights(
+        self,
+        feature_map: Tensor,
+        sequence: Tensor | None,
+        samples: Sequence[TextRecogDataSample],
+    ) -> tuple[Tensor, Tensor]:
+        """Return the greedy prediction ``(N, T)`` and its weights ``(N, T, L)``.
+
+        A subclass that does not define it cannot tell.
+        """
+        raise self.blind()
 
     def steps_of(
         self,

@@ -8,9 +8,13 @@ import torch.nn.functional as F
 from mmocr.structures import TextRecogDataSample
 from torch import Tensor, nn
 
+from mmocr_da.compat import no_grad
 from mmocr_da.device import on_device
 
+from ...freezing import evaluating
 from ..character_features import DecodedSteps
+from ..drawing import RandomDraws
+from .recording import recorded
 from .steps import StepAdapter, padding_of
 from .tokens import label_tokens, samples_of
 
@@ -70,13 +74,13 @@ class Cache(NamedTuple):
 
     Attributes:
         steps: Their number.
-        pairs: Of each layer, keys and values ``(2, N, heads, max_seq_len, D / heads)``, of which
+        pairs: Of each layer, keys and values ``(N, heads, max_seq_len, D / heads)``, of which
             ``steps`` are filled.
-        visible: ``(N, 1, 1, max_seq_len)`` bool, steps that later ones attend to.
+        visible: ``(N, 1, max_seq_len, 1)`` bool, steps that later ones attend to.
     """
 
     steps: int
-    pairs: list[Tensor]
+    pairs: list[list[Tensor]]
     visible: Tensor
 
 
@@ -135,28 +139,47 @@ class TransformerAdapter(StepAdapter):
         pairs = []
         for keys in memory.keys:
             n, heads, _, width = keys.shape
-            pairs.append(keys.new_empty(2, n, heads, steps, width))
-        visible = torch.empty(n, 1, 1, steps, dtype=torch.bool, device=keys.device)
+            pairs.append([keys.new_empty(n, heads, steps, width) for _ in range(2)])
+        visible = torch.empty(n, 1, steps, 1, dtype=torch.bool, device=keys.device)
         return Cache(0, pairs, visible)
 
     def step(
         self, memory: AttendedMemory, state: Cache, previous: Tensor
     ) -> tuple[Tensor, None, Cache]:
         k = state.steps
-        state.visible[:, 0, 0, k] = self.can_be_attended(previous)
-        visible = state.visible[..., : k + 1]
+        shown = filled(state.visible, self.can_be_attended(previous)[:, None, None, None], k)
+        visible = shown[:, :, : k + 1].transpose(2, 3)
+        pairs: list[list[Tensor]] = []
         x = self.embed(previous, k)[:, None]
         parts = zip(memory.layers, memory.keys, memory.values, state.pairs)
         for layer, keys, values, pair in parts:
             query, *new = layer.query_key_value(layer.norms[0](x), 3 * layer.heads).chunk(3, 1)
-            for cached, value in zip(pair, new):
-                cached[:, :, k : k + 1] = value
-            cached_keys, cached_values = pair[:, :, :, : k + 1]
+            pairs.append([filled(cached, value, k) for cached, value in zip(pair, new)])
+            cached_keys, cached_values = (cached[:, :, : k + 1] for cached in pairs[-1])
             x = x + layer.self_output(attention(query, cached_keys, cached_values, visible))
             query = layer.query(layer.norms[1](x), layer.heads)
             x = x + layer.output(attention(query, keys, values, memory.visible))
             x = layer.feed(layer.norms[2](x), x)
-        return self.classifier(self.final_norm(x)[:, 0]), None, state._replace(steps=k + 1)
+        return self.classifier(self.final_norm(x)[:, 0]), None, Cache(k + 1, pairs, shown)
+
+    def last_attention(self) -> nn.Module:
+        """The part of the last layer that weighs the memory, and returns the weights as second.
+
+        They are ``(N, T, L)``, or ``(N, heads, T, L)``.
+        """
+        raise NotImplementedError
+
+    def attention_weights(
+        self,
+        feature_map: Tensor,
+        sequence: Tensor | None,
+        samples: Sequence[TextRecogDataSample],
+    ) -> tuple[Tensor, Tensor]:
+        classes = self.greedy(feature_map, sequence, samples).argmax(-1)
+        with recorded(self.last_attention(), lambda _, output: output[1]) as found:
+            self.logits_of(feature_map, sequence, samples, classes)
+        (weights,) = found
+        return classes, weights.mean(1) if weights.dim() == 4 else weights
 
     def decode_steps(
         self,
@@ -191,6 +214,54 @@ class TransformerAdapter(StepAdapter):
             # With dropout the argmax of the second pass may differ from what it was fed.
             predicted[free] = found
         return self.steps_of(None, logits, tokens, lengths, forced, predicted)
+
+    def draw_steps(
+        self,
+        feature_map: Tensor,
+        sequence: Tensor | None,
+        samples: Sequence[TextRecogDataSample],
+        draws: RandomDraws,
+    ) -> tuple[Tensor, Tensor]:
+        """See :meth:`DecoderAdapter.draw_steps`; they are drawn without gradient and dropout."""
+        with no_grad(), evaluating(self.decoder):
+            logits, classes = self.draw_by_steps(feature_map, sequence, samples, draws)
+        if torch.is_grad_enabled():
+            logits = self.logits_of(feature_map, sequence, samples, classes)
+        return logits, classes
+
+    def mixed_output(
+        self,
+        feature_map: Tensor,
+        sequence: Tensor | None,
+        samples: Sequence[TextRecogDataSample],
+        label_probability: float,
+        draws: RandomDraws,
+    ) -> Any:
+        """See :meth:`DecoderAdapter.mixed_output`; in two parallel passes.
+
+        The first pass is fed the labels, and the second one classes that are drawn from the first
+        (Mihaylova & Martins, 2019). No gradient flows through the first one.
+        """
+        decoder, device = self.decoder, feature_map.device
+        tokens, lengths = label_tokens(decoder, samples, [True] * len(samples), device)
+        tokens = tokens[:, : self.needed_steps(lengths)]
+        with no_grad(), evaluating(decoder):
+            first = decoder.forward_train(feature_map, sequence, samples_of(tokens, samples))
+        is_label = draws.events(tokens[:, 1:].shape, label_probability, device)
+        own = draws.classes(first)[:, :-1]
+        fed = torch.cat([tokens[:, :1], torch.where(is_label, tokens[:, 1:], own)], 1)
+        return decoder.forward_train(feature_map, sequence, samples_of(fed, samples))
+
+
+def filled(cache: Tensor, new: Tensor, k: int) -> Tensor:
+    """Put what step ``k`` adds, ``(N, heads, 1, D)``, into a cache ``(N, heads, max_seq_len, D)``.
+
+    In a trace the result is a new tensor with ``k + 1`` steps: a graph has no memory to write into.
+    """
+    if torch.jit.is_tracing():
+        return torch.cat([cache[:, :, :k], new], 2) if k else new
+    cache[:, :, k : k + 1] = new
+    return cache
 
 
 def attention(query: Tensor, keys: Tensor, values: Tensor, visible: Tensor | None) -> Tensor:
