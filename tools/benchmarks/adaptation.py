@@ -8,8 +8,9 @@ as configs/_base_/small_adaptation.py describes them. How many images have brigh
 background is measured on the target's training images, for the augmentation. A third value,
 ``NAME=SOURCE,TARGET,SOURCE_ITERS``, is the length of the training on the source before the
 adaptations. Every run is a training and a test of a config in configs/self_training, printed before
-it starts. All adaptations start from the recognizer that ``source-only`` trains, and are compared
-with ``control``, which is trained as long on the source alone. ``supervised`` learns the labels of
+it starts. All adaptations start from the recognizer that ``source-only`` trains (one with BIN from
+``source-only, BIN``), and are compared with ``control``, which is trained as long on the source
+alone. ``supervised`` learns the labels of
 the target: the bound.
 
 A run that is done is skipped, and a killed one resumes. ``results.md`` in the work directory has a
@@ -58,12 +59,15 @@ import quickstart  # noqa: E402  the folder of tools is no package
 
 WRITER = 'benchmarks/adaptation'
 START, CONTROL, BOUND = 'source-only', 'control', 'supervised'
-#: Rows that start from nothing. All others start from the last one.
+BIN_START, BIN_ASSDA = 'source-only, BIN', 'ASSDA, BIN'
+#: Rows that start from nothing. All others start from START, if STARTS_OF names no other one.
 STARTS = {
     'source-only, plain images': 'ablations/small_plain-source-only',
     'source-only, standardized': 'ablations/small_standardized-source-only',
     START: 'small/small_augmented-source-only',
+    BIN_START: 'small/small_augmented-bin-source-only',
 }
+STARTS_OF = {BIN_ASSDA: BIN_START}
 #: Names of rows: configs in configs/self_training.
 CONFIGS = {
     **STARTS,
@@ -80,8 +84,8 @@ CONFIGS = {
 ABLATIONS = {
     f'self-training, {name.replace("-", " ")}': f'ablations/small_self-training-{name}'
     for name in ('threshold', 'same-view', 'own-teacher', 'fixed-teacher')
-}
-MAIN = tuple(CONFIGS)
+} | {BIN_ASSDA: 'small/small_augmented-bin-assda'}
+MAIN = tuple(name for name in CONFIGS if name != BIN_START)
 CONFIGS |= ABLATIONS
 
 
@@ -424,7 +428,7 @@ class Benchmark:
 
     def start_of(self, row: str) -> str | None:
         """The row that a row starts from; None for nothing."""
-        return None if row in self.starts else self.start
+        return None if row in self.starts else STARTS_OF.get(row, self.start)
 
     @property
     def shared(self) -> Sequence[str]:
