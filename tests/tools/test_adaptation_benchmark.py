@@ -150,26 +150,6 @@ def test_the_tables_of_what_is_there_need_no_training(run, benchmark, tmp_path):
         run(*options[:-1], 0, 1, '--no-training')
 
 
-def test_the_tables_of_the_readme_are_those_of_the_kept_runs(load_tool):
-    """Rows of other settings than today's are none."""
-    module = load_tool('benchmarks/adaptation')
-    root = module.quickstart.ROOT
-    readme = (root / 'configs/self_training/README.md').read_text()
-    results = module.Results(root / 'results/adaptation.jsonl')
-    seeds = 0, 1, 2
-    pairs = {
-        module.Pair(line['pair'], 'source', 'target', line.get('source_iters', 0))
-        if line['pair'] != 'numbers'
-        else module.Pair('numbers')
-        for line in results._lines.values()
-        if (line['row'], line['seed']) == (module.CONTROL, seeds[-1])  # others are not complete
-    }
-    known = module.Benchmark(None, results, seeds, 1).known(sorted(pairs), list(module.CONFIGS))
-    assert known
-    for name, rows in known.items():
-        assert module.table(rows) in readme, f'the table of {name}:\n{module.table(rows)}'
-
-
 def test_the_fingerprint_is_of_the_settings_and_of_what_they_start_from(benchmark, monkeypatch):
     fingerprint = benchmark.Benchmark(None, None, (0,), 1).fingerprint
     numbers, words = benchmark.Pair('numbers'), benchmark.Pair('ab', 'a', 'b')

@@ -158,24 +158,6 @@ def test_a_row_starts_from_another_one_whose_settings_are_in_its_fingerprint(
     assert {pair.source_name for pair in pairs} == {'rotated_scenes'}
 
 
-def test_the_tables_of_the_readme_are_those_of_the_kept_runs(benchmark):
-    """Rows of other settings than today's are none."""
-    root = benchmark.quickstart.ROOT
-    readme = (root / 'configs/detection/README.md').read_text()
-    file = root / 'results/detector_adaptation.jsonl'
-    results = benchmark.adaptation.Results(file, benchmark.Score)
-    seeds: dict = {}
-    for line in results._lines.values():
-        if line['row'] == benchmark.CONTROL and line['domain'] == 'target':
-            seeds.setdefault(line['pair'], []).append(line['seed'])
-    assert seeds
-    for name, found in seeds.items():
-        pair = benchmark.parse_pair(name, needs_images=False)
-        runs = benchmark.DetectorBenchmark(None, results, sorted(found), 1)
-        table = benchmark.table(runs.known([pair], list(benchmark.CONFIGS))[name])
-        assert table in readme, f'the table of {name}:\n{table}'
-
-
 def test_folders_of_another_form_are_refused(benchmark, tmp_path):
     for pair in ('a', 'a=b', '=b,c', 'a=b,c,d'):
         with pytest.raises(ValueError, match='NAME=SOURCE,TARGET'):

@@ -389,6 +389,11 @@ class Results:
     def _key(line: dict[str, Any]) -> tuple:
         return tuple(line[key] for key in ('pair', 'row', 'seed', 'domain', 'fingerprint'))
 
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        """All of them."""
+        return [*self._lines.values()]
+
     def find(self, **run) -> dict[str, Score] | None:
         """Return the scores of a run by domain, if it is there."""
         lines = [self._lines.get(self._key(dict(run, domain=domain))) for domain in self.domains]

@@ -100,7 +100,7 @@ class DetectorMapSelfTraining(DetectorTeacherObjective):
         # Parts of the head that predict other things need a gradient in each process.
         loss = loss + self._zero_of_weights(loss)
         self._learned()
-        self._watch(count, bool(shares[2] > 0), 'pixel')
+        self._watch(count, shares[2] > 0, 'pixel')
         names = ('text', 'kept', 'learned_images')
         log = dict(zip(names, shares.unbind()), weight=shares.new_tensor(weight))
         return self.named(dict(loss=loss, **log))

@@ -28,7 +28,7 @@ class DetectorTeacherObjective(TeacherObjective):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self._without_label = 0
+        self._batches, self._some = 0, torch.tensor(False)
 
     def _weak_views(self, target: DetectionFeatures) -> tuple[Tensor, Sequence[BaseDataElement]]:
         """The images that the teacher sees, preprocessed, and samples with their metainfo.
@@ -59,19 +59,26 @@ class DetectorTeacherObjective(TeacherObjective):
         weights = [p for k, p in named if p.requires_grad and not k.startswith('objectives.')]
         return torch.stack([like.new_zeros(()), *(p.sum() for p in weights)]).sum() * 0
 
-    def _watch(self, images: int, learned: bool, what: str) -> None:
-        """Warn if no ``what`` of the target images has become a label for long."""
+    def _watch(self, images: int, learned: bool | Tensor, what: str) -> None:
+        """Warn if no ``what`` of the target images has become a label for long.
+
+        The device is asked once in ``PATIENCE`` batches.
+        """
         if not (self.training and images):
             return
-        self._without_label = 0 if learned else self._without_label + 1
-        if self._without_label == PATIENCE:
+        self._batches += 1
+        now = torch.as_tensor(learned)
+        self._some = now | self._some.to(now.device)
+        if self._batches < PATIENCE:
+            return
+        if not self._some:
             print_log(
                 f'{type(self).__name__}: no {what} became a label in the last {PATIENCE} batches. '
                 f'{self.keep.advice()}, or start from a better detector (load_from)',
                 logger='current',
                 level=logging.WARNING,
             )
-            self._without_label = 0
+        self._batches, self._some = 0, torch.tensor(False)
 
 
 def _check_geometry(weak: BaseDataElement, strong: BaseDataElement) -> None:

@@ -1,0 +1,53 @@
+"""Tables of results in the READMEs are those of the lines that are kept."""
+
+import json
+import re
+
+import pytest
+from helpers.tools import load_tool
+
+
+@pytest.fixture(scope='module')
+def tool():
+    return load_tool('benchmarks/readme_tables')
+
+
+def test_every_table_is_that_of_its_lines(tool):
+    """Rows of other settings than today's are none."""
+    files = tool.readmes()
+    assert {file.parent.name for file in files} >= {'self_training', 'detection'}
+    for file in files:
+        text = file.read_text(encoding='utf-8')
+        assert tool.rendered(text) == text, f'run tools/benchmarks/readme_tables.py: {file}'
+
+
+@pytest.mark.parametrize(
+    'kind, name', [('recognizers', 'adaptation'), ('detectors', 'detector_adaptation')]
+)
+def test_every_pair_that_is_complete_has_a_table(tool, kind, name):
+    lines = map(json.loads, (tool.RESULTS / f'{name}.jsonl').read_text().splitlines())
+    seeds = {}
+    for line in lines:
+        if line['row'] == 'control':
+            seeds.setdefault(line['pair'], set()).add(line['seed'])
+    complete = {pair for pair, found in seeds.items() if found >= {*tool.SEEDS}}
+    texts = '\n'.join(file.read_text(encoding='utf-8') for file in tool.readmes())
+    assert complete == {*re.findall(rf'<!-- table: {kind} (\S+) -->', texts)}
+
+
+def test_a_changed_number_is_found_and_mended(tool, tmp_path, monkeypatch, capsys):
+    page = tmp_path / 'README.md'
+    right = '# A\n\n<!-- table: toy x -->\n\n| a |\n\n<!-- end of table -->\n\nend\n'
+    page.write_text(right.replace('| a |', '| b |'))
+    monkeypatch.setattr(tool, 'ROOT', tmp_path)
+    monkeypatch.setitem(tool.TABLES, 'toy', lambda argument: f'| {dict(x="a")[argument]} |')
+    monkeypatch.setattr('sys.argv', ['readme_tables.py', '--check'])
+    with pytest.raises(SystemExit, match='not the tables of the lines in results: README.md'):
+        tool.main()
+    monkeypatch.setattr('sys.argv', ['readme_tables.py'])
+    tool.main()
+    assert page.read_text() == right
+    tool.main()
+    assert 'all tables are those' in capsys.readouterr().out
+    with pytest.raises(ValueError, match='must name one of recognizers.*, got other'):
+        tool.rendered(right.replace('toy', 'other'))

@@ -1,0 +1,187 @@
+"""Write the tables of results in the READMEs from the lines in ``results``.
+
+    python tools/benchmarks/readme_tables.py
+
+A table stands between ``<!-- table: KIND ARGUMENT -->`` and ``<!-- end of table -->``; the kinds are
+the functions of TABLES. ``--check`` writes nothing and fails if a table is not that of the lines.
+Rows that lack the line of a seed, or whose lines are of other settings than today's, are left out.
+"""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import mmocr_da  # noqa: F401  before anything of MMOCR: it settles which versions may meet
+
+# isort: split
+from mmocr_da import markdown
+from mmocr_da.evaluation import rank_scores
+from mmocr_da.outputs import whole_file
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / 'tools' / 'benchmarks'))
+import adaptation  # noqa: E402  the folder of tools is no package
+import detector_adaptation  # noqa: E402
+
+RESULTS = ROOT / 'results'
+SEEDS = 0, 1, 2
+MARKED = re.compile(r'(<!-- table: (\S+) ?(.*?) -->\n\n).*?(\n\n<!-- end of table -->)', re.S)
+#: Of the front page: what the domains of a pair are.
+DOMAINS = {
+    'numbers': ('printed numbers', 'handwritten numbers'),
+    'sroie-ic15': ('receipts (SROIE)', 'words in photos (ICDAR 2015)'),
+    'sroie+rendered-ic15': ('receipts and rendered words', 'words in photos'),
+    'rendered-sroie': ('rendered words', 'receipts'),
+    'ic15-sroie': ('words in photos', 'receipts'),
+}
+#: Recipe of tools/adapt.py.
+RECIPE = 'self-training + ASSDA'
+LABELS = {
+    'last': 'the last checkpoint',
+    'source_accuracy': 'accuracy of the source',
+    'teacher_agreement': '`teacher_agreement` (of self-training)',
+}
+
+
+def known_of_recognizers(name: str) -> dict[str, dict]:
+    """Rows of a pair of recognizers that have the lines of all seeds."""
+    results = adaptation.Results(RESULTS / 'adaptation.jsonl')
+    pair = adaptation.parse_pair(name, needs_images=False)
+    lengths = {
+        line.get('source_iters', 0) for line in results.lines if line['pair'] == pair.name
+    }
+    pair = pair._replace(source_iters=max(lengths, default=0))
+    benchmark = adaptation.Benchmark(Path(), results, SEEDS, 1)
+    return benchmark.known([pair], list(adaptation.CONFIGS))[pair.name]
+
+
+def recognizers(name: str) -> str:
+    """All rows of a pair of recognizers."""
+    return adaptation.table(known_of_recognizers(name))
+
+
+def detectors(name: str) -> str:
+    """All rows of a pair of detectors."""
+    results = adaptation.Results(RESULTS / 'detector_adaptation.jsonl', detector_adaptation.Score)
+    pair = detector_adaptation.parse_pair(name, needs_images=False)
+    benchmark = detector_adaptation.DetectorBenchmark(Path(), results, SEEDS, 1)
+    known = benchmark.known([pair], list(detector_adaptation.CONFIGS))
+    return detector_adaptation.table(known[pair.name])
+
+
+def front(names: str) -> str:
+    """The recipe on several pairs."""
+    rows = [
+        [
+            'labelled source',
+            'target without labels',
+            'trained as long on the source',
+            'adapted',
+            'gain, 95 % interval',
+            "trained on the target's labels",
+        ]
+    ]
+    for name in names.split():
+        known = known_of_recognizers(name)
+        wanted = adaptation.CONTROL, RECIPE, adaptation.BOUND
+        target = [known[row]['target'] for row in wanted]
+        control, adapted, bound = (
+            adaptation.mean([score.word_accuracy for score in scores]).split(' ')[0]
+            for scores in target
+        )
+        gain = adaptation.gain(target[1], target[0])
+        rows.append([*DOMAINS[name], control, f'**{adapted}**', gain, bound])
+    return markdown.table(rows)
+
+
+def validators(names: str) -> str:
+    """What scores without labels lose against the best checkpoint, on several pairs.
+
+    ``NAME=WORDS``: a pair, and what the table calls it.
+    """
+    titles = dict(name.split('=') for name in names.split('; '))
+    text = (RESULTS / 'label_free_scores.jsonl').read_text(encoding='utf-8')
+    ranks = {}
+    for pair in titles:
+        runs: dict[str, list] = {}
+        for line in sorted(map(json.loads, text.splitlines()), key=lambda line: line['iteration']):
+            if line['run'].partition('/')[0] == pair:
+                scores = dict(line['scores'], last=line['iteration'])
+                runs.setdefault(line['run'], []).append((scores, line['oracle']))
+        ranks[pair] = {rank.score: rank for rank in rank_scores([*runs.values()])}
+    head = [
+        column
+        for title in titles.values()
+        for column in (f'{title}: lost (most)', 'correlation within, over all')
+    ]
+    rows = [['score', *head]]
+    means = {
+        score: sum(found[score].lost for found in ranks.values() if score in found)
+        for score in {score for found in ranks.values() for score in found}
+    }
+    for score in sorted(means, key=lambda score: (round(means[score], 4), score)):
+        cells = [LABELS.get(score, f'`{score}`')]
+        for found in ranks.values():
+            rank = found.get(score)
+            cells += (
+                [
+                    f'{100 * rank.lost:.1f} ({100 * rank.most_lost:.1f})',
+                    f'{rank.within:.2f}, {rank.overall:.2f}',
+                ]
+                if rank
+                else ['-', '-']
+            )
+        rows.append(cells)
+    return markdown.table(rows)
+
+
+TABLES: dict[str, Callable[[str], str]] = dict(
+    recognizers=recognizers, detectors=detectors, front=front, validators=validators
+)
+
+
+def rendered(text: str) -> str:
+    """Return a Markdown text with its tables as the lines give them.
+
+    Raises:
+        ValueError: If a table is of an unknown kind.
+    """
+
+    def render(match: re.Match) -> str:
+        begin, kind, argument, end = match.groups()
+        if kind not in TABLES:
+            raise ValueError(f'<!-- table: KIND --> must name one of {", ".join(TABLES)}, got {kind}')
+        return begin + TABLES[kind](argument) + end
+
+    return MARKED.sub(render, text)
+
+
+def readmes() -> list[Path]:
+    """The files that have tables of results."""
+    files = [ROOT / 'README.md', *ROOT.glob('configs/*/README.md'), *ROOT.glob('docs/**/*.md')]
+    return [file for file in files if MARKED.search(file.read_text(encoding='utf-8'))]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--check', action='store_true', help='Fail instead of writing')
+    args = parser.parse_args()
+    changed = []
+    for file in readmes():
+        text = file.read_text(encoding='utf-8')
+        new = rendered(text)
+        if new != text:
+            changed.append(str(file.relative_to(ROOT)))
+            if not args.check:
+                with whole_file(file) as out:
+                    out.write_text(new, encoding='utf-8')
+    if changed and args.check:
+        raise SystemExit(f'not the tables of the lines in results: {", ".join(changed)}')
+    print('\n'.join(changed) or 'all tables are those of the lines in results')
+
+
+if __name__ == '__main__':
+    main()
