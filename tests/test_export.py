@@ -232,6 +232,29 @@ def test_the_check_sees_a_model_that_reads_differently(adapted, change):
     assert not export.same_predictions(first, second, batch)
 
 
+@pytest.mark.parametrize('difference, same', [(2e-5, True), (2e-3, False), (float('nan'), False)])
+def test_rounding_is_no_difference(adapted, monkeypatch, difference, same):
+    """In another memory format the probabilities of a trained recognizer have differed by 1e-5."""
+    first, second = build(*adapted), build(*adapted)
+    forward = second._forward
+    monkeypatch.setattr(second, '_forward', lambda *args: forward(*args) + difference)
+    assert export.same_predictions(first, second, random_batch(adapted[0])) == same
+
+
+@pytest.mark.parametrize('same', [[False, True], [False, False, False]])
+def test_a_tie_in_a_batch_of_noise_stops_no_export(adapted, tmp_path, monkeypatch, same):
+    cfg, weights = adapted
+    torch.save(dict(state_dict=weights), tmp_path / 'in.pth')
+    answers = iter(same)
+    monkeypatch.setattr(export, 'same_predictions', lambda *_: next(answers))
+    arguments = cfg, str(tmp_path / 'in.pth'), str(tmp_path / 'out'), 'name'
+    if any(same):
+        assert os.path.exists(export.export(*arguments)[1])
+    else:
+        with pytest.raises(RuntimeError, match='does not predict what'):
+            export.export(*arguments)
+
+
 def test_what_remains_of_ours_is_named():
     cfg = Config(
         dict(
