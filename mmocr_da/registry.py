@@ -6,6 +6,7 @@ MMDetection builds.
 """
 
 import mmengine.config.utils
+import mmengine.infer.infer
 from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import EVALUATOR as MMENGINE_EVALUATOR
@@ -24,9 +25,10 @@ from mmengine.registry import VISUALIZERS as MMENGINE_VISUALIZERS
 from mmengine.registry import Registry
 
 from mmocr_da.renamed import current_name
-from mmocr_da.startup import register_configs
+from mmocr_da.startup import register_configs, register_models
 
 register_configs(mmengine.config.utils)
+register_models(mmengine.infer.infer)
 
 
 class _Registry(Registry):

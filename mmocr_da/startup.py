@@ -4,6 +4,7 @@
 it imports only what Python has imported already, and waits for MMEngine:
 
 * its config reader learns where ``mmocr_da::`` leads;
+* its inferencers learn which recognizers this package publishes beside those of MMOCR;
 * with its runner, or with torchvision in a program that uses MMEngine, ``mmocr_da`` is imported,
   which adapts the hosts (``compat``) before one of them reads a checkpoint or needs an operator.
 """
@@ -12,10 +13,11 @@ import sys
 
 TYPE_CHECKING = False  # as in `typing`, which a start of Python need not import
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from importlib.abc import Loader
     from importlib.machinery import ModuleSpec
     from types import ModuleType
+    from typing import Any
 
 
 def register_configs(utils: 'ModuleType') -> None:
@@ -26,6 +28,29 @@ def register_configs(utils: 'ModuleType') -> None:
     is in site-packages, where the configs are not.
     """
     utils.MODULE2PACKAGE['mmocr_da'] = 'mmocr_da.registry'
+
+
+def register_models(infer: 'ModuleType') -> None:
+    """Let ``TextRecInferencer('NAME')`` find the recognizers of this package, beside MMOCR's.
+
+    MMEngine lists the models of the package in a folder: one that holds ``mmocr``, or is in it.
+    """
+    listed = infer.BaseInferencer._get_models_from_metafile
+    if listed.__name__ == 'with_ours':
+        return
+
+    def with_ours(folder: str) -> 'Iterator[dict[str, Any]]':
+        yield from listed(folder)
+        import os
+
+        if 'mmocr' in (*os.listdir(folder), os.path.basename(os.path.dirname(folder))):
+            import_package()
+            if 'mmocr_da' in sys.modules:
+                from mmocr_da.model_zoo import published_here
+
+                yield from published_here()
+
+    infer.BaseInferencer._get_models_from_metafile = staticmethod(with_ours)
 
 
 def import_package(_: 'ModuleType | None' = None) -> None:
@@ -44,6 +69,7 @@ class Finder:
     def __init__(self) -> None:
         self.actions: dict[str, Callable[[ModuleType], None]] = {
             'mmengine.config.utils': register_configs,
+            'mmengine.infer.infer': register_models,
             'mmengine.runner': import_package,
         }
 

@@ -2,7 +2,8 @@
 
     python tools/adapt.py CONFIG CHECKPOINT --target FOLDER --source rendered
 
-CONFIG is a file or a name, such as crnn_mini-vgg_5e_mj. The checks come first: what is wrong with
+CONFIG is a file or a name, such as crnn_mini-vgg_5e_mj, whose weights are downloaded if there is no
+CHECKPOINT. The checks come first: what is wrong with
 the images, the labels or the checkpoint, and how long it will take (--dry-run stops there). Then
 the recognizer is trained, exported for plain MMOCR, and its predictions are compared with those of
 the checkpoint. Everything is in the work directory, with the config that was trained. The same
@@ -30,7 +31,12 @@ def parse_args():
         description=__doc__.splitlines()[0], formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('config', help='Config of the recognizer: a file, or a name of MMOCR')
-    parser.add_argument('checkpoint', help='Weights of the recognizer: a file or a URL')
+    parser.add_argument(
+        'checkpoint',
+        nargs='?',
+        help='Weights of the recognizer: a file or a URL (default: those that are published for '
+        'the name, by MMOCR or in configs/zoo)',
+    )
     parser.add_argument(
         '--target',
         nargs='+',

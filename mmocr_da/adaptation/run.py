@@ -22,6 +22,7 @@ from mmocr_da.engine.checkpoints import check_checkpoint
 from mmocr_da.engine.launch import load_config, set_resume, train
 from mmocr_da.evaluation import PredictionChange
 from mmocr_da.export import export
+from mmocr_da.model_zoo import weights_for
 from mmocr_da.outputs import check_outputs, is_own, output_files, whole_file
 from mmocr_da.reporting.run_folder import EXPORTED, TRAINING, VIEWS
 from mmocr_da.visualization import check_picture
@@ -60,7 +61,7 @@ class Adaptation:
 
 def adapt(
     config: str,
-    checkpoint: str,
+    checkpoint: str | None,
     target: str | Sequence[str],
     source: str | Sequence[str] = CONFIG,
     *,
@@ -84,6 +85,8 @@ def adapt(
     All arguments but the last two are those of :class:`~mmocr_da.adaptation.Request`.
 
     Args:
+        checkpoint: None for the weights that are published for the config, see
+            :mod:`mmocr_da.model_zoo`.
         dry_run: Stop after the checks.
         launcher: As in MMOCR's tools.
 
@@ -92,7 +95,7 @@ def adapt(
     """
     request = Request(
         str(config),
-        str(checkpoint),
+        str(weights_for(config) if checkpoint is None else checkpoint),
         _as_tuple(target),
         _as_tuple(source),
         lexicon,

@@ -25,7 +25,9 @@ from mmocr_da.models.layers import BatchInstanceNorm
 from mmocr_da.registry import MODELS
 
 ROOT = pathlib.Path(__file__).parents[2] / 'configs'
-METHODS = sorted(p for p in ROOT.iterdir() if p.is_dir() and p.name[0] not in '_.')
+# What is published is tested in tests/test_model_zoo.py.
+FOLDERS = sorted(p for p in ROOT.iterdir() if p.is_dir() and p.name[0] not in '_.')
+METHODS = [folder for folder in FOLDERS if folder.name != 'zoo']
 CONFIGS = sorted(p for method in METHODS for p in method.rglob('*.py'))
 #: The option that chooses the data: the values, by the default one.
 OPTION = 'MMOCR_DA_DATA'

@@ -119,6 +119,18 @@ def test_a_dry_run_stops_after_the_checks_and_the_run_takes_its_config(adapt):
     assert (out / 'adaptation.html').exists()
 
 
+def test_a_name_without_a_checkpoint_takes_the_published_weights(run_tool, tiny, tmp_path):
+    root, name = tiny(), 'small-aster_printed-numbers'
+    run_tool(
+        'adapt', name, '--target', root / 'target', '--source', 'rendered', '--dry-run',
+        '--work-dir', tmp_path / 'out', '--batch-size', 4, '--cfg-options', *FAST,
+    )  # fmt: skip
+    cfg = Config.fromfile(tmp_path / 'out' / f'{name}_adapted.py')
+    assert Path(cfg.load_from).name == f'{name}.pth' and Path(cfg.load_from).exists()
+    with pytest.raises(ValueError, match='no weights are published'):
+        run_tool('adapt', root / 'tiny.py', '--target', root / 'target')
+
+
 class Killed(Hook):
     """Ends the process in an iteration."""
 

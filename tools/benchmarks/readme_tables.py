@@ -2,9 +2,10 @@
 
     python tools/benchmarks/readme_tables.py
 
-A table stands between ``<!-- table: KIND ARGUMENT -->`` and ``<!-- end of table -->``; the kinds are
-the functions of TABLES. ``--check`` writes nothing and fails if a table is not that of the lines.
-Rows that lack the line of a seed, or whose lines are of other settings than today's, are left out.
+A table stands between ``<!-- table: KIND ARGUMENT -->`` and ``<!-- end of table -->``; the kinds
+are the functions of TABLES. ``--check`` writes nothing and fails if a table is not that of the
+lines. Rows that lack the line of a seed, or whose lines are of other settings than today's, are
+left out.
 """
 
 import argparse
@@ -50,9 +51,7 @@ def known_of_recognizers(name: str) -> dict[str, dict]:
     """Rows of a pair of recognizers that have the lines of all seeds."""
     results = adaptation.Results(RESULTS / 'adaptation.jsonl')
     pair = adaptation.parse_pair(name, needs_images=False)
-    lengths = {
-        line.get('source_iters', 0) for line in results.lines if line['pair'] == pair.name
-    }
+    lengths = {line.get('source_iters', 0) for line in results.lines if line['pair'] == pair.name}
     pair = pair._replace(source_iters=max(lengths, default=0))
     benchmark = adaptation.Benchmark(Path(), results, SEEDS, 1)
     return benchmark.known([pair], list(adaptation.CONFIGS))[pair.name]
@@ -153,7 +152,8 @@ def rendered(text: str) -> str:
     def render(match: re.Match) -> str:
         begin, kind, argument, end = match.groups()
         if kind not in TABLES:
-            raise ValueError(f'<!-- table: KIND --> must name one of {", ".join(TABLES)}, got {kind}')
+            kinds = ', '.join(TABLES)
+            raise ValueError(f'<!-- table: KIND --> must name one of {kinds}, got {kind}')
         return begin + TABLES[kind](argument) + end
 
     return MARKED.sub(render, text)
