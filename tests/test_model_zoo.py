@@ -89,13 +89,16 @@ def test_they_reach_their_results(tmp_path):
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(ROOT / 'tools' / 'dataset_converters')
         converter = importlib.import_module('printed_to_handwritten')
-        converter.main(['--out-dir', str(tmp_path / 'data')])
+        numbers = dict.fromkeys(['source', 'target', 'target-val'], 10)
+        numbers |= {'source-test': 200, 'target-test': 200}
+        options = [f'--num-{name}={number}' for name, number in numbers.items()]
+        converter.main(['--out-dir', str(tmp_path / 'data'), *options])
     for model in model_zoo.published_here():
         inferencer = TextRecInferencer(model['Name'], device='cpu')
         for result in model['Results']:
             domain = dict(printed='source', handwritten='target')[result['Dataset'].split()[0]]
             folder = tmp_path / 'data' / domain
-            labels = json.loads((folder / 'textrecog_test.json').read_text())['data_list'][:200]
+            labels = json.loads((folder / 'textrecog_test.json').read_text())['data_list']
             images = [str(folder / entry['img_path']) for entry in labels]
             texts = [p['text'] for p in inferencer(images, batch_size=100)['predictions']]
             right = [t == e['instances'][0]['text'] for t, e in zip(texts, labels, strict=True)]
