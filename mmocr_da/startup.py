@@ -44,13 +44,18 @@ def register_models(infer: 'ModuleType') -> None:
         import os
 
         if 'mmocr' in (*os.listdir(folder), os.path.basename(os.path.dirname(folder))):
-            import_package()
-            if 'mmocr_da' in sys.modules:
-                from mmocr_da.model_zoo import published_here
-
-                yield from published_here()
+            yield from _published()
 
     infer.BaseInferencer._get_models_from_metafile = staticmethod(with_ours)
+
+
+def _published() -> 'list[dict[str, Any]]':
+    try:
+        from mmocr_da.model_zoo import published_here
+
+        return [*published_here()]
+    except Exception:  # as in `import_package`
+        return []
 
 
 def import_package(_: 'ModuleType | None' = None) -> None:

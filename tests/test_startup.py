@@ -107,6 +107,25 @@ def test_a_package_that_is_gone_or_broken_disturbs_nobody(hosts, package):
     assert output(start(code, folder, '-W', 'error')) == 'runner\ntorchvision'
 
 
+@pytest.mark.parametrize('package', [None, 'raise RuntimeError("cannot run with mmocr 2")'])
+def test_a_package_that_is_gone_publishes_nothing(hosts, package):
+    infer = (
+        'class BaseInferencer:\n'
+        '    @staticmethod\n'
+        '    def _get_models_from_metafile(folder):\n'
+        '        yield "theirs"\n'
+    )
+    folder = hosts(mmocr_da=package, **{'mmengine.infer': '', 'mmengine.infer.infer': infer})
+    (folder / 'mmocr').mkdir()
+    code = (
+        'from mmengine.infer.infer import BaseInferencer as b; '
+        f'print([*b._get_models_from_metafile({str(folder)!r})])'
+    )
+    assert output(start(code, folder, '-W', 'error')) == "['theirs']"
+    twice = f'exec({TEXT!r}, {{}}); {code}'
+    assert output(start(twice, folder, '-W', 'error')) == "['theirs']"
+
+
 def test_a_missing_host_is_reported_as_ever(tmp_path):
     assert "No module named 'mmengine'" in start('import mmengine.runner', tmp_path).stderr
 
@@ -175,6 +194,14 @@ def test_the_inferencer_of_mmocr_reads_a_training_checkpoint(toy, trained, tmp_p
         f'print(model({str(toy.parent / "source_0.png")!r}, progress_bar=False))'
     )
     assert "'predictions': [{'text':" in run('-c', code, cwd=tmp_path)
+
+
+def test_the_inferencer_of_mmocr_knows_the_published_recognizers(tmp_path):
+    code = (
+        'from mmocr.apis import TextRecInferencer\n'
+        'print(TextRecInferencer("small-aster_printed-numbers", device="cpu").cfg.model.type)'
+    )
+    assert 'EncoderDecoderRecognizer' in run('-c', code, cwd=tmp_path)
 
 
 @pytest.mark.slow
