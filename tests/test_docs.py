@@ -66,6 +66,14 @@ def test_every_page_is_in_one_table_of_contents():
     assert sorted(listed) == sorted(set(there) - {'index'})
 
 
+@pytest.mark.parametrize('path', TEXTS, ids=name_of)
+def test_no_level_of_headings_is_left_out(path):
+    """The site has warnings as errors."""
+    text = re.sub(r'^```.*?^```$', '', path.read_text(encoding='utf-8'), flags=re.M | re.S)
+    levels = [len(marks) for marks in re.findall(r'^(#+) ', text, re.M)]
+    assert all(b <= a + 1 for a, b in zip([0, *levels], levels))
+
+
 def test_every_method_has_a_page():
     shown = links.pages()
     assert [p for p in (ROOT / 'configs').glob('*/README.md') if p.resolve() not in shown] == []
