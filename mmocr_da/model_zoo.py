@@ -30,11 +30,13 @@ def published_weights(config: str) -> str | None:
     """Find the weights that are published for a config.
 
     Args:
-        config: A name or a path; the name of its file counts.
+        config: A name. A file is the user's, even if it is called like a published one.
 
     Returns:
         A path or an address; None if there are none.
     """
+    if Path(config).is_file():
+        return None
     wanted = Path(config.rpartition('::')[2]).stem.lower()
     # It has ours, too: see `startup.register_models`.
     folder = BaseInferencer._get_repo_or_mim_dir('mmocr')

@@ -65,8 +65,10 @@ def test_the_weights_of_mmocr_are_found_by_their_names(config):
     assert address.startswith('https://') and 'crnn_mini-vgg_5e_mj' in address
 
 
-def test_a_config_without_weights_is_an_error():
+def test_a_config_without_weights_is_an_error(tmp_path):
     assert model_zoo.published_weights('my_config.py') is None
+    (tmp_path / 'crnn_mini-vgg_5e_mj.py').touch()  # another recognizer, perhaps
+    assert model_zoo.published_weights(str(tmp_path / 'crnn_mini-vgg_5e_mj.py')) is None
     with pytest.raises(ValueError, match=f"given with the config 'my_config.py'.*{NAMES[0]}"):
         model_zoo.weights_for('my_config.py')
 
