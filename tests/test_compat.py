@@ -4,6 +4,7 @@ import pickle
 import subprocess
 import sys
 from collections import OrderedDict
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -237,3 +238,33 @@ def test_other_errors_of_a_whole_checkpoint_stay_as_they_are(checkpoint, monkeyp
     monkeypatch.setattr(torch, 'load', fail)
     with pytest.raises(RuntimeError, match='on a CUDA device'):
         load(checkpoint)
+
+
+# --------------------------------------------------------------------------------------- datasets
+
+
+def test_a_condition_sees_what_it_did_and_is_parsed_once():
+    from mmocr.datasets.transforms import ConditionApply
+
+    import mmocr_da.datasets  # noqa: F401
+
+    double = dict(type='ConditionApply', condition="results.update(n=2 * results['n'])")
+    transform = ConditionApply(
+        condition="  np.abs(results['n']) > len(self.true_transforms.transforms)",
+        true_transforms=[double],
+        false_transforms=[double, double],
+    )
+    assert [transform(dict(n=n))['n'] for n in (-5, 1)] == [-10, 4]
+    with patch('builtins.compile', side_effect=AssertionError):
+        assert transform(dict(n=3))['n'] == 6
+    # It can be sent to workers.
+    assert pickle.loads(pickle.dumps(transform))(dict(n=3))['n'] == 6
+
+
+def test_a_condition_that_does_not_parse_is_an_error():
+    from mmocr.datasets.transforms import ConditionApply
+
+    import mmocr_da.datasets  # noqa: F401
+
+    with pytest.raises(SyntaxError):
+        ConditionApply(condition='a = 1')({})

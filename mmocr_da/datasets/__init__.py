@@ -1,5 +1,7 @@
 """Data. In: image files and annotations. Out: batches with a fixed mix of (un)labelled images."""
 
+from mmocr_da.compat import parse_conditions_once
+
 from .check_polygons import CheckPolygons
 from .label_fraction import LabelFraction
 from .multi_view import MultiView, check_column_order
@@ -22,6 +24,8 @@ from .view_transforms import (
     SomeOf,
 )
 from .weak_strong_views import WeakStrongViews
+
+parse_conditions_once()
 
 __all__ = [
     'CheckPolygons',

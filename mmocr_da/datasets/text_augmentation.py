@@ -247,7 +247,7 @@ class TextAugmentation(ImageTransform):
             left, top = left - x * moves[0], top - y * moves[1]
             right, bottom = right + x * moves[2], bottom + y * moves[3]
         fit = np.array([[right - left, 0, left], [0, bottom - top, top], [0, 0, 1]])
-        backward = np.linalg.inv(forward) @ fit  # from the result to the image
+        backward = _inverse(forward) @ fit  # from the result to the image
         border, colour = cv2.BORDER_REPLICATE, [0]
         if np.random.random() < 0.5:
             border, colour = cv2.BORDER_CONSTANT, _edge_colour(image)
@@ -261,7 +261,7 @@ class TextAugmentation(ImageTransform):
             )
         # The centre of the first pixel is (0.5 / width, 0.5 / height) there and (0, 0) in OpenCV.
         to_pixels = np.array([[width, 0, -0.5], [0, height, -0.5], [0, 0, 1]])
-        backward = to_pixels @ backward @ np.linalg.inv(to_pixels)
+        backward = to_pixels @ backward @ _inverse(to_pixels)
         return _same(
             cv2.warpPerspective(
                 image,
@@ -353,6 +353,11 @@ class TextAugmentation(ImageTransform):
             planes = [_through_jpeg(plane, quality) for plane in np.moveaxis(image, 2, 0)]
             return np.stack(planes, axis=-1)
         return _same(_through_jpeg(image, quality), image)
+
+
+def _inverse(matrix: NDArray[Any]) -> NDArray[Any]:
+    # Not np.linalg.inv: its library wakes threads for it, a millisecond on busy cores.
+    return cv2.invert(matrix)[1]
 
 
 def _maps(

@@ -2,6 +2,7 @@
 
 import re
 import time
+from unittest.mock import patch
 
 import cv2
 import numpy as np
@@ -640,3 +641,10 @@ def test_it_is_no_bottleneck():
             transform.augment(image)
         best = min(best, (time.process_time() - start) / 40)
     assert best < 2e-3
+
+
+def test_a_warp_wakes_no_threads():
+    # NumPy's linear algebra does, also for three rows: a millisecond for an image on busy cores.
+    augment = only(*GEOMETRY)
+    with patch('numpy.linalg.inv', side_effect=AssertionError):
+        augment.augment(np.zeros((32, 100), np.uint8))
