@@ -59,7 +59,7 @@ import quickstart  # noqa: E402  the folder of tools is no package
 
 WRITER = 'benchmarks/adaptation'
 START, CONTROL, BOUND = 'source-only', 'control', 'supervised'
-BIN_START, BIN_ASSDA = 'source-only, BIN', 'ASSDA, BIN'
+BIN_START, BIN_CONTROL = 'source-only, BIN', 'control, BIN'
 #: Rows that start from nothing. All others start from START, if STARTS_OF names no other one.
 STARTS = {
     'source-only, plain images': 'ablations/small_plain-source-only',
@@ -67,26 +67,44 @@ STARTS = {
     START: 'small/small_augmented-source-only',
     BIN_START: 'small/small_augmented-bin-source-only',
 }
-STARTS_OF = {BIN_ASSDA: BIN_START}
+#: Self-training with one part of it exchanged.
+ABLATIONS = {
+    f'self-training, {name.replace("-", " ")}': f'ablations/small_self-training-{name}'
+    for name in ('threshold', 'same-view', 'own-teacher', 'fixed-teacher')
+}
 #: Names of rows: configs in configs/self_training.
 CONFIGS = {
     **STARTS,
     CONTROL: 'small/small_augmented-control',
+    BIN_CONTROL: 'small/small_augmented-bin-control',
+    'GA': 'ablations/small_augmented-ga',
+    'LA': 'ablations/small_augmented-la',
     'ASSDA': 'small/small_augmented-assda',
+    'ASSDA, BIN': 'small/small_augmented-bin-assda',
+    'domain confusion': 'ablations/small_augmented-confusion',
+    'SymNet, as published': 'ablations/small_augmented-symnet-confusion',
     'SymNet': 'small/small_augmented-symnet',
     'self-training': 'small/small_self-training',
+    **ABLATIONS,
     'self-training + ASSDA': 'small/small_self-training-assda',
+    'self-training + ASSDA, BIN': 'small/small_self-training-bin-assda',
     'self-training + SymNet': 'small/small_self-training-symnet',
     'source-free': 'small/small_source-free',
     BOUND: 'small/small_augmented-supervised',
 }
-#: Rows that are trained if they are asked for.
-ABLATIONS = {
-    f'self-training, {name.replace("-", " ")}': f'ablations/small_self-training-{name}'
-    for name in ('threshold', 'same-view', 'own-teacher', 'fixed-teacher')
-} | {BIN_ASSDA: 'small/small_augmented-bin-assda'}
-MAIN = tuple(name for name in CONFIGS if name != BIN_START)
-CONFIGS |= ABLATIONS
+STARTS_OF = {name: BIN_START for name in CONFIGS if name.endswith(', BIN') and name != BIN_START}
+#: Rows that are trained without being asked for.
+MAIN = (
+    *(name for name in STARTS if name != BIN_START),
+    CONTROL,
+    'ASSDA',
+    'SymNet',
+    'self-training',
+    'self-training + ASSDA',
+    'self-training + SymNet',
+    'source-free',
+    BOUND,
+)
 
 
 class Pair(NamedTuple):
@@ -250,7 +268,7 @@ def make_parser(
         nargs='+',
         default=main,
         choices=configs,
-        help=f'What is trained beside {" and ".join(always)} (default: all but ablations)',
+        help=f'What is trained beside {" and ".join(always)} (default: {", ".join(main)})',
     )
     parser.add_argument('--jobs', type=int, default=1, help='Runs at the same time')
     parser.add_argument(
@@ -351,7 +369,7 @@ def table(results: dict[str, dict[str, list[Score]]]) -> str:
     }
     for name, found in results.items():
         target, source = found['target'], found['source']
-        compared = name not in (*STARTS, CONTROL)
+        compared = name not in (*STARTS, CONTROL, BIN_CONTROL)
         gap = [accuracies[key] for key in (name, CONTROL, BOUND) if key in accuracies]
         rows.append(
             [
@@ -438,7 +456,7 @@ class Benchmark:
     @property
     def shared(self) -> Sequence[str]:
         """Rows that learn no target, and are the same for all pairs of a source."""
-        return (*self.starts, self.control)
+        return (*self.starts, self.control, BIN_CONTROL)
 
     def settings(self, pair: Pair, row: str) -> dict[str, str]:
         """Options of the config of a row other than folders and what is measured in them."""

@@ -58,8 +58,25 @@ def known_of_recognizers(name: str) -> dict[str, dict]:
 
 
 def recognizers(name: str) -> str:
-    """All rows of a pair of recognizers."""
-    return adaptation.table(known_of_recognizers(name))
+    """All rows of a pair of recognizers, but starts and ablations."""
+    known = known_of_recognizers(name)
+    hidden = {*adaptation.ABLATIONS, *adaptation.STARTS} - {adaptation.START, adaptation.BIN_START}
+    return adaptation.table({row: known[row] for row in known if row not in hidden})
+
+
+def starts(name: str) -> str:
+    """What the preparation of images and their augmentation do, of a pair of recognizers."""
+    known = known_of_recognizers(name)
+    return adaptation.table(
+        {row: known[row] for row in known if row in (*adaptation.STARTS, adaptation.CONTROL)}
+    )
+
+
+def ablations(name: str) -> str:
+    """Self-training, and with one part of it exchanged, of a pair of recognizers."""
+    known = known_of_recognizers(name)
+    shown = adaptation.CONTROL, 'self-training', *adaptation.ABLATIONS, adaptation.BOUND
+    return adaptation.table({row: known[row] for row in shown if row in known})
 
 
 def detectors(name: str) -> str:
@@ -138,7 +155,12 @@ def validators(names: str) -> str:
 
 
 TABLES: dict[str, Callable[[str], str]] = dict(
-    recognizers=recognizers, detectors=detectors, front=front, validators=validators
+    recognizers=recognizers,
+    starts=starts,
+    ablations=ablations,
+    detectors=detectors,
+    front=front,
+    validators=validators,
 )
 
 
