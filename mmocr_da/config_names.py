@@ -49,6 +49,23 @@ def find_config(name: str) -> tuple[str, str]:
     return str(found[0]), _as_base(found[0], folders)
 
 
+def check_config_folder(folder: str | Path, name: str) -> None:
+    """Check that a config in a folder can name it by ``{{ fileDirname }}``, which MMEngine pastes.
+
+    Args:
+        name: Of the argument, for the message.
+
+    Raises:
+        ValueError: If it cannot.
+    """
+    path = osp.abspath(folder)
+    if any(sign in path for sign in '\'"\\\n'):
+        raise ValueError(
+            f'{name} must be a folder without quotes and backslashes in its path, as MMEngine '
+            f'writes it into the text of the config, got {path}; choose another one'
+        )
+
+
 def config_folders() -> dict[str, Path]:
     """Folders of the configs of MMOCR and of this package, by the name before ``::``."""
     folders = dict(mmocr_da=CONFIGS)

@@ -22,6 +22,7 @@ from mmocr.utils import register_all_modules
 from torch import Tensor, nn
 
 from mmocr_da.arguments import some
+from mmocr_da.config_names import check_config_folder
 from mmocr_da.engine.checkpoints import check_checkpoint, check_finite, weights_of
 from mmocr_da.engine.inference import random_batch
 from mmocr_da.outputs import output_files
@@ -136,6 +137,7 @@ def export(
         ValueError: If the model has no plain counterpart.
         RuntimeError: If the plain model predicts something else.
     """
+    check_config_folder(out_dir, 'out_dir')
     names = [f'{name}.py', f'{name}.pth']
     # Named after this config: another one may have a dictionary of the same name in the folder.
     with output_files(

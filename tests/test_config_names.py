@@ -3,7 +3,13 @@
 import pytest
 from mmengine.config import Config
 
-from mmocr_da.config_names import CONFIGS, config_folders, find_config, near_configs
+from mmocr_da.config_names import (
+    CONFIGS,
+    check_config_folder,
+    config_folders,
+    find_config,
+    near_configs,
+)
 from mmocr_da.engine.launch import load_config
 
 
@@ -104,3 +110,14 @@ def test_a_name_of_several_configs_is_an_error_that_lists_them(monkeypatch, tmp_
     with pytest.raises(ValueError, match='several configs, give one: p::a/same.py, p::b/same.py'):
         find_config('same')
     assert find_config('b/same')[1] == 'p::b/same.py'
+
+
+@pytest.mark.parametrize('name', ["O'Brien", 'a"b', 'a\\b', 'a\nb'])
+def test_a_folder_whose_name_breaks_the_text_of_a_config_is_refused(tmp_path, name, monkeypatch):
+    check_config_folder(tmp_path / 'a b ä', '--work-dir')
+    with pytest.raises(ValueError, match='--work-dir must be a folder without quotes'):
+        check_config_folder(tmp_path / name / 'inner', '--work-dir')
+    (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / name)
+    with pytest.raises(ValueError, match='without quotes'):
+        check_config_folder('out', '--work-dir')

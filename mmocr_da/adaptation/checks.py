@@ -18,7 +18,7 @@ from mmocr_da.datasets import RenderedWords, TwoDomainDataset
 from mmocr_da.datasets.building import places
 from mmocr_da.datasets.image_loading import BLANK, LoadImageFromFile
 from mmocr_da.datasets.label_texts import unread_labels
-from mmocr_da.datasets.notes import collect_notes
+from mmocr_da.datasets.notes import collect_notes, printable
 from mmocr_da.engine.checkpoint_fit import check_whole, only_for_training
 from mmocr_da.engine.checkpoints import check_finite, weights_of
 from mmocr_da.engine.dictionary_check import check_dictionary
@@ -47,8 +47,8 @@ class Report(NamedTuple):
 
     def text(self, title: str) -> str:
         """The page."""
-        rows = [f'{subject:<12}{finding}' for subject, finding in self.lines]
-        rows += [f'WARNING     {warning}' for warning in self.warnings]
+        rows = [f'{subject:<12}{printable(finding)}' for subject, finding in self.lines]
+        rows += [f'WARNING     {printable(warning)}' for warning in self.warnings]
         return '\n'.join([title, '', *rows, ''])
 
 
@@ -86,9 +86,14 @@ def _check_checkpoint(cfg: Config, report: Report) -> BaseModel:
     weights = weights_of(checkpoint)
     check_finite(weights, model, path)
     known = model.state_dict()
-    unused = [key for key in weights if key not in known and not only_for_training(key)]
+    surplus = [key for key in weights if key not in known]
+    unused = [key for key in surplus if not only_for_training(key)]
     count = sum(p.numel() for key, p in model.named_parameters() if not only_for_training(key))
     report.lines.append(('checkpoint', f'fits: {count / 1e6:.1f} million weights, {path}'))
+    if len(unused) < len(surplus):
+        report.lines.append(
+            ('', 'it is one of a training: the start is its recognizer, without what was beside it')
+        )
     if unused:
         report.warnings.append(
             f'the checkpoint has {len(unused)} weights that the recognizer of the config lacks: '

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from mmocr_da.datasets.image_files import read_text
 from mmocr_da.datasets.image_loading import LoadImageFromFile
+from mmocr_da.datasets.notes import printable
 from mmocr_da.engine.inference import predict_images
 from mmocr_da.evaluation import PredictionChange, Predictions
 from mmocr_da.outputs import output_file
@@ -45,10 +46,10 @@ def compare(
     """
     items, labels = compared_items(request)
     start, device = read_recognizer(request.config).cfg, get_device()
-    before = predict_images(start, request.checkpoint, items, device)
+    before = predict_images(start, request.checkpoint, items, device, surplus=True)
     after = predict_images(Config.fromfile(str(config)), str(checkpoint), items, device)
     change = PredictionChange(
-        [str(item['img_path']) for item in items],
+        [printable(item['img_path']) for item in items],
         Predictions.of(before),
         Predictions.of(after),
         labels if any(label is not None for label in labels) else None,
@@ -62,7 +63,8 @@ def compare(
         image: NDArray[Any] = loader(copy.deepcopy(items[i]))['img'][..., ::-1]
         return image
 
-    title = f'Adaptation of {config.stem.removesuffix("_adapted")} to {", ".join(request.target)}'
+    name, target = config.stem.removesuffix('_adapted'), ', '.join(request.target)
+    title = f'Adaptation of {name} to {target}'
     commands = _commands(items, config, checkpoint, folder)
     page = run_page(RunFolder.read(str(folder)), title, change, load, commands)
     with output_file(folder / PAGE, BY) as file:
@@ -101,19 +103,31 @@ def labels_of_eval(request: Request) -> dict[str, str]:
             f'--eval needs a file with rows path<TAB>text, got {request.eval_labels!r}, which is '
             'none'
         )
-    folders = [*filter(osp.isdir, request.target), osp.dirname(request.eval_labels), '']
+    own, folders = osp.dirname(request.eval_labels), [*filter(osp.isdir, request.target)]
     labels: dict[str, str] = {}
     for path, text in read_table(request.eval_labels, '--eval'):
-        found = [file for folder in folders if osp.isfile(file := osp.join(folder, path))]
+        # Names as word_1.png are in the folders of other images, too: the table's comes first.
+        found = _files(path, [own]) or _files(path, folders) or _files(path, [''])
         if not found:
             raise ValueError(
-                '--eval must name images by paths that start at the target or at the folder of '
-                f'{request.eval_labels!r}, got {path!r}, which is in none of them'
+                '--eval must name images by paths that start at the folder of '
+                f'{request.eval_labels!r} or at the target, got {path!r}, which is in none of them'
             )
-        labels[osp.abspath(found[0])] = str(text)
+        if len(found) > 1:
+            raise ValueError(
+                f'--eval must name one image in each row, got {path!r}, which is {found[0]!r} and '
+                f'{found[1]!r}; give paths that start at the folder of {request.eval_labels!r}'
+            )
+        labels[found[0]] = str(text)
     if len(labels) < 2:
         raise ValueError(f'--eval needs labels of at least 2 images, got {len(labels)}')
     return labels
+
+
+def _files(path: str, folders: Sequence[str]) -> list[str]:
+    """The absolute path of a file in each of some folders that has it, once."""
+    found = (osp.abspath(osp.join(folder, path)) for folder in folders)
+    return [*dict.fromkeys(file for file in found if osp.isfile(file))]
 
 
 def _is_image(item: dict[str, Any]) -> bool:
@@ -127,7 +141,8 @@ def _is_image(item: dict[str, Any]) -> bool:
 def _commands(
     items: Sequence[dict[str, Any]], config: Path, checkpoint: Path, folder: Path
 ) -> dict[str, str]:
-    image = next((item['img_path'] for item in items if osp.isfile(item['img_path'])), 'IMAGE')
+    paths = (str(item['img_path']) for item in items)
+    image = next((p for p in paths if osp.isfile(p) and printable(p) == p), 'IMAGE')
     inferencer = (
         f"TextRecInferencer(model='{config}', weights='{checkpoint}')('{image}')['predictions']"
     )

@@ -39,6 +39,18 @@ MAX_LENGTH = 25
 EVERY = 'max(1, max_iters // 10)'
 
 
+#: Names in the config that is written, which are replaced by their values before MMEngine applies
+#: further settings; and what to give instead.
+HELPERS = dict(
+    max_iters='give --max-iters',
+    batch_size='give --batch-size',
+    fall='set param_scheduler.0.milestones',
+) | dict.fromkeys(
+    ('load', 'prepare', 'augmentation', 'views'),
+    'edit the config after --dry-run and train it with tools/train.py',
+)
+
+
 class Composition(NamedTuple):
     """A config of an adaptation."""
 
@@ -64,6 +76,9 @@ def compose(
         ValueError: If the config, the source or the target cannot be used.
     """
     cfg = recognizer.cfg
+    for key in request.cfg_options:
+        if advice := HELPERS.get(key.partition('.')[0]):
+            raise ValueError(f'the setting {key} would have no effect: {advice}')
     pipelines = read_pipelines(cfg)
     bases = _Bases(recognizer)
     share = 'all' if request.source == (NONE,) else 'half'
@@ -108,6 +123,23 @@ def output_name(recognizer: Recognizer) -> str:
     return f'{recognizer.name}_adapted'
 
 
+def has_training(cfg: Config) -> bool:
+    """Whether a config says how to train its model; an exported one does not.
+
+    Raises:
+        ValueError: If it says a part of it.
+    """
+    parts = 'train_dataloader', 'optim_wrapper', 'train_cfg', 'param_scheduler'
+    found = [key for key in parts if key in cfg]
+    if found and not cfg.get('train_dataloader'):
+        raise ValueError(
+            f'the config must have train_dataloader, as it has {" and ".join(found)}, got none; '
+            'inherit from the config that the recognizer was trained with, or leave all of '
+            f'{", ".join(parts)} out'
+        )
+    return bool(found)
+
+
 def default_batch_size() -> int:
     """Images of a batch that suit the device."""
     return BATCH_SIZES['cpu' if get_device() == 'cpu' else 'cuda']
@@ -124,7 +156,7 @@ class _Bases:
         self.known = set(recognizer.cfg)
         self.files = [recognizer.base]
         self._values: dict[str, Any] = {}
-        if 'train_dataloader' not in self.known:
+        if not has_training(recognizer.cfg):
             self.add('exported.py')
 
     def add(self, recipe: str) -> None:
@@ -211,7 +243,7 @@ def _optimizer(
     choices: list[str],
 ) -> str:
     wrapper = recognizer.cfg.get('optim_wrapper') or {}
-    if 'train_dataloader' not in recognizer.cfg:
+    if not has_training(recognizer.cfg):
         wrapper = Config.fromfile(find_config(f'{RECIPES}/exported.py')[0]).optim_wrapper
     optimizer = wrapper.get('optimizer') or {}
     if not isinstance(optimizer.get('lr'), (int, float)) or 'type' not in optimizer:
@@ -351,11 +383,12 @@ def _runtime(request: Request, cfg: Config, bases: _Bases) -> str:
         "    logger=dict(type='LoggerHook', interval=min(20, max_iters), "
         'log_metric_by_epoch=False),',
         '    checkpoint=dict(',
+        *['        _delete_=True,'] * ('checkpoint' in (cfg.get('default_hooks') or {})),
         "        type='CheckpointHook',",
         '        by_epoch=False,',
         f'        interval={EVERY},',
         '        max_keep_ckpts=2,',
-        *save_best(request, cfg),
+        *save_best(request),
         '    ),',
         "    health=dict(type='mmocr_da.HealthHook'),  # reports ten times whether all is well",
         ')',

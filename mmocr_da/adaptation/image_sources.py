@@ -3,6 +3,7 @@
 The target is images, the source is images with labels.
 """
 
+import codecs
 import json
 import os
 import os.path as osp
@@ -62,10 +63,8 @@ def target_dataset(paths: Sequence[str]) -> dict[str, Any]:
     if suffix == '.json':
         return dict(dataset, dataset=_annotations(path, 'target'), pipeline=None)
     if suffix in TABLES:
-        rows = list(read_table(path, 'target', texts=False))
-        prefix = _folder_of_images(path, [row for row, _ in rows])
-        if any(text is not None for _, text in rows):
-            return dict(dataset, dataset=_table(path, prefix), pipeline=None)
+        rows = [row for row, _ in read_table(path, 'target', texts=False)]
+        prefix = _folder_of_images(path, rows)
         return dict(dataset, img_list=path, img_prefix=prefix, pipeline=None)
     raise ValueError(
         'target must be a folder of images, an LMDB, a text file (.txt, .tsv) with the path of one '
@@ -109,6 +108,7 @@ def source_dataset(path: str) -> dict[str, Any]:
         return _annotations(path, 'source')
     if path.lower().endswith(TABLES):
         rows = list(read_table(path, 'source'))
+        _check_plain(path)
         return _table(path, _folder_of_images(path, [row for row, _ in rows]))
     raise ValueError(
         f'source must be a .tsv with rows path<TAB>text, a .json of MMOCR or an LMDB, got {path!r}'
@@ -137,6 +137,33 @@ def read_table(path: str, name: str, texts: bool = True) -> Iterator[tuple[str, 
         yield image.strip(), text.strip() if tab else None
     if not number:
         raise ValueError(f'{name} needs one row per image, got the empty file {path!r}')
+
+
+def _check_plain(path: str) -> None:
+    """Check that a table is as MMOCR reads it, which knows fewer forms than :func:`read_table`.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    with open(path, 'rb') as file:
+        content = file.read()
+    found = ''
+    if content.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        found = 'a byte order mark at its start'
+    else:
+        for number, line in enumerate(content.decode().splitlines(), 1):
+            parts = line.split('\t')
+            if not line.strip():
+                found = f'an empty line {number}'
+            elif any(part != part.strip() for part in parts):
+                found = f'spaces around the path or the text in line {number}: {line!r}'
+            if found:
+                break
+    if found:
+        raise ValueError(
+            f'source must be a table in UTF-8 without byte order mark, empty lines and spaces '
+            f'around the tab, as MMOCR reads it, got {path!r} with {found}; save it so'
+        )
 
 
 def config_sources(cfg: Config) -> tuple[list[dict[str, Any]], str]:

@@ -1,10 +1,11 @@
 """What a user asks of an adaptation."""
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mmocr_da.arguments import check_choice, check_count
+from mmocr_da.datasets.notes import printable
 from mmocr_da.evaluation.label_free_metric import OF_TEXTS, SCORES
 
 from .image_sources import CONFIG, NONE, RENDERED
@@ -70,6 +71,13 @@ class Request:
                 f'{" ".join(self.source)}; leave them out, or render the source'
             )
 
+        paths = [self.config, self.checkpoint, self.lexicon, self.fonts, self.work_dir]
+        for path in (*paths, *self.target, *self.source, self.eval_labels):
+            if path and printable(path) != path:
+                raise ValueError(
+                    f'paths must be in UTF-8 and of one line, got {printable(path)}: rename it, or '
+                    'give a link to it'
+                )
         check_choice('keep', self.keep, (LAST, *SCORES))
         if self.keep in OF_TEXTS and self.source == (NONE,):
             raise ValueError(
@@ -83,12 +91,26 @@ class Request:
         return RENDERED in self.source
 
     def recorded(self) -> dict[str, Any]:
-        """The arguments as JSON, with what tells another checkpoint of the same name."""
-        record = asdict(replace(self, work_dir=None))
-        del record['work_dir']
-        file = Path(self.checkpoint)
-        if file.is_file():
-            status = file.stat()
-            record['checkpoint'] = f'{file} ({status.st_size} bytes, {int(status.st_mtime)})'
+        """The arguments of the training as JSON.
+
+        Labels for numbers before and after have no part in it.
+        """
+        record = asdict(self)
+        del record['work_dir'], record['eval_labels']
         record['target'], record['source'] = list(self.target), list(self.source)
         return record
+
+    def contents(self) -> dict[str, str]:
+        """What tells another content of the files of the training; of folders nothing."""
+        names = [self.config, self.checkpoint, self.lexicon, *self.target, *self.source]
+        return {str(name): _stamp(name) for name in names if name and Path(name).is_file()}
+
+    @property
+    def evaluated(self) -> str:
+        """The labels for numbers before and after, with what tells another content."""
+        return f'{self.eval_labels} {_stamp(self.eval_labels)}' if self.eval_labels else ''
+
+
+def _stamp(name: str) -> str:
+    status = Path(name).stat()
+    return f'{status.st_size} bytes, {int(status.st_mtime)}'

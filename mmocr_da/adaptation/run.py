@@ -11,19 +11,21 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.dataset import BaseDataset
 from mmengine.device import get_device
 from mmengine.dist import is_distributed, is_main_process
 from mmengine.logging import print_log
 from mmengine.model import BaseModel
 from mmocr.registry import DATASETS
 
+from mmocr_da.config_names import check_config_folder
 from mmocr_da.datasets.polarity import bright_text_share
 from mmocr_da.engine.checkpoints import check_checkpoint
 from mmocr_da.engine.launch import load_config, set_resume, train
 from mmocr_da.evaluation import PredictionChange
 from mmocr_da.export import export
 from mmocr_da.model_zoo import weights_for
-from mmocr_da.outputs import check_outputs, is_own, output_files, whole_file
+from mmocr_da.outputs import check_outputs, is_own, output_file, output_files, whole_file
 from mmocr_da.reporting.run_folder import EXPORTED, TRAINING, VIEWS
 from mmocr_da.visualization import check_picture
 
@@ -132,40 +134,56 @@ def _prepare(request: Request) -> Adaptation:
     name = output_name(recognizer)
     work_dir = Path(request.work_dir or osp.join('work_dirs', name))
     result = Adaptation(work_dir, work_dir / f'{name}.py', work_dir / CHECKS)
-    _check_same(request, result)
-    if all(is_own(work_dir / file, BY) for file in (RECORD, result.config.name, CHECKS, VIEWS)):
+    _check_place(request, work_dir)
+    labels_of_eval(request)
+    target = DATASETS.build(target_dataset(request.target))
+    record = dict(arguments=request.recorded(), contents=request.contents(), images=len(target))
+    record = json.loads(_dumped(record))  # as it will be read
+    if _is_known(record, result):
         print(result.checks.read_text(encoding='utf-8'), flush=True)
         return result
-    labels_of_eval(request)
     inputs = [request.checkpoint, request.eval_labels or '']
     check_picture(str(work_dir / VIEWS), BY, inputs)
     check_outputs([work_dir / PAGE], BY)
     files = [result.config.name, RECORD, CHECKS]
     with output_files(work_dir, files, BY, inputs) as stage:
-        dataset = _write(request, recognizer, stage, result)
+        dataset = _write(request, recognizer, target, stage, result)
+        (stage / RECORD).write_text(_dumped(record), encoding='utf-8')
     draw_views(dataset, work_dir / VIEWS, BY, seed=request.seed)
     print((work_dir / CHECKS).read_text(encoding='utf-8'), flush=True)
     return result
 
 
-def _check_same(request: Request, result: Adaptation) -> None:
-    """Check that the work directory belongs to the same arguments.
+def _check_place(request: Request, work_dir: Path) -> None:
+    """Check that a folder can be that of an adaptation.
 
     Raises:
-        ValueError: If it does not, or if its config was edited.
+        ValueError: If it cannot.
     """
-    record = result.work_dir / RECORD
-    if not record.is_file():
-        return
-    try:
-        old = json.loads(record.read_text(encoding='utf-8'))
-    except ValueError as error:
-        raise ValueError(
-            f'{record} cannot be read ({error}); delete the folder, or choose another --work-dir'
-        ) from error
-    new = json.loads(_dumped(request))
+    check_config_folder(work_dir, '--work-dir')
+    for folder in filter(osp.isdir, request.target):
+        if work_dir.resolve().is_relative_to(Path(folder).resolve()):
+            raise ValueError(
+                f'--work-dir must lie outside of the target, whose images it would add to, got '
+                f'{work_dir} in {folder}'
+            )
+
+
+def _is_known(record: dict[str, Any], result: Adaptation) -> bool:
+    """Whether what comes before the training has been written for the same arguments and files.
+
+    Raises:
+        ValueError: If the work directory belongs to other arguments, if its config was edited, or
+            if files or images have changed since its training began.
+    """
+    old = _read_record(result)
+    if old is None:
+        return False
+    arguments, before = record['arguments'], old.get('arguments', {})
     changes = [
-        f'{key}: {old.get(key)!r} -> {new[key]!r}' for key in new if old.get(key) != new[key]
+        f'{key}: {before.get(key)!r} -> {arguments[key]!r}'
+        for key in arguments
+        if before.get(key) != arguments[key]
     ]
     if changes:
         raise ValueError(
@@ -177,15 +195,51 @@ def _check_same(request: Request, result: Adaptation) -> None:
             f'{result.config} was edited. Train what it says by python tools/train.py '
             f'{result.config} --work-dir ANOTHER, or delete it to have it written again'
         )
+    contents, before = record['contents'], old.get('contents', {})
+    changes = [name for name in contents if before.get(name) != contents[name]]
+    if old.get('images') != record['images']:
+        changes.append(f'the target, {old.get("images")} -> {record["images"]} images')
+    training = result.work_dir / TRAINING
+    if changes and (training / FINISHED).exists():
+        print_log(
+            f'Changed since the training: {"; ".join(changes)}. What is in {result.work_dir} was '
+            'made before; for a new adaptation choose another --work-dir',
+            logger='current',
+            level=logging.WARNING,
+        )
+    elif changes and training.exists():
+        raise ValueError(
+            f'{result.work_dir} holds a training that has begun, and since then these have '
+            f'changed: {"; ".join(changes)}. Restore them to go on, choose another --work-dir, or '
+            'delete the folder'
+        )
+    elif changes:
+        return False
+    files = RECORD, result.config.name, CHECKS, VIEWS
+    return all(is_own(result.work_dir / file, BY) for file in files)
 
 
-def _dumped(request: Request) -> str:
-    return json.dumps(request.recorded(), indent=1, ensure_ascii=False, default=str) + '\n'
+def _read_record(result: Adaptation) -> dict[str, Any] | None:
+    record = result.work_dir / RECORD
+    if not record.is_file():
+        return None
+    try:
+        found: dict[str, Any] = json.loads(record.read_text(encoding='utf-8'))
+    except ValueError as error:
+        raise ValueError(
+            f'{record} cannot be read ({error}); delete the folder, or choose another --work-dir'
+        ) from error
+    return found
 
 
-def _write(request: Request, recognizer: Recognizer, stage: Path, result: Adaptation) -> Any:
-    """Write config, record and checks; return the dataset of the training."""
-    target = DATASETS.build(target_dataset(request.target))
+def _dumped(record: dict[str, Any]) -> str:
+    return json.dumps(record, indent=1, default=str) + '\n'
+
+
+def _write(
+    request: Request, recognizer: Recognizer, target: BaseDataset, stage: Path, result: Adaptation
+) -> Any:
+    """Write config and checks; return the dataset of the training."""
     batch_size, remark = _batch_size(request, len(target))
     # None if no image can be read, which the checks say.
     bright_text = bright_text_share(target, request.seed)
@@ -202,7 +256,6 @@ def _write(request: Request, recognizer: Recognizer, stage: Path, result: Adapta
     report.lines.append(('pictures', f'{result.work_dir / VIEWS}: what the recognizer sees'))
     title = f'Adaptation of {recognizer.name} to {", ".join(request.target)}'
     (stage / CHECKS).write_text(report.text(title), encoding='utf-8')
-    (stage / RECORD).write_text(_dumped(request), encoding='utf-8')
     return dataset
 
 
@@ -256,9 +309,16 @@ def _finish(request: Request, result: Adaptation) -> Adaptation:
         export(cfg, str(_kept(request.keep, training)), str(exported), name)
     page = result.work_dir / PAGE
     change = None
-    if not is_own(page, BY):
+    record = _read_record(result) or {}
+    # Labels may come later than the training.
+    new_labels = request.evaluated and request.evaluated != record.get('evaluated')
+    if not is_own(page, BY) or new_labels:
         change, text = compare(request, *files, result.work_dir)
         print(text)
+        if new_labels:
+            with output_file(result.work_dir / RECORD, BY) as file:
+                record['evaluated'] = request.evaluated
+                file.write_text(_dumped(record), encoding='utf-8')
     print(f'This page: {page}')
     return replace(
         result, exported_config=files[0], exported_checkpoint=files[1], page=page, change=change

@@ -51,10 +51,8 @@ def _replacing(key: str, cfg: Config) -> dict[str, str]:
     return dict(_delete_='True') if key in cfg else {}
 
 
-def save_best(request: Request, cfg: Config) -> list[str]:
+def save_best(request: Request) -> list[str]:
     """Return lines of the hook that writes checkpoints: which one is the best."""
-    if request.keep != LAST:
-        return [f"        save_best='label_free/{request.keep}',", "        rule='greater',"]
-    defaults = cfg.get('default_hooks') or {}
-    chooses = (defaults.get('checkpoint') or {}).get('save_best')
-    return ['        save_best=None,'] if chooses else []
+    if request.keep == LAST:
+        return []
+    return [f"        save_best='label_free/{request.keep}',", "        rule='greater',"]

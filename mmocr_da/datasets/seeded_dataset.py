@@ -23,7 +23,7 @@ from .image_loading import LoadImageFromFile, load_as_shown
 from .normalize_text import NormalizeText
 from .notes import printable
 
-#: After this number of broken images in a row, the dataset itself must be wrong.
+#: After this number of broken images for one draw, the dataset itself must be wrong.
 MAX_SKIPS = 1000
 #: A kind of notes (see :mod:`~mmocr_da.datasets.notes`).
 UNUSABLE = 'images have a label that the recognizer cannot learn, and others replace them'
@@ -35,8 +35,8 @@ GUESSES = 1000
 class SeededDataset(ConcatDataset):
     """One or several datasets as one, for :class:`SeededSampler`.
 
-    An image that cannot be read is replaced by the next one that can. A warning in the log names
-    it, and its replacement carries ``skipped_images``. Any other error is raised.
+    An image that cannot be read is replaced by another one, always the same. A warning in the log
+    names it, and its replacement carries ``skipped_images``. Any other error is raised.
 
     Random transforms (``random``, NumPy, PyTorch, imgaug) depend only on the seed of the draw,
     which :class:`SeededSampler` gives; the number of workers and earlier draws have no influence.
@@ -147,10 +147,10 @@ class SeededDataset(ConcatDataset):
         return bool(self._unusable)
 
     def __getitem__(self, idx: int) -> dict:
-        """Return the item ``idx`` after its pipeline, or the next usable one of its domain.
+        """Return the item ``idx`` after its pipeline, or another usable one of its domain.
 
         Raises:
-            RuntimeError: If no image could be read, or none of 1000 in a row.
+            RuntimeError: If no image could be read, or none of 1000.
         """
         self.full_init()
         start, seed = int(idx), getattr(idx, 'seed', None)
@@ -191,22 +191,23 @@ class SeededDataset(ConcatDataset):
         raise RuntimeError(message) from error
 
     def _candidates(self, start: int, first: int, size: int) -> Iterator[int]:
-        """Yield items of a group that are in use, from ``start`` to the end, then from the first.
+        """Yield items of a group that are in use: ``start``, then all others.
 
-        For an item that is left out it starts at a random one, so that the replacements vary.
+        Their order is random, by ``start`` alone: images that cannot be read often stand side by
+        side, and the next one that can would replace them all.
         """
-        if self._left_out[start]:
-            # Listing all items that are in use takes long for large datasets.
-            draw = random.Random(start).randrange
-            guesses = (first + draw(size) for _ in range(GUESSES))
-            start = next((i for i in guesses if not self._left_out[i]), start)
-        in_use = not self._left_out[start]
-        if in_use:
+        if not self._left_out[start]:
             yield start
-        usable = first + np.flatnonzero(~self._left_out[first : first + size].numpy())
-        begin = np.searchsorted(usable, start)
-        for i in range(in_use, len(usable)):
-            yield int(usable[(begin + i) % len(usable)])
+        tried = {start}
+        # Listing all items that are in use takes long for large datasets.
+        draw = random.Random(start).randrange
+        for i in (first + draw(size) for _ in range(GUESSES)):
+            if i not in tried and not self._left_out[i]:
+                tried.add(i)
+                yield i
+        for i in map(int, first + np.flatnonzero(~self._left_out[first : first + size].numpy())):
+            if i not in tried:
+                yield i
 
     def _group_of(self, idx: int) -> tuple[int, int, str]:
         """Return the first, the number and the kind of the items that may replace ``idx``."""

@@ -37,7 +37,7 @@ class UnlabelledDataset(BaseDataset):
         img_dir: Folder of images, or a list of folders, searched recursively, in sorted order;
             a file that is linked is listed once. The log says which files are left out.
         img_list: Text file with the path of one image per line, in UTF-8, or in UTF-16 with a byte
-            order mark.
+            order mark. What follows a tab, such as a label, is not read.
         img_prefix: Folder that the paths of ``img_list`` are relative to.
         lmdb: LMDB with the keys ``num-samples`` and ``image-%09d`` (from 1). Its labels, if any,
             are not read.
@@ -134,7 +134,8 @@ class UnlabelledDataset(BaseDataset):
                 f'img_list must be an existing text file, got {path!r}; check the '
                 'path, relative ones start at the current directory'
             )
-        names = [line.strip() for line in read_text(path).split('\n') if line.strip()]
+        lines = read_text(path).split('\n')
+        names = [line.partition('\t')[0].strip() for line in lines if line.strip()]
         if not names:
             raise ValueError(f'img_list must name one image per line, got the empty file {path!r}')
         paths = [osp.join(self.img_prefix, name) for name in names]

@@ -64,6 +64,7 @@ def predict_images(
     items: Sequence[dict],
     device: str = 'cpu',
     batch_size: int = 64,
+    surplus: bool = False,
 ) -> list[TextRecogDataSample]:
     """Predict the texts of images with a recognizer of a checkpoint.
 
@@ -73,18 +74,25 @@ def predict_images(
         items: Items of a dataset, as before its pipeline; images of an LMDB as ``content``.
         device: Where to compute.
         batch_size: See :func:`predict`.
+        surplus: Whether the checkpoint may have weights that the model lacks, as those of a
+            training have.
 
     Returns:
         A data sample for each item, with ``pred_text``.
 
     Raises:
         ValueError: If the checkpoint is no whole one, or has weights that are not finite.
+        RuntimeError: If its weights are not those of the model.
     """
     register_all_modules(init_default_scope=True)
     check_checkpoint(checkpoint, 'checkpoint')
     weights = weights_of(CheckpointLoader.load_checkpoint(checkpoint, 'cpu'))
     model = MODELS.build(copy.deepcopy(cfg.model))
     check_finite(weights, model, checkpoint)
+    if surplus:
+        known = model.state_dict()
+        for key in [key for key in weights if key not in known]:
+            del weights[key]
     model.load_state_dict(weights, strict=True)
     model.to(device).eval()
     return predict(model, item_pipeline(cfg, items), items, batch_size)

@@ -2,8 +2,10 @@
 
 import pytest
 import torch
+from helpers.processes import run_ranks
 
 from mmocr_da.adaptation.alignment import find_alignable
+from mmocr_da.adaptation.launching import on_main
 from mmocr_da.adaptation.pipelines import read_pipelines
 from mmocr_da.adaptation.recognizers import read_recognizer
 
@@ -46,3 +48,17 @@ def test_a_loss_that_knows_no_characters_leaves_the_map(tiny, tmp_path):
     found = find(tmp_path / 'own.py')
     assert found[:2] == (16, None)
     assert found.remarks[0].startswith('no alignment of characters: characters of')
+
+
+def _find_on_main(rank, config):
+    return on_main(lambda: tuple(find(config)))
+
+
+def test_one_of_several_processes_finds_them_and_waits_for_no_other(tiny, tmp_path):
+    # As in MMOCR's configs of SAR, MASTER and RobustScanner: the labels of all processes count.
+    (tmp_path / 'mean.py').write_text(
+        f"_base_ = '{tiny() / 'tiny.py'}'\n"
+        "model = dict(decoder=dict(module_loss=dict(reduction='mean')))\n"
+    )
+    first, second = run_ranks(_find_on_main, tmp_path / 'mean.py')
+    assert first == second and first[:2] == (16, 16)

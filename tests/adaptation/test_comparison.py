@@ -1,7 +1,9 @@
 import shutil
 
+import cv2
 import numpy as np
 import pytest
+import torch
 from helpers.pages import parsed
 from helpers.recognizers import WORDS
 from mmengine.config import Config
@@ -119,3 +121,39 @@ def test_the_same_recognizer_changes_nothing_and_the_page_says_so(request_for, t
     np.testing.assert_array_equal(change.before.confidences, change.after.confidences)
     assert 'No prediction changed' in parsed(tmp_path / 'adaptation.html').text
     assert 'No prediction changed' in page and 'TextRecInferencer' in page
+
+
+def images(folder, *names):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        cv2.imwrite(str(folder / name), np.zeros((8, 20), np.uint8))
+    return str(folder)
+
+
+def test_labels_belong_to_the_images_of_their_own_folder(request_for, tmp_path):
+    # As in ICDAR 2015, whose images to train and to test with have the same names.
+    names = 'word_1.png', 'word_2.png'
+    target, test = images(tmp_path / 'train', *names), images(tmp_path / 'test', *names)
+    table = tmp_path / 'test' / 'gt.tsv'
+    table.write_text('word_1.png\ta\nword_2.png\tb\n')
+    labels = labels_of_eval(request_for(target=(target,), eval_labels=str(table)))
+    assert labels == {f'{test}/word_1.png': 'a', f'{test}/word_2.png': 'b'}
+
+
+def test_a_label_of_two_target_images_is_an_error(request_for, tmp_path):
+    names = 'word_1.png', 'word_2.png'
+    targets = images(tmp_path / 'one', *names), images(tmp_path / 'two', *names)
+    table = tmp_path / 'gt.tsv'
+    table.write_text('word_1.png\ta\nword_2.png\tb\n')
+    with pytest.raises(ValueError, match='one image in each row, .*one/word_1.*two/word_1'):
+        labels_of_eval(request_for(target=targets, eval_labels=str(table)))
+
+
+def test_the_start_may_be_a_checkpoint_of_a_training(request_for, tiny, tmp_path):
+    file = tmp_path / 'iter_3.pth'
+    checkpoint = torch.load(tiny() / 'tiny.pth')
+    checkpoint['state_dict']['objectives.self_training.teacher.x'] = torch.ones(2)
+    torch.save(checkpoint, file)
+    request = request_for(checkpoint=str(file))
+    change, _ = compare(request, tiny() / 'tiny.py', tiny() / 'tiny.pth', tmp_path)
+    assert change.changed == []

@@ -1,6 +1,7 @@
 """The config that is written trains the user's recognizer on the user's images."""
 
 import copy
+import re
 from pathlib import Path
 
 import mmocr
@@ -12,7 +13,7 @@ from mmengine.runner import Runner
 
 from mmocr_da.adaptation import Request
 from mmocr_da.adaptation.alignment import Alignable
-from mmocr_da.adaptation.compose import compose, output_name
+from mmocr_da.adaptation.compose import HELPERS, compose, output_name
 from mmocr_da.adaptation.recognizers import read_recognizer
 from mmocr_da.registry import DATASETS, MODELS
 
@@ -289,3 +290,52 @@ def test_early_stopping_goes_and_other_hooks_stay(composed, tiny, tmp_path):
 
 def test_what_is_kept_of_an_objective_that_replaced_the_labels(composed):
     assert composed('aster_lsed_st_mj').model.get('supervised_weight', 1) == 1
+
+
+@pytest.mark.parametrize(
+    'key, advice',
+    [
+        ('max_iters', 'give --max-iters'),
+        ('batch_size', 'give --batch-size'),
+        ('fall', 'set param_scheduler.0.milestones'),
+        ('augmentation.strength', 'edit the config after --dry-run'),
+        ('views.weak', 'edit the config after --dry-run'),
+    ],
+)
+def test_a_setting_that_would_have_no_effect_is_refused(composed, tiny, key, advice):
+    with pytest.raises(ValueError, match=f'the setting {key} would have no effect: {advice}'):
+        composed(tiny() / 'tiny.py', cfg_options={key: 1})
+
+
+def test_all_names_of_the_written_config_that_mmengine_does_not_read_are_known(composed, tiny):
+    cfg = composed(tiny() / 'tiny.py')
+    own = set(Config.fromfile(tiny() / 'tiny.py'))
+    text = Path(cfg.filename).read_text()
+    names = {*re.findall(r'^(\w+) = ', text, re.M)} - own
+    read = {'work_dir', 'load_from', 'randomness', 'model', 'optim_wrapper', 'param_scheduler'}
+    read |= {'train_dataloader', 'train_cfg', 'default_hooks', 'log_processor', '_base_'}
+    assert names - read == {*HELPERS}
+
+
+def test_options_of_the_users_checkpoints_are_not_inherited(composed, tiny, tmp_path):
+    (tmp_path / 'mine.py').write_text(
+        f"_base_ = '{tiny() / 'tiny.py'}'\n"
+        "hook = dict(type='CheckpointHook', out_dir='elsewhere', save_begin=9, save_last=False)\n"
+        'default_hooks = dict(checkpoint=hook)\n'
+    )
+    checkpoint = composed(tmp_path / 'mine.py').default_hooks.checkpoint
+    assert not {'out_dir', 'save_begin', 'save_last', '_delete_'} & {*checkpoint}
+    assert checkpoint.max_keep_ckpts == 2
+
+
+@pytest.mark.parametrize(
+    'lines',
+    ["train_cfg = dict(type='IterBasedTrainLoop')", 'train_dataloader = None'],
+)
+def test_a_config_with_a_part_of_a_training_is_refused(composed, tiny, tmp_path, lines):
+    cfg = Config.fromfile(tiny() / 'tiny.py')
+    for key in ('train_dataloader', 'optim_wrapper', 'train_cfg', 'param_scheduler'):
+        cfg.pop(key, None)
+    (tmp_path / 'part.py').write_text(f'{cfg.pretty_text}\n{lines}\n')
+    with pytest.raises(ValueError, match='must have train_dataloader, as it has'):
+        composed(tmp_path / 'part.py')

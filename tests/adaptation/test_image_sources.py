@@ -163,3 +163,43 @@ def test_annotations_need_images(tmp_path):
     (tmp_path / 'a.json').write_text(json.dumps(dict(data_list=[])))
     with pytest.raises(ValueError, match="source must be JSON of MMOCR with images in 'data_list'"):
         source_dataset(str(tmp_path / 'a.json'))
+
+
+@pytest.mark.parametrize(
+    'content, found',
+    [
+        (b'\xef\xbb\xbfa.png\tx\n', 'a byte order mark at its start'),
+        ('a.png\tx\n'.encode('utf-16'), 'a byte order mark at its start'),
+        (b'a.png\tx\n\nb.png\ty\n', 'an empty line 2'),
+        (b'a.png\tx\n \n', 'an empty line 2'),
+        (b'a.png \tx\n', 'spaces around the path or the text in line 1'),
+        (b'a.png\tx\nb.png\t y\n', 'spaces around the path or the text in line 2'),
+    ],
+)
+def test_a_source_table_that_mmocr_reads_otherwise_is_an_error(tmp_path, content, found):
+    (tmp_path / 'a.png').write_bytes(b'')
+    (tmp_path / 'words.tsv').write_bytes(content)
+    with pytest.raises(ValueError, match=f'source must be a table in UTF-8 .* with {found}'):
+        source_dataset(str(tmp_path / 'words.tsv'))
+
+
+@pytest.mark.parametrize('ends', ['\n', '\r\n'])
+def test_mmocr_reads_what_is_accepted_as_it_is(tmp_path, ends):
+    rows = ['a.png\tx', 'b c.png\ty z', 'ä.png\tö']
+    for name in ('a.png', 'b c.png', 'ä.png'):
+        (tmp_path / name).write_bytes(b'')
+    (tmp_path / 'words.tsv').write_bytes((ends.join(rows) + ends).encode())
+    dataset = source_dataset(str(tmp_path / 'words.tsv'))
+    assert labels(dataset) == ['x', 'y z', 'ö']
+    assert paths(dataset) == [str(tmp_path / row.split('\t')[0]) for row in rows]
+
+
+@pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig', 'utf-16'])
+def test_a_target_table_may_have_any_form(tmp_path, encoding):
+    for name in ('a.png', 'b.png', 'c.png'):
+        (tmp_path / name).write_bytes(b'')
+    content = 'a.png\tx\r\n\nb.png \t\nc.png\ty\tz\n\n'
+    (tmp_path / 'words.tsv').write_bytes(content.encode(encoding))
+    dataset = target_dataset([str(tmp_path / 'words.tsv')])
+    assert paths(dataset) == [str(tmp_path / f'{name}.png') for name in 'abc']
+    assert set(labels(dataset)) == {''}

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from mmocr_da.adaptation import Request
@@ -25,13 +27,36 @@ def test_a_wrong_argument_is_an_error(changes, message):
         request(**changes)
 
 
-def test_the_record_tells_another_checkpoint_of_the_same_name(tmp_path):
-    file = tmp_path / 'a.pth'
+@pytest.mark.parametrize('name', ['config', 'checkpoint', 'target', 'source', 'lexicon'])
+def test_another_content_of_a_file_is_told(name, tmp_path):
+    file = tmp_path / 'a'
     file.write_bytes(b'1')
-    first = request(checkpoint=str(file)).recorded()
-    assert first == request(checkpoint=str(file)).recorded()
+    value = (str(file),) if name in ('target', 'source') else str(file)
+    options = {name: value} | (dict(source=('rendered',)) if name == 'lexicon' else {})
+    first = request(**options).contents()
+    assert list(first) == [str(file)]
+    assert first == request(**options).contents()
     file.write_bytes(b'12')
-    assert first != request(checkpoint=str(file)).recorded()
+    assert first != request(**options).contents()
+
+
+def test_labels_for_numbers_are_no_part_of_the_record(tmp_path):
+    file = tmp_path / 'eval.tsv'
+    file.write_bytes(b'1')
+    labelled = request(eval_labels=str(file))
+    assert labelled.recorded() == request().recorded()
+    assert labelled.contents() == request().contents()
+    before = labelled.evaluated
+    assert before and not request().evaluated
+    file.write_bytes(b'12')
+    assert labelled.evaluated != before
+
+
+@pytest.mark.parametrize('name', [b'caf\xe9', b'a\nb'])
+def test_a_path_that_no_text_can_name_is_refused(name):
+    path = os.fsdecode(name)
+    with pytest.raises(ValueError, match='must be in UTF-8 and of one line'):
+        request(target=('images', path))
 
 
 def test_the_place_of_the_results_is_no_part_of_the_record():

@@ -55,6 +55,10 @@ def make(root, pipeline=(LOAD, VIEWS), **kwargs):
     return DATASETS.build(dict(type='mmocr_da.SeededDataset', pipeline=list(pipeline), **kwargs))
 
 
+def number(sample):
+    return int(os.path.basename(sample.img_path)[0])
+
+
 def test_views_of_an_item_are_drawn_by_its_seed_alone(root):
     dataset = make(root)
     first, again, other = (dataset[Draw(3, seed)] for seed in (5, 5, 6))
@@ -90,14 +94,39 @@ def test_a_broken_image_is_replaced_counted_and_named_once(root, monkeypatch):
     dataset = make(root)
     for _ in range(2):
         item = dataset[Draw(3, 5)]
-        for view, expected in zip(item['inputs'], dataset[Draw(4, 5)]['inputs']):
+        instead = number(item['data_samples'][0])
+        assert instead != 3
+        for view, expected in zip(item['inputs'], dataset[Draw(instead, 5)]['inputs']):
             assert torch.equal(view, expected)
         for sample in item['data_samples']:
             assert sample.skipped_images == [str(root / '3.png')]
     assert len(lines) == 1 and 'The image' in lines[0] and '3.png' in lines[0]
-    # From the last on, it goes on with the first.
+    # The last one has no next one.
     (root / '6.png').write_bytes(b'no image')
-    assert dataset[6]['data_samples'][0].img_path == str(root / '0.png')
+    first, again = (dataset[6]['data_samples'][0] for _ in range(2))
+    assert number(first) == number(again) not in (3, 6)
+
+
+def test_a_block_of_broken_images_has_many_substitutes(root):
+    dataset = make(
+        root,
+        datasets=dict(
+            type='mmengine.RepeatDataset',
+            times=100,
+            dataset=dict(type='mmocr_da.UnlabelledDataset', img_dir=str(root)),
+        ),
+    )
+
+    def chosen():
+        """The first one of each that is not in the block of the first 350."""
+        return [next(j for j in dataset._candidates(i, 0, 700) if j >= 350) for i in range(350)]
+
+    assert chosen() == chosen()
+    assert max(map(chosen().count, chosen())) < 8
+    for size in (1, 2, 7, 700):
+        for start in range(0, size, 3):
+            first, *others = dataset._candidates(start, 0, size)
+            assert first == start and sorted([first, *others]) == [*range(size)]
 
 
 def test_the_log_says_why_an_image_is_replaced_whatever_its_name(root, monkeypatch):
@@ -111,7 +140,7 @@ def test_the_log_says_why_an_image_is_replaced_whatever_its_name(root, monkeypat
     with warnings.catch_warnings():
         warnings.simplefilter('error')  # one place is enough to say it
         samples = [dataset[0]['data_samples'][0], dataset[7]['data_samples'][0]]
-    assert samples[1].skipped_images == [f'{root}/caf\\udce9\\n.png', f'{root}/0.png']
+    assert samples[1].skipped_images[0] == f'{root}/caf\\udce9\\n.png'
     assert 'FileNotFoundError' in lines[0]
     assert lines[1].endswith(f'{root}/caf\\udce9\\n.png is broken')
     assert all('\n' not in line and line.encode() for line in lines)

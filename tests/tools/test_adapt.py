@@ -171,6 +171,74 @@ def test_other_arguments_are_an_error_that_says_which(adapt, tiny):
     assert hashes(out) == before
 
 
+@pytest.fixture
+def inputs(tmp_path):
+    """Data of a recognizer that a test may change."""
+    (tmp_path / 'inputs').mkdir()
+    return make_recognizer(tmp_path / 'inputs')
+
+
+def test_inputs_that_change_after_a_dry_run_are_checked_again(adapt, inputs):
+    table = inputs / 'labels.tsv'
+    out = adapt('--dry-run', '--source', table, root=inputs)
+    assert f'{len(WORDS)} images' in (out / 'checks.txt').read_text()
+    shutil.copy(inputs / 'target/deep/er/0.png', inputs / 'target/more.png')
+    adapt('--dry-run', '--source', table, root=inputs)
+    assert f'{len(WORDS) + 1} images' in (out / 'checks.txt').read_text()
+    table.write_text(table.read_text().split('\n', 1)[1])
+    adapt('--dry-run', '--source', table, root=inputs)
+    assert f'{len(WORDS) - 1} labelled images' in (out / 'checks.txt').read_text()
+
+
+def test_inputs_that_change_during_the_training_are_an_error(adapt, inputs, monkeypatch):
+    train = run.train
+    monkeypatch.setattr(run, 'train', lambda cfg: train(cfg, hooks=[Killed()]))
+    with pytest.raises(KeyboardInterrupt):
+        adapt(root=inputs)
+    monkeypatch.setattr(run, 'train', train)
+    image = inputs / 'target/deep/er/0.png'
+    content = image.read_bytes()
+    image.unlink()
+    with pytest.raises(ValueError, match='since then these have changed: the target, 12 -> 11 im'):
+        adapt(root=inputs)
+    image.write_bytes(content)
+    out = adapt(root=inputs)
+    # When it is done, what is there stays.
+    image.unlink()
+
+    def made():
+        return {name: value for name, value in hashes(out).items() if not name.endswith('.log')}
+
+    before = made()
+    adapt(root=inputs)
+    assert made() == before
+
+
+def test_labels_may_come_after_the_training(adapt, inputs, monkeypatch):
+    out = adapt(root=inputs)
+    assert 'have a label' not in parsed(out / 'adaptation.html').text
+    monkeypatch.setattr(run, 'train', None)  # would be an error
+    labels = inputs / 'some.tsv'
+    for number in (3, 5, 5):
+        rows = [f'deep/er/{i}.png\t{word}\n' for i, word in enumerate(WORDS)]
+        labels.write_text(''.join(rows[:number]))
+        adapt('--eval', labels, root=inputs)
+        text = parsed(out / 'adaptation.html').text
+        assert f'{number} of 12 images have a label' in text
+    before = hashes(out)
+    adapt('--eval', labels, root=inputs)
+    adapt(root=inputs)
+    assert hashes(out) == before
+
+
+def test_a_work_directory_among_the_images_is_refused(adapt, inputs, tmp_path):
+    with pytest.raises(ValueError, match='--work-dir must lie outside of the target'):
+        adapt('--dry-run', root=inputs, out='inputs/target/out')
+    assert not (inputs / 'target' / 'out').exists()
+    with pytest.raises(ValueError, match='--work-dir must be a folder without quotes'):
+        adapt('--dry-run', root=inputs, out="it's")
+
+
 def test_an_edited_config_is_kept_and_the_way_to_train_it_named(adapt):
     out = adapt('--dry-run')
     config = out / 'tiny_adapted.py'
@@ -251,7 +319,7 @@ def test_the_function_is_the_tool(adapt, tiny, tmp_path):
     )  # fmt: skip
     assert result.exported_config.is_file() and result.exported_checkpoint.is_file()
     assert len(result.change.paths) == len(WORDS) and result.change.scores is None
-    record = json.loads((tmp_path / 'out' / 'adapt.json').read_text())
+    record = json.loads((tmp_path / 'out' / 'adapt.json').read_text())['arguments']
     assert record['max_iters'] == 2 and record['source'] == ['config']
     # A second run of a program draws its own curves.
     for folder in (earlier, tmp_path / 'out'):

@@ -268,6 +268,8 @@ class AdaptiveRecognizer(EncoderDecoderRecognizer):
             losses = zero_losses(self.decoder, encoded, reached)
         else:
             losses = adapter.loss(output, samples)
+        if self.supervised_weight == 0:
+            return losses  # zeros, whatever the other processes have: do not wait for them
         count = adapter.count_supervised(samples)
         weight = self.supervised_weight * share_of_ranks(count, split.source.device)
         return {k: v * weight if 'loss' in k else v for k, v in losses.items()}
