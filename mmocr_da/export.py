@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from mmocr_da.arguments import some
 from mmocr_da.config_names import check_config_folder
 from mmocr_da.engine.checkpoints import check_checkpoint, check_finite, weights_of
+from mmocr_da.engine.dictionary_check import check_dictionary
 from mmocr_da.engine.inference import random_batch
 from mmocr_da.outputs import output_files
 from mmocr_da.plain import base_cfg, is_ours
@@ -101,6 +102,7 @@ def load_plain(cfg: Config, checkpoint: str, device: str = 'cpu', raw: bool = Fa
     """
     register_all_modules(init_default_scope=True)
     check_checkpoint(checkpoint, 'checkpoint')
+    check_dictionary(cfg, checkpoint)
     weights = weights_of(CheckpointLoader.load_checkpoint(checkpoint, 'cpu'), raw)
     plain = plain_config(cfg)
     model = MODELS.build(copy.deepcopy(plain.model))
@@ -138,6 +140,7 @@ def export(
         RuntimeError: If the plain model predicts something else.
     """
     check_config_folder(out_dir, 'out_dir')
+    check_dictionary(cfg, checkpoint)
     names = [f'{name}.py', f'{name}.pth']
     # Named after this config: another one may have a dictionary of the same name in the folder.
     with output_files(

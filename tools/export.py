@@ -15,7 +15,6 @@ import mmocr_da  # noqa: F401  before anything of MMOCR: it settles which versio
 from mmengine.config import Config, DictAction
 
 from mmocr_da.engine.checkpoints import check_checkpoint
-from mmocr_da.engine.dictionary_check import check_dictionary
 from mmocr_da.engine.launch import load_config
 from mmocr_da.export import export, remaining_parts
 
@@ -43,7 +42,6 @@ def main():
     args = parse_args()
     cfg = load_config(args.config, cfg_options=args.cfg_options)
     check_checkpoint(args.checkpoint, 'checkpoint')
-    check_dictionary(cfg, args.checkpoint)
     name = osp.splitext(osp.basename(args.config))[0]
     config_file, weights_file = export(cfg, args.checkpoint, args.out_dir, name, args.raw)
     print(f'{config_file}\n{weights_file}')

@@ -16,7 +16,6 @@ from mmengine.config import DictAction
 
 from mmocr_da.config_names import find_config
 from mmocr_da.engine.checkpoints import check_checkpoint
-from mmocr_da.engine.dictionary_check import check_dictionary
 from mmocr_da.engine.launch import load_config
 from mmocr_da.onnx_export import check_installed, export_onnx
 
@@ -49,7 +48,6 @@ def main():
     args = parse_args()
     cfg = load_config(find_config(args.config)[0], cfg_options=args.cfg_options)
     check_checkpoint(args.checkpoint, 'checkpoint')
-    check_dictionary(cfg, args.checkpoint)
     written = export_onnx(cfg, args.checkpoint, args.out, args.raw)
     print(written.path)
     print(

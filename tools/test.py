@@ -24,6 +24,7 @@ from mmocr_da.engine.checkpoints import check_checkpoint, check_finite, weights_
 from mmocr_da.engine.dictionary_check import check_dictionary
 from mmocr_da.engine.guards import add_guards
 from mmocr_da.engine.launch import finish_cpu_launch, load_config, prepare_cpu_launch
+from mmocr_da.engine.model_parts import unwrapped
 from mmocr_da.engine.work_dir import check_work_dir
 from mmocr_da.visualization.fonts import font_file
 
@@ -161,7 +162,7 @@ def main():
     joined = prepare_cpu_launch(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     weights = weights_of(CheckpointLoader.load_checkpoint(args.checkpoint, 'cpu'))
-    check_finite(weights, runner.model, args.checkpoint)
+    check_finite(weights, unwrapped(runner.model), args.checkpoint)
     add_guards(runner)
     runner.test()
     if joined:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from mmdet.datasets.transforms import RandomCrop
-from mmocr.datasets.transforms import TorchVisionWrapper
+from mmocr.datasets.transforms import ConditionApply, TorchVisionWrapper
 from numpy.typing import NDArray
 
 #: Where MMDetection's transforms record how they have moved pixels, a matrix ``(3, 3)``.
@@ -13,12 +13,17 @@ RECORD = 'homography_matrix'
 #: Transforms that move pixels, of all packages.
 MOVING = frozenset(
     {
+        'Albu',
         'BoundedScaleAspectJitter',
+        'CachedMixUp',
+        'CachedMosaic',
         'CenterCrop',
         'CropAndResize',
         'Expand',
         'ImgAugWrapper',
         'MinIoURandomCrop',
+        'MixUp',
+        'Mosaic',
         'PerspectiveJitter',
         'PiecewiseAffine',
         'RandomAffine',
@@ -26,6 +31,7 @@ MOVING = frozenset(
         'RandomCrop',
         'RandomFlip',
         'RandomRotate',
+        'RandomShift',
         'RescaleToHeight',
         'Resize',
         'ShortScaleAspectJitter',
@@ -38,9 +44,12 @@ MOVING = frozenset(
 #: Those of torchvision, in MMOCR's ``TorchVisionWrapper``.
 MOVING_OF_TORCHVISION = frozenset(
     {
+        'AugMix',
+        'AutoAugment',
         'CenterCrop',
         'ElasticTransform',
         'Pad',
+        'RandAugment',
         'RandomAffine',
         'RandomCrop',
         'RandomHorizontalFlip',
@@ -49,8 +58,11 @@ MOVING_OF_TORCHVISION = frozenset(
         'RandomRotation',
         'RandomVerticalFlip',
         'Resize',
+        'TrivialAugmentWide',
     }
 )
+#: Transforms that choose a size and leave the rest to another one, their ``resize``.
+RESIZING = frozenset({'RandomChoiceResize', 'RandomResize', 'ResizeShortestEdge'})
 
 
 def run(steps: Iterable[Any], results: dict[str, Any]) -> tuple[Any, NDArray[Any]]:
@@ -93,7 +105,9 @@ def _single(steps: Iterable[Any]) -> Iterator[Any]:
     for step in steps:
         if hasattr(step, '__iter__'):
             yield from _single(step)
-        elif type(step).__name__ == 'RandomResize':
+        elif isinstance(step, ConditionApply):
+            yield from _single([*step.true_transforms, *step.false_transforms])
+        elif type(step).__name__ in RESIZING:
             yield step.resize
         else:
             yield step

@@ -77,6 +77,7 @@ def check_start(
         for key in model.state_dict()
         if not only_for_training(key) and not key.endswith(COUNTER)
     ]
+    _check_gates(weights, fit, source)
     lacking = {*fit.lacking, *fit.misfits}
     found_any = len(weights) > len(fit.misfits) + len(fit.unused)
     modules = [module] if module else (checkpoint.get('meta') or {}).get('modules')
@@ -109,6 +110,7 @@ def check_whole(model: nn.Module, checkpoint: dict, source: str) -> None:
     """
     weights = weights_of(checkpoint)
     fit = load_fitting(model, weights)
+    _check_gates(weights, fit, source)
     learned = {name for name, _ in model.named_parameters()}
     lacking = [key for key in fit.lacking if key in learned and not only_for_training(key)]
     if lacking:
@@ -118,6 +120,31 @@ def check_whole(model: nn.Module, checkpoint: dict, source: str) -> None:
             f'{_pair(model, weights, lacking, fit)}{_hint(model, checkpoint)}; give the config '
             'that the checkpoint was trained with'
         )
+
+
+def _check_gates(weights: dict[str, Tensor], fit: Fit, source: str) -> None:
+    """Check that no gate of batch-instance norm is lost that lets instance norm through."""
+    gates = [key for key in fit.unused if key.endswith('.rho') and not only_for_training(key)]
+    if open_ones := [key for key in gates if (weights[key] != 1).any()]:
+        raise ValueError(
+            f'{source} has batch-instance norm ({some(open_ones, 2)}), and the model has batch '
+            "norm in its place: it would compute something else. Set type='mmocr_da.WithBIN' and "
+            'of= the type of the model'
+        )
+
+
+def predictors_left_behind(model: nn.Module, checkpoint: dict) -> list[str]:
+    """Name what a checkpoint of a training may have been tested with and a model lacks."""
+    own = model.state_dict()
+    found = []
+    for key in weights_of(checkpoint):
+        names = key.split('.')
+        if names[0] == 'objectives' and key not in own:
+            if 'teacher' in names:
+                found.append(f'the teacher of {names[1]}')
+            elif names[1] == 'symnet':
+                found.append('the classifier of the target of symnet')
+    return [*dict.fromkeys(found)]
 
 
 def check_pretrained(model: nn.Module, new_parts: str | Sequence[str] = ()) -> None:

@@ -22,11 +22,23 @@ OF_DATASETS = ('instances', 'sample_idx')
 
 
 def test_pipeline(cfg: Config) -> list[ConfigDict]:
-    """Return the transforms of the test data, or of its first dataset if each has its own."""
-    dataset = cfg.test_dataloader.dataset
-    while not dataset.get('pipeline'):
-        dataset = dataset['datasets'][0] if 'datasets' in dataset else dataset['dataset']
-    return copy.deepcopy(list(dataset.pipeline))
+    """Return the transforms of the test data, or of its last dataset if each has its own.
+
+    The last one is the target: see :func:`~mmocr_da.engine.samples.dataset_of`.
+    """
+    return test_pipelines(cfg)[-1]
+
+
+def test_pipelines(cfg: Config) -> list[list[ConfigDict]]:
+    """Return the transforms of the test data, or of each of its datasets if they have their own."""
+
+    def within(dataset: ConfigDict) -> list[list[ConfigDict]]:
+        if dataset.get('pipeline'):
+            return [copy.deepcopy(list(dataset.pipeline))]
+        parts = dataset['datasets'] if 'datasets' in dataset else [dataset['dataset']]
+        return [pipeline for part in parts for pipeline in within(part)]
+
+    return within(cfg.test_dataloader.dataset)
 
 
 def inference_pipeline(cfg: Config) -> Compose:

@@ -5,6 +5,7 @@ import logging
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.dist import get_world_size
 from mmengine.logging import print_log
 from torch import nn
 
@@ -23,6 +24,10 @@ _IN_CHECKPOINT = (
 )
 #: Settings that do not change a resumed run: they affect its speed, or only its first start.
 _WITHOUT_EFFECT = ('num_workers', 'persistent_workers', 'pin_memory', 'prefetch_factor', 'init_cfg')
+#: Settings of the training outside of data, model and optimizer.
+_OF_TRAINING = ('sync_bn',)
+#: Hooks that change what is trained, or which weights are saved.
+_HOOKS = ('EMAHook', 'FreezeHook', 'AdaBNHook')
 _MISSING = object()
 
 Change = tuple[str, Any, Any]
@@ -39,6 +44,7 @@ def check_resume(model: nn.Module, cfg: Config, checkpoint: dict, path: str) -> 
     """
     changes = changed_settings(checkpoint, cfg)
     _check_model(model, checkpoint, path, changes)
+    _check_state(checkpoint, cfg, path)
     _check_optimizer(changes, path)
     _check_length(checkpoint, cfg, path)
     ignored = [c for c in changes if c[0].startswith(_IN_CHECKPOINT)]
@@ -51,13 +57,39 @@ def check_resume(model: nn.Module, cfg: Config, checkpoint: dict, path: str) -> 
         c
         for c in changes
         if c not in ignored
-        and c[0].startswith(('train_dataloader', 'model.', 'optim_wrapper.'))
+        and c[0].startswith(('train_dataloader', 'model.', 'optim_wrapper.', *_OF_TRAINING))
         and c[0].split('.')[-1] not in _WITHOUT_EFFECT
     ]
+    others += [(f'hook {name}', *sides) for name, sides in _changed_hooks(changes).items()]
+    processes = (checkpoint.get('meta') or {}).get('processes')
+    if processes not in (None, get_world_size()):
+        others.append(('number of processes', processes, get_world_size()))
     if others:
         _warn(
             'these settings differ from the settings in the checkpoint, so the resumed run '
             f'is not equal to an uninterrupted one: {_listed(others)}'
+        )
+
+
+def _changed_hooks(changes: list[Change]) -> dict[str, tuple[Any, Any]]:
+    """Hooks of the training that are on one side only, by their names."""
+    hooks = [change for change in changes if change[0].startswith('custom_hooks')]
+    found: dict[str, tuple[Any, Any]] = {}
+    for name in _HOOKS:
+        old, new = (any(name in str(change[i]) for change in hooks) for i in (1, 2))
+        if old != new:
+            found[name] = ('there' if old else _MISSING, 'there' if new else _MISSING)
+    return found
+
+
+def _check_state(checkpoint: dict, cfg: Config, path: str) -> None:
+    wanted = ['optimizer'] + ['param_schedulers'] * bool(cfg.get('param_scheduler'))
+    missing = [key for key in wanted if key not in checkpoint]
+    if missing:
+        raise ValueError(
+            f'--resume needs a checkpoint with the state of the training, got {path!r} without '
+            f'{" and ".join(missing)}, as best_*.pth are: resume from iter_*.pth or epoch_*.pth. '
+            f'{_go_on(path)}'
         )
 
 
@@ -187,6 +219,14 @@ def _check_length(checkpoint: dict, cfg: Config, path: str) -> None:
         end, done = train_cfg.get(f'max_{unit}s'), (checkpoint.get('meta') or {}).get(unit)
         if not isinstance(end, int) or not isinstance(done, int):
             continue
+        before = _length_of(checkpoint, unit)
+        if before not in (None, end):
+            _warn(
+                f'train_cfg.max_{unit}s is {end}, and was {before} in {path}. Schedules of the '
+                'learning rate without an end of their own keep the old one, and the rate stays '
+                'where they end; schedules of objectives follow the new one. '
+                f'{_go_on(path)}'
+            )
         if done == end:
             _warn(
                 f'Nothing to do: {path} was trained for {done} {unit}s, and '
@@ -198,6 +238,16 @@ def _check_length(checkpoint: dict, cfg: Config, path: str) -> None:
                 f'{path!r} was trained for, got {end}: there is nothing to do. Raise '
                 'it, or test the checkpoint'
             )
+
+
+def _length_of(checkpoint: dict, unit: str) -> int | None:
+    """Length of the training that wrote a checkpoint."""
+    try:
+        settings = read_config(checkpoint['meta']['cfg'])
+        length = (settings.get('train_cfg') or {}).get(f'max_{unit}s')
+    except (AttributeError, KeyError, TypeError, SyntaxError, ValueError):
+        return None
+    return length if isinstance(length, int) else None
 
 
 def parameters_by_group(optimizer, model: nn.Module) -> list[list[str]]:

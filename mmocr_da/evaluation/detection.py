@@ -151,7 +151,9 @@ class BoxQualityMetric(HmeanIOUMetric):
         """Return MMOCR's metric with the same score (:mod:`mmocr_da.plain`)."""
         score = cfg.get('score', 0.5)
         thresholds = dict(start=score, stop=score + 1, step=2)
-        return dict(type='HmeanIOUMetric', pred_score_thrs=thresholds)
+        names = 'ignore_precision_thr', 'prefix', 'collect_device'
+        kept: dict[str, Any] = {name: cfg[name] for name in names if name in cfg}
+        return dict(type='HmeanIOUMetric', pred_score_thrs=thresholds, **kept)
 
     def regions(self, results: Sequence[dict[str, Any]] | None = None) -> MatchedRegions:
         """Match the regions of each image that :meth:`process` got, in their order."""

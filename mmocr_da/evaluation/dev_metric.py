@@ -10,6 +10,7 @@ from mmengine.logging import print_log
 
 from mmocr_da.arguments import check_count, check_flag, check_list, check_text
 from mmocr_da.registry import METRICS
+from mmocr_da.unicode import UnicodeForm, check_unicode_form
 
 from .functional import normalize
 from .label_free import DensityRatio, importance_weighted_risk
@@ -37,7 +38,8 @@ class DEVMetric(BaseMetric):
 
     Args:
         source: Indexes of the source datasets in the ``ConcatDataset``; the others are the target.
-        ignore_case, ignore_symbols: As in :class:`~mmocr_da.evaluation.TextErrorMetric`.
+        ignore_case, ignore_symbols, unicode_form: As in
+            :class:`~mmocr_da.evaluation.TextErrorMetric`.
     """
 
     default_prefix: str | None = 'label_free'
@@ -51,6 +53,7 @@ class DEVMetric(BaseMetric):
         source: Sequence[int] = (0,),
         ignore_case: bool = False,
         ignore_symbols: bool = False,
+        unicode_form: UnicodeForm | None = None,
         collect_device: str = 'cpu',
         prefix: str | None = None,
     ) -> None:
@@ -61,10 +64,13 @@ class DEVMetric(BaseMetric):
             raise ValueError('source must name a dataset at least, got none')
         check_flag('ignore_case', ignore_case)
         check_flag('ignore_symbols', ignore_symbols)
+        check_unicode_form(unicode_form)
         check_text('prefix', prefix)
         super().__init__(collect_device, prefix)
         self.source = set(source)
-        self.options: dict[str, Any] = dict(ignore_case=ignore_case, ignore_symbols=ignore_symbols)
+        self.options: dict[str, Any] = dict(
+            ignore_case=ignore_case, ignore_symbols=ignore_symbols, unicode_form=unicode_form
+        )
         self._seen: list[tuple[Any, str, str]] = []
 
     @property

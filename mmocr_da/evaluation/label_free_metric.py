@@ -1,17 +1,21 @@
 """Scores of a recognizer without labels, as a metric of a validation."""
 
+import bisect
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.dist import get_rank, get_world_size
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
 from mmocr_da.arguments import check_choice, check_count, check_flag, check_list, check_text
 from mmocr_da.registry import METRICS
+from mmocr_da.unicode import UnicodeForm, check_unicode_form
 
 from .functional import normalize, normalized_edit_distance
 from .label_free import (
@@ -72,10 +76,10 @@ class LabelFreeMetric(BaseMetric):
         texts: What predictions should look like: a list of texts, or a file with one per line, such
             as a lexicon. By default the hook takes the labels of the source that is trained on.
         max_characters: Most characters that are used for the scores of probabilities, since their
-            cost grows with the square of the number. If there are more, whole images are drawn by a
-            hash of their paths, so always the same ones.
-        ignore_case, ignore_symbols: What texts and predictions are compared without, see
-            :func:`~mmocr_da.evaluation.functional.normalize`.
+            cost grows with the square of the number. If a dataset has more, whole images are drawn
+            by a hash of their paths, so always the same ones.
+        ignore_case, ignore_symbols, unicode_form: What texts and predictions are compared without,
+            see :func:`~mmocr_da.evaluation.functional.normalize`.
     """
 
     default_prefix: str | None = 'label_free'
@@ -91,6 +95,7 @@ class LabelFreeMetric(BaseMetric):
         max_characters: int = 5000,
         ignore_case: bool = False,
         ignore_symbols: bool = False,
+        unicode_form: UnicodeForm | None = None,
         collect_device: str = 'cpu',
         prefix: str | None = None,
     ) -> None:
@@ -104,13 +109,16 @@ class LabelFreeMetric(BaseMetric):
         check_count('max_characters', max_characters, least=2, of='characters')
         check_flag('ignore_case', ignore_case)
         check_flag('ignore_symbols', ignore_symbols)
+        check_unicode_form(unicode_form)
         check_text('prefix', prefix)
         super().__init__(collect_device, prefix)
         self.scores = tuple(dict.fromkeys(scores))
         self.max_characters = max_characters
-        self.options: dict[str, Any] = dict(ignore_case=ignore_case, ignore_symbols=ignore_symbols)
+        self.options: dict[str, Any] = dict(
+            ignore_case=ignore_case, ignore_symbols=ignore_symbols, unicode_form=unicode_form
+        )
         self.texts = _read(texts) if isinstance(texts, (str, Path)) else texts
-        self._held = 0
+        self._held: Counter[int] = Counter()
         self._told = False
 
     @property
@@ -131,6 +139,11 @@ class LabelFreeMetric(BaseMetric):
         Raises:
             ValueError: If a prediction lacks what the hook keeps.
         """
+        # Of ConcatDataset, whose parts are evaluated one by one.
+        ends = (self.dataset_meta or {}).get('cumulative_sizes', [])
+        world, rank = get_world_size(), get_rank()
+        if not self.results:
+            self._held.clear()
         for sample in data_samples:
             prediction = sample.get('pred_text') or {}
             others = {field: sample.get(field) for key, field in OF_OTHERS.items() if key in self}
@@ -142,8 +155,10 @@ class LabelFreeMetric(BaseMetric):
                 )
             rows = prediction['probabilities']
             path = str(sample.get('img_path', len(self.results)))
+            dataset = bisect.bisect_right(ends, len(self.results) * world + rank)
             self.results.append(
                 dict(
+                    dataset=dataset,
                     order=hashlib.blake2b(path.encode(), digest_size=8).digest(),
                     text=prediction['item'],
                     confidence=prediction['confidence'],
@@ -152,9 +167,11 @@ class LabelFreeMetric(BaseMetric):
                     **{field: (other or {}).get('item') for field, other in others.items()},
                 )
             )
-            self._held += len(rows)
-        if self._held > 2 * self.max_characters:
-            self._held = draw_rows(self.results, self.max_characters)
+            self._held[dataset] += len(rows)
+        for dataset, held in self._held.items():
+            if held > 2 * self.max_characters:
+                part = [result for result in self.results if result['dataset'] == dataset]
+                self._held[dataset] = draw_rows(part, self.max_characters)
 
     def compute_metrics(self, results: list[dict[str, Any]]) -> dict[str, float]:
         """Compute the scores of predictions; NaN where there is too little to go by.
@@ -229,7 +246,7 @@ def draw_rows(results: list[dict[str, Any]], most: int) -> int:
             result['rows'] = None
         else:
             total += result['count']
-            held += result['count']
+            held += result['count'] * (result['rows'] is not None)
     return held
 
 

@@ -18,7 +18,7 @@ from mmocr.models.textrecog.data_preprocessors import TextRecogDataPreprocessor
 from torch import Tensor
 
 from mmocr_da.config_names import CONFIGS
-from mmocr_da.engine.inference import inference_pipeline
+from mmocr_da.engine.inference import inference_pipeline, test_pipelines
 
 from .inferencer import COLORS, INTERPOLATIONS
 
@@ -41,6 +41,12 @@ def read_pipeline(cfg: Config) -> tuple[dict[str, Any], list[PixelStep]]:
     """
     settings: dict[str, Any] = {}
     steps: list[PixelStep] = []
+    first, *others = test_pipelines(cfg)
+    if any(other != first for other in others):
+        raise ValueError(
+            'an ONNX export needs one test pipeline, got test datasets with different ones: set '
+            'test_dataloader.dataset.pipeline, or leave one dataset in test_dataloader'
+        )
     for transform in inference_pipeline(cfg).transforms:
         if isinstance(transform, (LoadOCRAnnotations, PackTextRecogInputs)):
             continue

@@ -5,6 +5,8 @@ It imports nothing of the package, so that the file can be copied to where there
 
 import json
 import math
+import os
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -76,7 +78,7 @@ class OnnxInferencer:
         self.needs_ratio = any(x.name == 'valid_ratio' for x in self.session.get_inputs())
         self.batch_size = batch_size
 
-    def __call__(self, images: Iterable[str | Image]) -> list[Prediction]:
+    def __call__(self, images: Iterable[str | os.PathLike[str] | Image]) -> list[Prediction]:
         """Predict texts.
 
         Args:
@@ -85,7 +87,12 @@ class OnnxInferencer:
 
         Returns:
             A prediction for each image.
+
+        Raises:
+            ValueError: If something is no image, or if a single one is given without a list.
         """
+        if isinstance(images, (str, os.PathLike, np.ndarray)) and np.ndim(images) != 4:
+            raise ValueError('images must be a list, got a single image: put it into a list')
         found: dict[int, Prediction] = {}
         waiting: dict[tuple[int, ...], list[tuple[int, Image, float]]] = {}
         for i, image in enumerate(images):
@@ -98,7 +105,7 @@ class OnnxInferencer:
             found.update(self._predict(batch))
         return [found[i] for i in range(len(found))]
 
-    def prepare(self, image: str | Image) -> tuple[Image, float]:
+    def prepare(self, image: str | os.PathLike[str] | Image) -> tuple[Image, float]:
         """Load, resize and pad an image as the test pipeline of the config does.
 
         Returns:
@@ -151,12 +158,15 @@ class OnnxInferencer:
         return {i: self.decode(*steps) for i, *steps in zip(places, *(x.tolist() for x in found))}
 
 
-def _loaded(image: str | Image, color: str) -> Image:
+def _loaded(image: str | os.PathLike[str] | Image, color: str) -> Image:
     """An image as BGR ``(H, W, 3)`` or grey ``(H, W)``."""
-    if isinstance(image, str):
-        loaded = cv2.imread(image, COLORS['grayscale' if color == 'gray' else 'color'])
+    if isinstance(image, (str, os.PathLike)):
+        path = os.fspath(image)
+        loaded = cv2.imread(path, COLORS['grayscale' if color == 'gray' else 'color'])
         if loaded is None:
-            raise ValueError(f'images must be image files, got {image!r}, which cannot be read')
+            raise ValueError(f'images must be image files, got {path!r}, which cannot be read')
+        if not path.lower().endswith(('.jpg', '.jpeg', '.bmp')):
+            _check_plain(path)
         return np.asarray(loaded, np.uint8)
     if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)):
         raise ValueError(
@@ -168,6 +178,23 @@ def _loaded(image: str | Image, color: str) -> Image:
     elif image.ndim == 2:
         image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)  # type: ignore[assignment]  # the same
     return image
+
+
+def _check_plain(path: str) -> None:
+    """Warn of an image that OpenCV may load as black."""
+    whole = cv2.imread(path, cv2.IMREAD_UNCHANGED)
+    transparent = whole is not None and whole.ndim == 3 and whole.shape[2] == 4
+    if transparent and np.ptp(np.asarray(whole)[..., 3]) > 0:
+        found = 'is transparent'
+    elif whole is not None and whole.dtype != np.uint8:
+        found = f'has values of {whole.dtype}'
+    else:
+        return
+    warnings.warn(
+        f'{path} {found}, and may be loaded as black: convert it to an image of 8 bits without '
+        'transparency',
+        stacklevel=2,
+    )
 
 
 def _width(

@@ -1,5 +1,6 @@
 """Makes the page that compares several runs: one table, curves, and what differs."""
 
+import math
 import os.path as osp
 import re
 from collections.abc import Iterable, Sequence
@@ -81,9 +82,15 @@ def short_names(paths: Sequence[str]) -> list[str]:
 
 
 def same_data(runs: Iterable[RunFolder]) -> bool:
-    """Whether all runs whose configs are known were validated on the same data."""
+    """Whether all runs whose configs are known were validated on the same data, in the same way."""
     known = [run.cfg for run in runs if run.cfg is not None]
-    data = [dict(flat((cfg.get('val_dataloader') or {}).get('dataset'))) for cfg in known]
+    data = [
+        (
+            dict(flat((cfg.get('val_dataloader') or {}).get('dataset'))),
+            dict(flat(cfg.get('val_evaluator') or {})),
+        )
+        for cfg in known
+    ]
     return all(found == data[0] for found in data)
 
 
@@ -93,7 +100,10 @@ def _hints(runs: dict[str, RunFolder]) -> list[Text]:
         'with other seeds before you believe a small difference.'
     ]
     if not same_data(runs.values()):
-        hints = ['The runs were validated on different data: their numbers cannot be compared.']
+        hints = [
+            'The runs were validated on different data, or by metrics with different settings: '
+            'their numbers cannot be compared.'
+        ]
     for name, run in runs.items():
         if run.unfinished:
             hints.append([Literal(name), f' has not ended: {run.unfinished}.'])
@@ -113,7 +123,7 @@ def _table(runs: dict[str, RunFolder]) -> Section:
         name: {
             run_name: run.curves[name][max(run.curves[name])]
             for run_name, run in runs.items()
-            if run.curves.get(name)
+            if run.curves.get(name) and not math.isnan(run.curves[name][max(run.curves[name])])
         }
         for name in names
     }
@@ -125,7 +135,7 @@ def _table(runs: dict[str, RunFolder]) -> Section:
         row: list[Text] = [Literal(run_name), f'{run.last_iteration:,}']
         for name, higher in names.items():
             found = values[name]
-            best = (max if higher else min)(found.values())
+            best = (max if higher else min)(found.values(), default=None)
             star = ' *' if comparable and found.get(run_name) == best else ''
             row.append(f'{found[run_name]:.4f}{star}' if run_name in found else '')
         every = seconds(run.curves)

@@ -153,13 +153,27 @@ class Recognizers:
 def ignored(cfg: Config) -> dict[str, Any]:
     """What a recognizer cannot tell apart, and labels should not either.
 
-    >>> sorted(ignored(Config(dict(model=dict()))).values())
-    [False, False]
+    The Unicode form is that of the config's ``TextErrorMetric``.
+
+    >>> ignored(Config(dict(model=dict())))
+    {'ignore_case': False, 'ignore_symbols': False}
     """
+    forms = [m['unicode_form'] for m in metrics_of(cfg) if m.get('unicode_form')]
+    form = dict(unicode_form=forms[0]) if forms else {}
     dictionary = (cfg.model.get('decoder') or {}).get('dictionary')
     if dictionary is None:
-        return dict(ignore_case=False, ignore_symbols=False)
+        return dict(ignore_case=False, ignore_symbols=False, **form)
     known = {char for char in TASK_UTILS.build(dictionary).dict if len(char) == 1}
     both_cases = any(char.swapcase() != char and char.swapcase() in known for char in known)
     symbols = any(not normalize(char, ignore_symbols=True) for char in known)
-    return dict(ignore_case=not both_cases, ignore_symbols=not symbols)
+    return dict(ignore_case=not both_cases, ignore_symbols=not symbols, **form)
+
+
+def metrics_of(cfg: Config) -> list[dict[str, Any]]:
+    """Configs of the metrics of testing and validation."""
+    found: list[dict[str, Any]] = []
+    for key in ('test_evaluator', 'val_evaluator'):
+        evaluator = cfg.get(key) or []
+        metrics = evaluator.get('metrics', evaluator) if isinstance(evaluator, dict) else evaluator
+        found += metrics if isinstance(metrics, (list, tuple)) else [metrics]
+    return found

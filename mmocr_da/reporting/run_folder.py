@@ -157,9 +157,17 @@ class RunFolder:
 
     @property
     def result(self) -> Path | None:
-        """The checkpoint of the result: the exported one, else the last one; None without any."""
-        exported = [path for path in self.exported if path.suffix == '.pth']
+        """The checkpoint of the result: the exported one, else the last one; None without any.
+
+        An export that is older than the last checkpoint is that of an earlier training.
+        """
+        exported = [path for path in self.exported if path.suffix == '.pth' and self.is_new(path)]
         return next(iter([*exported, *self.checkpoints[-1:]]), None)
+
+    def is_new(self, path: Path) -> bool:
+        """Whether a file is not older than the last checkpoint."""
+        times = [file.stat().st_mtime for file in self.checkpoints[-1:]]
+        return path.stat().st_mtime >= max(times, default=0)
 
     @property
     def exported(self) -> list[Path]:

@@ -1,5 +1,6 @@
 """Sections about a training: its curves, scores without labels, and what it cost."""
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 
@@ -99,9 +100,10 @@ def label_free_section(run: RunFolder) -> list[Section]:
         return []
     steps = sorted({step for name in names for step in run.curves[name]})
     rows: list[Sequence[Text]] = [['iteration', *map(Literal, names)]]
-    best = {name: max(run.curves[name], key=run.curves[name].__getitem__) for name in names}
+    known = {n: {s: x for s, x in run.curves[n].items() if not math.isnan(x)} for n in names}
+    best = {name: max(found, key=found.__getitem__) for name, found in known.items() if found}
     for step in steps:
-        values = [_starred(run.curves[name].get(step), step == best[name]) for name in names]
+        values = [_starred(run.curves[name].get(step), step == best.get(name)) for name in names]
         rows.append([f'{step:,}', *values])
     return [
         Section(
@@ -139,7 +141,7 @@ def cost_section(run: RunFolder) -> list[Section]:
 
 def export_commands(run: RunFolder) -> dict[str, str]:
     """Return how to export the last checkpoint; nothing if it is done or there is none."""
-    if run.exported or not run.checkpoints:
+    if any(map(run.is_new, run.exported)) or not run.checkpoints:
         return {}
     configs = sorted(run.training.glob('*.py')) or sorted(run.training.glob('*/vis_data/config.py'))
     if not configs:

@@ -1,5 +1,6 @@
 """Training curves of one or several runs, each with its name at its end."""
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -48,6 +49,7 @@ def curves_figure(
     Raises:
         ValueError: If no run has scalars to draw.
     """
+    runs = {run: _finite(scalars) for run, scalars in runs.items()}
     found = scalars_of(runs.values(), only, panels)
     if not found:
         raise ValueError(
@@ -88,17 +90,25 @@ def curves_figure(
 def scalars_of(
     runs: Iterable[Scalars], only: str = '', panels: Mapping[str, str] = PANELS
 ) -> dict[str, list[str]]:
-    """Return the names of the scalars that a run has, by the title of their panel.
+    """Return the names of the scalars that a run has numbers of, by the title of their panel.
 
     >>> scalars_of([{'loss': {1: 2.0}, 'time': {1: 1.0}}])
     {'loss': ['loss']}
     """
-    names = {name for scalars in runs for name, values in scalars.items() if values}
+    names = {name for scalars in runs for name, values in _finite(scalars).items() if values}
     found = {
         title: sorted(n for n in names if re.search(pattern, n) and re.search(only, n))
         for title, pattern in panels.items()
     }
     return {title: names for title, names in found.items() if names}
+
+
+def _finite(scalars: Scalars) -> dict[str, dict[int, float]]:
+    """The values that have a place, as a validation without a prediction has none."""
+    return {
+        name: {step: value for step, value in values.items() if math.isfinite(value)}
+        for name, values in scalars.items()
+    }
 
 
 def _label(run: str, name: str, names: Sequence[str], several: bool) -> str:

@@ -69,3 +69,27 @@ def test_steps_that_move_pixels_without_a_record_are_named(build):
         dict(type='RandomResize', scale=(9, 9), ratio_range=(1.0, 2.0), resize_type='mmdet.Resize'),
     )
     assert unrecorded(steps) == ('RandomFlip', 'Resize', 'TorchVisionWrapper')
+
+
+@pytest.mark.parametrize(
+    'step, names',
+    [
+        (dict(type='TorchVisionWrapper', op='RandAugment'), ('TorchVisionWrapper',)),
+        (dict(type='TorchVisionWrapper', op='TrivialAugmentWide'), ('TorchVisionWrapper',)),
+        (
+            dict(
+                type='ConditionApply',
+                condition='True',
+                true_transforms=[dict(type='Resize', scale=(9, 9))],
+                false_transforms=[dict(type='RandomFlip', prob=1.0)],
+            ),
+            ('Resize', 'RandomFlip'),
+        ),
+        (dict(type='RandomChoiceResize', scales=[(9, 9)], resize_type='Resize'), ('Resize',)),
+        (dict(type='RandomChoiceResize', scales=[(9, 9)], resize_type='mmdet.Resize'), ()),
+        (dict(type='mmdet.ResizeShortestEdge', scale=9), ('Resize',)),
+        (dict(type='mmdet.RandomShift'), ('RandomShift',)),
+    ],
+)
+def test_no_transform_moves_pixels_unseen(build, step, names):
+    assert unrecorded(build(step)) == names

@@ -217,3 +217,29 @@ def test_norms_without_a_counter_and_versions_of_layers_are_no_difference(model,
     weights._metadata = plain._metadata
     assert fit.check_start(model, dict(state_dict=weights), 'load_from') == []
     fit.check_whole(model, dict(state_dict=weights), 'the checkpoint')
+
+
+@pytest.mark.parametrize('check', [fit.check_whole, fit.check_start])
+def test_open_gates_need_batch_instance_norm(model, plain, check):
+    key = 'backbone.stem_layers.0.bn.rho'
+    assert key.replace('rho', 'weight') in plain
+    check(model, checkpoint(plain | {key: torch.ones(8)}), 'the checkpoint')
+    open_gate = checkpoint(plain | {key: torch.tensor([1.0, 0.5])})
+    with pytest.raises(ValueError, match=f'has batch-instance norm .{key}.*WithBIN'):
+        check(model, open_gate, 'the checkpoint')
+
+
+@pytest.mark.parametrize(
+    'objective, left',
+    [
+        (dict(type='mmocr_da.SelfTraining'), ['the teacher of self_training']),
+        (dict(type='mmocr_da.SymNetHead'), ['the classifier of the target of symnet']),
+        (ALIGNMENT, []),
+    ],
+)
+def test_what_predicted_in_the_training_is_named(adaptive, plain, objective, left):
+    trained = adaptive(objective)
+    of_training = checkpoint(trained.state_dict())
+    assert fit.predictors_left_behind(adaptive(ALIGNMENT), of_training) == left
+    assert fit.predictors_left_behind(trained, of_training) == []
+    assert fit.predictors_left_behind(trained, checkpoint(plain)) == []

@@ -210,3 +210,47 @@ def test_changes_are_found_at_any_depth():
         assert resume.changed_settings(dict(meta=dict(cfg=cfg)), new) == []
     for broken in ({}, dict(meta={})):
         assert resume.changed_settings(broken, new) == []
+
+
+def test_a_checkpoint_without_the_state_of_the_training_is_an_error(resumed, trained, tmp_path):
+    checkpoint = torch.load(trained / 'iter_2.pth', weights_only=True)
+    del checkpoint['optimizer']
+    torch.save(checkpoint, tmp_path / 'best_x_iter_2.pth')
+    with pytest.raises(ValueError, match='got .*best_x_iter_2.pth. without optimizer, as best'):
+        resumed(checkpoint=tmp_path / 'best_x_iter_2.pth')
+    cfg = Config(dict(param_scheduler=[dict(type='ConstantLR')]))
+    with pytest.raises(ValueError, match='without param_schedulers, as best'):
+        resume._check_state(dict(optimizer={}), cfg, 'best.pth')
+    resume._check_state(dict(optimizer={}, param_schedulers=[]), cfg, 'iter.pth')
+
+
+def test_another_length_is_named_as_schedules_keep_the_old_one(resumed):
+    log = resumed()
+    assert 'train_cfg.max_iters is 3, and was 2 in' in log
+    assert 'the rate stays where they end' in log
+
+
+def test_another_number_of_processes_is_named(resumed, trained, tmp_path):
+    checkpoint = torch.load(trained / 'iter_2.pth', weights_only=True)
+    assert checkpoint['meta']['processes'] == 1
+    checkpoint['meta']['processes'] = 4
+    torch.save(checkpoint, tmp_path / 'iter_2.pth')
+    log = resumed(checkpoint=tmp_path / 'iter_2.pth')
+    (changes,) = (line for line in log.splitlines() if 'these settings differ from' in line)
+    assert 'number of processes: 4 -> 1' in changes
+
+
+def test_a_hook_of_the_training_that_comes_or_goes_is_named():
+    ema, health = dict(type='EMAHook'), dict(type='mmocr_da.HealthHook')
+
+    def changed(*sides):
+        old, new = (dict(custom_hooks=hooks) if hooks is not None else {} for hooks in sides)
+        return resume._changed_hooks(list(resume._differences(old, new)))
+
+    assert changed([ema], [ema, health]) == changed([], [health]) == changed(None, None) == {}
+    assert changed([health, ema], [health])['EMAHook'] == ('there', resume._MISSING)
+    assert changed(None, [ema])['EMAHook'] == (resume._MISSING, 'there')
+    assert changed([ema], [dict(type='mmocr_da.FreezeHook')]) == {
+        'EMAHook': ('there', resume._MISSING),
+        'FreezeHook': (resume._MISSING, 'there'),
+    }

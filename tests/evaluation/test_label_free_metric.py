@@ -202,3 +202,28 @@ def test_an_evaluator_of_mmengine_gives_the_same():
     evaluator = Evaluator([dict(type='mmocr_da.LabelFreeMetric', scores=SCORES, texts=WORDS)])
     evaluator.process(samples())
     assert evaluator.evaluate(12) == evaluated(samples())
+
+
+@pytest.mark.parametrize('sizes', [(60, 20), (20, 60), (40, 40)])
+def test_each_dataset_has_its_own_limit(sizes):
+    """The scores of a dataset are those that it has alone, also if rows were dropped before."""
+    given = [sample(i, 'abcab') for i in range(sum(sizes))]
+    options = dict(scores=['certainty', 'information'], max_characters=50)
+    built = metric(**options)
+    evaluator = MultiDatasetsEvaluator([built], ['source', 'target'])
+    evaluator.dataset_meta = dict(cumulative_sizes=[sizes[0], sum(sizes)])
+    for start in range(0, len(given), 5):
+        evaluator.process(data_samples=given[start : start + 5], data_batch={})
+    found = evaluator.evaluate(len(given))
+    parts = dict(source=given[: sizes[0]], target=given[sizes[0] :])
+    for name, part in parts.items():
+        for key, value in evaluated(part, **options).items():
+            assert found[f'{name}/{key}'] == pytest.approx(value, abs=0)
+
+
+@pytest.mark.parametrize('name', ['LabelFreeMetric', 'DEVMetric'])
+def test_texts_are_compared_in_a_unicode_form(name):
+    built = METRICS.build(dict(type=f'mmocr_da.{name}', unicode_form='NFC'))
+    assert built.options['unicode_form'] == 'NFC'
+    with pytest.raises(ValueError, match='unicode_form'):
+        METRICS.build(dict(type=f'mmocr_da.{name}', unicode_form='abc'))

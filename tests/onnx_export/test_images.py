@@ -5,9 +5,11 @@ import pytest
 import torch
 from helpers.families import narrow
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from mmocr.registry import TRANSFORMS
 
 from mmocr_da.config_names import CONFIGS
+from mmocr_da.engine.inference import inference_pipeline
 from mmocr_da.onnx_export.graph import columns_of_text
 from mmocr_da.onnx_export.images import dark_on_bright, normalize, read_pipeline, standardize
 from mmocr_da.registry import MODELS
@@ -68,3 +70,25 @@ def test_images_are_normalized_as_by_the_data_preprocessor(options):
     pixels = torch.from_numpy(images()).permute(0, 3, 1, 2)
     wanted = preprocessor(dict(inputs=list(pixels), data_samples=None), False)['inputs']
     torch.testing.assert_close(normalize(preprocessor, pixels.float()), wanted)
+
+
+def test_test_datasets_with_different_pipelines_are_refused():
+    def pipeline(width):
+        return [
+            dict(type='LoadImageFromFile'),
+            dict(type='Resize', scale=(width, 32)),
+            dict(type='PackTextRecogInputs'),
+        ]
+
+    def cfg(*widths):
+        datasets = [dict(type='OCRDataset', pipeline=pipeline(width)) for width in widths]
+        return Config(
+            dict(test_dataloader=dict(dataset=dict(type='ConcatDataset', datasets=datasets)))
+        )
+
+    init_default_scope('mmocr')
+    assert read_pipeline(cfg(100, 100))[0]['width'] == 100
+    with pytest.raises(ValueError, match='an ONNX export needs one test pipeline'):
+        read_pipeline(cfg(100, 256))
+    # All others take that of the last one, which is the target.
+    assert inference_pipeline(cfg(100, 256)).transforms[1].scale == (256, 32)

@@ -12,6 +12,7 @@ from mmocr_da.engine.inference import inference_pipeline
 from mmocr_da.onnx_export import OnnxInferencer
 from mmocr_da.onnx_export.export import _decoding
 from mmocr_da.onnx_export.images import read_pipeline
+from mmocr_da.onnx_export.inferencer import _loaded
 from mmocr_da.registry import MODELS
 
 
@@ -105,3 +106,28 @@ def test_another_file_is_refused():
     model = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8)
     with pytest.raises(ValueError, match='must be a file of tools/export_onnx.py'):
         OnnxInferencer(model.SerializeToString())
+
+
+def test_an_image_without_a_list_is_refused_and_a_path_is_a_path(tmp_path):
+    image = np.zeros((8, 9, 3), np.uint8)
+    for single in (image, image[..., 0], 'a.png', tmp_path / 'a.png'):
+        with pytest.raises(ValueError, match='images must be a list, got a single image'):
+            inferencer()(single)
+    cv2.imwrite(str(tmp_path / 'a.png'), image)
+    assert _loaded(tmp_path / 'a.png', 'bgr').shape == image.shape
+
+
+@pytest.mark.parametrize('kind', ['transparent', '16 bits', 'opaque', 'grey'])
+def test_a_file_that_may_be_black_is_a_warning(tmp_path, kind, recwarn):
+    image = np.zeros((8, 9, 4), np.uint8)
+    image[..., 3] = 255
+    if kind == 'transparent':
+        image[:4, :, 3] = 0
+    elif kind == '16 bits':
+        image = np.full((8, 9), 255, np.uint16)
+    elif kind == 'grey':
+        image = image[..., 0]
+    cv2.imwrite(str(tmp_path / 'a.png'), image)
+    _loaded(str(tmp_path / 'a.png'), 'gray')
+    said = [str(w.message) for w in recwarn if 'may be loaded as black' in str(w.message)]
+    assert len(said) == (kind in ('transparent', '16 bits'))

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 from helpers.pages import Page as Parsed
 
@@ -99,3 +101,35 @@ def test_a_folder_that_is_no_run_is_an_error(runs, tmp_path):
     (tmp_path / 'empty').mkdir()
     with pytest.raises(ValueError, match='must be the work directory of a training, got .*empty'):
         compare_runs([*runs(), tmp_path / 'empty'])
+
+
+def test_metrics_with_other_settings_are_not_compared(make_run):
+    folders = [
+        make_run(
+            dict(loss=1.0, lr=0.1, time=0.5, step=20),
+            {'recog/cer': cer, 'step': 20},
+            config=CONFIG.format(weight=cer, data='same')
+            + f"val_evaluator = dict(type='mmocr_da.TextErrorMetric', ignore_case={case})\n",
+            name=name,
+            iters=20,
+        )
+        for name, cer, case in (('one', 0.25, True), ('two', 0.5, False))
+    ]
+    page = compare_runs(folders)
+    assert not any('*' in cell for row in rows(page, 'Results') for cell in row)
+    assert 'metrics with different settings' in page.markdown()
+
+
+def test_a_number_that_is_none_has_no_star(make_run):
+    folders = [
+        make_run(
+            dict(loss=1.0, lr=0.1, time=0.5, step=20),
+            {'recog/cer': cer, 'step': 20},
+            config=CONFIG.format(weight=1, data='same'),
+            name=name,
+            iters=20,
+        )
+        for name, cer in (('one', math.nan), ('two', 0.5), ('three', 0.25))
+    ]
+    found = {row[0]: row[2] for row in rows(compare_runs(folders), 'Results')[1:]}
+    assert found == dict(one='', two='0.5000', three='0.2500 *')

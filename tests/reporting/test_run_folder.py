@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -94,3 +95,15 @@ def test_a_folder_without_a_training_is_told_apart(tmp_path):
     assert not RunFolder.read(tmp_path).has_started
     with pytest.raises(ValueError, match='must be the work directory .*none, no folder'):
         RunFolder.read(tmp_path / 'none')
+
+
+def test_an_export_that_is_older_than_the_training_is_not_its_result(make_run):
+    training = make_run(row(20), name='out/training')
+    out = training.parent
+    (out / 'exported').mkdir()
+    exported, last = out / 'exported' / 'x_adapted.pth', training / 'iter_40.pth'
+    for file in (exported, last):
+        file.touch()
+    for age, result in ((-10, last), (10, exported)):
+        os.utime(exported, (last.stat().st_mtime + age,) * 2)
+        assert RunFolder.read(out).result == result

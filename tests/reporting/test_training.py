@@ -1,3 +1,4 @@
+import math
 import re
 
 import pytest
@@ -110,3 +111,10 @@ def test_how_to_export_is_said_until_it_is_done(make_run):
 
 def test_nothing_is_known_of_a_run_that_has_just_begun(make_run):
     assert cost_section(RunFolder.read(make_run())) == []
+
+
+def test_a_score_that_is_no_number_has_no_star(make_run):
+    values = {20: math.nan, 40: 0.5, 60: 1.5}
+    scores = [{'label_free/snd': value, 'step': step} for step, value in values.items()]
+    (section,) = label_free_section(RunFolder.read(make_run(row(20), *scores)))
+    assert [row[1] for row in table(section)[1:]] == ['nan', '0.5', '1.5 *']

@@ -6,6 +6,7 @@ from matplotlib.colors import same_color
 
 from mmocr_da.visualization import curves_figure
 from mmocr_da.visualization.curves import spread
+from mmocr_da.visualization.pictures import figure_bytes
 
 RUN = {
     'loss': {10: 3.0, 20: 2.0, 30: 1.0},
@@ -84,3 +85,14 @@ def test_names_are_apart_in_order_and_no_further_than_needed(seed):
 
 def test_more_names_than_places_stay_apart():
     np.testing.assert_allclose(np.diff(spread([0.5] * 30, 0.1)), 0.1)
+
+
+def test_what_is_no_number_has_no_place():
+    nan = float('nan')
+    runs = {'a': {'loss': {10: nan, 20: 2.0, 30: nan}, 'lr': {10: nan}}}
+    figure = curves_figure(runs)
+    (ax,) = figure.axes
+    assert ax.lines[0].get_xydata().tolist() == [[20, 2]]
+    figure_bytes(figure)  # matplotlib fails at a line without a point
+    with pytest.raises(ValueError, match='got none in a'):
+        curves_figure({'a': {'lr': {10: nan}}})

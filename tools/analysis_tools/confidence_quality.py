@@ -22,6 +22,7 @@ from mmengine.runner import Runner
 from mmocr.utils import register_all_modules
 from sklearn.metrics import roc_auc_score
 
+from mmocr_da.datasets.image_loading import load_as_shown
 from mmocr_da.engine.launch import load_config
 from mmocr_da.engine.samples import dataset_of
 from mmocr_da.evaluation import normalize
@@ -71,7 +72,9 @@ def predict(cfg: Config, checkpoint: str, loader: dict) -> list[tuple[str, str, 
     """
     model = load_plain(cfg, checkpoint)
     decoder, rows = model.decoder, []
-    for batch in Runner.build_dataloader(loader):
+    dataloader = Runner.build_dataloader(loader)
+    load_as_shown(dataloader.dataset)
+    for batch in dataloader:
         data = model.data_preprocessor(batch, False)
         images, samples = data['inputs'], data['data_samples']
         feature_map = model.extract_feat(images)

@@ -164,7 +164,7 @@ def source_texts(cfg: Config) -> list[str]:
 
 def scores_of(run: Path, args: argparse.Namespace, known: set[str]) -> Iterator[dict[str, Any]]:
     """Yield a line for each checkpoint of a run that is not known yet."""
-    todo = [(i, file) for i, file in checkpoints_of(run) if str(file.resolve()) not in known]
+    todo = [(i, file) for i, file in checkpoints_of(run) if stamp(file) not in known]
     if not todo:
         return
     cfg = config_of(run)
@@ -184,13 +184,20 @@ def scores_of(run: Path, args: argparse.Namespace, known: set[str]) -> Iterator[
         for iteration, checkpoint in todo:
             check_checkpoint(str(checkpoint), 'checkpoint')
             runner.load_checkpoint(str(checkpoint), 'cpu', strict=True)
-            line = dict(run=str(run), checkpoint=str(checkpoint.resolve()), iteration=iteration)
+            line = dict(run=str(run), checkpoint=stamp(checkpoint), iteration=iteration)
             yield line | _flat(runner.test(), runner.test_dataloader.dataset) | _settings(args)
 
 
+def stamp(file: Path) -> str:
+    """What tells a checkpoint from another one of its name, which a later training wrote."""
+    status = file.stat()
+    return f'{file.resolve()} ({status.st_size} bytes, {int(status.st_mtime)})'
+
+
 def _settings(args: argparse.Namespace) -> dict[str, Any]:
-    names = ('data', 'images', 'max_characters')
-    return dict(settings={name: getattr(args, name) for name in names})
+    names = ('images', 'max_characters')
+    data = None if args.data is None else stamp(Path(args.data))
+    return dict(settings={name: getattr(args, name) for name in names} | dict(data=data))
 
 
 def _datasets(dataset: Any) -> tuple[list[Any], Any]:
@@ -203,7 +210,8 @@ def _text_options(evaluator: Any) -> dict[str, Any]:
     metrics = evaluator.get('metrics', evaluator) if isinstance(evaluator, dict) else evaluator
     for metric in metrics if isinstance(metrics, (list, tuple)) else [metrics]:
         if metric['type'] == 'mmocr_da.TextErrorMetric':
-            return {key: metric.get(key, False) for key in ('ignore_case', 'ignore_symbols')}
+            form = dict(unicode_form=metric.get('unicode_form'))
+            return {key: metric.get(key, False) for key in ('ignore_case', 'ignore_symbols')} | form
     raise ValueError(
         "the config of a run must have a test_evaluator with dict(type='mmocr_da.TextErrorMetric'),"
         f' which says what counts as an error, got {evaluator}'
@@ -298,7 +306,7 @@ def main() -> None:
         for line in scores_of(run, args, known):
             lines.append(line)
             append_line(out / LINES, line)
-    wanted = {str(file.resolve()) for run in runs for _, file in checkpoints_of(run)}
+    wanted = {stamp(file) for run in runs for _, file in checkpoints_of(run)}
     text = page([line for line in lines if line['checkpoint'] in wanted])
     with output_file(out / PAGE, WRITER) as file:
         file.write_text(text, encoding='utf-8')

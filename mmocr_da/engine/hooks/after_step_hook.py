@@ -3,6 +3,8 @@
 from typing import Any
 
 from mmengine.hooks import Hook
+from mmengine.model import BaseModel
+from mmengine.optim import OptimWrapperDict
 
 from mmocr_da.registry import HOOKS
 
@@ -20,6 +22,22 @@ class AfterStepHook(Hook):
     # Before hooks that save or evaluate.
     priority = 'HIGH'
 
+    def before_train(self, runner: Any) -> None:
+        """Check that the model can make a step.
+
+        Raises:
+            ValueError: If there are several optimizers, and the model would use one.
+        """
+        model: Any = unwrapped(runner.model)
+        several = isinstance(runner.optim_wrapper, OptimWrapperDict)
+        if several and getattr(type(model), 'train_step', None) is BaseModel.train_step:
+            raise ValueError(
+                f'{type(model).__name__} is trained with one optimizer, got '
+                f'{", ".join(runner.optim_wrapper.keys())} in optim_wrapper; other learning rates '
+                "for parts of it are optim_wrapper.paramwise_cfg=dict(custom_keys={'objectives': "
+                'dict(lr_mult=...)})'
+            )
+
     def after_train_iter(
         self,
         runner: Any,
@@ -29,5 +47,7 @@ class AfterStepHook(Hook):
     ) -> None:
         """Call ``after_step`` if this iteration has made a step."""
         model: Any = unwrapped(runner.model)
-        if hasattr(model, 'after_step') and runner.optim_wrapper.should_update():
+        wrapper = runner.optim_wrapper
+        wrappers = wrapper.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]
+        if hasattr(model, 'after_step') and any(w.should_update() for w in wrappers):
             model.after_step()

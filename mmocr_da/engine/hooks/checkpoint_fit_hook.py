@@ -1,5 +1,6 @@
 """Stops a run before the first iteration if its checkpoint does not fit the model."""
 
+from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, find_latest_checkpoint
@@ -7,7 +8,12 @@ from mmengine.runner import BaseLoop, find_latest_checkpoint
 from mmocr_da.arguments import some
 from mmocr_da.registry import HOOKS
 
-from ..checkpoint_fit import check_pretrained, check_start, check_whole
+from ..checkpoint_fit import (
+    check_pretrained,
+    check_start,
+    check_whole,
+    predictors_left_behind,
+)
 from ..model_parts import unwrapped
 from ..resume import align_optimizer, check_resume, parameters_by_group
 
@@ -56,9 +62,9 @@ class CheckpointFitHook(Hook):
             ValueError: If the checkpoint does not fit the model, or not the run to be resumed.
         """
         if not isinstance(runner._train_loop, BaseLoop):
-            check_whole(
-                unwrapped(runner.model), checkpoint, f'the checkpoint {runner._load_from!r}'
-            )
+            model, path = unwrapped(runner.model), runner._load_from
+            check_whole(model, checkpoint, f'the checkpoint {path!r}')
+            self._warn_of_predictors(runner, model, checkpoint, path)
             return
         # Without a path in the config, the last checkpoint of the work directory is resumed.
         if self._checked is None or self._checked != runner._load_from:
@@ -76,10 +82,23 @@ class CheckpointFitHook(Hook):
             )
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Add the names of the optimizer's parameters, for a run that resumes from it."""
+        """Add what a run that resumes from it compares with its own.
+
+        These are the names of the optimizer's parameters, and the number of processes.
+        """
+        checkpoint['meta']['processes'] = get_world_size()
         if isinstance(runner.optim_wrapper, OptimWrapper):
             checkpoint['meta']['optimizer_parameters'] = parameters_by_group(
                 runner.optim_wrapper.optimizer, unwrapped(runner.model)
+            )
+
+    @staticmethod
+    def _warn_of_predictors(runner, model, checkpoint: dict, path: str) -> None:
+        if left := predictors_left_behind(model, checkpoint):
+            runner.logger.warning(
+                f'{path} is of a training with {" and ".join(left)}, which this model lacks, and '
+                'may have been tested with it there. What is loaded is the recognizer beside it. '
+                'To have what was tested, export the checkpoint first (tools/export.py)'
             )
 
     @staticmethod
@@ -88,6 +107,7 @@ class CheckpointFitHook(Hook):
         if runner._resume:
             check_resume(model, runner.cfg, checkpoint, path)
             return
+        CheckpointFitHook._warn_of_predictors(runner, model, checkpoint, path)
         lacking = check_start(
             model, checkpoint, f'load_from ({path!r})', runner.cfg.get('new_parts', ())
         )

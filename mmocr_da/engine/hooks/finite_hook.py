@@ -35,7 +35,7 @@ class FiniteHook(Hook):
     def __init__(self, patience: int = 30) -> None:
         check_count('patience', patience, of='steps')
         self.patience = patience
-        self._skipped = 0
+        self._skipped = self._steps = 0
         self._scale: float | None = None
         self._constants: set[str] = set()
 
@@ -56,10 +56,13 @@ class FiniteHook(Hook):
         Raises:
             ValueError: If one is not finite; in mixed precision, ``patience`` times in a row.
         """
-        values = _losses(runner, outputs or {})
+        # With accumulated gradients several iterations make one step.
+        steps = getattr(runner.optim_wrapper, 'should_update', lambda: True)()
+        values = _losses(runner, outputs or {}, steps)
         if all(map(math.isfinite, values.values())):
-            self._skipped = 0
-            self._check_scale(runner)
+            if steps:
+                self._skipped = 0
+                self._check_scale(runner)
             return
         message = (
             f'{_not_finite(values)} in iteration {runner.iter + 1}. The batch: {_batch(data_batch)}'
@@ -78,7 +81,8 @@ class FiniteHook(Hook):
     def _check_scale(self, runner) -> None:
         """Stop after ``patience`` steps that mixed precision skipped, also with a finite loss."""
         scaler = getattr(runner.optim_wrapper, 'loss_scaler', None)
-        if scaler is None or not self.every_n_train_iters(runner, self.patience):
+        self._steps += 1
+        if scaler is None or self._steps % self.patience:
             return
         before, self._scale = self._scale, scaler.get_scale()
         if before and self._scale <= before * scaler.get_backoff_factor() ** self.patience:
@@ -120,11 +124,11 @@ _CTC = (
 )
 
 
-def _losses(runner, outputs: dict) -> dict[str, float]:
-    """Losses of the iteration and, if the gradient is clipped, its norm."""
+def _losses(runner, outputs: dict, steps: bool) -> dict[str, float]:
+    """Losses of the iteration and, if it makes a step and the gradient is clipped, its norm."""
     logged = runner.message_hub.log_scalars
     names = [name for name in outputs if 'loss' in name]
-    if 'train/grad_norm' in logged:
+    if steps and 'train/grad_norm' in logged:
         names.append('grad_norm')
     return {
         name: float(

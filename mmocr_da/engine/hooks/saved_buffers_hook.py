@@ -14,8 +14,8 @@ class SavedBuffersHook(Hook):
     the running statistics of the first process, and all processes of a resumed run start with them.
     """
 
-    # Before CheckpointHook.
-    priority = 'LOW'
+    # Before EMAHook, which takes the buffers, and before CheckpointHook.
+    priority = 'ABOVE_NORMAL'
 
     def after_train_iter(
         self, runner, batch_idx: int, data_batch=None, outputs: dict | None = None

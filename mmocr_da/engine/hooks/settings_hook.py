@@ -27,6 +27,7 @@ class SettingsHook(Hook):
       of this package for a right and for a wrong prediction.
     * The sampler must fit the dataset and the batch size.
     * The data must have the domains that the model needs.
+    * Statistics per domain must not be computed again in backward.
     * Schedules and checkpoints must not count epochs in a loop that counts iterations, where they
       would do nothing.
     """
@@ -46,6 +47,7 @@ class SettingsHook(Hook):
         end = runner.max_iters if by_iter else runner.max_epochs
         self._check_watched(runner, end, 'iterations' if by_iter else 'epochs')
         self._check_schedules(runner, by_iter)
+        self._check_repeated(runner)
         for hook in runner.hooks:
             if isinstance(hook, CheckpointHook) and by_iter and hook.by_epoch:
                 runner.logger.warning(
@@ -64,6 +66,15 @@ class SettingsHook(Hook):
                     f'{runner.max_iters}: nothing of it is logged. Lower '
                     'default_hooks.logger.interval'
                 )
+
+    @staticmethod
+    def _check_repeated(runner) -> None:
+        per_domain = any(getattr(m, 'per_domain', False) for m in runner.model.modules())
+        if per_domain and runner.cfg.get('activation_checkpointing'):
+            raise ValueError(
+                'statistics per domain need a forward pass that backward does not repeat, got '
+                'activation_checkpointing in the config; remove it, or norm_statistics'
+            )
 
     @staticmethod
     def _check_schedules(runner, by_iter: bool) -> None:

@@ -12,8 +12,9 @@ from mmdet.structures.bbox import bbox_project
 from mmdet.structures.mask import BitmapMasks
 from mmengine.structures import BaseDataElement, InstanceData
 from mmocr.structures import TextDetDataSample
-from mmocr.utils import crop_polygon
+from mmocr.utils import poly2shapely, poly_make_valid
 from numpy.typing import NDArray
+from shapely.geometry import box
 from torch import Tensor, nn
 
 from mmocr_da.structures import RotatedBoxes
@@ -67,8 +68,9 @@ def move_regions(
 ) -> InstanceData:
     """Carry regions to another view of the image.
 
-    Polygons are cut at its edges, and boxes become the boxes around what is mapped, cut as
-    MMDetection does; rotated boxes are not cut. A region that is outside is left out.
+    Polygons are cut at its edges, into several if need be, and boxes become the boxes around what
+    is mapped, cut as MMDetection does; rotated boxes are not cut. A region that is outside is left
+    out.
 
     Args:
         regions: See :func:`predict_regions`; it is not changed.
@@ -76,9 +78,10 @@ def move_regions(
         size: Height and width of the other view, px.
     """
     if 'polygons' in regions:
-        moved = [_cut(p, size) for p in map(partial(_map_points, matrix), regions.polygons)]
-        rows = [i for i, p in enumerate(moved) if p is not None]
-        return InstanceData(polygons=[moved[i] for i in rows], scores=regions.scores[rows])
+        moved = [_parts(p, size) for p in map(partial(_map_points, matrix), regions.polygons)]
+        rows = [i for i, parts in enumerate(moved) for _ in parts]
+        polygons = [part for parts in moved for part in parts]
+        return InstanceData(polygons=polygons, scores=regions.scores[rows])
     boxes = regions.bboxes
     found = InstanceData(scores=regions.scores, labels=regions.labels)
     if boxes.size(-1) == 5:
@@ -100,15 +103,18 @@ def _map_points(matrix: NDArray[Any], polygon: NDArray[Any]) -> NDArray[Any]:
     return (mapped[:, :2] / mapped[:, 2:]).astype(np.float32).ravel()
 
 
-def _cut(polygon: NDArray[Any], size: tuple[int, int]) -> NDArray[Any] | None:
-    """The part of a polygon within an image; None if there is none."""
+def _parts(polygon: NDArray[Any], size: tuple[int, int]) -> list[NDArray[Any]]:
+    """The parts of a polygon within an image, of four points at least."""
     height, width = size
     x, y = polygon[::2], polygon[1::2]
     if x.min() >= 0 and y.min() >= 0 and x.max() <= width and y.max() <= height:
-        return polygon
-    part = crop_polygon(polygon, np.array([0, 0, width, height]))
-    # The first point is repeated at the end.
-    return None if part is None or part.size - 2 < LEAST_COORDINATES else part[:-2]
+        return [polygon]
+    cut = poly_make_valid(poly2shapely(polygon)).intersection(box(0, 0, width, height))
+    parts = [part for part in getattr(cut, 'geoms', [cut]) if part.area > 0]
+    # The first point is repeated at the end; the order is that of MMOCR's `crop_polygon`.
+    outlines = [np.array(part.exterior.coords, np.float32)[:0:-1] for part in parts]
+    # A corner is a triangle: its last point counts twice.
+    return [np.concatenate([o, o[-1:]] if len(o) == 3 else [o]).ravel() for o in outlines]
 
 
 def _map_masks(matrix: NDArray[Any], masks: Tensor, size: tuple[int, int]) -> Tensor:

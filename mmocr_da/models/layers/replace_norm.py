@@ -61,7 +61,8 @@ def convert_batch_norm(
     do not include the gates.
 
     Args:
-        include: Globs of the layers' dotted names in ``module``; by default all layers.
+        include: Globs of the layers' dotted names in ``module``; by default all layers. The layers
+            of a teacher have the names of its student's, too.
         exclude: Globs of layers that stay batch norms.
 
     Raises:
@@ -72,7 +73,7 @@ def convert_batch_norm(
     Parameter containing:
     tensor([1., 1.], requires_grad=True)
     """
-    names = _norm_layers(module)
+    names = _with_names_of_twins(module, _norm_layers(module))
     selected = _matching(names, '*' if include is None else include)
     selected -= _matching(names, () if exclude is None else exclude)
     if not selected:
@@ -177,6 +178,19 @@ def _norm_layers(module: nn.Module) -> LayerNames:
             f'{type(module).__name__} without one'
         )
     return names
+
+
+def _with_names_of_twins(module: nn.Module, names: LayerNames) -> LayerNames:
+    """Add to the names of layers in a copy those of the layers that it was copied from.
+
+    Both must be converted alike: a teacher follows its student layer by layer.
+    """
+    copies = [n for n, m in module.named_modules() if getattr(m, 'has_names_of_twins', False)]
+    return {
+        layer: own
+        + [name.removeprefix(f'{c}.') for name in own for c in copies if name.startswith(f'{c}.')]
+        for layer, own in names.items()
+    }
 
 
 def _matching(names: LayerNames, globs: str | Sequence[str]) -> set[nn.Module]:

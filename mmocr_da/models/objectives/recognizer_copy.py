@@ -26,6 +26,9 @@ class RecognizerCopy(nn.Module):
         recognizer: The recognizer to copy.
     """
 
+    #: Names within it are also those of what was copied, for globs of layers.
+    has_names_of_twins = True
+
     def __init__(self, recognizer: nn.Module) -> None:
         super().__init__()
         for name, part in recognizer.named_children():

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mmengine.hooks import CheckpointHook
-from mmengine.optim import OptimWrapper
+from mmengine.model import BaseModel
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import get_priority
 from torch import nn
 
@@ -38,3 +39,26 @@ def test_a_model_need_not_want_to_know():
 
 def test_a_checkpoint_comes_later():
     assert get_priority(AfterStepHook.priority) < get_priority(CheckpointHook.priority)
+
+
+def test_several_optimizers_are_refused_unless_the_model_knows_them():
+    class Own(BaseModel):
+        def forward(self, *args):
+            pass
+
+    class Several(Own):
+        def train_step(self, data, optim_wrapper):
+            pass
+
+        def after_step(self):
+            told.append(1)
+
+    told = []
+    wrapper = OptimWrapper(torch.optim.SGD(nn.Linear(1, 1).parameters(), 0.1))
+    wrappers = OptimWrapperDict(generator=wrapper, critic=wrapper)
+    with pytest.raises(ValueError, match='Own is trained with one optimizer, got generator, crit'):
+        AfterStepHook().before_train(SimpleNamespace(model=Own(), optim_wrapper=wrappers))
+    runner = SimpleNamespace(model=Several(), optim_wrapper=wrappers)
+    AfterStepHook().before_train(runner)
+    AfterStepHook().after_train_iter(runner, 0)
+    assert told == [1]

@@ -1,6 +1,7 @@
 """Training stops at a loss, a gradient or a weight that is no number, and saves none of it."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -210,3 +211,31 @@ def test_no_number_is_fetched_from_the_device_again():
 def test_patience_must_be_a_number_of_steps(patience):
     with pytest.raises(ValueError, match=f'patience must .* got {patience}'):
         FiniteHook(patience)
+
+
+@pytest.mark.parametrize('accumulated', [1, 4])
+def test_a_step_of_several_iterations_counts_once(accumulated, monkeypatch):
+    """Its norm stays in the log until the next step."""
+    hook, runner = FiniteHook(patience=3), FakeRunner()
+    wrapper = runner.optim_wrapper
+    monkeypatch.setattr(
+        wrapper, 'should_update', lambda: (runner.iter + 1) % accumulated == 0, raising=False
+    )
+    norm = SimpleNamespace(current=lambda: norms[runner.iter // accumulated])
+    runner.log_scalars = {'train/grad_norm': norm}
+    norms = [math.inf, math.inf, 1.0, math.inf, math.inf, math.inf]
+    for _ in range(6 * accumulated - 1):
+        runner.step(hook, 1.0)
+    with pytest.raises(ValueError, match=f'grad_norm=inf in iteration {6 * accumulated}'):
+        runner.step(hook, 1.0)
+
+
+def test_skipped_steps_of_several_iterations_are_seen_by_the_scale(monkeypatch):
+    hook, runner = FiniteHook(patience=4), FakeRunner()
+    wrapper = runner.optim_wrapper
+    steps = lambda: (runner.iter + 1) % 2 == 0  # noqa: E731
+    monkeypatch.setattr(wrapper, 'should_update', steps, raising=False)
+    with pytest.raises(ValueError, match='not finite in 4 steps in a row'):
+        for _ in range(16):
+            wrapper.factor = 0.5 if steps() else 1.0
+            runner.step(hook, 1.0)

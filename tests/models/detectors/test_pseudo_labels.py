@@ -95,3 +95,24 @@ def test_boxes_without_a_side_are_left_out():
     boxes = torch.tensor([[0.0, 0, 10, 10], [20, 0, 30, 10]])
     found = move_regions(regions(boxes), np.array([[1.0, 0, -15], [0, 1, 0], [0, 0, 1]]), (64, 64))
     assert found.bboxes.tolist() == [[5, 0, 15, 10]] and found.scores.tolist() == [1]
+
+
+def test_a_region_that_is_cut_into_parts_or_corners_keeps_all_of_it():
+    u = np.array([10, 10, 20, 10, 20, 40, 40, 40, 40, 10, 50, 10, 50, 50, 10, 50], np.float32)
+    corner = np.array([20, -10, 50, -10, 50, 20], np.float32).repeat(1)
+    corner = np.concatenate([corner, corner[-2:]])
+    given = InstanceData(polygons=[u, corner], scores=torch.tensor([0.9, 0.8]))
+    found = move_regions(given, np.eye(3), (30, 45))
+    assert all(p.size >= 8 for p in found.polygons)
+    image = box(0, 0, 45, 30)
+    for score, polygon in ((0.9, u), (0.8, corner)):
+        parts = [
+            Polygon(p.reshape(-1, 2))
+            for p, s in zip(found.polygons, found.scores.tolist())
+            if s == pytest.approx(score)
+        ]
+        expected = Polygon(polygon.reshape(-1, 2)).buffer(0).intersection(image)
+        assert expected.area > 0
+        assert sum(p.area for p in parts) == pytest.approx(expected.area)
+        assert all(expected.buffer(1e-3).contains(p.buffer(0)) for p in parts)
+    assert sorted(found.scores.tolist()) == pytest.approx([0.8, 0.9, 0.9])

@@ -503,3 +503,25 @@ def test_the_type_of_the_part_is_needed():
         MODELS.build(dict(type='mmocr_da.WithBIN', depth=18))
     with pytest.raises(KeyError, match='NoSuchModel'):
         MODELS.build(dict(type='mmocr_da.WithBIN', of='NoSuchModel'))
+
+
+@pytest.mark.parametrize('globs', [dict(include='backbone.*'), dict(exclude='backbone.stem*')])
+def test_a_teacher_is_converted_as_its_student(recognizer_cfg, globs):
+    cfg = ConfigDict(recognizer_cfg())
+    cfg.update(
+        type='mmocr_da.WithBIN',
+        of='mmocr_da.AdaptiveRecognizer',
+        objectives=[dict(type='mmocr_da.SelfTraining')],
+        **globs,
+    )
+    model = MODELS.build(cfg)
+    model.init_weights()
+    teacher = model.objectives['self_training'].teacher
+    student = {name for name in gates(model) if not name.startswith('objectives')}
+    assert gates(teacher) == student and student < {f'{n}' for n, _ in model.named_modules()}
+    for layer in model.modules():
+        if hasattr(layer, 'rho'):
+            layer.rho.data.zero_()
+    teacher.copy_from(model)
+    image = torch.rand(2, 1, 32, 64)
+    torch.testing.assert_close(teacher.backbone(image), model.eval().backbone(image))
