@@ -157,3 +157,12 @@ def test_the_start_may_be_a_checkpoint_of_a_training(request_for, tiny, tmp_path
     request = request_for(checkpoint=str(file))
     change, _ = compare(request, tiny() / 'tiny.py', tiny() / 'tiny.pth', tmp_path)
     assert change.changed == []
+
+
+def test_the_unicode_form_is_that_of_the_metric(tiny):
+    cfg = Config.fromfile(tiny() / 'tiny.py')
+    assert 'unicode_form' not in ignored(cfg)
+    metric = dict(type='mmocr_da.TextErrorMetric', unicode_form='NFC')
+    for evaluator in (metric, [metric], dict(type='MultiDatasetsEvaluator', metrics=[metric])):
+        cfg.test_evaluator = evaluator
+        assert ignored(cfg)['unicode_form'] == 'NFC'

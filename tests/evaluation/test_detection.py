@@ -161,3 +161,8 @@ def test_the_interval_of_one_iou_is_that_of_f1(runs):
 def test_it_is_exported_as_the_metric_of_mmocr():
     cfg = BoxQualityMetric.plain_cfg(dict(type='mmocr_da.BoxQualityMetric', score=0.3))
     assert METRICS.build(cfg).pred_score_thrs.tolist() == [0.3]
+    cfg = BoxQualityMetric.plain_cfg(
+        dict(type='mmocr_da.BoxQualityMetric', ignore_precision_thr=0.2, prefix='mine')
+    )
+    metric = METRICS.build(cfg)
+    assert (metric.ignore_precision_thr, metric.prefix) == (0.2, 'mine')

@@ -11,6 +11,7 @@ from mmocr.apis import TextRecInferencer
 
 from mmocr_da import export
 from mmocr_da.engine.launch import load_config
+from mmocr_da.onnx_export import export_onnx
 from mmocr_da.registry import MODELS
 
 README = Path(__file__).parents[2] / 'README.md'
@@ -269,3 +270,23 @@ def test_weights_that_are_not_finite_are_named(run_tool, inputs, tmp_path, value
         ):
             run_tool(*arguments)
     assert not (tmp_path / 'out').exists() and not list(tmp_path.glob('test/*/*.json'))
+
+
+def test_a_checkpoint_of_another_dictionary_is_read_nowhere(inputs, tmp_path):
+    cfg = Config.fromfile(inputs / 'toy.py')
+    (tmp_path / 'other.txt').write_text('\n'.join('1234567890'))
+    cfg.model.decoder.dictionary.dict_file = str(tmp_path / 'other.txt')
+    for read in (
+        lambda: export.load_plain(cfg, str(inputs / 'toy.pth')),
+        lambda: export.export(cfg, str(inputs / 'toy.pth'), str(tmp_path / 'out'), 'toy'),
+        lambda: export_onnx(cfg, str(inputs / 'toy.pth'), str(tmp_path / 'toy.onnx')),
+    ):
+        with pytest.raises(ValueError, match='must be trained with the dictionary of the config'):
+            read()
+    assert not (tmp_path / 'out').exists()
+
+
+def test_the_folder_of_an_export_has_no_quotes(inputs, tmp_path):
+    cfg = Config.fromfile(inputs / 'toy.py')
+    with pytest.raises(ValueError, match='out_dir must be a folder without quotes'):
+        export.export(cfg, str(inputs / 'toy.pth'), str(tmp_path / "it's"), 'toy')

@@ -1,6 +1,7 @@
 """A study of scores on finished trainings: lines, ranking, and labels only for the oracle."""
 
 import json
+import os
 import shutil
 
 import pytest
@@ -100,3 +101,16 @@ def test_what_is_no_run_is_refused(tool, trained, tmp_path):
     cfg.test_evaluator = dict(type='WordMetric')
     with pytest.raises(ValueError, match='must have a test_evaluator with'):
         tool.test_config(cfg, None, 9, None)
+
+
+def test_a_checkpoint_that_a_later_training_wrote_is_scored_again(study, trained, tmp_path):
+    lines = study()
+    file = trained / 'iter_1.pth'
+    status = file.stat()
+    os.utime(file, (status.st_atime, status.st_mtime + 10))
+    try:
+        again = study()
+    finally:
+        os.utime(file, (status.st_atime, status.st_mtime))
+    assert len(again) == len(lines) + 1 and again[-1]['iteration'] == 1
+    assert '2 checkpoints of 1 runs' in (tmp_path / 'out' / 'ranking.md').read_text()
