@@ -54,6 +54,20 @@ def test_a_row_is_measured_on_either_kind_of_annotations(tool, monkeypatch, kind
     assert main > 100 and worker > 100 and files > 1
 
 
+def test_the_recipe_augments_larger_images(tool, monkeypatch):
+    for name in ('source', 'target'):
+        tool.module.write_lmdb(tool.folder / name, 70, labelled=name == 'source', scale=3)
+    monkeypatch.setattr(
+        'sys.argv', ['', '--folder', str(tool.folder), '--measure', 'index', '--recipe']
+    )
+    dataset = tool.module.dataset_of(tool.module.parse_args())
+    source, target = dataset[0], dataset[70]
+    assert source['data_samples'].ori_shape == (48, 160)
+    assert source['inputs'].shape == target['inputs'].shape == (1, 32, 100)
+    assert target['data_samples'].weak_view.image.shape == (1, 32, 100)
+    assert 'weak_view' not in source['data_samples']
+
+
 def test_too_few_images_are_an_error(tool):
     with pytest.raises(SystemExit):
         tool('--source', '5')

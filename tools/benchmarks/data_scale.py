@@ -17,6 +17,8 @@ labels, starts a worker and loads batches, as a training does, in a fresh proces
 
 Seconds of computing are those of the process alone, so other work of the machine has little effect.
 ``--lists`` adds a row with MMOCR's own dataset, which reads all labels at the start into a list.
+With ``--recipe`` images have the size of a scanned word, 48 x 160 pixels, and are augmented as
+tools/adapt.py does: the source once, and of the target both views are made.
 """
 
 import argparse
@@ -53,12 +55,19 @@ BATCH_SIZE = 64
 WARM_UP, MEASURED = 10, 200
 COLUMNS = ('annotations', 'source + target', 'start, s', 'computing', 'resume, s')
 COLUMNS += ('main, MB', 'worker, MB', 'files, MB', 'images/s')
-PIPELINE = [
+LOAD = [
     dict(type='LoadImageFromFile', color_type='grayscale'),
     dict(type='LoadOCRAnnotations', with_text=True),
+]
+PREPARE = [
     dict(type='Resize', scale=(100, 32), keep_ratio=False),
     dict(type='PackTextRecogInputs', meta_keys=('img_path', 'ori_shape', 'img_shape')),
 ]
+AUGMENT = dict(type='mmocr_da.TextAugmentation')
+VIEWS = dict(type='mmocr_da.WeakStrongViews', weak=PREPARE, strong=[AUGMENT, *PREPARE])
+#: Pipelines of both domains.
+PLAIN = dict(pipeline=[*LOAD, *PREPARE])
+RECIPE = dict(pipeline=[*LOAD, AUGMENT, *PREPARE], target_pipeline=[*LOAD, VIEWS])
 
 
 def parse_args() -> argparse.Namespace:
@@ -71,6 +80,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--keep', action='store_true', help='Leave the LMDBs there for another run')
     parser.add_argument('--lists', action='store_true', help="Also measure MMOCR's dataset")
+    parser.add_argument('--recipe', action='store_true', help='Augment as tools/adapt.py does')
     parser.add_argument('--measure', choices=('index', 'list'), help=argparse.SUPPRESS)
     args = parser.parse_args()
     for name in ('source', 'target'):
@@ -79,13 +89,17 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def write_lmdb(path: Path, count: int, labelled: bool) -> None:
-    """Write an LMDB of MMOCR's format whose samples share one image, unless it is there."""
+def write_lmdb(path: Path, count: int, labelled: bool, scale: int = 1) -> None:
+    """Write an LMDB of MMOCR's format whose samples share one image, unless it is there.
+
+    Args:
+        scale: Of the image, whose height is 16 pixels.
+    """
     if path.exists():
         return
     path.mkdir(parents=True)
-    image = np.full((16, 48), 255, np.uint8)
-    cv2.putText(image, 'word', (2, 12), cv2.FONT_HERSHEY_SIMPLEX, 0.5, 0)
+    image = np.full((16 * scale, 48 * scale + 16 * (scale - 1) // 2), 255, np.uint8)
+    cv2.putText(image, 'word', (2, 12 * scale), cv2.FONT_HERSHEY_SIMPLEX, 0.5 * scale, 0, scale)
     content = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, 30])[1].tobytes()
     numbers = range(1, count + 1)
     entries = [((b'image-%09d' % i, content) for i in numbers)]
@@ -106,7 +120,12 @@ def dataset_of(args: argparse.Namespace) -> Any:
         source = RecogLMDBDataset(**source)
     target = dict(type='mmocr_da.UnlabelledDataset', lmdb=str(args.folder / 'target'))
     return DATASETS.build(
-        dict(type='mmocr_da.TwoDomainDataset', source=source, target=target, pipeline=PIPELINE)
+        dict(
+            type='mmocr_da.TwoDomainDataset',
+            source=source,
+            target=target,
+            **(RECIPE if args.recipe else PLAIN),
+        )
     )
 
 
@@ -173,7 +192,8 @@ def main() -> None:
         return
     try:
         for name in ('source', 'target'):
-            write_lmdb(args.folder / name, getattr(args, name), labelled=name == 'source')
+            scale = 3 if args.recipe else 1
+            write_lmdb(args.folder / name, getattr(args, name), name == 'source', scale)
         rows = [COLUMNS]
         for kind in ('index', 'list')[: 1 + args.lists]:
             # In a fresh process, as the memory of the former would stay.
