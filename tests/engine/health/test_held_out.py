@@ -107,7 +107,7 @@ def test_broken_images_are_replaced(datasets, toy, tmp_path):
     target = dict(type='mmocr_da.UnlabelledDataset', img_dir=str(tmp_path), pipeline=None)
     images = held_out_images(dict(training=datasets(target=target)[1]), cfg, 3)
     names = [item['data_samples'].img_path[-5:] for item in images.target]
-    assert names == ['0.png', '2.png', '2.png']
+    assert names[::2] == ['0.png', '2.png'] and names[1] in names[::2]
 
 
 def test_batches_hold_each_image_once_and_may_be_changed(datasets):

@@ -106,7 +106,8 @@ def test_labels_of_a_large_lmdb_are_left_out_when_they_are_drawn(toy, tmp_path, 
     loss = MODELS.build(dict(type='CTCModuleLoss', dictionary=TASK_UTILS.build(DICTIONARY)))
     assert check_frames(labels_of(dataset), 2, dataset, loss, None) == 0
     texts = [dataset[i]['data_samples'].gt_text.item for i in range(6)]
-    assert texts == ['12', '6', '6', '6', '', '21']
+    usable = ['12', '6', '', '21']
+    assert [texts[i] for i in (0, 3, 4, 5)] == usable and {*texts[1:3]} <= {*usable}
 
 
 class Augmented(list):
