@@ -7,6 +7,7 @@ from typing import Any
 from mmocr_da.arguments import check_choice, check_count
 from mmocr_da.datasets.notes import printable
 from mmocr_da.evaluation.label_free_metric import OF_TEXTS, SCORES
+from mmocr_da.outputs import stamp
 
 from .image_sources import CONFIG, NONE, RENDERED
 
@@ -103,14 +104,9 @@ class Request:
     def contents(self) -> dict[str, str]:
         """What tells another content of the files of the training; of folders nothing."""
         names = [self.config, self.checkpoint, self.lexicon, *self.target, *self.source]
-        return {str(name): _stamp(name) for name in names if name and Path(name).is_file()}
+        return {str(name): stamp(name) for name in names if name and Path(name).is_file()}
 
     @property
     def evaluated(self) -> str:
         """The labels for numbers before and after, with what tells another content."""
-        return f'{self.eval_labels} {_stamp(self.eval_labels)}' if self.eval_labels else ''
-
-
-def _stamp(name: str) -> str:
-    status = Path(name).stat()
-    return f'{status.st_size} bytes, {int(status.st_mtime)}'
+        return f'{self.eval_labels} {stamp(self.eval_labels)}' if self.eval_labels else ''

@@ -47,6 +47,13 @@ def check_resume(model: nn.Module, cfg: Config, checkpoint: dict, path: str) -> 
     _check_state(checkpoint, cfg, path)
     _check_optimizer(changes, path)
     _check_length(checkpoint, cfg, path)
+    for name, old, new in changes:
+        if name in ('train_cfg.max_iters', 'train_cfg.max_epochs'):
+            _warn(
+                f'{name} is {new}, and was {old} in {path}. Schedules of the learning rate without '
+                'an end of their own keep the old one, and the rate stays where they end; '
+                f'schedules of objectives follow the new one. {_go_on(path)}'
+            )
     ignored = [c for c in changes if c[0].startswith(_IN_CHECKPOINT)]
     if ignored:
         _warn(
@@ -219,14 +226,6 @@ def _check_length(checkpoint: dict, cfg: Config, path: str) -> None:
         end, done = train_cfg.get(f'max_{unit}s'), (checkpoint.get('meta') or {}).get(unit)
         if not isinstance(end, int) or not isinstance(done, int):
             continue
-        before = _length_of(checkpoint, unit)
-        if before not in (None, end):
-            _warn(
-                f'train_cfg.max_{unit}s is {end}, and was {before} in {path}. Schedules of the '
-                'learning rate without an end of their own keep the old one, and the rate stays '
-                'where they end; schedules of objectives follow the new one. '
-                f'{_go_on(path)}'
-            )
         if done == end:
             _warn(
                 f'Nothing to do: {path} was trained for {done} {unit}s, and '
@@ -238,16 +237,6 @@ def _check_length(checkpoint: dict, cfg: Config, path: str) -> None:
                 f'{path!r} was trained for, got {end}: there is nothing to do. Raise '
                 'it, or test the checkpoint'
             )
-
-
-def _length_of(checkpoint: dict, unit: str) -> int | None:
-    """Length of the training that wrote a checkpoint."""
-    try:
-        settings = read_config(checkpoint['meta']['cfg'])
-        length = (settings.get('train_cfg') or {}).get(f'max_{unit}s')
-    except (AttributeError, KeyError, TypeError, SyntaxError, ValueError):
-        return None
-    return length if isinstance(length, int) else None
 
 
 def parameters_by_group(optimizer, model: nn.Module) -> list[list[str]]:

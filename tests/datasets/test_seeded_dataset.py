@@ -55,6 +55,12 @@ def make(root, pipeline=(LOAD, VIEWS), **kwargs):
     return DATASETS.build(dict(type='mmocr_da.SeededDataset', pipeline=list(pipeline), **kwargs))
 
 
+def repeated(root):
+    """700 images."""
+    images = dict(type='mmocr_da.UnlabelledDataset', img_dir=str(root))
+    return make(root, datasets=dict(type='mmengine.RepeatDataset', times=100, dataset=images))
+
+
 def number(sample):
     return int(os.path.basename(sample.img_path)[0])
 
@@ -108,14 +114,7 @@ def test_a_broken_image_is_replaced_counted_and_named_once(root, monkeypatch):
 
 
 def test_a_block_of_broken_images_has_many_substitutes(root):
-    dataset = make(
-        root,
-        datasets=dict(
-            type='mmengine.RepeatDataset',
-            times=100,
-            dataset=dict(type='mmocr_da.UnlabelledDataset', img_dir=str(root)),
-        ),
-    )
+    dataset = repeated(root)
 
     def chosen():
         """The first one of each that is not in the block of the first 350."""
@@ -147,14 +146,7 @@ def test_the_log_says_why_an_image_is_replaced_whatever_its_name(root, monkeypat
 
 
 def test_many_that_are_left_out_have_many_substitutes_at_once(root, monkeypatch):
-    dataset = make(
-        root,
-        datasets=dict(
-            type='mmengine.RepeatDataset',
-            times=100,
-            dataset=dict(type='mmocr_da.UnlabelledDataset', img_dir=str(root)),
-        ),
-    )
+    dataset = repeated(root)
     dataset.leave_out(range(350))
     monkeypatch.setattr(seeded_dataset.np, 'flatnonzero', None)  # takes long in large data
     chosen = [next(dataset._candidates(i, 0, 700)) for i in range(350)]

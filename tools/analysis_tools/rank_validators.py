@@ -48,7 +48,7 @@ from mmocr_da.engine.launch import load_config
 from mmocr_da.evaluation import rank_scores
 from mmocr_da.evaluation.label_free_metric import OF_TEXTS, SCORES
 from mmocr_da.models.objectives.teacher_objective import TeacherObjective
-from mmocr_da.outputs import check_outputs, output_file
+from mmocr_da.outputs import check_outputs, output_file, stamp
 
 WRITER = 'rank_validators'
 LINES, PAGE = 'scores.jsonl', 'ranking.md'
@@ -164,7 +164,7 @@ def source_texts(cfg: Config) -> list[str]:
 
 def scores_of(run: Path, args: argparse.Namespace, known: set[str]) -> Iterator[dict[str, Any]]:
     """Yield a line for each checkpoint of a run that is not known yet."""
-    todo = [(i, file) for i, file in checkpoints_of(run) if stamp(file) not in known]
+    todo = [(i, file) for i, file in checkpoints_of(run) if named(file) not in known]
     if not todo:
         return
     cfg = config_of(run)
@@ -184,19 +184,18 @@ def scores_of(run: Path, args: argparse.Namespace, known: set[str]) -> Iterator[
         for iteration, checkpoint in todo:
             check_checkpoint(str(checkpoint), 'checkpoint')
             runner.load_checkpoint(str(checkpoint), 'cpu', strict=True)
-            line = dict(run=str(run), checkpoint=stamp(checkpoint), iteration=iteration)
+            line = dict(run=str(run), checkpoint=named(checkpoint), iteration=iteration)
             yield line | _flat(runner.test(), runner.test_dataloader.dataset) | _settings(args)
 
 
-def stamp(file: Path) -> str:
-    """What tells a checkpoint from another one of its name, which a later training wrote."""
-    status = file.stat()
-    return f'{file.resolve()} ({status.st_size} bytes, {int(status.st_mtime)})'
+def named(file: Path) -> str:
+    """Name a file so that another one of its name, which came later, differs."""
+    return f'{file.resolve()} ({stamp(file)})'
 
 
 def _settings(args: argparse.Namespace) -> dict[str, Any]:
     names = ('images', 'max_characters')
-    data = None if args.data is None else stamp(Path(args.data))
+    data = None if args.data is None else named(Path(args.data))
     return dict(settings={name: getattr(args, name) for name in names} | dict(data=data))
 
 
@@ -306,7 +305,7 @@ def main() -> None:
         for line in scores_of(run, args, known):
             lines.append(line)
             append_line(out / LINES, line)
-    wanted = {stamp(file) for run in runs for _, file in checkpoints_of(run)}
+    wanted = {named(file) for run in runs for _, file in checkpoints_of(run)}
     text = page([line for line in lines if line['checkpoint'] in wanted])
     with output_file(out / PAGE, WRITER) as file:
         file.write_text(text, encoding='utf-8')
