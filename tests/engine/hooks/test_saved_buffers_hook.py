@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from mmengine.hooks import CheckpointHook
+from mmengine.hooks import CheckpointHook, EMAHook
 from mmengine.runner import get_priority
 from torch import nn
 
@@ -24,3 +24,8 @@ def test_buffers_are_averaged_before_each_checkpoint(monkeypatch):
             hook.after_train_iter(runner, runner.iter)
     assert averaged == [(step, 3, 'mean') for step in (3, 6, 3, 6, 7)]
     assert get_priority(hook.priority) < get_priority(CheckpointHook.priority)
+
+
+def test_the_average_of_weights_takes_averaged_buffers():
+    order = [get_priority(hook.priority) for hook in (SavedBuffersHook, EMAHook, CheckpointHook)]
+    assert order == sorted({*order})

@@ -1,6 +1,7 @@
 """Settings that would fail, or do nothing, after the first validation are named at the start."""
 
 import copy
+from types import SimpleNamespace
 
 import pytest
 from mmengine.config import Config
@@ -8,8 +9,10 @@ from mmengine.hooks import CheckpointHook, EarlyStoppingHook, LoggerHook
 from mmengine.registry import EVALUATOR, METRICS, init_default_scope
 from mmengine.runner import Runner
 from mmocr.evaluation import MultiDatasetsEvaluator
+from torch import nn
 
 from mmocr_da.engine.hooks.settings_hook import SettingsHook, metrics_of
+from mmocr_da.models.layers.replace_norm import keep_statistics_per_domain
 
 
 @pytest.fixture(scope='module')
@@ -172,3 +175,16 @@ def test_metrics_and_their_better_direction_are_tried_out():
     metric = METRICS.build(dict(type='mmocr_da.TextErrorMetric', prediction='pred_text_source'))
     assert len(metrics_of(MultiDatasetsEvaluator([metric], ['a']))) == 8
     assert metric.results == []
+
+
+def test_statistics_per_domain_are_not_computed_again_in_backward():
+    layer = keep_statistics_per_domain(nn.Sequential(nn.BatchNorm2d(2)))
+    for settings in (dict(activation_checkpointing=['backbone']), {}):
+        runner = SimpleNamespace(model=nn.Sequential(nn.BatchNorm2d(2)), cfg=settings)
+        SettingsHook._check_repeated(runner)
+        runner.model = layer
+        if settings:
+            with pytest.raises(ValueError, match='got activation_checkpointing in the config'):
+                SettingsHook._check_repeated(runner)
+        else:
+            SettingsHook._check_repeated(runner)
