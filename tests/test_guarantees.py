@@ -156,7 +156,7 @@ def kill_and_resume(config, tmp_path):
 
 LSED = """dict(type='mmocr_da.LocalAlignment', in_channels=16, threshold=0.),
                 dict(type='mmocr_da.LSEDLoss', surrogate=dict(
-                    channels=[4] * 5, hidden_channels=8, out_channels=4))"""
+                    channels=[4] * 5, hidden_channels=8, out_channels=4, warmup=0))"""
 RECOGNIZER = "type='mmocr_da.AdaptiveRecognizer',"
 #: Runs that are killed at random moments: replacements in the toy's config.
 KILLED = dict(

@@ -240,7 +240,8 @@ def lsed(**kwargs):
     return dict(
         type='mmocr_da.LSEDLoss',
         surrogate=dict(
-            channels=[8] * 5, hidden_channels=16, out_channels=8, max_distance=4, **kwargs
+            dict(channels=[8] * 5, hidden_channels=16, out_channels=8, max_distance=4, warmup=0),
+            **kwargs,
         ),
     )
 

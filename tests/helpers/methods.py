@@ -13,7 +13,7 @@ from mmocr_da.models.decoders import adapter_of
 from mmocr_da.registry import MODELS
 
 CONSTANT = dict(schedule='constant')
-SURROGATE = dict(channels=[4] * 5, hidden_channels=8, out_channels=4)
+SURROGATE = dict(channels=[4] * 5, hidden_channels=8, out_channels=4, warmup=0)
 
 
 def objective(name, decoder, **options):

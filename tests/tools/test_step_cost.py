@@ -8,6 +8,10 @@ from mmocr_da.models.decoders.adapters import DecoderAdapter
 from mmocr_da.models.recognizers import AdaptiveRecognizer
 from mmocr_da.models.surrogates import LearnedSurrogate
 
+#: A learned surrogate of texts.
+SMALL = dict(
+    channels=[4] * 5, hidden_channels=8, out_channels=4, max_distance=3, warmup=0
+)
 CTC = dict(
     type='CRNNDecoder',
     in_channels=16,
@@ -164,9 +168,7 @@ def tuning(toy, tmp_path):
         cfg.model.objectives = [
             dict(
                 type='mmocr_da.LSEDLoss',
-                surrogate=dict(
-                    channels=[4] * 5, hidden_channels=8, out_channels=4, max_distance=3, **surrogate
-                ),
+                surrogate=dict(SMALL, **surrogate),
             )
         ]
         cfg.model.supervised_weight = 0

@@ -28,6 +28,9 @@ from ..decoders.drawing import special_classes, words_in
 from .learned_surrogate import LearnedSurrogate
 from .word_pairs import Word, WordPairGenerator
 
+#: Iterations at the beginning of a training that are the surrogate's alone, by default.
+WARMUP = 500
+
 
 class CharCNN(nn.Module):
     """Embedding of texts: 1D convolutions and 2 fully connected layers (Zhang et al., 2015).
@@ -86,6 +89,9 @@ class EditDistanceSurrogate(LearnedSurrogate):
         channels: Widths of the convolutions.
         hidden_channels: Width between the fully connected layers.
         out_channels: Dimension of the embedding.
+        warmup: Number of iterations at the beginning that train the surrogate alone, on what the
+            standing recognizer predicts. By default 500, or 0 with a ``checkpoint``: a surrogate
+            that has learned nothing would pull the recognizer anywhere.
         kwargs: See :class:`LearnedSurrogate`.
 
     Raises:
@@ -102,9 +108,12 @@ class EditDistanceSurrogate(LearnedSurrogate):
         channels: Sequence[int] = (256,) * 5,
         hidden_channels: int = 1024,
         out_channels: int = 1024,
+        warmup: int | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        if warmup is None:
+            warmup = WARMUP if kwargs.get('checkpoint') is None else 0
+        super().__init__(warmup=warmup, **kwargs)
         check_count('max_length', max_length, least=2, why='the last step is that of the end token')
         check_text('lexicon', lexicon)
         check_choice('letter_case', letter_case, ('unchanged', 'lower', 'upper'))

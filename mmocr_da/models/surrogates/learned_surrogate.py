@@ -5,12 +5,14 @@ The base class implements the rest: eq. 3 and 6, the three kinds of approximatio
 alternation of Algorithm 1.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from mmengine.dist import get_rank
+from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
@@ -118,6 +120,7 @@ class LearnedSurrogate(BaseModule):
         self.alternate = alternate
         #: Means of ``e_hat`` and ``e`` in the last step of the model, for ``SurrogateWatchHook``.
         self.latest: tuple[Tensor, Tensor] | None = None
+        self._told = False
 
     # A metric defines these.
 
@@ -165,7 +168,17 @@ class LearnedSurrogate(BaseModule):
     @property
     def teaches(self) -> bool:
         """Whether the current iteration of the running MMEngine runner trains the model by it."""
-        return self.teaches_at(current_iteration()[0])
+        iteration, total = current_iteration()
+        if self.warmup >= total and not self._told:
+            self._told = True
+            print_log(
+                f'This training of {total} iterations trains the surrogate alone: its warm-up has '
+                f'{self.warmup}. To train the model by it, train longer, set a shorter warmup=, or '
+                'start from the checkpoint= of a trained surrogate with warmup=0.',
+                logger='current',
+                level=logging.WARNING,
+            )
+        return self.teaches_at(iteration)
 
     def init_weights(self) -> None:
         """Load the checkpoint, if there is one."""

@@ -27,7 +27,7 @@ SYMNET = dict(type='mmocr_da.SymNetHead', schedule='constant')
 CONFUSION = dict(type='mmocr_da.DomainConfusion', in_channels=12, schedule='constant')
 LSED = dict(
     type='mmocr_da.LSEDLoss',
-    surrogate=dict(channels=[4] * 5, hidden_channels=8, out_channels=4, max_distance=3),
+    surrogate=dict(channels=[4] * 5, hidden_channels=8, out_channels=4, max_distance=3, warmup=0),
 )
 
 

@@ -27,7 +27,7 @@ GLOBAL = dict(type='mmocr_da.GlobalAlignment', in_channels=16)
 LOCAL = dict(type='mmocr_da.LocalAlignment', in_channels=16, threshold=0.0)
 LSED = dict(
     type='mmocr_da.LSEDLoss',
-    surrogate=dict(channels=[4] * 5, hidden_channels=8, out_channels=4, max_distance=3),
+    surrogate=dict(channels=[4] * 5, hidden_channels=8, out_channels=4, max_distance=3, warmup=0),
 )
 BOTH = (GLOBAL, LOCAL, dict(type='mmocr_da.SelfTraining', threshold=0.0))
 

@@ -14,7 +14,7 @@ from mmocr_da.engine.hooks import SurrogateExportHook, SurrogateWatchHook
 from mmocr_da.engine.model_parts import find_surrogate
 from mmocr_da.models.surrogates import LearnedSurrogate
 
-SMALL = dict(channels=[4] * 5, hidden_channels=8, out_channels=4, max_distance=3)
+SMALL = dict(channels=[4] * 5, hidden_channels=8, out_channels=4, max_distance=3, warmup=0)
 TUNING = """
 _base_ = './toy.py'
 model = dict(_delete_=True, **{{**_base_.model, 'supervised_weight': 0, 'objectives': [

@@ -14,7 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 from mmocr_da.models.surrogates import EditDistanceSurrogate
 from mmocr_da.registry import MODELS
 
-SMALL = dict(channels=(8,) * 5, hidden_channels=16, out_channels=8, max_distance=4)
+SMALL = dict(channels=(8,) * 5, hidden_channels=16, out_channels=8, max_distance=4, warmup=0)
 
 
 def lsed(weight=1.0, **surrogate):

@@ -1,5 +1,7 @@
 """LS-ED on texts: encoding, metric, generator, learning."""
 
+from functools import partial
+
 import editdistance
 import numpy as np
 import pytest
@@ -8,9 +10,10 @@ from mmocr.models.common.dictionary import Dictionary
 from mmocr.structures import TextRecogDataSample
 
 from mmocr_da.models.surrogates import CharCNN, EditDistanceSurrogate
+from mmocr_da.models.surrogates.edit_distance import WARMUP
 from mmocr_da.registry import MODELS
 
-SMALL = dict(channels=(8,) * 5, hidden_channels=16, out_channels=8, max_distance=4)
+SMALL = dict(channels=(8,) * 5, hidden_channels=16, out_channels=8, max_distance=4, warmup=0)
 
 
 @pytest.fixture
@@ -32,6 +35,15 @@ def soft(texts, surrogate, sharpness=4.0):
             logits[row, step, index] = sharpness
         logits[row, len(text) + 1 :, 3] = sharpness
     return logits.softmax(-1)
+
+
+def test_it_learns_from_the_standing_recognizer_first(dictionary):
+    """Unless it has learned already, or the option says otherwise."""
+    small = {key: value for key, value in SMALL.items() if key != 'warmup'}
+    make = partial(EditDistanceSurrogate, dictionary, 8, **small)
+    assert make().warmup == WARMUP == 500
+    assert make(checkpoint='surrogate.pth').warmup == 0
+    assert make(checkpoint='surrogate.pth', warmup=3).warmup == 3 and make(warmup=0).warmup == 0
 
 
 # --------------------------------------------------------------------------- texts

@@ -318,6 +318,20 @@ def test_numbers_of_steps_without_turns_are_reported(monkeypatch):
     assert all('with alternate=False each iteration trains both' in text for text in said)
 
 
+def test_a_training_that_ends_in_the_warm_up_is_named_once(progress, monkeypatch):
+    said = []
+    monkeypatch.setattr(
+        'mmocr_da.models.surrogates.learned_surrogate.print_log', lambda text, **_: said.append(text)
+    )
+    for warmup, total, warnings in ((4, 5, 0), (5, 5, 1)):
+        surrogate = HalfHamming(warmup=warmup)
+        for iteration in range(total):
+            progress(iteration, total)
+            surrogate.teaches  # noqa: B018  each iteration asks
+        assert len(said) == warnings
+    assert 'of 5 iterations trains the surrogate alone: its warm-up has 5' in said[0]
+
+
 def test_turns_need_a_runner():
     MessageHub.get_current_instance().runtime_info.pop('iter', None)
     with pytest.raises(RuntimeError, match='needs a running MMEngine Runner'):
