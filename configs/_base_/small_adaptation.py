@@ -9,6 +9,7 @@ The option MMOCR_DA_DATA chooses data and recognizer (configs/README.md):
   of 0.6 M parameters for grey images of 32 x 100 pixels. Both folders have train.tsv, val.tsv
   and test.tsv with rows ``path<TAB>text``; the texts of the target's train.tsv are dropped. The
   options MMOCR_DA_SOURCE and MMOCR_DA_TARGET name other folders.
+* ``words-attention``: the same words, and an attention recognizer of 1.2 M parameters for them.
 
 The validation images of the target are there to watch a run: a checkpoint that is chosen by them
 was chosen by labels of the target.
@@ -22,6 +23,23 @@ load_text = dict(type='LoadOCRAnnotations', with_text=True)
 pack = dict(
     type='PackTextRecogInputs', meta_keys=('img_path', 'ori_shape', 'img_shape', 'valid_ratio')
 )
+
+attention = dict(  # deleted below: dictionary, loss and length are not those of CTC
+    encoder=dict(type='ASTEREncoder', in_channels=128),
+    decoder=dict(
+        type='ASTERDecoder',
+        in_channels=128,
+        emb_dims=128,
+        attn_dims=128,
+        hidden_size=128,
+        max_seq_len=25,
+        module_loss=dict(
+            type='CEModuleLoss', flatten=True, ignore_first_char=True, reduction='mean'
+        ),
+        postprocessor=dict(type='AttentionPostprocessor'),
+    ),
+)
+attention_tokens = dict(with_start=True, with_end=True, same_start_end=True, with_padding=True)
 
 if data == 'numbers':
     _root = 'data/printed_to_handwritten'
@@ -46,11 +64,8 @@ if data == 'numbers':
     dictionary = dict(
         type='Dictionary',
         dict_file='{{ fileDirname }}/dicts/digits.txt',
-        with_start=True,
-        with_end=True,
-        same_start_end=True,
-        with_padding=True,
         with_unknown=False,
+        **attention_tokens,
     )
     model = dict(
         type='mmocr_da.AdaptiveRecognizer',  # without objectives a plain recognizer
@@ -65,20 +80,8 @@ if data == 'numbers':
             arch_channels=[32, 64, 128, 128],
             strides=[(2, 2), (2, 2), (2, 1), (2, 1)],
         ),  # 16 x 64 -> 1 x 16
-        encoder=dict(type='ASTEREncoder', in_channels=128),
-        decoder=dict(
-            type='ASTERDecoder',
-            in_channels=128,
-            emb_dims=128,
-            attn_dims=128,
-            hidden_size=128,
-            max_seq_len=25,
-            dictionary=dictionary,
-            module_loss=dict(
-                type='CEModuleLoss', flatten=True, ignore_first_char=True, reduction='mean'
-            ),
-            postprocessor=dict(type='AttentionPostprocessor'),
-        ),
+        encoder=attention['encoder'],
+        decoder=dict(attention['decoder'], dictionary=dictionary),
     )
     metric = dict(type='mmocr_da.TextErrorMetric')
     source_iters, max_iters = 400, 800
@@ -86,7 +89,7 @@ if data == 'numbers':
     checkpoint_interval, val_interval, source_val_interval = 100, 400, 100
     objective_weight = 1.0  # of SymNet and of entropy minimization
     classifier = 'decoder.fc'
-elif data == 'words':
+elif data in ('words', 'words-attention'):
     _words = dict(
         type='RecogTextDataset',
         parser_cfg=dict(type='LineStrParser', separator='\t'),
@@ -138,6 +141,11 @@ elif data == 'words':
             postprocessor=dict(type='CTCPostProcessor'),
         ),
     )
+    if data == 'words-attention':
+        dictionary.update(attention_tokens)
+        model.update(attention)
+        model['decoder']['dictionary'] = dictionary
+        model['decoder']['module_loss']['letter_case'] = 'lower'
     # Letters and digits count, letter case does not.
     metric = dict(type='mmocr_da.TextErrorMetric', ignore_case=True, ignore_symbols=True)
     source_iters, max_iters = 2000, 300
@@ -145,9 +153,12 @@ elif data == 'words':
     source_schedule = [dict(type='MultiStepLR', by_epoch=False, milestones=[1400], gamma=0.1)]
     # With more, predictions on the target grow longer and longer: `symnet_target_length`.
     objective_weight = 0.1
-    classifier = 'decoder.decoder'
+    classifier = 'decoder.decoder' if data == 'words' else 'decoder.fc'
 else:
-    raise ValueError(f"MMOCR_DA_DATA must be 'numbers' or 'words' here, got {data!r}")
+    raise ValueError(
+        f"MMOCR_DA_DATA must be 'numbers', 'words' or 'words-attention' here, got {data!r}"
+    )
+del attention, attention_tokens
 
 # Every adaptation starts from the recognizer that assda/small/small_source-only.py trains.
 load_from = f'work_dirs/small_source-only_{data}/iter_{source_iters}.pth'

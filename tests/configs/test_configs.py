@@ -33,6 +33,7 @@ CONFIGS = sorted(p for method in METHODS for p in method.rglob('*.py'))
 OPTION = 'MMOCR_DA_DATA'
 VALUES = dict(
     numbers=('numbers', 'words'),
+    adaptation=('numbers', 'words', 'words-attention'),
     iam=('iam', 'rimes', 'cvl', 'synthtext'),
     drawn=('drawn', 'scenes'),
     tuning=('numbers', 'words', 'rendered'),
@@ -48,8 +49,8 @@ def name_of(path):
 def known_values(path):
     """The values of the option that are known where a config begins, the default one first."""
     default = re.search(rf'\{{\{{\${OPTION}:(\w+)}}}}', path.read_text())
-    if default and 'learned_surrogate' in path.parts and default[1] == 'numbers':
-        return VALUES['tuning']
+    if default and default[1] == 'numbers' and 'seqclr' not in path.parts:
+        return VALUES['tuning' if 'learned_surrogate' in path.parts else 'adaptation']
     return VALUES[default[1]] if default else ()
 
 
@@ -75,6 +76,8 @@ STEPS = [
     in (
         'assda/small/small_assda-words',
         'symnet/small/small_symnet-words',
+        'symnet/small/small_symnet-words-attention',
+        'self_training/small/small_self-training-assda-words-attention',
         'bin/small/small_bin-control-words',
         'seqclr/small/small_seqclr-window-words',
         'seqclr/small/small_decoder-attention-words',
@@ -505,8 +508,23 @@ def test_each_choice_of_data_has_a_work_directory_of_its_own(path, value, load):
 
 def test_the_choices_of_data_differ_in_their_data(load):
     for path in CONFIGS:
-        loaders = [str(load(path, value).train_dataloader) for value in values_of(path)]
+        values = [value for value in values_of(path) if not value.endswith('-attention')]
+        loaders = [str(load(path, value).train_dataloader) for value in values]
         assert len(set(loaders)) == len(loaders), path
+
+
+def test_words_have_two_recognizers(load):
+    """They differ in the recognizer alone, what comes of it and what it starts from."""
+    for path in CONFIGS:
+        if 'words-attention' in values_of(path):
+            ctc, attention = (load(path, v).to_dict() for v in ('words', 'words-attention'))
+            assert attention['model']['decoder']['type'] == 'ASTERDecoder'
+            assert attention['model']['backbone'] == ctc['model']['backbone']
+            differing = {key for key in ctc if ctc[key] != attention[key]}
+            assert {'model', 'dictionary', 'work_dir'} <= differing <= {
+                *('model', 'dictionary', 'work_dir', 'load_from', 'data', 'classifier'),
+                'optim_wrapper',  # of the classifier, by its name
+            }, path
 
 
 @pytest.mark.parametrize('path', [p for p in CONFIGS if values_of(p)], ids=name_of)

@@ -186,6 +186,25 @@ def test_pairs_of_one_source_share_the_runs_that_see_no_target(run, benchmark, w
     assert {folder.parent.name for _, _, folder, _ in benchmark.tested} == {'ab', 'ac'}
 
 
+def test_the_name_of_a_pair_chooses_the_recognizer_of_words(run, benchmark, words):
+    a, b = words('a'), words('b')
+    pairs = '--pair', f'ab={a},{b}', '--pair', f'ab-attention={a},{b}'
+    run(*pairs, '--seeds', 3, '--rows', 'ASSDA')
+    chosen = {
+        folder.parent.name: environment['MMOCR_DA_DATA']
+        for _, folder, _, _, environment in benchmark.trained
+    }
+    assert chosen == {
+        **{'a_0.1': 'words', 'ab': 'words'},
+        **{'a_0.1-attention': 'words-attention', 'ab-attention': 'words-attention'},
+    }
+    fingerprint = benchmark.Benchmark(None, None, (0,), 1).fingerprint
+    named = [
+        benchmark.parse_pair(name, needs_images=False) for name in ('ab', 'ab-attention')
+    ]
+    assert fingerprint('ASSDA', named[0]) != fingerprint('ASSDA', named[1])
+
+
 def test_pairs_whose_targets_differ_in_polarity_share_no_runs(run, benchmark, words):
     a, b, c = words('a'), words('b'), words('cc')
     pairs = '--pair', f'ab={a},{b}', '--pair', f'ac={a},{c}'

@@ -7,7 +7,8 @@ A pair is ``numbers`` (printed to handwritten ones) or ``NAME=SOURCE,TARGET``, t
 as configs/_base_/small_adaptation.py describes them. How many images have bright text on a dark
 background is measured on the target's training images, for the augmentation. A third value,
 ``NAME=SOURCE,TARGET,SOURCE_ITERS``, is the length of the training on the source before the
-adaptations. Every run is a training and a test of a config in configs/self_training, printed before
+adaptations. A NAME that ends with ``-attention`` takes the attention recognizer of words instead of
+CTC's. Every run is a training and a test of a config in configs/self_training, printed before
 it starts. All adaptations start from the recognizer that ``source-only`` trains (one with BIN from
 ``source-only, BIN``), and are compared with ``control``, which is trained as long on the source
 alone. ``supervised`` learns the labels of
@@ -115,11 +116,13 @@ class Pair(NamedTuple):
     target: str = ''
     #: Of the training that all adaptations start from; 0 is as in the config.
     source_iters: int = 0
+    #: Kind of the data and the recognizer of words, MMOCR_DA_DATA.
+    words: str = 'words'
 
     @property
     def data(self) -> str:
         """Kind of the data, MMOCR_DA_DATA."""
-        return 'words' if self.source else 'numbers'
+        return self.words if self.source else 'numbers'
 
     @property
     def source_name(self) -> str:
@@ -127,7 +130,12 @@ class Pair(NamedTuple):
         if not self.source:
             return self.name
         length = f'_{self.source_iters}' if self.source_iters else ''
-        return f'{Path(self.source).name}_{bright_text(self.target)}{length}'
+        return f'{Path(self.source).name}_{bright_text(self.target)}{length}{self.ending}'
+
+    @property
+    def ending(self) -> str:
+        """Of the name of a pair, for another recognizer than CTC's."""
+        return self.words.removeprefix('words')
 
     @property
     def settings(self) -> dict[str, str]:
@@ -220,15 +228,16 @@ def parse_pair(text: str, needs_images: bool = True) -> Pair:
         return Pair(text)
     name, _, rest = text.partition('=')
     *paths, length = rest.split(',') if rest.count(',') == 2 else [*rest.split(','), '0']
+    words = 'words-attention' if name.endswith('-attention') else 'words'
     if not needs_images and not rest:
-        return Pair(name, 'source', 'target')
+        return Pair(name, 'source', 'target', words=words)
     if not name or len(paths) != 2 or not length.isdecimal():
         raise ValueError(
             "--pair must be 'numbers', NAME=SOURCE,TARGET or NAME=SOURCE,TARGET,SOURCE_ITERS, got "
             f'{text!r}'
         )
     if not needs_images:
-        return Pair(name, 'source', 'target', int(length))
+        return Pair(name, 'source', 'target', int(length), words)
     for path in paths:
         for split in ('train', 'val', 'test'):
             if not Path(path, f'{split}.tsv').is_file():
@@ -236,7 +245,8 @@ def parse_pair(text: str, needs_images: bool = True) -> Pair:
                     f'a folder of words has train.tsv, val.tsv and test.tsv, got {path} without '
                     f'{split}.tsv'
                 )
-    return Pair(name, *(os.path.abspath(path) for path in paths), source_iters=int(length))
+    source, target = map(os.path.abspath, paths)
+    return Pair(name, source, target, int(length), words)
 
 
 def parse_args(*options: Any) -> argparse.Namespace:
