@@ -521,10 +521,14 @@ def test_words_have_two_recognizers(load):
             assert attention['model']['decoder']['type'] == 'ASTERDecoder'
             assert attention['model']['backbone'] == ctc['model']['backbone']
             differing = {key for key in ctc if ctc[key] != attention[key]}
-            assert {'model', 'dictionary', 'work_dir'} <= differing <= {
-                *('model', 'dictionary', 'work_dir', 'load_from', 'data', 'classifier'),
-                'optim_wrapper',  # of the classifier, by its name
-            }, path
+            assert (
+                {'model', 'dictionary', 'work_dir'}
+                <= differing
+                <= {
+                    *('model', 'dictionary', 'work_dir', 'load_from', 'data', 'classifier'),
+                    'optim_wrapper',  # of the classifier, by its name
+                }
+            ), path
 
 
 @pytest.mark.parametrize('path', [p for p in CONFIGS if values_of(p)], ids=name_of)

@@ -199,9 +199,7 @@ def test_the_name_of_a_pair_chooses_the_recognizer_of_words(run, benchmark, word
         **{'a_0.1-attention': 'words-attention', 'ab-attention': 'words-attention'},
     }
     fingerprint = benchmark.Benchmark(None, None, (0,), 1).fingerprint
-    named = [
-        benchmark.parse_pair(name, needs_images=False) for name in ('ab', 'ab-attention')
-    ]
+    named = [benchmark.parse_pair(name, needs_images=False) for name in ('ab', 'ab-attention')]
     assert fingerprint('ASSDA', named[0]) != fingerprint('ASSDA', named[1])
 
 

@@ -9,9 +9,7 @@ from mmocr_da.models.recognizers import AdaptiveRecognizer
 from mmocr_da.models.surrogates import LearnedSurrogate
 
 #: A learned surrogate of texts.
-SMALL = dict(
-    channels=[4] * 5, hidden_channels=8, out_channels=4, max_distance=3, warmup=0
-)
+SMALL = dict(channels=[4] * 5, hidden_channels=8, out_channels=4, max_distance=3, warmup=0)
 CTC = dict(
     type='CRNNDecoder',
     in_channels=16,

@@ -26,7 +26,9 @@ def config(toy):
     cfg.model.objectives = [
         dict(
             type='mmocr_da.LSEDLoss',
-            surrogate=dict(channels=[4] * 5, hidden_channels=8, out_channels=4, max_distance=3, warmup=0),
+            surrogate=dict(
+                channels=[4] * 5, hidden_channels=8, out_channels=4, max_distance=3, warmup=0
+            ),
         )
     ]
     cfg.dump(toy.parent / 'quality.py')

@@ -321,7 +321,8 @@ def test_numbers_of_steps_without_turns_are_reported(monkeypatch):
 def test_a_training_that_ends_in_the_warm_up_is_named_once(progress, monkeypatch):
     said = []
     monkeypatch.setattr(
-        'mmocr_da.models.surrogates.learned_surrogate.print_log', lambda text, **_: said.append(text)
+        'mmocr_da.models.surrogates.learned_surrogate.print_log',
+        lambda text, **_: said.append(text),
     )
     for warmup, total, warnings in ((4, 5, 0), (5, 5, 1)):
         surrogate = HalfHamming(warmup=warmup)
