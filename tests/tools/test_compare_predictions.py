@@ -67,6 +67,17 @@ def test_images_without_labels_or_files_have_a_page_too(compare, images, tmp_pat
     assert '| 100.0  | 100.0' in compare(before, after, *options, '--ignore-case')
 
 
+def test_an_accent_as_a_mark_of_its_own_counts_unless_a_form_is_given(compare, images, tmp_path):
+    """The same six letters, composed in the predictions and decomposed in the labels."""
+    before, after = (
+        dump(tmp_path / f'{name}.pkl', [text] * 6, images, ['e\u0301'] * 6)
+        for name, text in (('b', 'x'), ('a', '\u00e9'))
+    )
+    assert '0 words were wrong and are right now' in compare(before, after, '--num', 0)
+    page = compare(before, after, '--num', 0, '--unicode-form', 'NFC')
+    assert '6 words were wrong and are right now' in page
+
+
 def test_a_test_run_of_the_toy_is_read(load_tool, toy, trained, run_tool, tmp_path):
     tool = load_tool('analysis_tools/compare_predictions')
     run_tool('test', toy, trained / 'iter_2.pth', '--work-dir', tmp_path, '--save-preds')

@@ -17,6 +17,7 @@ import mmocr_da  # noqa: F401  before anything of MMOCR: it settles which versio
 # isort: split
 from mmocr_da.arguments import check_count
 from mmocr_da.evaluation import PredictionChange
+from mmocr_da.evaluation.comparison import add_comparison_arguments, comparison_options
 from mmocr_da.evaluation.prediction_files import check_same_images, read_predictions
 from mmocr_da.visualization import check_page, write_page
 
@@ -39,8 +40,7 @@ def main() -> None:
     parser.add_argument('--num', type=int, default=24, help='Images on a sheet; 0: no sheets')
     parser.add_argument('--seed', type=int, default=0, help='Which images are drawn')
     parser.add_argument('--lexicon', help='Words that the images are expected to show, one a line')
-    parser.add_argument('--ignore-case', action='store_true')
-    parser.add_argument('--ignore-symbols', action='store_true')
+    add_comparison_arguments(parser)
     args = parser.parse_args()
     check_count('--num', args.num, least=0)
     check_page(args.out_dir, WRITER)
@@ -60,9 +60,8 @@ def main() -> None:
         after,
         labels if any(labels) else None,
         read_lexicon(args.lexicon) if args.lexicon else None,
-        args.ignore_case,
-        args.ignore_symbols,
         seed=args.seed,
+        **comparison_options(args),
     )
     page = write_page(
         args.out_dir,

@@ -26,6 +26,7 @@ from mmocr_da.datasets.image_loading import load_as_shown
 from mmocr_da.engine.launch import load_config
 from mmocr_da.engine.samples import dataset_of
 from mmocr_da.evaluation import normalize
+from mmocr_da.evaluation.comparison import add_comparison_arguments, comparison_options
 from mmocr_da.export import load_plain
 from mmocr_da.markdown import table
 from mmocr_da.models.decoders import adapter_of
@@ -40,8 +41,7 @@ def parse_args():
     parser.add_argument(
         '--thresholds', type=float, nargs='+', default=[0.5, 0.9], help='Default: 0.5 0.9'
     )
-    parser.add_argument('--ignore-case', action='store_true')
-    parser.add_argument('--ignore-symbols', action='store_true')
+    add_comparison_arguments(parser)
     return parser.parse_args()
 
 
@@ -122,7 +122,7 @@ def main():
     truths, texts, *confidences = zip(
         *predict(cfg, args.checkpoint, one_dataset(cfg, args.dataset))
     )
-    options = dict(ignore_case=args.ignore_case, ignore_symbols=args.ignore_symbols)
+    options = comparison_options(args)
     right = [normalize(a, **options) == normalize(b, **options) for a, b in zip(truths, texts)]
     empty = [not text for text in texts]
     print(

@@ -24,6 +24,7 @@ from mmocr_da.engine.inference import item_pipeline, predict
 from mmocr_da.engine.launch import load_config
 from mmocr_da.engine.samples import draw_samples
 from mmocr_da.evaluation import CharacterConfusions, normalize
+from mmocr_da.evaluation.comparison import add_comparison_arguments, comparison_options
 from mmocr_da.evaluation.confusions import shown
 from mmocr_da.evaluation.prediction_files import check_same_images, read_predictions
 from mmocr_da.export import load_plain
@@ -95,8 +96,7 @@ def main() -> None:
     parser.add_argument('--only', default='', help='Of a file: images with this in their paths')
     parser.add_argument('--classes', type=int, default=36, help='Number of characters of a matrix')
     parser.add_argument('--bars', type=int, default=20, help='Number of confusions to list')
-    parser.add_argument('--ignore-case', action='store_true')
-    parser.add_argument('--ignore-symbols', action='store_true')
+    add_comparison_arguments(parser)
     parser.add_argument('--device', default='cpu')
     add_picture_arguments(parser, 'confusions.png')
     args = parser.parse_args()
@@ -108,7 +108,7 @@ def main() -> None:
         models, labels = from_files(args.model[0], args.before, args.only)
     else:
         models, labels = from_checkpoints(args)
-    compared = partial(normalize, ignore_case=args.ignore_case, ignore_symbols=args.ignore_symbols)
+    compared = partial(normalize, **comparison_options(args))
     labels = list(map(compared, labels))
     confusions = {
         name: CharacterConfusions(list(map(compared, texts)), labels)

@@ -28,6 +28,7 @@ from mmocr_da.engine.inference import item_pipeline
 from mmocr_da.engine.launch import load_config
 from mmocr_da.engine.samples import Item, dataset_of, draw_items, text_of
 from mmocr_da.evaluation import normalize
+from mmocr_da.evaluation.comparison import add_comparison_arguments, comparison_options
 from mmocr_da.export import load_plain
 from mmocr_da.visualization import (
     AttendedText,
@@ -58,8 +59,7 @@ def main() -> None:
     parser.add_argument('--num', type=int, default=6, help='Number of test images')
     parser.add_argument('--seed', type=int, default=0, help='Which test images are drawn')
     parser.add_argument('--dataset', type=int, default=-1, help='Index of the test dataset')
-    parser.add_argument('--ignore-case', action='store_true')
-    parser.add_argument('--ignore-symbols', action='store_true')
+    add_comparison_arguments(parser)
     parser.add_argument('--device', default='cpu')
     add_picture_arguments(parser, 'attention.png')
     args = parser.parse_args()
@@ -76,7 +76,7 @@ def main() -> None:
         models['before'] = attended(before, args.before, items, args.device)
     models['after' if args.before else 'model'] = attended(cfg, args.checkpoint, items, args.device)
     texts = [text_of(item) for item in items]
-    compared = partial(normalize, ignore_case=args.ignore_case, ignore_symbols=args.ignore_symbols)
+    compared = partial(normalize, **comparison_options(args))
     figure = attention_figure(models, texts if all(texts) else None, normalized=compared)
     save_picture(figure, args.out, 'plot_attention', args.font)
     report_picture(args, 'attention')

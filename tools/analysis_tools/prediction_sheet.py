@@ -22,6 +22,7 @@ from mmocr_da.engine.inference import predict_images
 from mmocr_da.engine.launch import load_config
 from mmocr_da.engine.samples import Item, draw_samples, load_pictures
 from mmocr_da.evaluation import normalize
+from mmocr_da.evaluation.comparison import add_comparison_arguments, comparison_options
 from mmocr_da.visualization import (
     add_picture_arguments,
     check_picture,
@@ -50,8 +51,7 @@ def main():
     parser.add_argument('--num', type=int, default=12, help='Number of images')
     parser.add_argument('--seed', type=int, default=0, help='Which images are drawn')
     parser.add_argument('--dataset', type=int, default=-1, help='Index of the test dataset')
-    parser.add_argument('--ignore-case', action='store_true')
-    parser.add_argument('--ignore-symbols', action='store_true')
+    add_comparison_arguments(parser)
     parser.add_argument('--device', default='cpu')
     add_picture_arguments(parser, 'sheet.png')
     args = parser.parse_args()
@@ -74,7 +74,7 @@ def main():
         ground_truths,
         predictions,
         args.out,
-        partial(normalize, ignore_case=args.ignore_case, ignore_symbols=args.ignore_symbols),
+        partial(normalize, **comparison_options(args)),
         args.font,
     )
     report_picture(args, 'predictions')
