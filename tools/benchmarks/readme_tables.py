@@ -14,6 +14,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import mmocr_da  # noqa: F401  before anything of MMOCR: it settles which versions may meet
 
@@ -26,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / 'tools' / 'benchmarks'))
 import adaptation  # noqa: E402  the folder of tools is no package
 import detector_adaptation  # noqa: E402
+import edit_distance_losses  # noqa: E402
 
 RESULTS = ROOT / 'results'
 SEEDS = 0, 1, 2
@@ -86,6 +88,32 @@ def detectors(name: str) -> str:
     benchmark = detector_adaptation.DetectorBenchmark(Path(), results, SEEDS, 1)
     known = benchmark.known([pair], list(detector_adaptation.CONFIGS))
     return detector_adaptation.table(known[pair.name])
+
+
+def tuning(name: str) -> str:
+    """All losses that tune a recognizer on the edit distance, on a set of words.
+
+    Raises:
+        ValueError: If a run is there twice, with other settings.
+    """
+    file = RESULTS / 'edit_distance_losses.jsonl'
+    score = edit_distance_losses.Score
+    runs: dict[str, dict[int, Any]] = {}
+    for line in adaptation.Results(file, score, (name,)).lines:
+        if line['domain'] == name:
+            row = runs.setdefault(line['row'], {})
+            if line['seed'] in row:
+                raise ValueError(
+                    f'{file} must have one line for each row, seed and set of images, got several '
+                    f'of {line["row"]!r}, seed {line["seed"]}, {name!r}: take the old ones out'
+                )
+            row[line['seed']] = score.read(line)
+    known = {
+        row: {name: [runs[row][seed] for seed in SEEDS]}
+        for row in edit_distance_losses.CONFIGS
+        if {*SEEDS} <= {*runs.get(row, ())}
+    }
+    return edit_distance_losses.table(known, name)
 
 
 def front(names: str) -> str:
@@ -159,6 +187,7 @@ TABLES: dict[str, Callable[[str], str]] = dict(
     starts=starts,
     ablations=ablations,
     detectors=detectors,
+    tuning=tuning,
     front=front,
     validators=validators,
 )
