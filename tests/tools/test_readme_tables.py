@@ -3,6 +3,7 @@
 import json
 import re
 
+import numpy as np
 import pytest
 from helpers.tools import load_tool
 
@@ -51,3 +52,27 @@ def test_a_changed_number_is_found_and_mended(tool, tmp_path, monkeypatch, capsy
     assert 'all tables are those' in capsys.readouterr().out
     with pytest.raises(ValueError, match='must name one of recognizers.*, got other'):
         tool.rendered(right.replace('toy', 'other'))
+
+
+def test_the_table_of_a_set_of_words_has_the_rows_of_all_seeds(tool, tmp_path, monkeypatch):
+    score = tool.edit_distance_losses.Score
+    monkeypatch.setattr(tool, 'RESULTS', tmp_path)
+    file = tmp_path / 'edit_distance_losses.jsonl'
+    edits = {'before tuning': 4, 'cross-entropy': 3, 'LS-ED': 1, 'minimum risk': 1}
+    lines = [
+        dict(pair='a+b', row=row, seed=seed, domain=domain, fingerprint='f')
+        | score(np.array([n, 0, 0]), np.array([5, 2, 3])).written()
+        for row, n in edits.items()
+        for seed in (0, 1, 2)
+        for domain in 'ab'
+        if (row, seed) != ('minimum risk', 2)
+    ]
+    file.write_text(''.join(f'{json.dumps(line)}\n' for line in lines))
+    rows = [[cell.strip() for cell in row.split('|')[1:4]] for row in tool.tuning('a').split('\n')]
+    assert rows[2:4] == [['before tuning', '4 ± 0', ''], ['cross-entropy', '3 ± 0', '']]
+    name, ted, difference = rows[4]
+    assert (name, ted, len(rows)) == ('LS-ED', '1 ± 0', 5) and difference.startswith('-2 (')
+    with file.open('a') as out:
+        out.write(json.dumps(dict(lines[0], fingerprint='g')))
+    with pytest.raises(ValueError, match="got several of 'before tuning', seed 0, 'a': take the old"):
+        tool.tuning('a')
