@@ -35,4 +35,4 @@ train_dataloader = dict(
 )
 # Before the tuning: from random weights until it has converged.
 supervised_iters, supervised_checkpoints = 2500, 5
-supervised_pipeline = train_pipeline
+supervised_dataset = dict(pipeline=train_pipeline)

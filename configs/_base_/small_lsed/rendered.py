@@ -1,7 +1,8 @@
 """Post-tuning of a small attention recognizer on words that are drawn, tested on folders of words.
 
-Every image is drawn when it is loaded, so a recognizer can learn none of them by heart. Grey images
-of 32 x 100 pixels, lower-case letters and digits. Options, as environment variables:
+Every image is drawn when it is loaded, so a recognizer can learn none of them by heart, and the
+tuning has others than the training before it. Grey images of 32 x 100 pixels, lower-case letters
+and digits. Options, as environment variables:
 
 * ``MMOCR_DA_LEXICON`` (``none``): a file with a word per line; ``none`` draws random strings.
 * ``MMOCR_DA_FONTS`` (``none``): a folder of fonts; ``none`` takes those of installed packages.
@@ -45,10 +46,13 @@ train_pipeline = [_load, _augmentation, *_others]
 train_dataloader = dict(
     sampler=dict(_delete_=True, type='mmocr_da.SeededSampler', batch_size=64),
     dataset=dict(
-        _delete_=True, type='mmocr_da.SeededDataset', datasets=_words, pipeline=train_pipeline
+        _delete_=True,
+        type='mmocr_da.SeededDataset',
+        datasets=dict(_words, seed=2),
+        pipeline=train_pipeline,
     ),
 )
-supervised_pipeline = train_pipeline
+supervised_dataset = dict(datasets=dict(seed=0))
 
 # Drawn words, too: what is tested later chooses nothing.
 val_dataloader = dict(

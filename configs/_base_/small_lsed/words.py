@@ -31,4 +31,4 @@ train_dataloader = dict(
 )
 # Before the tuning: from random weights until it has converged.
 supervised_iters, supervised_checkpoints = 4000, 4
-supervised_pipeline = _base_.train_dataloader.dataset.pipeline
+supervised_dataset = dict(pipeline=_base_.train_dataloader.dataset.pipeline)

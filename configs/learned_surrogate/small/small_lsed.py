@@ -12,7 +12,8 @@ model = dict(
     objectives=[_base_.lsed],
 )
 optim_wrapper = dict(paramwise_cfg=_base_.surrogate_learning_rate)
-_begin, _end = _base_.surrogate_iters, _base_.surrogate_iters + _base_.max_iters
+# Every second iteration after the warm-up trains the recognizer.
+_begin, _end = _base_.surrogate_iters, _base_.surrogate_iters + 2 * _base_.max_iters
 train_cfg = dict(max_iters=_end, val_interval=_end)
 param_scheduler = [dict(_base_.param_scheduler[0], begin=_begin, end=_end)]
 default_hooks = dict(checkpoint=dict(interval=_end))

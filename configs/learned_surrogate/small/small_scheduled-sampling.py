@@ -8,5 +8,6 @@ work_dir = 'work_dirs/{{ fileBasenameNoExtension }}_{{$MMOCR_DA_DATA:numbers}}'
 
 model = dict(
     supervised_weight=0,  # this loss instead
-    objectives=[dict(type='mmocr_da.ScheduledSampling')],
+    # Labels until the half of the training, while the learning rate is high.
+    objectives=[dict(type='mmocr_da.ScheduledSampling', c=2 / _base_.max_iters)],
 )

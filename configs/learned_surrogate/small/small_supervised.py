@@ -19,4 +19,4 @@ param_scheduler = [
     )
 ]
 default_hooks = dict(checkpoint=dict(interval=max_iters // _base_.supervised_checkpoints))
-train_dataloader = dict(dataset=dict(pipeline=_base_.supervised_pipeline))
+train_dataloader = dict(dataset=_base_.supervised_dataset)
