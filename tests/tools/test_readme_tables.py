@@ -74,5 +74,7 @@ def test_the_table_of_a_set_of_words_has_the_rows_of_all_seeds(tool, tmp_path, m
     assert (name, ted, len(rows)) == ('LS-ED', '1 ± 0', 5) and difference.startswith('-2 (')
     with file.open('a') as out:
         out.write(json.dumps(dict(lines[0], fingerprint='g')))
-    with pytest.raises(ValueError, match="got several of 'before tuning', seed 0, 'a': take the old"):
+    with pytest.raises(
+        ValueError, match="got several of 'before tuning', seed 0, 'a': take the old"
+    ):
         tool.tuning('a')

@@ -12,7 +12,8 @@ counts.
 ``results.md`` in the work directory has a table for each folder: total edit distance, character
 error rate and word accuracy, means and standard deviations over the seeds, without letter case and
 symbols, and their differences from the control with 95 % intervals (bootstrap over images, which
-stay together for both, and of which each counts with its mean over the seeds). Runs, files and the
+stay together for both, and of which each counts with its mean over the seeds). The intervals know
+nothing of the chance of a training: a difference that the seeds do not share is none. Runs, files and the
 other options are those of adaptation.py: a run that is done is skipped, a killed one resumes, and
 ``results.jsonl`` gets a line for each run and folder, with the edits of each image.
 """
@@ -291,25 +292,35 @@ def counts(values: Sequence[int]) -> str:
 
 def table(results: dict[str, dict[str, list[Score]]], test: str) -> str:
     """Lay out a test set's results; ``{row: {test set: scores over the seeds}}``."""
-    head = ['TED', 'CER', 'word accuracy']
-    rows = [['tuned by', *(cell for name in head for cell in (name, 'difference'))]]
+    head = [
+        *('tuned by', 'TED', 'difference', 'of each seed'),
+        *('CER', 'difference', 'word accuracy', 'difference'),
+    ]
+    rows = [head]
     control = results[CONTROL][test]
     for name, found in results.items():
         scores = found[test]
-        cells = [
-            counts([s.ted for s in scores]),
-            mean([s.character_error_rate for s in scores]),
-            mean([s.word_accuracy for s in scores]),
-        ]
-        differences = [''] * 3
+        differences = [''] * 4
         if name not in (START, CONTROL):
             characters = scores[0].characters
+            edits = difference(scores, control, 'edits')
             differences = [
-                f'{times(difference(scores, control, "edits"), len(characters)):+.0f}',
+                f'{times(edits, len(characters)):+.0f}',
+                ', '.join(f'{a.ted - b.ted:+d}' for a, b in zip(scores, control)),
                 f'{times(difference(scores, control, "edits", characters), 100):+.2f}',
                 f'{times(difference(scores, control, "right"), 100):+.2f}',
             ]
-        rows.append([name, *(cell for pair in zip(cells, differences) for cell in pair)])
+        rows.append(
+            [
+                name,
+                counts([s.ted for s in scores]),
+                *differences[:2],
+                mean([s.character_error_rate for s in scores]),
+                differences[2],
+                mean([s.word_accuracy for s in scores]),
+                differences[3],
+            ]
+        )
     return markdown.table(rows)
 
 
