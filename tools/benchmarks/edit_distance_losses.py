@@ -3,19 +3,18 @@
     python tools/benchmarks/edit_distance_losses.py --test receipts=FOLDER --test photos=FOLDER
 
 A small attention recognizer is trained by cross-entropy on words that are drawn
-(configs/_base_/small_lsed/rendered.py), one for each seed. Each row tunes it further on drawn words,
-as long as the others, by a config of configs/learned_surrogate/small. ``cross-entropy`` is the
-control. All images of a folder are tested, those of its labels.tsv with rows
-``path<TAB>text``. None of them is trained with, and they choose nothing: the last checkpoint
-counts.
+(configs/_base_/small_lsed/rendered.py), one for each seed. Each row tunes it further on drawn
+words, as long as the others, by a config of configs/learned_surrogate/small. ``cross-entropy`` is
+the control. All images of a folder are tested, those of its labels.tsv with rows ``path<TAB>text``.
+None of them is trained with, and they choose nothing: the last checkpoint counts.
 
 ``results.md`` in the work directory has a table for each folder: total edit distance, character
 error rate and word accuracy, means and standard deviations over the seeds, without letter case and
 symbols, and their differences from the control with 95 % intervals (bootstrap over images, which
 stay together for both, and of which each counts with its mean over the seeds). The intervals know
-nothing of the chance of a training: a difference that the seeds do not share is none. Runs, files and the
-other options are those of adaptation.py: a run that is done is skipped, a killed one resumes, and
-``results.jsonl`` gets a line for each run and folder, with the edits of each image.
+nothing of the chance of a training: a difference that the seeds do not share is none. Runs, files
+and the other options are those of adaptation.py: a run that is done is skipped, a killed one
+resumes, and ``results.jsonl`` gets a line for each run and folder, with the edits of each image.
 """
 
 import argparse
