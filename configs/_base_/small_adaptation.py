@@ -9,7 +9,7 @@ The option MMOCR_DA_DATA chooses data and recognizer (configs/README.md):
   of 0.6 M parameters for grey images of 32 x 100 pixels. Both folders have train.tsv, val.tsv
   and test.tsv with rows ``path<TAB>text``; the texts of the target's train.tsv are dropped. The
   options MMOCR_DA_SOURCE and MMOCR_DA_TARGET name other folders.
-* ``words-attention``: the same words, and an attention recognizer of 1.2 M parameters for them.
+* ``words-attention``: the same words, and an attention recognizer of 1.0 M parameters for them.
 
 The validation images of the target are there to watch a run: a checkpoint that is chosen by them
 was chosen by labels of the target.
