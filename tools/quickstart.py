@@ -90,24 +90,35 @@ def train(
     load_from: Path | None = None,
     environment: dict[str, str] | None = None,
     settings: Sequence[str] = (),
+    fingerprint: str | None = None,
 ) -> Path:
     """Train unless it is done already; return the path of the last checkpoint.
 
     Args:
         settings: What --cfg-options get, beside ``load_from``; of nothing that changes weights.
+        fingerprint: A hash of all settings of the config, with the environment.
 
     Raises:
-        SystemExit: If the work directory holds another run.
+        SystemExit: If the work directory holds another run, finished or not.
     """
     last = work_dir / 'last_checkpoint'
-    done = work_dir / 'finished'
-    made_of = json.dumps([config, seed, str(load_from), load_from and load_from.stat().st_mtime])
-    if done.exists() and done.read_text() != made_of:
-        raise SystemExit(
-            f'{work_dir} holds another run: {done.read_text()} instead of {made_of}; '
-            'delete it, or choose another --work-dir'
-        )
+    begun, done = work_dir / 'begun', work_dir / 'finished'
+    made_of = json.dumps(
+        [
+            *(config, seed, str(load_from), load_from and load_from.stat().st_mtime),
+            *([] if fingerprint is None else [fingerprint]),
+        ]
+    )
+    for known in (begun, done):
+        if known.exists() and known.read_text() != made_of:
+            raise SystemExit(
+                f'{work_dir} holds another run: {known.read_text()} instead of {made_of}; '
+                'delete it, or choose another --work-dir'
+            )
     if not done.exists():
+        work_dir.mkdir(parents=True, exist_ok=True)
+        with whole_file(begun) as file:
+            file.write_text(made_of)
         settings = [*settings] if load_from is None else [*settings, f'load_from={load_from}']
         run(
             'tools/train.py',

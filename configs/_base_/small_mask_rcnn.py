@@ -20,7 +20,7 @@ model = dict(
     type='mmocr_da.SurrogateMMDetWrapper',
     text_repr_type='box',
     cfg=dict(
-        backbone=dict(depth=18, base_channels=16, frozen_stages=-1, norm_eval=False, init_cfg=None),
+        backbone=dict(depth=18, base_channels=16, frozen_stages=-1, norm_eval=True, init_cfg=None),
         neck=dict(in_channels=[16, 32, 64, 128], out_channels=64, start_level=1, num_outs=3),
         rpn_head=dict(
             type='mmocr_da.BalancedRPNHead',
@@ -62,16 +62,26 @@ surrogate_hooks = [
 max_iters = int('{{$MMOCR_DA_ITERS:300}}')
 optim_wrapper = dict(
     type='OptimWrapper',
-    optimizer=dict(type='Adam', lr=float('{{$MMOCR_DA_LR:5e-4}}')),
+    optimizer=dict(type='Adam', lr=float('{{$MMOCR_DA_LR:2e-4}}')),
     clip_grad=dict(max_norm=5.0),
 )
-param_scheduler = [dict(type='CosineAnnealingLR', by_epoch=False, T_max=max_iters)]
+param_scheduler = [
+    dict(type='LinearLR', by_epoch=False, start_factor=0.1, end=50),
+    dict(type='CosineAnnealingLR', by_epoch=False, T_max=max_iters),
+]
 train_cfg = dict(
     type='mmocr_da.ResumableIterBasedTrainLoop', max_iters=max_iters, val_interval=max_iters
 )
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 default_hooks = dict(checkpoint=dict(interval=max_iters if max_iters < 1000 else 500))
+# With a surrogate, which comes pre-trained: of ten iterations nine train the detector.
+surrogate_iters = -(-max_iters * 10 // 9)
+surrogate_loop = dict(max_iters=surrogate_iters, val_interval=surrogate_iters)
+surrogate_schedule = [param_scheduler[0], dict(param_scheduler[1], T_max=surrogate_iters)]
+surrogate_learning_rate = dict(
+    custom_keys=dict(surrogate=dict(lr_mult=2e-4 / optim_wrapper['optimizer']['lr']))
+)
 auto_scale_lr = dict(base_batch_size=4)
 
 train_dataloader = dict(

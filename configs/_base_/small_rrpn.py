@@ -9,7 +9,12 @@ to tune, is given on the command line. Options of the environment:
   (``roi``) or the proposals (``rpn``). The other one keeps smooth-L1.
 * ``MMOCR_DA_GRADIENT``: the loss gets a gradient as large as smooth-L1 with this weight has
   (``mmocr_da.BalancedBBoxHead``); 0 leaves it as it is.
-* ``MMOCR_DA_ITERS``, ``MMOCR_DA_LR``: length and learning rate of the tuning.
+* ``MMOCR_DA_ITERS``, ``MMOCR_DA_LR``: length and learning rate of the tuning; the length is the
+  number of steps of the detector, beside which a surrogate has its own.
+
+Angles are divided by 0.1, and not by 1 as in RRPN. A loss of overlaps sees an angle that is 0.1 off
+as well as a width that is a tenth off. With RRPN's divisor, smooth-L1 hardly does: 0.1 % of its
+squared gradient was that of the angle, and 96 % of the exact IoU's (drawn boxes at an IoU of 0.88).
 """
 
 _base_ = [
@@ -30,7 +35,8 @@ if gradient:
 
 model = dict(
     cfg=dict(
-        backbone=dict(depth=18, base_channels=16, frozen_stages=-1, norm_eval=False, init_cfg=None),
+        # The statistics of four images are noisy: a tuning keeps those of the training before.
+        backbone=dict(depth=18, base_channels=16, frozen_stages=-1, norm_eval=True, init_cfg=None),
         neck=dict(in_channels=[16, 32, 64, 128], out_channels=64, start_level=1, num_outs=3),
         rpn_head=dict(
             type='mmocr_da.BalancedRPNHead',
@@ -52,6 +58,7 @@ model = dict(
                 in_channels=64,
                 fc_out_channels=128,
                 roi_feat_size=(4, 8),
+                bbox_coder=dict(target_stds=(0.1, 0.1, 0.2, 0.2, 0.1)),
             ),
         ),
         train_cfg=dict(
@@ -79,16 +86,27 @@ surrogate_hooks = [
 max_iters = int('{{$MMOCR_DA_ITERS:300}}')
 optim_wrapper = dict(
     type='OptimWrapper',
-    optimizer=dict(type='Adam', lr=float('{{$MMOCR_DA_LR:5e-4}}')),
+    optimizer=dict(type='Adam', lr=float('{{$MMOCR_DA_LR:2e-4}}')),
     clip_grad=dict(max_norm=5.0),
 )
-param_scheduler = [dict(type='CosineAnnealingLR', by_epoch=False, T_max=max_iters)]
+# Adam knows nothing of the detector at first.
+param_scheduler = [
+    dict(type='LinearLR', by_epoch=False, start_factor=0.1, end=50),
+    dict(type='CosineAnnealingLR', by_epoch=False, T_max=max_iters),
+]
 train_cfg = dict(
     type='mmocr_da.ResumableIterBasedTrainLoop', max_iters=max_iters, val_interval=max_iters
 )
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 default_hooks = dict(checkpoint=dict(interval=max_iters if max_iters < 1000 else 500))
+# With a surrogate, which comes pre-trained: of ten iterations nine train the detector.
+surrogate_iters = -(-max_iters * 10 // 9)
+surrogate_loop = dict(max_iters=surrogate_iters, val_interval=surrogate_iters)
+surrogate_schedule = [param_scheduler[0], dict(param_scheduler[1], T_max=surrogate_iters)]
+surrogate_learning_rate = dict(
+    custom_keys=dict(surrogate=dict(lr_mult=2e-4 / optim_wrapper['optimizer']['lr']))
+)
 auto_scale_lr = dict(base_batch_size=4)
 
 train_dataloader = dict(

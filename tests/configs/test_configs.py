@@ -285,7 +285,9 @@ def shrink_surrogate(model, root):
         if node.get('type') in ('mmocr_da.LSEDLoss', 'mmocr_da.LSIoULoss')
     ]
     for loss in losses:
-        surrogate = loss.setdefault('surrogate', {})
+        # Not by setdefault: a ConfigDict keeps a copy of what it is given.
+        loss.surrogate = dict(loss.get('surrogate', {}))
+        surrogate = loss.surrogate
         surrogate.update(warmup=0, surrogate_steps=1, model_steps=1)
         if surrogate.get('pairs'):
             surrogate.pairs.update(

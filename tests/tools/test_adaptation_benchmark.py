@@ -16,7 +16,9 @@ def benchmark(load_tool, monkeypatch):
     module = load_tool('benchmarks/adaptation')
     module.trained, module.tested = [], []
 
-    def train(config, folder, seed, load_from=None, environment=None, settings=()):
+    def train(
+        config, folder, seed, load_from=None, environment=None, settings=(), fingerprint=None
+    ):
         module.trained.append((config, folder, seed, load_from, environment))
         return folder / 'iter_9.pth'
 

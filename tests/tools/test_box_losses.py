@@ -30,9 +30,13 @@ def benchmark(load_tool, monkeypatch):
     monkeypatch.setattr(sys, 'path', [*sys.path])
     module = load_tool('benchmarks/box_losses')
     module.trained, module.tested, module.ran = [], [], []
+    module.seeds = {}
 
-    def train(config, folder, seed, load_from=None, environment=None, settings=()):
+    def train(
+        config, folder, seed, load_from=None, environment=None, settings=(), fingerprint=None
+    ):
         module.trained.append((config, folder.name, load_from, environment))
+        module.seeds[folder.name] = seed
         return folder / 'iter_9.pth'
 
     def test(config, checkpoint, folder, environment=None):
@@ -88,9 +92,12 @@ def test_the_weight_is_chosen_on_the_validation_images_and_reported_on_the_other
     assert test[control][:2] == [f'{100 * 6 / 7 * 0.5:.1f} ± 0.0', '']
     gain = f'{100 * 6 / 7 * 0.2:+.1f}'
     best = test['GWD, proposals, weight 3']
-    assert best[:2] == [f'{100 * 6 / 7 * 0.7:.1f} ± 0.0', f'{gain} ({gain} to {gain})']
+    assert best[:2] == [
+        f'{100 * 6 / 7 * 0.7:.1f} ± 0.0',
+        f'{gain} ({gain} to {gain}) [{gain}, {gain}]',
+    ]
     assert best[2:5] == ['85.7 ± 0.0'] * 3  # at 0.5, 0.7, 0.8
-    assert best[5:] == ['82.0 ± 0.0', '+10.0 (+10.0 to +10.0)']
+    assert best[5:] == ['82.0 ± 0.0', '+10.0 (+10.0 to +10.0) [+10.0, +10.0]']
     assert test[control][2:5] == ['85.7 ± 0.0', '85.7 ± 0.0', '0.0 ± 0.0']
 
     (command,) = benchmark.ran
@@ -109,7 +116,7 @@ def test_the_weight_is_chosen_on_the_validation_images_and_reported_on_the_other
             continue
         assert load_from.parent.name == f'base_seed{folder[-1]}'
         assert environment.pop('MMOCR_DA_ITERS') == '7'
-        assert environment.pop('MMOCR_DA_LR') == '0.0005'
+        assert environment.pop('MMOCR_DA_LR') == '0.0002'
         stage = 'rpn' if 'GWD' in folder else 'roi'
         assert environment.pop('MMOCR_DA_STAGE') == stage
         assert set(environment) == {'MMOCR_DA_GRADIENT'}
@@ -121,6 +128,23 @@ def test_the_weight_is_chosen_on_the_validation_images_and_reported_on_the_other
     benchmark.trained.clear()
     options = *OPTIONS, '--base-iters', 50, '--iters', 7
     assert run(*options, '--no-training') == page and benchmark.trained == []
+
+
+def test_the_base_has_a_seed_of_its_own_and_may_be_one_for_all(run, benchmark):
+    """A tuning with the seed of its base would see the same crops in the same order."""
+    run('--rows', 'GWD', '--seeds', 0, 1)
+    assert {name: seed for name, seed in benchmark.seeds.items() if 'base' in name} == {
+        'base_seed0': 1000,
+        'base_seed1': 1001,
+    }
+    assert benchmark.seeds['smooth-L1secondstageweight1_seed1'] == 1
+    benchmark.trained.clear()
+    benchmark.tested.clear()
+    run('--rows', 'GWD', '--seeds', 2, 3, '--one-base')
+    starts = [load_from and load_from.parent.name for _, _, load_from, _ in benchmark.trained]
+    assert {*starts} == {None, 'base_seed2'}
+    assert 'GWDsecondstageweight1_seed3' in benchmark.seeds
+    assert len(benchmark.tested) == 2 * (1 + 2 * 2)  # splits; base, rows and seeds
 
 
 def test_of_a_mask_rcnn_the_words_are_axis_parallel_and_the_losses_others(run, benchmark):

@@ -28,7 +28,9 @@ def benchmark(load_tool, monkeypatch):
     module = load_tool('benchmarks/detector_adaptation')
     module.trained = []
 
-    def train(config, folder, seed, load_from=None, environment=None, settings=()):
+    def train(
+        config, folder, seed, load_from=None, environment=None, settings=(), fingerprint=None
+    ):
         assert settings == module.DetectorBenchmark.train_options
         module.trained.append((config, folder.name, load_from, environment))
         return folder / 'iter_9.pth'

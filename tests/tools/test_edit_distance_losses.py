@@ -19,7 +19,9 @@ def benchmark(load_tool, monkeypatch):
     module = load_tool('benchmarks/edit_distance_losses')
     module.trained, module.tested = [], []
 
-    def train(config, folder, seed, load_from=None, environment=None, settings=()):
+    def train(
+        config, folder, seed, load_from=None, environment=None, settings=(), fingerprint=None
+    ):
         module.trained.append((config, folder, seed, load_from, environment))
         return folder / 'iter_9.pth'
 

@@ -59,6 +59,20 @@ def test_a_step_of_another_seed_or_another_start_is_not_taken_for_this_one(quick
         quickstart.train('small', tmp_path / 'a', 0, start)
 
 
+def test_a_step_of_other_settings_is_not_taken_for_this_one(quickstart, tmp_path):
+    finished(tmp_path / 'a', 'iter_400.pth')
+    quickstart.train('small', tmp_path / 'a', 0, fingerprint='1')
+    with pytest.raises(SystemExit, match='holds another run'):
+        quickstart.train('small', tmp_path / 'a', 0, fingerprint='2')
+    # Nor is one that was killed.
+    (tmp_path / 'a' / 'finished').unlink()
+    with pytest.raises(SystemExit, match='holds another run'):
+        quickstart.train('small', tmp_path / 'a', 0, fingerprint='2')
+    assert len(quickstart.commands) == 1
+    quickstart.train('small', tmp_path / 'a', 0, fingerprint='1')
+    assert len(quickstart.commands) == 2
+
+
 def test_adaptation_starts_from_the_checkpoint_of_this_run(quickstart, tmp_path):
     for name, checkpoint in (('a', 'iter_400.pth'), ('b', 'iter_8.pth'), ('c', 'iter_8.pth')):
         finished(tmp_path / name, checkpoint)

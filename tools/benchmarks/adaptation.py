@@ -30,7 +30,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -498,15 +498,25 @@ class Benchmark:
         self.seeds = seeds
         self.jobs = jobs
 
+    def seed_of(self, row: str, seed: int) -> int:
+        """Seed of a row in a run of all rows with a seed; it names the folder and the line."""
+        return seed
+
+    def training_seed(self, row: str, seed: int) -> int:
+        """Seed of a row's training."""
+        return seed
+
     def checkpoint(self, pair: Pair, row: str, seed: int) -> Path:
         """Train a row, unless it is done; rows that learn no target are shared by pairs."""
+        seed = self.seed_of(row, seed)
         domains = pair.source_name if row in self.shared else pair.name
         folder = self.folder(domains, row, seed)
         before = self.start_of(row)
         start = self.checkpoint(pair, before, seed) if before else None
         environment = self.environment(pair, row)
         return quickstart.train(
-            self.config(row), folder, seed, start, environment, self.train_options
+            *(self.config(row), folder, self.training_seed(row, seed), start, environment),
+            *(self.train_options, self.fingerprint(row, pair)),
         )
 
     def scores(self, pair: Pair, row: str, seed: int) -> dict[str, Score]:
@@ -531,23 +541,29 @@ class Benchmark:
             pair=pair.name,
             row=row,
             config=f'configs/{self.config(row)}.py',
-            seed=seed,
+            seed=self.seed_of(row, seed),
             fingerprint=self.fingerprint(row, pair),
             **(dict(source_iters=pair.source_iters) if pair.source_iters else {}),
         )
 
     def folder(self, domains: str, row: str, seed: int) -> Path:
         """Where a run of a row writes to."""
-        return self.work_dir / domains / f'{re.sub("[ ,]", "", row)}_seed{seed}'
+        name = f'{re.sub("[ ,]", "", row)}_seed{self.seed_of(row, seed)}'
+        return self.work_dir / domains / name
 
     def map(self, function, items: Sequence[tuple]) -> list:
         """Call a function for each item, some at the same time."""
         with ThreadPoolExecutor(self.jobs) as pool:
             return list(pool.map(lambda item: function(*item), items))
 
+    def different(self, items: Iterable[tuple]) -> list[tuple]:
+        """Those of pairs, rows and seeds that are runs of their own."""
+        runs = {(p.name, row, self.seed_of(row, seed)): (p, row, seed) for p, row, seed in items}
+        return [*runs.values()]
+
     def run(self, pairs: Sequence[Pair], rows: Sequence[str]) -> dict[str, dict]:
         """Return ``{pair: {row: {domain: scores over the seeds}}}``."""
-        items = [(p, row, seed) for seed in self.seeds for p in pairs for row in rows]
+        items = self.different((p, row, s) for s in self.seeds for p in pairs for row in rows)
         todo = [item for item in items if self.results.find(**self.described(*item)) is None]
         # One pair for each source: others find its runs done.
         sources = {(p.source_name, seed): (p, seed) for p, _, seed in todo}.values()
@@ -560,7 +576,7 @@ class Benchmark:
                 for p, seed in sources
                 if row == self.start or (p.source_name, seed) in wanted
             ]
-            self.map(self.checkpoint, starts)
+            self.map(self.checkpoint, self.different(starts))
         self.map(self.scores, items)
         return self.known(pairs, rows)
 

@@ -182,7 +182,10 @@ class TuningBenchmark(adaptation.Benchmark):
             start, name = self.checkpoint(pair, self.start, seed), pair.source_name
         environment = dict(pair.environment, MMOCR_DA_TEST='none')
         folder = self.folder(name, row, seed)
-        return adaptation.quickstart.train(self.config(row), folder, seed, start, environment)
+        return adaptation.quickstart.train(
+            *(self.config(row), folder, seed, start, environment, self.train_options),
+            self.fingerprint(row, pair),
+        )
 
 
 def content_of(path: str) -> str:

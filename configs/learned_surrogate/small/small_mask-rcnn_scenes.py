@@ -2,6 +2,7 @@
 
 _base_ = '../../_base_/small_mask_rcnn.py'
 
+model = dict(cfg=dict(backbone=dict(norm_eval=False)))
 max_iters = int('{{$MMOCR_DA_BASE_ITERS:1000}}')
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
 optim_wrapper = dict(optimizer=dict(lr=1e-3))

@@ -10,8 +10,9 @@ if _base_.stage == 'rpn':
     model = dict(cfg=dict(rpn_head=head))
 else:
     model = dict(cfg=dict(roi_head=dict(bbox_head=head)))
-# The surrogate comes pre-trained.
-optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(surrogate=dict(lr_mult=0.4))))
+optim_wrapper = dict(paramwise_cfg=_base_.surrogate_learning_rate)
+train_cfg, param_scheduler = _base_.surrogate_loop, _base_.surrogate_schedule
+default_hooks = dict(checkpoint=dict(interval=_base_.surrogate_iters))
 custom_hooks = _base_.surrogate_hooks
 # In several processes: an iteration trains either the surrogate or the model.
 find_unused_parameters = True

@@ -26,10 +26,10 @@ class MinimumRisk(Objective):
 
     The risk of an image is ``sum_y P(y | image) W(y)`` over all texts, with the edit distance ``W``
     to its label. It is estimated by texts that are drawn from the recognizer. It is meant to tune a
-    trained recognizer: give a ``load_from``, and little of the supervised loss beside it. The paper has 0.01 of the sum over the characters of a text: of a loss that is their
-    mean, ``supervised_weight=0.08`` for texts of 7 characters and an end. It looks at the labelled
-    images alone. Where all drawn texts of an image have the same distance, the image teaches
-    nothing.
+    trained recognizer: give a ``load_from``, and little of the supervised loss beside it. The paper
+    has 0.01 of the sum over the characters of a text: of a loss that is their mean,
+    ``supervised_weight=0.08`` for texts of 7 characters and an end. It looks at the labelled images
+    alone. Where all drawn texts of an image have the same distance, the image teaches nothing.
 
     Works with decoders that predict one character after the other, with ABINet and with CTC. The
     texts of CTC are what remains of drawn frames; their probability is the sum over all paths.
