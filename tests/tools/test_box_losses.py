@@ -145,6 +145,10 @@ def test_the_base_has_a_seed_of_its_own_and_may_be_one_for_all(run, benchmark):
     assert {*starts} == {None, 'base_seed2'}
     assert 'GWDsecondstageweight1_seed3' in benchmark.seeds
     assert len(benchmark.tested) == 2 * (1 + 2 * 2)  # splits; base, rows and seeds
+    # A run from the base of its own seed is another one.
+    benchmark.tested.clear()
+    run('--rows', 'GWD', '--seeds', 2, 3)
+    assert len(benchmark.tested) == 2 * (1 + 2 * 2)  # that of seed 2 is there, that of 3 is not
 
 
 def test_of_a_mask_rcnn_the_words_are_axis_parallel_and_the_losses_others(run, benchmark):

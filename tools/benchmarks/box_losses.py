@@ -4,12 +4,12 @@
 
 A detector is trained by smooth-L1 (``base``, one for each seed, or one for all with ``--one-base``)
 and then tuned by each loss with as many steps of the detector, all with the same settings, in the
-second stage or in the proposals (``--stages``). The gradient of
-each loss at the offsets of the boxes is made as large as smooth-L1 with a weight would have it:
-each weight of ``--weights`` is a row, and the best one of each loss is chosen on the validation
-images. ``--weights 0`` takes losses as they are. The control is smooth-L1 with weight 1. The
-configs are those of configs/learned_surrogate; ``--detector mask-rcnn`` takes the ones of axis-
-parallel boxes, whose control is L1. Each run is printed before it starts.
+second stage or in the proposals (``--stages``). The gradient of each loss at the offsets of the
+boxes is made as large as smooth-L1 with a weight would have it: each weight of ``--weights`` is a
+row, and the best one of each loss is chosen on the validation images. ``--weights 0`` takes losses
+as they are. The control is smooth-L1 with weight 1. The configs are those of
+configs/learned_surrogate; ``--detector mask-rcnn`` takes the ones of axis-parallel boxes, whose
+control is L1. Each run is printed before it starts.
 
 A pair is ``drawn``, scenes that are drawn first (``--images`` says how many), or ``NAME=FOLDER``, a
 folder with instances_{train,val,test}.json and images/{train,val,test} in MMOCR's format.
@@ -186,6 +186,11 @@ class BoxLossBenchmark(adaptation.Benchmark):
     def training_seed(self, row: str, seed: int) -> int:
         """The tuning must not see the images of the base in the same order, cropped alike."""
         return 1000 + seed if row == START else seed
+
+    def fingerprint(self, row: str, pair: Pair) -> str:
+        """See :meth:`adaptation.Benchmark.fingerprint`; a base of another seed is another start."""
+        found = super().fingerprint(row, pair)
+        return f'{found}-one-base' if self.one_base and row != START else found
 
     def settings(self, pair: Pair, row: str) -> dict[str, str]:
         """Options of the config of a row other than the folder."""
