@@ -15,7 +15,7 @@ and digits. Options, as environment variables:
 _base_ = ['../small_words.py', '../models/small_attention.py', '../rendered_words.py']
 
 data = 'rendered'
-supervised_iters, supervised_checkpoints = int('{{$MMOCR_DA_SUPERVISED_ITERS:6000}}'), 1
+supervised_iters, supervised_checkpoints = int('{{$MMOCR_DA_SUPERVISED_ITERS:6000}}'), 5
 max_iters = int('{{$MMOCR_DA_TUNING_ITERS:1000}}')
 load_from = f'work_dirs/small_supervised_rendered/iter_{supervised_iters}.pth'
 model = dict(

@@ -18,5 +18,5 @@ param_scheduler = [
         milestones=[max_iters * 7 // 10, max_iters * 9 // 10],
     )
 ]
-default_hooks = dict(checkpoint=dict(interval=max_iters // _base_.supervised_checkpoints))
+default_hooks = dict(checkpoint=dict(interval=max(max_iters // _base_.supervised_checkpoints, 1)))
 train_dataloader = dict(dataset=_base_.supervised_dataset)
