@@ -175,6 +175,17 @@ def test_every_row_has_a_config_and_a_fingerprint_of_its_own(benchmark):
     assert len({rows.fingerprint(row, pair) for row in rows.configs}) == len(rows.configs) == 10
 
 
+@pytest.mark.parametrize('one_base, bases', [(False, 2), (True, 1)])
+def test_a_base_for_all_seeds_is_one_run(benchmark, one_base, bases):
+    """Else two jobs would train it at the same time."""
+    rows = benchmark.BoxLossBenchmark(*(None, None, (4, 5), 2), losses=['GWD'], one_base=one_base)
+    pair = benchmark.Scenes('drawn', 'x')
+    items = [(pair, row, seed) for row in rows.configs for seed in rows.seeds]
+    found = rows.different(items)
+    assert sum(row == 'base' for _, row, _ in found) == bases
+    assert len(found) == bases + 2 * (len(rows.configs) - 1)
+
+
 def test_folders_of_another_form_are_refused(benchmark, tmp_path):
     with pytest.raises(ValueError, match="--pair must be 'drawn' or NAME=FOLDER, got 'a'"):
         benchmark.parse_pair('a', 'rrpn')
