@@ -18,6 +18,8 @@ class ConfidenceRule(nn.Module):
 
     #: Whether it compares with words of the source, which must then be trained with labels.
     needs_source = False
+    #: Share of the training before it is asked for the first time; its objective sets it.
+    begin = 0.0
 
     def forward(self, confidences: Sequence[float], of_source: Callable[[], Tensor]) -> float:
         """Return the least confidence of a word that is kept.
@@ -62,7 +64,8 @@ class ConfidenceThreshold(ConfidenceRule):
 class ConfidenceQuantile(ConfidenceRule):
     """Keeps the most confident share of the target images, whatever the confidences are.
 
-    The share is ``start``, or rises linearly from ``start`` to ``end`` over the training: first the
+    The share is ``start``, or rises linearly from ``start`` to ``end`` over the training, from the
+    ``begin`` of its objective on: first the
     words that are easy, later nearly all (a curriculum, as in Cascante-Bonilla et al., "Curriculum
     labeling", AAAI 2021). The confidences of the last batches of all ranks, ``window`` images
     together, say which confidence that is. They are in the checkpoint.
@@ -94,7 +97,8 @@ class ConfidenceQuantile(ConfidenceRule):
         if self.start == self.end:
             return self.start
         iteration, total = current_iteration()
-        return self.start + (self.end - self.start) * min(1.0, iteration / total)
+        progress = (iteration / total - self.begin) / (1 - self.begin)
+        return self.start + (self.end - self.start) * min(max(progress, 0.0), 1.0)
 
     def forward(self, confidences: Sequence[float], of_source: Callable[[], Tensor]) -> float:
         """See :meth:`ConfidenceRule.forward`."""
