@@ -21,7 +21,8 @@ WARM_UP = 1
 def seconds_per_step(cfg: Config, model: BaseModel, steps: int = 3) -> float:
     """Train a recognizer for a few steps and return the time of one, in seconds.
 
-    Loading images is part of it. The model is changed and should be thrown away.
+    Loading images is part of it. It is a step of the end of the training, where everything is
+    learned. The model is changed and should be thrown away.
 
     Args:
         cfg: Config of the training.
@@ -73,9 +74,9 @@ def _finish_kernels() -> None:
 
 @contextlib.contextmanager
 def _progress(total: int) -> Iterator[None]:
-    """Let schedules see the first iteration of a training."""
+    """Let schedules see the last iteration of a training."""
     hub = MessageHub.get_current_instance()
-    hub.update_info('iter', 0)
+    hub.update_info('iter', total - 1)
     hub.update_info('max_iters', total)
     try:
         yield
