@@ -71,7 +71,7 @@ def run(benchmark, tmp_path, monkeypatch):
         command = ['adaptation.py', '--work-dir', str(tmp_path / 'out'), *map(str, options)]
         monkeypatch.setattr('sys.argv', command)
         benchmark.main()
-        return (benchmark.parse_args().work_dir / 'results.md').read_text()
+        return (tmp_path / 'out' / 'results.md').read_text()
 
     return run
 

@@ -54,6 +54,23 @@ def test_a_changed_number_is_found_and_mended(tool, tmp_path, monkeypatch, capsy
         tool.rendered(right.replace('toy', 'other'))
 
 
+def test_a_table_of_methods_has_the_rows_that_are_asked_for(tool, tmp_path, monkeypatch):
+    adaptation, methods = tool.adaptation, tool.methods_benchmark
+    monkeypatch.setattr(tool, 'RESULTS', tmp_path)
+    results = adaptation.Results(tmp_path / 'methods.jsonl')
+    benchmark = methods.MethodBenchmark(tmp_path, results, tool.SEEDS, 1)
+    pair = adaptation.Pair('numbers')
+    for row in ('source-only', 'control', 'GA', 'LA', 'SymNet', 'supervised'):
+        for seed in tool.SEEDS[: 2 if row == 'SymNet' else 3]:
+            score = adaptation.Score(np.array([1.0, seed == 0]), 1, 4)
+            results.add(dict(source=score, target=score), **benchmark.described(pair, row, seed))
+    table = tool.methods('numbers; LA')
+    names = re.findall(r'^\| (\S.*?) +\|', table, re.M)[1:]
+    assert names == ['source-only', 'control', 'LA', 'supervised']
+    with pytest.raises(ValueError, match=r"lines of \['SymNet'\] with all seeds, got .*GA, LA"):
+        tool.methods('numbers; LA; SymNet')
+
+
 def test_the_table_of_a_set_of_words_has_the_rows_of_all_seeds(tool, tmp_path, monkeypatch):
     score = tool.edit_distance_losses.Score
     monkeypatch.setattr(tool, 'RESULTS', tmp_path)

@@ -249,11 +249,6 @@ def parse_pair(text: str, needs_images: bool = True) -> Pair:
     return Pair(name, source, target, int(length), words)
 
 
-def parse_args(*options: Any) -> argparse.Namespace:
-    """Read the command line; see :func:`make_parser`."""
-    return make_parser(*options).parse_args()
-
-
 def make_parser(
     description: str = __doc__.splitlines()[0],
     configs: Sequence[str] = tuple(CONFIGS),
@@ -498,6 +493,9 @@ class Benchmark:
         self.seeds = seeds
         self.jobs = jobs
 
+    def check(self, pair: Pair) -> None:
+        """Raise a ValueError if the configs cannot do what a pair says."""
+
     def seed_of(self, row: str, seed: int) -> int:
         """Seed of a row in a run of all rows with a seed; it names the folder and the line."""
         return seed
@@ -657,10 +655,17 @@ def report(
     print(f'\n{page}\n{args.work_dir / "results.md"}')
 
 
-def main():
-    args = parse_args()
+def main(benchmark_type: type[Benchmark] = Benchmark, writer: str = WRITER, **options: Any) -> None:
+    """Run a benchmark of recognizers.
+
+    Args:
+        benchmark_type: Which one.
+        writer: Name of the tool in what it writes.
+        options: See :func:`make_parser`.
+    """
+    args = make_parser(**options).parse_args()
     pairs = [parse_pair(text, not args.no_training) for text in args.pair]
-    check_args(args, pairs, WRITER)
+    check_args(args, pairs, writer)
     results = Results(args.results or args.work_dir / 'results.jsonl')
     if any(not pair.source for pair in pairs) and not args.no_training:
         quickstart.run(
@@ -669,8 +674,10 @@ def main():
             '--out-dir',
             quickstart.DATA,
         )
-    benchmark = Benchmark(args.work_dir, results, args.seeds, args.jobs)
-    report(args, benchmark, pairs, table, WRITER)
+    benchmark = benchmark_type(args.work_dir, results, args.seeds, args.jobs)
+    for pair in pairs:
+        benchmark.check(pair)
+    report(args, benchmark, pairs, table, writer)
 
 
 if __name__ == '__main__':

@@ -28,6 +28,7 @@ sys.path.insert(0, str(ROOT / 'tools' / 'benchmarks'))
 import adaptation  # noqa: E402  the folder of tools is no package
 import detector_adaptation  # noqa: E402
 import edit_distance_losses  # noqa: E402
+import methods as methods_benchmark  # noqa: E402
 
 RESULTS = ROOT / 'results'
 SEEDS = 0, 1, 2
@@ -51,12 +52,17 @@ LABELS = {
 
 def known_of_recognizers(name: str) -> dict[str, dict]:
     """Rows of a pair of recognizers that have the lines of all seeds."""
-    results = adaptation.Results(RESULTS / 'adaptation.jsonl')
+    return known_runs(adaptation.Benchmark, 'adaptation', name)
+
+
+def known_runs(benchmark_type: type[adaptation.Benchmark], file: str, name: str) -> dict[str, dict]:
+    """Rows of a pair of recognizers that have the lines of all seeds in a file of results."""
+    results = adaptation.Results(RESULTS / f'{file}.jsonl')
     pair = adaptation.parse_pair(name, needs_images=False)
     lengths = {line.get('source_iters', 0) for line in results.lines if line['pair'] == pair.name}
     pair = pair._replace(source_iters=max(lengths, default=0))
-    benchmark = adaptation.Benchmark(Path(), results, SEEDS, 1)
-    return benchmark.known([pair], list(adaptation.CONFIGS))[pair.name]
+    benchmark = benchmark_type(Path(), results, SEEDS, 1)
+    return benchmark.known([pair], list(benchmark.configs))[pair.name]
 
 
 def recognizers(name: str) -> str:
@@ -64,6 +70,19 @@ def recognizers(name: str) -> str:
     known = known_of_recognizers(name)
     hidden = {*adaptation.ABLATIONS, *adaptation.STARTS} - {adaptation.START, adaptation.BIN_START}
     return adaptation.table({row: known[row] for row in known if row not in hidden})
+
+
+def methods(argument: str) -> str:
+    """Rows of a pair without the recipe, ``PAIR; ROW; ROW``, beside start, control and bound."""
+    name, *wanted = argument.split('; ')
+    known = known_runs(methods_benchmark.MethodBenchmark, 'methods', name)
+    if unknown := {*wanted} - {*known}:
+        raise ValueError(
+            f'results/methods.jsonl must have the lines of {sorted(unknown)} with all seeds, got '
+            f'those of {", ".join(known)}'
+        )
+    always = adaptation.START, adaptation.CONTROL, adaptation.BOUND
+    return adaptation.table({row: known[row] for row in known if row in (*always, *wanted)})
 
 
 def starts(name: str) -> str:
@@ -186,6 +205,7 @@ TABLES: dict[str, Callable[[str], str]] = dict(
     recognizers=recognizers,
     starts=starts,
     ablations=ablations,
+    methods=methods,
     detectors=detectors,
     tuning=tuning,
     front=front,
