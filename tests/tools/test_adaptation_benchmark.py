@@ -168,6 +168,25 @@ def test_the_fingerprint_is_of_the_settings_and_of_what_they_start_from(benchmar
     assert first != fingerprint('ASSDA', numbers)
 
 
+@pytest.mark.parametrize(
+    'line, same',
+    [
+        ('helper = 1', True),
+        ("log_level = 'ERROR'", True),
+        ('train_cfg = dict(max_iters=1)', False),
+        ("default_hooks = dict(a=dict(type='B'))", False),
+    ],
+)
+def test_what_the_runner_does_not_take_is_no_setting(benchmark, tmp_path, monkeypatch, line, same):
+    monkeypatch.setattr(benchmark.quickstart, 'ROOT', tmp_path)
+    (tmp_path / 'configs').mkdir()
+    base = 'train_cfg = dict(max_iters=9)\n'
+    (tmp_path / 'configs' / 'a.py').write_text(base)
+    (tmp_path / 'configs' / 'b.py').write_text(base + line)
+    one, other = (benchmark.hash_of_configs((name,), ()) for name in 'ab')
+    assert (one == other) == same
+
+
 def test_pairs_of_one_source_share_the_runs_that_see_no_target(run, benchmark, words):
     a, b, c = words('a'), words('b'), words('c')
     pairs = '--pair', f'ab={a},{b}', '--pair', f'ac={a},{c}'

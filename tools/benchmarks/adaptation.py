@@ -26,12 +26,15 @@ needs no images. The last checkpoint counts: a run chooses nothing by labels of 
 
 import argparse
 import hashlib
+import inspect
 import json
+import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from threading import Lock
@@ -44,7 +47,9 @@ import mmocr_da  # noqa: F401  before anything of MMOCR: it settles which versio
 import numpy as np
 from mmengine.config import Config
 from mmengine.fileio import load
+from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
 from mmocr.registry import DATASETS
 
 from mmocr_da import markdown
@@ -92,6 +97,11 @@ CONFIGS = {
     'self-training + SymNet': 'small/small_self-training-symnet',
     'source-free': 'small/small_source-free',
     BOUND: 'small/small_augmented-supervised',
+}
+#: Parts of a config that a run depends on: what MMEngine's Runner takes, but folders and logs.
+SETTINGS = {*inspect.signature(Runner.__init__).parameters} - {
+    *('self', 'cfg', 'work_dir', 'load_from', 'resume', 'launcher'),
+    *('log_processor', 'log_level', 'visualizer', 'experiment_name'),
 }
 STARTS_OF = {name: BIN_START for name in CONFIGS if name.endswith(', BIN') and name != BIN_START}
 #: Rows that are trained without being asked for.
@@ -599,7 +609,7 @@ class Benchmark:
 
 @cache
 def hash_of_configs(names: tuple[str, ...], settings: tuple[tuple[str, str], ...]) -> str:
-    """A hash of all settings of configs, whatever the folders are.
+    """A hash of what the runner gets from configs, whatever the folders are.
 
     Args:
         names: Configs, relative to ``configs`` and without their endings.
@@ -608,13 +618,24 @@ def hash_of_configs(names: tuple[str, ...], settings: tuple[tuple[str, str], ...
     options = dict(settings, MMOCR_DA_SOURCE='source', MMOCR_DA_TARGET='target')
     texts = []
     for name in names:
-        with patch.dict(os.environ, options):
+        with patch.dict(os.environ, options), without_notes():
             cfg = Config.fromfile(quickstart.ROOT / f'configs/{name}.py')
-        for key in ('work_dir', 'load_from'):
-            cfg.pop(key, None)
-        texts.append(json.dumps(cfg.to_dict(), sort_keys=True, default=str))
+        used = {key: value for key, value in cfg.to_dict().items() if key in SETTINGS}
+        texts.append(json.dumps(used, sort_keys=True, default=str))
     text = '\n'.join(texts).replace(str(quickstart.ROOT), '')
     return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+@contextmanager
+def without_notes() -> Iterator[None]:
+    """Keep MMEngine from naming each environment variable of each config that is read."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def check_args(args: argparse.Namespace, pairs: Sequence[Pair], writer: str) -> None:
