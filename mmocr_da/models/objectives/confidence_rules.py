@@ -68,7 +68,8 @@ class ConfidenceQuantile(ConfidenceRule):
     ``begin`` of its objective on: first the
     words that are easy, later nearly all (a curriculum, as in Cascante-Bonilla et al., "Curriculum
     labeling", AAAI 2021). The confidences of the last batches of all ranks, ``window`` images
-    together, say which confidence that is. They are in the checkpoint.
+    together, say which confidence that is. They are in the checkpoint. One word of them is always
+    kept, so ``start`` may be 0.
 
     Images whose word cannot be learned, such as an empty one, count as the least confident: a share
     of 0.8 keeps half of the images if the teacher predicts only empty words for the other half.
@@ -109,8 +110,8 @@ class ConfidenceQuantile(ConfidenceRule):
         if self.training and torch.is_grad_enabled():
             self._batches = batches
         falling = sorted(chain.from_iterable(batches), reverse=True)
-        kept = round(self.share() * len(falling))
-        return falling[kept - 1] if kept else float('inf')
+        kept = max(1, round(self.share() * len(falling)))
+        return falling[kept - 1] if falling else float('inf')
 
     def get_extra_state(self) -> Tensor:
         """Return the confidences of the window and the batch of each, ``(2, window)``.
@@ -136,8 +137,8 @@ class ConfidenceQuantile(ConfidenceRule):
     def advice(self) -> str:
         """See :meth:`ConfidenceRule.advice`."""
         return (
-            f'the share that is kept was 0 (start={self.start}, end={self.end}), or none can be '
-            'written with the dictionary; raise start'
+            'none of the surest can be written with the dictionary, or all are empty '
+            f'(start={self.start}, end={self.end}); raise start'
         )
 
 

@@ -136,6 +136,12 @@ def test_the_share_rises_linearly(progress):
     assert len(kept(share, random_words(40))) == 20
 
 
+def test_a_share_that_rises_from_zero_keeps_the_surest_word_at_once(progress):
+    progress(0, 100)
+    words = random_words(40)
+    assert kept(rule('ConfidenceQuantile', start=0.0, end=0.6), words) == [words.index(max(words))]
+
+
 def test_a_constant_share_needs_no_training_that_runs():
     assert rule('ConfidenceQuantile', start=0.3).share() == 0.3
     assert rule('ConfidenceQuantile', start=0.3, end=0.3).share() == 0.3
