@@ -101,8 +101,13 @@ CONFIGS = {
     'source-free': 'small/small_source-free',
     BOUND: 'small/small_augmented-supervised',
 }
-#: Parts of a config that a run depends on: what MMEngine's Runner takes, but folders and logs.
-SETTINGS = {*inspect.signature(Runner.__init__).parameters} - {
+#: Parts of a config that a run depends on: what MMEngine's Runner takes, but folders and logs, and
+#: what it looks up.
+SETTINGS = {
+    *inspect.signature(Runner.__init__).parameters,
+    *('activation_checkpointing', 'compile', 'efficient_conv_bn_eval', 'find_unused_parameters'),
+    *('model_wrapper_cfg', 'runner_type', 'sync_bn'),
+} - {
     *('self', 'cfg', 'work_dir', 'load_from', 'resume', 'launcher'),
     *('log_processor', 'log_level', 'visualizer', 'experiment_name'),
 }

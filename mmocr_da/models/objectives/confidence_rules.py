@@ -18,8 +18,6 @@ class ConfidenceRule(nn.Module):
 
     #: Whether it compares with words of the source, which must then be trained with labels.
     needs_source = False
-    #: Share of the training before it is asked for the first time; its objective sets it.
-    begin = 0.0
 
     def forward(self, confidences: Sequence[float], of_source: Callable[[], Tensor]) -> float:
         """Return the least confidence of a word that is kept.
@@ -64,8 +62,7 @@ class ConfidenceThreshold(ConfidenceRule):
 class ConfidenceQuantile(ConfidenceRule):
     """Keeps the most confident share of the target images, whatever the confidences are.
 
-    The share is ``start``, or rises linearly from ``start`` to ``end`` over the training, from the
-    ``begin`` of its objective on: first the
+    The share is ``start``, or rises linearly from ``start`` to ``end`` over the training: first the
     words that are easy, later nearly all (a curriculum, as in Cascante-Bonilla et al., "Curriculum
     labeling", AAAI 2021). The confidences of the last batches of all ranks, ``window`` images
     together, say which confidence that is. They are in the checkpoint. One word of them is always
@@ -98,8 +95,7 @@ class ConfidenceQuantile(ConfidenceRule):
         if self.start == self.end:
             return self.start
         iteration, total = current_iteration()
-        progress = (iteration / total - self.begin) / (1 - self.begin)
-        return self.start + (self.end - self.start) * min(max(progress, 0.0), 1.0)
+        return self.start + (self.end - self.start) * min(1.0, iteration / total)
 
     def forward(self, confidences: Sequence[float], of_source: Callable[[], Tensor]) -> float:
         """See :meth:`ConfidenceRule.forward`."""
@@ -137,8 +133,8 @@ class ConfidenceQuantile(ConfidenceRule):
     def advice(self) -> str:
         """See :meth:`ConfidenceRule.advice`."""
         return (
-            'none of the surest can be written with the dictionary, or all are empty '
-            f'(start={self.start}, end={self.end}); raise start'
+            'none of the surest words came in these batches, or none of them can be written with '
+            f'the dictionary; raise start={self.start}, the share at first (end={self.end})'
         )
 
 

@@ -65,7 +65,7 @@ class SelfTraining(TeacherObjective):
         schedule: How the weight follows the progress of training, see
             :class:`~mmocr_da.models.schedules.Schedule`.
         ramp: Number of iterations in which the weight rises linearly from 0, in addition to the
-            schedule; 0 for none. They count from ``begin``.
+            schedule; 0 for none.
         threshold: Words are kept if they are predicted with at least this confidence, 0 to 1; 0.5
             if ``keep`` is not given.
         keep: Config of another rule for the words that are kept, in place of ``threshold``, such as
@@ -84,9 +84,6 @@ class SelfTraining(TeacherObjective):
         agreement_interval: Number of batches from one ``agreement`` to the next, since it costs
             the student a greedy decoding.
         predict_with: Who predicts in testing and is exported, ``'teacher'`` or ``'student'``.
-        begin: Share of the training, from 0 to less than 1, before the first word is learned. An
-            alignment beside it makes a better teacher in this time. The teacher follows the student
-            as later, and with ``decay=1`` as a plain copy.
     """
 
     name = 'self_training'
@@ -104,9 +101,8 @@ class SelfTraining(TeacherObjective):
         decay: float = 0.99,
         agreement_interval: int = 10,
         predict_with: str = 'teacher',
-        begin: float = 0.0,
     ) -> None:
-        super().__init__(weight, schedule, ramp, threshold, keep, decay, predict_with, begin)
+        super().__init__(weight, schedule, ramp, threshold, keep, decay, predict_with)
         check_number(
             'character_threshold', character_threshold, least=0, most=1, why='it is a probability'
         )
@@ -148,21 +144,10 @@ class SelfTraining(TeacherObjective):
                 f'{type(self.keep).__name__} compares with confidences of the supervised loss of '
                 'the source, got supervised_weight=0; set it above 0, or use ConfidenceQuantile'
             )
-        if self.begin and recognizer.supervised_weight == 0:
-            raise ValueError(
-                f'begin={self.begin} needs something that is learned before, got '
-                'supervised_weight=0; leave begin out'
-            )
         super().attach(recognizer)
 
     def forward(self, source: DomainFeatures, target: DomainFeatures) -> dict[str, Tensor]:
-        """Compute the losses of the decoder on the kept words, and log values.
-
-        Before ``begin``, the weight alone, which is 0.
-        """
-        if not self.begun:
-            self._learned()
-            return self.named(dict(weight=torch.zeros(())))
+        """Compute the losses of the decoder on the kept words, and log values."""
         texts, confidences, scores = self.predict_words(target)
         usable = self._usable(texts)
         least = self.keep(

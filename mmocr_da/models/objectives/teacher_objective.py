@@ -32,14 +32,13 @@ class TeacherObjective(Objective):
         schedule: How the weight follows the progress of training, see
             :class:`~mmocr_da.models.schedules.Schedule`.
         ramp: Number of iterations in which the weight rises linearly from 0, in addition to the
-            schedule; 0 for none. They count from ``begin``.
+            schedule; 0 for none.
         threshold: Predictions are kept with at least this confidence, 0 to 1; 0.5 if ``keep`` is
             not given.
         keep: Config of another rule for the predictions that are kept, in place of ``threshold``.
         decay: Share of the teacher that stays at each step, 0 to 1.
-        predict_with: Who predicts in testing and is exported, ``'teacher'`` or ``'student'``.
-        begin: Share of the training, from 0 to less than 1, in which nothing is learned from the
-            teacher. It follows the model as later, and with ``decay=1`` as a plain copy.
+        predict_with: Who predicts in testing and is exported, ``'teacher'`` or ``'student'``. With
+            ``decay=1`` only the student learns.
     """
 
     needs_source = False
@@ -53,13 +52,11 @@ class TeacherObjective(Objective):
         keep: dict[str, Any] | None,
         decay: float,
         predict_with: str,
-        begin: float = 0.0,
     ) -> None:
         super().__init__()
         check_number('weight', weight, least=0)
         check_number('decay', decay, least=0, most=1, why='it is a share')
         check_count('ramp', ramp, least=0, of='iterations')
-        check_number('begin', begin, least=0, below=1, why='it is a share of the training')
         check_config('keep', keep)
         if predict_with not in ('teacher', 'student'):
             raise ValueError(f"predict_with must be 'teacher' or 'student', got {predict_with!r}")
@@ -75,11 +72,16 @@ class TeacherObjective(Objective):
             warn_unused(
                 'weight', weight, f'{type(self).__name__} trains nothing, it is only logged'
             )
+        if decay == 1 and predict_with == 'teacher':
+            warn_unused(
+                'predict_with',
+                predict_with,
+                f'with decay=1 the teacher of {type(self).__name__} stays as it is loaded, so what '
+                "is tested and exported learns nothing; set predict_with='student'",
+            )
         self.schedule = Schedule(schedule, weight)
         self.ramp = ramp
-        self.begin = begin
         self.keep: ConfidenceRule = MODELS.build(keep)
-        self.keep.begin = begin
         self.decay = decay
         self.predict_with = predict_with
         self._model: list[Any] = []
@@ -116,20 +118,9 @@ class TeacherObjective(Objective):
                 "dict(type='mmocr_da.AfterStepHook') to custom_hooks"
             )
 
-    @property
-    def begun(self) -> bool:
-        """Whether the model learns from the teacher in this iteration."""
-        return not self.begin or self._iterations_since_begin() >= 0
-
-    def _iterations_since_begin(self) -> float:
-        iteration, total = current_iteration()
-        return iteration - self.begin * total
-
     def _weight(self) -> float:
-        if not self.begun:
-            return 0.0
-        rise = min(1.0, self._iterations_since_begin() / self.ramp) if self.ramp else 1.0
-        return self.schedule.now() * rise
+        weight = self.schedule.now()
+        return weight * min(1.0, current_iteration()[0] / self.ramp) if self.ramp else weight
 
     def weight_now(self) -> tuple[float, float]:
         """Return the weight with its ramp, and the height of its schedule."""
@@ -142,7 +133,7 @@ class TeacherObjective(Objective):
         self._batches_without_step = 0
         if self._step_due:
             self._step_due = False
-            self.teacher.follow(model, self.decay if self.begun or self.decay < 1 else 0.0)
+            self.teacher.follow(model, self.decay)
 
     def before_load(self, model: Any, state_dict: dict[str, Tensor], prefix: str) -> None:
         """Start the teacher as a copy of the model where a checkpoint has no teacher."""
