@@ -54,6 +54,12 @@ def test_a_changed_number_is_found_and_mended(tool, tmp_path, monkeypatch, capsy
         tool.rendered(right.replace('toy', 'other'))
 
 
+def test_the_front_page_names_a_row_that_is_missing(tool, monkeypatch):
+    monkeypatch.setattr(tool, 'known_of_recognizers', lambda name: dict(control={}, GA={}))
+    with pytest.raises(ValueError, match=r"\['self-training .*', 'supervised'\] of .*'n'.*, GA$"):
+        tool.front('n')
+
+
 def test_a_table_of_methods_has_the_rows_that_are_asked_for(tool, tmp_path, monkeypatch):
     adaptation, methods = tool.adaptation, tool.methods_benchmark
     monkeypatch.setattr(tool, 'RESULTS', tmp_path)

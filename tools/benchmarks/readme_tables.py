@@ -136,7 +136,11 @@ def tuning(name: str) -> str:
 
 
 def front(names: str) -> str:
-    """The recipe on several pairs."""
+    """The recipe on several pairs.
+
+    Raises:
+        ValueError: If a pair lacks a row.
+    """
     rows = [
         [
             'labelled source',
@@ -150,6 +154,11 @@ def front(names: str) -> str:
     for name in names.split():
         known = known_of_recognizers(name)
         wanted = adaptation.CONTROL, RECIPE, adaptation.BOUND
+        if missing := {*wanted} - {*known}:
+            raise ValueError(
+                f'the front page needs the lines of {sorted(missing)} of the pair {name!r} with the '
+                f'seeds {list(SEEDS)}, got those of {", ".join(known)}'
+            )
         target = [known[row]['target'] for row in wanted]
         control, adapted, bound = (
             adaptation.mean([score.word_accuracy for score in scores]).split(' ')[0]
