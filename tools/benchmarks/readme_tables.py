@@ -156,8 +156,8 @@ def front(names: str) -> str:
         wanted = adaptation.CONTROL, RECIPE, adaptation.BOUND
         if missing := {*wanted} - {*known}:
             raise ValueError(
-                f'the front page needs the lines of {sorted(missing)} of the pair {name!r} with the '
-                f'seeds {list(SEEDS)}, got those of {", ".join(known)}'
+                f'the front page needs the lines of {sorted(missing)} of the pair {name!r} with '
+                f'the seeds {list(SEEDS)}, got those of {", ".join(known)}'
             )
         target = [known[row]['target'] for row in wanted]
         control, adapted, bound = (
