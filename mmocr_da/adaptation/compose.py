@@ -39,6 +39,11 @@ MAX_LENGTH = 25
 EVERY = 'max(1, max_iters // 10)'
 
 
+#: Hooks of the user's config that do not fit an adaptation, by a part of their type, and why.
+HOOKS_LEFT_OUT = dict(
+    EarlyStopping='as the target has no labels to validate with',
+    EMAHook='as its average is slower than the training is long, and the teacher is one',
+)
 #: Names in the config that is written, which are replaced by their values before MMEngine applies
 #: further settings; and what to give instead.
 HELPERS = dict(
@@ -46,7 +51,7 @@ HELPERS = dict(
     batch_size='give --batch-size',
     fall='set param_scheduler.0.milestones',
 ) | dict.fromkeys(
-    ('load', 'prepare', 'augmentation', 'views'),
+    ('load', 'prepare', 'adapt_augmentation', 'adapt_views'),
     'edit the config after --dry-run and train it with tools/train.py',
 )
 
@@ -90,7 +95,7 @@ def compose(
         _optimizer(request, recognizer, bases, aligned, choices),
         _images(pipelines, bases, choices, bright_text),
         _data(request, cfg, bases),
-        _runtime(request, cfg, bases),
+        _runtime(request, cfg, bases, choices),
     ]
     methods = 'self-training and alignment' if aligned else 'self-training'
     head = f'''"""Adapts {recognizer.name} to images without labels, by {methods}.
@@ -156,12 +161,14 @@ class _Bases:
         self.known = set(recognizer.cfg)
         self.files = [recognizer.base]
         self._values: dict[str, Any] = {}
+        self._recipes: dict[str, Any] = {}
         if not has_training(recognizer.cfg):
             self.add('exported.py')
 
     def add(self, recipe: str) -> None:
         """Inherit from a recipe."""
         values = dict(Config.fromfile(find_config(f'{RECIPES}/{recipe}')[0]))
+        self._recipes.update(values)
         if self.known.isdisjoint(values):
             self.files.append(f'{RECIPES}/{recipe}')
             self.known.update(values)
@@ -179,6 +186,14 @@ class _Bases:
             values = {name: literal(value) for name, value in self._values[key].items()}
             return call({**values, **items})
         return call(items, f'_base_.{key}')
+
+    def replacing(self, key: str, place: str, **changes: str) -> str:
+        """As :meth:`changed`, for a dict that replaces ``place`` of the config if it is there."""
+        if place in self.known:
+            return self.changed(key, **changes)
+        # MMEngine leaves a ``_delete_`` in a dict that replaces nothing.
+        values = {name: literal(value) for name, value in self._recipes[key].items()}
+        return call({name: values[name] for name in values if name != '_delete_'} | changes)
 
 
 def _alignments(
@@ -294,11 +309,11 @@ def _images(
 prepare = {pipelines.prepare}
 # The teacher sees the weak view ({why}), the student the strong one.
 # bright_text: share of the target's images whose text is brighter than its background.
-augmentation = {augmentation}
-views = dict(
+adapt_augmentation = {augmentation}
+adapt_views = dict(
     type='mmocr_da.WeakStrongViews',
     weak={weak},
-    strong=[augmentation, *prepare],
+    strong=[adapt_augmentation, *prepare],
 )
 """
 
@@ -311,22 +326,24 @@ def _data(request: Request, cfg: Config, bases: _Bases) -> str:
     else:
         source = [
             f'source={indented(_source(request, cfg, bases), 2)},',
-            'pipeline=[*load, augmentation, *prepare],',
+            'pipeline=[*load, adapt_augmentation, *prepare],',
         ]
         if request.source != (RENDERED,):
             source.append('skip_unusable=True,  # labels that the recognizer cannot learn')
     options = '\n        '.join(source)
+    own = cfg.get('train_dataloader') or {}
+    batches = 'batch_sampler=None,\n    ' if own.get('batch_sampler') else ''
+    sampler = f"{_delete('sampler' in own)}type='mmocr_da.TwoDomainSampler'"
     return f"""train_dataloader = dict(
     batch_size=batch_size,
     num_workers={workers},
     persistent_workers=True,
-    sampler=dict(_delete_=True, type='mmocr_da.TwoDomainSampler', batch_size=batch_size{ratio}),
+    {batches}sampler=dict({sampler}, batch_size=batch_size{ratio}),
     dataset=dict(
-        _delete_=True,
-        type='mmocr_da.TwoDomainDataset',
+        {_delete('dataset' in own)}type='mmocr_da.TwoDomainDataset',
         {options}
         target={indented(literal(target_dataset(request.target)), 2)},
-        target_pipeline=[*load, views],
+        target_pipeline=[*load, adapt_views],
     ),
 )
 """
@@ -373,12 +390,12 @@ def _rendered(request: Request, cfg: Config, bases: _Bases, count: int) -> str:
     )
 
 
-def _runtime(request: Request, cfg: Config, bases: _Bases) -> str:
+def _runtime(request: Request, cfg: Config, bases: _Bases, choices: list[str]) -> str:
     loop = dict(max_iters='max_iters')
     if request.keep != LAST:
         loop['val_interval'] = EVERY
     lines = [
-        f'train_cfg = {bases.changed("iteration_loop", **loop)}',
+        f'train_cfg = {bases.replacing("iteration_loop", "train_cfg", **loop)}',
         *validation(request, cfg),
         'default_hooks = dict(',
         "    logger=dict(type='LoggerHook', interval=min(20, max_iters), "
@@ -393,21 +410,34 @@ def _runtime(request: Request, cfg: Config, bases: _Bases) -> str:
         '    ),',
         "    health=dict(type='mmocr_da.HealthHook'),  # reports ten times whether all is well",
         ')',
-        "log_processor = dict(type='LogProcessor', by_epoch=False)",
+        'log_processor = dict('
+        f"{_delete('log_processor' in cfg)}type='LogProcessor', by_epoch=False)",
     ]
-    if 'visualizer' in cfg:
+    if cfg.get('visualizer'):
         lines += [f'visualizer = {bases["iteration_curves"]}']
-    hooks = _hooks(request, cfg)
+    if (cfg.get('auto_scale_lr') or {}).get('enable'):
+        lines += ['auto_scale_lr = dict(enable=False)  # the rate above is that of these batches']
+        choices.append(
+            'auto_scale_lr of the config: off, the rate is chosen for a trained recognizer'
+        )
+    hooks = _hooks(request, cfg, choices)
     if hooks:
         lines += [f'custom_hooks = [{", ".join(hooks)}]']
     return '\n'.join(lines) + '\n'
 
 
-def _hooks(request: Request, cfg: Config) -> list[str]:
+def _hooks(request: Request, cfg: Config, choices: list[str]) -> list[str]:
     """Items of ``custom_hooks``, if they are not those of the config."""
     own, hooks = cfg.get('custom_hooks') or (), []
-    if any('EarlyStopping' in str(hook.get('type')) for hook in own):  # needs its validation
-        hooks = ["*(hook for hook in _base_.custom_hooks if 'EarlyStopping' not in hook.type)"]
+    left_out = {
+        name: why
+        for name, why in HOOKS_LEFT_OUT.items()
+        if any(name in str(hook.get('type')) for hook in own)
+    }
+    if left_out:
+        kept = ' or '.join(f'{name!r} in str(hook.type)' for name in left_out)
+        hooks = [f'*(hook for hook in _base_.custom_hooks if not ({kept}))']
+        choices += [f'{name} of the config: left out, {why}' for name, why in left_out.items()]
     added = []
     if request.source == (NONE,) and not any('AdaBNHook' in str(hook.get('type')) for hook in own):
         added.append("dict(type='mmocr_da.AdaBNHook')")
@@ -416,6 +446,11 @@ def _hooks(request: Request, cfg: Config) -> list[str]:
     if added:
         hooks = hooks or ['*_base_.custom_hooks'] * bool(own)
     return hooks + added
+
+
+def _delete(known: bool) -> str:
+    """Text of the key by which a dict replaces one of the config, if there is one."""
+    return '_delete_=True, ' if known else ''
 
 
 def _listed(items: Sequence[str], indent: str) -> str:

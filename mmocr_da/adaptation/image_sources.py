@@ -15,6 +15,8 @@ from mmengine.config import Config
 from mmocr_da.arguments import some
 from mmocr_da.datasets.image_files import IMAGE_SUFFIXES, read_text
 
+from .config_text import call
+
 #: Sources that are no path.
 RENDERED, NONE, CONFIG = 'rendered', 'none', 'config'
 NAMED = (CONFIG, RENDERED, NONE)
@@ -178,7 +180,13 @@ def config_sources(cfg: Config) -> tuple[list[dict[str, Any]], str]:
         raise ValueError(
             f'--source config needs training data in the config, got none; {ALTERNATIVES}'
         )
-    missing = [file for leaf, _ in leaves for file in _files_of(leaf) if not osp.exists(file)]
+    missing = [
+        file
+        for leaf, _ in leaves
+        for part in _wrapped(leaf)
+        for file in _files_of(part)
+        if not osp.exists(file)
+    ]
     if missing:
         raise ValueError(
             f'--source config needs the training data of the config on this machine, got no '
@@ -186,21 +194,42 @@ def config_sources(cfg: Config) -> tuple[list[dict[str, Any]], str]:
             f'{ALTERNATIVES}'
         )
     datasets = [leaf for leaf, _ in leaves]
-    if cfg.get('train_list') == datasets and not any(leaf.get('pipeline') for leaf in datasets):
+    names = [_without_pipeline(leaf, name) for leaf, name in leaves]
+    if cfg.get('train_list') == datasets and names == [name for _, name in leaves]:
         return datasets, '_base_.train_list'
-    names = [
-        f'dict({name}, pipeline=None)' if leaf.get('pipeline') else name for leaf, name in leaves
-    ]
     return datasets, f'[{", ".join(names)}]'
 
 
+def _wrapped(leaf: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A dataset, and what it wraps."""
+    yield leaf
+    if isinstance(leaf.get('dataset'), dict):
+        yield from _wrapped(leaf['dataset'])
+
+
+def _without_pipeline(leaf: dict[str, Any], name: str) -> str:
+    """An expression for a dataset whose images are not loaded, nor those of what it wraps."""
+    changes = {}
+    if isinstance(leaf.get('dataset'), dict):
+        inner = f'{name}.dataset'
+        changes['dataset'] = _without_pipeline(leaf['dataset'], inner)
+        if changes['dataset'] == inner:
+            del changes['dataset']
+    if leaf.get('pipeline'):
+        changes['pipeline'] = 'None'
+    return call(changes, name) if changes else name
+
+
 def _leaves(node: Any, name: str) -> Iterator[tuple[dict[str, Any], str]]:
-    """The datasets within a two-domain, concatenated or seeded one."""
+    """The datasets within a two-domain, concatenated, seeded or repeated one."""
     if isinstance(node, (list, tuple)):
         for i, part in enumerate(node):
             yield from _leaves(part, f'{name}[{i}]')
         return
-    key = next((key for key in ('source', 'datasets') if node.get(key)), None)
+    keys = ['source', 'datasets']
+    if str(node.get('type')).endswith('RepeatDataset'):
+        keys += ['dataset']  # batches of two domains go on at the first image by themselves
+    key = next((key for key in keys if node.get(key)), None)
     if key is None:
         yield node, name
     else:

@@ -148,11 +148,11 @@ def test_without_a_source_no_weight_decay_pulls_elsewhere(composed, tiny, tmp_pa
     (tmp_path / 'decay.py').write_text(
         f"_base_ = '{tiny() / 'tiny.py'}'\n"
         'optim_wrapper = dict(optimizer=dict(weight_decay=0.01))\n'
-        "custom_hooks = [dict(type='EMAHook')]\n"
+        "custom_hooks = [dict(type='SyncBuffersHook')]\n"
     )
     cfg = composed(tmp_path / 'decay.py', source=('none',))
     assert cfg.optim_wrapper.optimizer.weight_decay == 0
-    assert [hook.type for hook in cfg.custom_hooks] == ['EMAHook', 'mmocr_da.AdaBNHook']
+    assert [hook.type for hook in cfg.custom_hooks] == ['SyncBuffersHook', 'mmocr_da.AdaBNHook']
     assert composed(tmp_path / 'decay.py').optim_wrapper.optimizer.weight_decay == 0.01
 
 
@@ -280,13 +280,57 @@ def test_an_exported_config_is_adapted(composed, tiny, tmp_path):
         composed(tmp_path / 'plain.py', source=('config',))
 
 
-def test_early_stopping_goes_and_other_hooks_stay(composed, tiny, tmp_path):
+def test_hooks_that_do_not_fit_go_with_a_word_and_others_stay(composed, tiny, tmp_path):
+    """An average of 5,000 steps would hardly have left the start at the end of the training."""
     (tmp_path / 'hooked.py').write_text(
         f"_base_ = '{tiny() / 'tiny.py'}'\n"
         "custom_hooks = [dict(type='EarlyStoppingHook', monitor='toy/recog/word_acc'),\n"
-        "                dict(type='EMAHook')]\n"
+        "                dict(type='SyncBuffersHook'), dict(type='mmengine.EMAHook')]\n"
     )
-    assert [hook.type for hook in composed(tmp_path / 'hooked.py').custom_hooks] == ['EMAHook']
+    cfg = composed(tmp_path / 'hooked.py')
+    assert [hook.type for hook in cfg.custom_hooks] == ['SyncBuffersHook']
+    said = [choice for choice in cfg.choices if 'left out' in choice]
+    assert [choice.split(' ')[0] for choice in said] == ['EarlyStopping', 'EMAHook']
+
+
+def test_the_learning_rate_that_is_reported_is_not_scaled(composed, tiny, tmp_path):
+    (tmp_path / 'scaled.py').write_text(
+        f"_base_ = '{tiny() / 'tiny.py'}'\n"
+        'auto_scale_lr = dict(enable=True, base_batch_size=2048)\n'
+    )
+    cfg = composed(tmp_path / 'scaled.py')
+    assert not cfg.auto_scale_lr.enable
+    assert any(choice.startswith('auto_scale_lr of the config: off') for choice in cfg.choices)
+    assert not any('auto_scale_lr' in choice for choice in composed(tiny() / 'tiny.py').choices)
+
+
+@pytest.mark.parametrize('change', ['no loop', 'batch sampler', 'no sampler'])
+def test_what_replaces_nothing_has_no_mark_of_it(composed, tiny, tmp_path, change):
+    cfg = Config.fromfile(tiny() / 'tiny.py')
+    if change == 'no loop':
+        cfg.pop('train_cfg')
+    else:
+        del cfg.train_dataloader['sampler']
+        if change == 'batch sampler':
+            cfg.train_dataloader.batch_sampler = dict(type='mmdet.AspectRatioBatchSampler')
+    cfg.dump(tmp_path / 'changed.py')
+    cfg = composed(tmp_path / 'changed.py')
+    assert '_delete_' not in str(cfg.train_dataloader) + str(cfg.train_cfg)
+    assert cfg.train_cfg.type == 'mmocr_da.ResumableIterBasedTrainLoop'
+    assert cfg.train_dataloader.get('batch_sampler') is None
+    assert cfg.train_dataloader.sampler.type == 'mmocr_da.TwoDomainSampler'
+
+
+def test_names_and_empty_settings_of_the_config_are_not_in_the_way(composed, tiny, tmp_path):
+    (tmp_path / 'named.py').write_text(
+        f"_base_ = '{tiny() / 'tiny.py'}'\n"
+        'augmentation, views = [1], [2]\n'
+        'visualizer = log_processor = None\n'
+    )
+    cfg = composed(tmp_path / 'named.py')
+    assert (cfg.augmentation, cfg.views, cfg.visualizer) == ([1], [2], None)
+    assert cfg.log_processor == dict(type='LogProcessor', by_epoch=False)
+    assert cfg.train_dataloader.dataset.target_pipeline[-1].type == 'mmocr_da.WeakStrongViews'
 
 
 def test_what_is_kept_of_an_objective_that_replaced_the_labels(composed):
@@ -299,8 +343,8 @@ def test_what_is_kept_of_an_objective_that_replaced_the_labels(composed):
         ('max_iters', 'give --max-iters'),
         ('batch_size', 'give --batch-size'),
         ('fall', 'set param_scheduler.0.milestones'),
-        ('augmentation.strength', 'edit the config after --dry-run'),
-        ('views.weak', 'edit the config after --dry-run'),
+        ('adapt_augmentation.strength', 'edit the config after --dry-run'),
+        ('adapt_views.weak', 'edit the config after --dry-run'),
     ],
 )
 def test_a_setting_that_would_have_no_effect_is_refused(composed, tiny, key, advice):

@@ -133,7 +133,7 @@ def test_the_source_of_a_config_is_its_training_data(tiny):
     assert expression == '_base_.train_list' and value == datasets
 
 
-@pytest.mark.parametrize('wrap', ['alone', 'two domains', 'seeded', 'nested'])
+@pytest.mark.parametrize('wrap', ['alone', 'two domains', 'seeded', 'nested', 'repeated'])
 def test_it_is_found_within_other_datasets_and_loses_its_pipeline(tiny, wrap):
     cfg = Config.fromfile(tiny() / 'tiny.py')
     leaf = dict(cfg.train_list[0], pipeline=cfg.train_pipeline)
@@ -144,9 +144,23 @@ def test_it_is_found_within_other_datasets_and_loses_its_pipeline(tiny, wrap):
         'nested': dict(
             type='ConcatDataset', datasets=[dict(type='ConcatDataset', datasets=[leaf])]
         ),
+        'repeated': dict(type='mmengine.RepeatDataset', times=3, dataset=leaf),
     }[wrap]
     _, _, (value,) = evaluated(cfg)
     assert value == dict(leaf, pipeline=None)
+
+
+def test_a_wrapped_dataset_stays_wrapped_and_loses_its_pipeline(tiny):
+    cfg = Config.fromfile(tiny() / 'tiny.py')
+    leaf = dict(cfg.train_list[0], pipeline=cfg.train_pipeline)
+    part = dict(type='mmocr_da.LabelFraction', fraction=0.5, dataset=leaf)
+    cfg.train_dataloader.dataset = part
+    _, _, (value,) = evaluated(cfg)
+    assert value == dict(part, dataset=dict(leaf, pipeline=None))
+    leaf['ann_file'] = 'no.json'
+    cfg.train_dataloader.dataset = dict(part, dataset=leaf)
+    with pytest.raises(ValueError, match=r'got no .*no\.json'):
+        config_sources(cfg)
 
 
 def test_missing_training_data_are_an_error_that_names_the_alternatives(tiny):
