@@ -26,7 +26,7 @@ def validation(request: Request, cfg: Config) -> list[str]:
     dataset = target_dataset(request.target)
     count = len(DATASETS.build(copy.deepcopy(dataset)))
     images = {key: literal(value) for key, value in dataset.items()}
-    images['pipeline'] = "[*load, *views['weak']]"  # as the teacher sees them
+    images['pipeline'] = "[*load, *adapt_views['weak']]"  # as the teacher sees them
     if count > VALIDATED:
         images['indices'] = f'[*range(0, {count}, {math.ceil(count / VALIDATED)})]'
     loader = dict(
