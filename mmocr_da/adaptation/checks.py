@@ -81,8 +81,7 @@ def _check_checkpoint(cfg: Config, report: Report) -> BaseModel:
     check_dictionary(cfg, path)
     checkpoint = CheckpointLoader.load_checkpoint(path, 'cpu')
     model = MODELS.build(copy.deepcopy(cfg.model))
-    name = f'the checkpoint {path!r}'
-    check_whole(model, checkpoint, name)
+    check_whole(model, checkpoint, path)
     weights = weights_of(checkpoint)
     check_finite(weights, model, path)
     known = model.state_dict()
