@@ -319,6 +319,25 @@ def test_a_folder_is_replaced_on_demand_if_all_in_it_is_own(tmp_path):
     assert content(folder) == {'deep/a': 'by hand', 'deep/mine': 'x'}
 
 
+def test_a_copy_with_another_time_is_no_other_content(tmp_path, monkeypatch):
+    path = tmp_path / 'a'
+
+    def stamped(text, time):
+        path.write_text(text)
+        os.utime(path, (time, time))
+        return outputs.content_stamp(path)
+
+    first, of_earlier_version = stamped('1', 10), outputs.stamp(path)
+    assert outputs.is_unchanged(first, stamped('1', 20))
+    assert not outputs.is_unchanged(first, stamped('2', 10))
+    assert outputs.is_unchanged(of_earlier_version, stamped('1', 10))
+    assert not outputs.is_unchanged(of_earlier_version, stamped('1', 20))
+    assert not outputs.is_unchanged('', first)
+    # A file that is too large to be read has its size and time.
+    monkeypatch.setattr(outputs, 'MOST_HASHED', 0)
+    assert stamped('1', 10) == of_earlier_version
+
+
 def test_a_file_of_ones_own_is_whole_or_not_there(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         with outputs.whole_file(tmp_path / 'a') as path:

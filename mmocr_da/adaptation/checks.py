@@ -17,8 +17,10 @@ from mmocr_da.arguments import some
 from mmocr_da.datasets import RenderedWords, TwoDomainDataset
 from mmocr_da.datasets.building import places
 from mmocr_da.datasets.image_loading import BLANK, LoadImageFromFile
-from mmocr_da.datasets.label_texts import unread_labels
+from mmocr_da.datasets.label_texts import path_of, unread_labels
+from mmocr_da.datasets.lazy_list import stratified
 from mmocr_da.datasets.notes import collect_notes, printable
+from mmocr_da.datasets.seeded_dataset import why_broken
 from mmocr_da.engine.checkpoint_fit import check_whole, only_for_training
 from mmocr_da.engine.checkpoints import check_finite, weights_of
 from mmocr_da.engine.dictionary_check import check_dictionary
@@ -27,8 +29,10 @@ from mmocr_da.engine.model_parts import label_loss
 
 from .pipelines import is_loader, read_pipelines
 
-#: Target images that are loaded at most to look at them.
+#: Images of each domain that are loaded at most to look at them.
 LOOKED_AT = 1000
+#: Shares of source images that cannot be read from which it is a warning, and above which an error.
+SOME_BROKEN, MOST_BROKEN = 0.02, 0.5
 #: With fewer target images, little can be learned from them.
 FEW = 200
 #: Images that are so much wider than the recognizer's are squeezed to less than half their width.
@@ -81,8 +85,7 @@ def _check_checkpoint(cfg: Config, report: Report) -> BaseModel:
     check_dictionary(cfg, path)
     checkpoint = CheckpointLoader.load_checkpoint(path, 'cpu')
     model = MODELS.build(copy.deepcopy(cfg.model))
-    name = f'the checkpoint {path!r}'
-    check_whole(model, checkpoint, name)
+    check_whole(model, checkpoint, path)
     weights = weights_of(checkpoint)
     check_finite(weights, model, path)
     known = model.state_dict()
@@ -198,6 +201,8 @@ def _check_source(dataset: TwoDomainDataset, model: BaseModel, report: Report) -
         if len(drawn) == len(parts):
             return
         number -= count
+    labelled = [part for part in parts if not isinstance(part, RenderedWords)]
+    images = _check_source_images(labelled, report)
     module_loss = label_loss(model)
     left_out = 0
     if module_loss is not None:
@@ -207,6 +212,30 @@ def _check_source(dataset: TwoDomainDataset, model: BaseModel, report: Report) -
     finding += f'{number - unread:,}, spread evenly,' if unread else 'them'
     finding += ' with unusable labels'
     report.lines.append(('' if drawn else 'source', finding))
+    report.lines.append(('', images))
+
+
+def _check_source_images(parts: Sequence[Any], report: Report) -> str:
+    """Load some images of the source as the training does; return what was found."""
+    total = sum(map(len, parts))
+    chosen = stratified(total, LOOKED_AT)
+    looked = len(chosen)
+    broken = [
+        path_of(part, i) for part, i in places(parts, chosen) if why_broken(part, i) is not None
+    ]
+    if len(broken) > MOST_BROKEN * looked:
+        raise ValueError(
+            f'source must hold images that can be read, got {total:,}, of which {looked:,} were '
+            f'tried and {len(broken):,} cannot be read: {some(broken, 3)}; bring them to these '
+            'paths, correct the paths in the labels, or choose another --source'
+        )
+    if len(broken) >= SOME_BROKEN * looked:
+        report.warnings.append(
+            f'{len(broken):,} of {looked:,} source images cannot be read, and others take their '
+            f'place: {some(broken, 3)}'
+        )
+    of = f'{looked:,}, spread evenly,' if looked < total else 'them'
+    return f'{len(broken):,} of {of} cannot be read'
 
 
 def _check_disk(model: BaseModel, work_dir: Path, report: Report) -> None:

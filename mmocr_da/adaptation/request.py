@@ -7,7 +7,7 @@ from typing import Any
 from mmocr_da.arguments import check_choice, check_count
 from mmocr_da.datasets.notes import printable
 from mmocr_da.evaluation.label_free_metric import OF_TEXTS, SCORES
-from mmocr_da.outputs import stamp
+from mmocr_da.outputs import content_stamp, stamp
 
 from .image_sources import CONFIG, NONE, RENDERED
 
@@ -102,9 +102,12 @@ class Request:
         return record
 
     def contents(self) -> dict[str, str]:
-        """What tells another content of the files of the training; of folders nothing."""
+        """What tells another content of the files of the training; of folders nothing.
+
+        See :func:`~mmocr_da.outputs.content_stamp`.
+        """
         names = [self.config, self.checkpoint, self.lexicon, *self.target, *self.source]
-        return {str(name): stamp(name) for name in names if name and Path(name).is_file()}
+        return {str(name): content_stamp(name) for name in names if name and Path(name).is_file()}
 
     @property
     def evaluated(self) -> str:

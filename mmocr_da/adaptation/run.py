@@ -25,7 +25,14 @@ from mmocr_da.engine.launch import load_config, set_resume, train
 from mmocr_da.evaluation import PredictionChange
 from mmocr_da.export import export
 from mmocr_da.model_zoo import weights_for
-from mmocr_da.outputs import check_outputs, is_own, output_file, output_files, whole_file
+from mmocr_da.outputs import (
+    check_outputs,
+    is_own,
+    is_unchanged,
+    output_file,
+    output_files,
+    whole_file,
+)
 from mmocr_da.reporting.run_folder import EXPORTED, TRAINING, VIEWS
 from mmocr_da.visualization import check_picture
 
@@ -196,7 +203,7 @@ def _is_known(record: dict[str, Any], result: Adaptation) -> bool:
             f'{result.config} --work-dir ANOTHER, or delete it to have it written again'
         )
     contents, before = record['contents'], old.get('contents', {})
-    changes = [name for name in contents if before.get(name) != contents[name]]
+    changes = [name for name in contents if not is_unchanged(before.get(name, ''), contents[name])]
     if old.get('images') != record['images']:
         changes.append(f'the target, {old.get("images")} -> {record["images"]} images')
     training = result.work_dir / TRAINING

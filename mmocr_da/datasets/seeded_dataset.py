@@ -227,11 +227,11 @@ class SeededDataset(ConcatDataset):
         try:
             data = dataset.prepare_data(i)
         except Exception as error:
-            if (reason := _why_broken(dataset, i)) is None:
+            if (reason := why_broken(dataset, i)) is None:
                 raise
             return None, reason or error
         if data is None:
-            return None, _why_broken(dataset, i)
+            return None, why_broken(dataset, i)
         return data, None
 
     def _has_unusable_label(self, data: dict) -> bool:
@@ -277,8 +277,8 @@ class SeededDataset(ConcatDataset):
         return printable(data.get('img_path') or data.get('img_key') or f'number {i}')
 
 
-def _why_broken(dataset: BaseDataset, idx: int) -> Exception | None:
-    """Why the image of an item cannot be loaded; None if it can, so the error has another cause."""
+def why_broken(dataset: BaseDataset, idx: int) -> Exception | None:
+    """Why the image of an item cannot be loaded; None if it can, so an error has another cause."""
     # The type of an error does not show its cause, so the image is loaded again.
     probe = object.__new__(type(dataset))
     # In test mode, a dataset says what it lacks.

@@ -1,5 +1,6 @@
 """Checks that the weights of a checkpoint fit a model: MMEngine skips weights that do not."""
 
+import os.path as osp
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -15,6 +16,9 @@ from .checkpoints import set_versions, versions_of, weights_of
 TRAINING_PARTS = ('objectives', 'projection', 'mapping', 'contrastive_loss')
 #: A buffer of batch norms; older checkpoints lack it, and nothing is computed with it.
 COUNTER = 'num_batches_tracked'
+#: Buffers of norm layers that a training changes; other buffers of recognizers are constants, which
+#: a model computes when it is built.
+STATISTICS = ('running_mean', 'running_var')
 
 
 class Fit(NamedTuple):
@@ -102,23 +106,36 @@ def check_start(
     return [key for key in wanted if key in lacking]
 
 
-def check_whole(model: nn.Module, checkpoint: dict, source: str) -> None:
-    """Check that a checkpoint has all weights of a model that will be tested.
+def check_whole(model: nn.Module, checkpoint: dict, path: str) -> None:
+    """Load the weights of a model that will be tested, and check that the checkpoint has them all.
+
+    Parts that only training has and constants may be missing.
+
+    Args:
+        path: Of the checkpoint, for messages.
 
     Raises:
-        ValueError: If it lacks one.
+        ValueError: If it lacks a weight, or the running statistics of a norm layer.
     """
+    source, kind = f'the checkpoint {path!r}', type(model).__name__
     weights = weights_of(checkpoint)
     fit = load_fitting(model, weights)
     _check_gates(weights, fit, source)
     learned = {name for name, _ in model.named_parameters()}
-    lacking = [key for key in fit.lacking if key in learned and not only_for_training(key)]
-    if lacking:
+    needed = [key for key in fit.lacking if not only_for_training(key)]
+    if lacking := [key for key in needed if key in learned]:
+        hint = _hint(model, checkpoint, path=path)
         raise ValueError(
-            f'{source} must have all weights of the {type(model).__name__}, got one without '
-            f'{len(lacking)} of {len(learned)}, which would be random: '
-            f'{_pair(model, weights, lacking, fit)}{_hint(model, checkpoint)}; give the config '
-            'that the checkpoint was trained with'
+            f'{source} must have all weights of the {kind}, got one without {len(lacking)} of '
+            f'{len(learned)}, which would be random: {_pair(model, weights, lacking, fit)}'
+            f'{hint or "; give the config that the checkpoint was trained with"}'
+        )
+    if lacking := [key for key in needed if key.endswith(STATISTICS)]:
+        raise ValueError(
+            f'{source} must have the running statistics of the norm layers of the {kind}, got one '
+            f'without {len(lacking)} of them: {_pair(model, weights, lacking, fit)}. Save '
+            'model.state_dict(), which has them, unlike model.named_parameters(), and give the '
+            'config that the checkpoint was trained with'
         )
 
 
@@ -249,8 +266,11 @@ def _pair(model: nn.Module, weights: dict[str, Tensor], lacking: Sequence[str], 
     return f'the model has {lacking[0]} {shapes[lacking[0]]}, the checkpoint has {theirs}'
 
 
-def _hint(model: nn.Module, checkpoint: dict, module: str = '') -> str:
-    """How to load a checkpoint if its keys have another prefix than the keys of the model."""
+def _hint(model: nn.Module, checkpoint: dict, module: str = '', path: str = '') -> str:
+    """How to load a checkpoint if its keys have another prefix than the keys of the model.
+
+    With a ``path``, the checkpoint of a whole model is meant, which no ``init_cfg`` can load.
+    """
     nested = [
         key
         for key, value in checkpoint.items()
@@ -269,13 +289,22 @@ def _hint(model: nn.Module, checkpoint: dict, module: str = '') -> str:
     }
     ours = model.get_submodule(module).state_dict()
     theirs = _common_prefix(raw, ours)
+    if theirs and path:
+        renamed = f'{osp.splitext(osp.basename(path))[0]}_renamed.pth'
+        load = f"c = torch.load({path!r}, 'cpu', weights_only=True); c = c.get('state_dict', c)"
+        weights = f'{{k[{len(theirs)}:]: v for k, v in c.items() if k.startswith({theirs!r})}}'
+        return (
+            f'; without {theirs!r} its keys are the keys of the model: rename them, python -c '
+            f'"import mmocr_da, torch; {load}; torch.save(dict(state_dict={weights}), '
+            f'{renamed!r})", and give {renamed}'
+        )
     if theirs:
         return (
             f'; without {theirs!r} its keys are the keys of the model: load it by '
             f"{'.'.join(filter(None, ('model', module)))}.init_cfg=dict(type='Pretrained', "
             f'checkpoint=..., prefix={theirs!r}){"" if module else ", without load_from"}'
         )
-    here = _common_prefix(ours, raw)
+    here = None if path else _common_prefix(ours, raw)
     if here:
         return (
             f'; it has the weights of {here[:-1]!r} alone: load it by init_cfg=dict('

@@ -15,6 +15,7 @@ from mmocr.utils import register_all_modules
 
 from mmocr_da.datasets.image_loading import shown_pipeline
 
+from .checkpoint_fit import check_whole
 from .checkpoints import check_checkpoint, check_finite, weights_of
 
 #: Keys that a dataset adds to an image and that a single file does not have.
@@ -87,25 +88,26 @@ def predict_images(
         device: Where to compute.
         batch_size: See :func:`predict`.
         surplus: Whether the checkpoint may have weights that the model lacks, as those of a
-            training have.
+            training have, and lack constants: it is checked by
+            :func:`~mmocr_da.engine.checkpoint_fit.check_whole`.
 
     Returns:
         A data sample for each item, with ``pred_text``.
 
     Raises:
         ValueError: If the checkpoint is no whole one, or has weights that are not finite.
-        RuntimeError: If its weights are not those of the model.
+        RuntimeError: If its weights are not those of the model, without ``surplus``.
     """
     register_all_modules(init_default_scope=True)
     check_checkpoint(checkpoint, 'checkpoint')
-    weights = weights_of(CheckpointLoader.load_checkpoint(checkpoint, 'cpu'))
+    loaded = CheckpointLoader.load_checkpoint(checkpoint, 'cpu')
+    weights = weights_of(loaded)
     model = MODELS.build(copy.deepcopy(cfg.model))
     check_finite(weights, model, checkpoint)
     if surplus:
-        known = model.state_dict()
-        for key in [key for key in weights if key not in known]:
-            del weights[key]
-    model.load_state_dict(weights, strict=True)
+        check_whole(model, loaded, checkpoint)
+    else:
+        model.load_state_dict(weights, strict=True)
     model.to(device).eval()
     return predict(model, item_pipeline(cfg, items), items, batch_size)
 

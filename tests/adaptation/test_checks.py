@@ -8,7 +8,7 @@ from helpers.lmdbs import write_lmdb
 from helpers.recognizers import WORDS, draw_words, make_recognizer
 from mmengine.config import Config
 
-from mmocr_da.adaptation import Request
+from mmocr_da.adaptation import Request, checks
 from mmocr_da.adaptation.checks import Report, check
 from mmocr_da.adaptation.compose import compose, output_name
 from mmocr_da.adaptation.recognizers import read_recognizer
@@ -98,6 +98,42 @@ def test_characters_of_the_source_that_the_recognizer_lacks_are_named(checked, t
     report = checked(root, source=(str(root / 'labels.tsv'),))[0]
     assert '12 labelled images' in found(report, 'source')
     assert any("'x' (U+0078 LATIN SMALL LETTER X) in 1" in warning for warning in report.warnings)
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A recognizer whose images a test may remove."""
+    (tmp_path / 'own').mkdir()
+    return make_recognizer(tmp_path / 'own')
+
+
+@pytest.mark.parametrize('source', ['config', 'labels.json', 'labels.tsv'])
+def test_source_images_that_cannot_be_read_are_counted_and_named(checked, own, source):
+    source = source if source == 'config' else str(own / source)
+    report = checked(own, source=(source,))[0]
+    assert '0 of them cannot be read' in found(report, '') and len(report.warnings) == 1
+    (own / 'source/3.png').unlink()
+    (own / 'source/4.png').write_text('no image')
+    report = checked(own, source=(source,))[0]
+    assert '2 of them cannot be read' in found(report, '')
+    assert any(
+        f'2 of 12 source images cannot be read, and others take their place: {own}/source/3.png, '
+        in warning for warning in report.warnings
+    )  # fmt: skip
+    for i in range(5, 10):
+        (own / f'source/{i}.png').unlink()
+    with pytest.raises(
+        ValueError, match='got 12, of which 12 were tried and 7 cannot be read: .*/3.png.* correct'
+    ):
+        checked(own, source=(source,))
+
+
+def test_of_many_source_images_some_are_looked_at(checked, tmp_path, monkeypatch):
+    monkeypatch.setattr(checks, 'LOOKED_AT', 4)
+    path = write_lmdb(tmp_path / 'lmdb', WORDS)
+    report = checked(source=(path, 'rendered'))[0]
+    assert '0 of 4, spread evenly, cannot be read' in found(report, '')
+    assert 'cannot be read' not in found(checked(source=('rendered',))[0], '')
 
 
 def test_of_a_large_lmdb_some_labels_are_looked_at(checked, tmp_path, monkeypatch):

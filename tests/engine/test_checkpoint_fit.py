@@ -210,6 +210,42 @@ def test_a_model_is_tested_with_all_of_its_weights(adaptive, plain):
     fit.check_whole(model, checkpoint(plain), 'the checkpoint')
 
 
+def test_a_model_is_tested_with_the_statistics_of_its_norms(model, plain):
+    """Those that a checkpoint of ``named_parameters()`` lacks."""
+    key = 'backbone.stem_layers.0.bn.running_mean'
+    learned = {name: plain[name] for name, _ in model.named_parameters() if name in plain}
+    some_lack = {name: value for name, value in plain.items() if name != key}
+    misfit = {**plain, key: torch.ones(3)}
+    for weights, found in (
+        (learned, f'without 26 of them: the model has {key} '),
+        (some_lack, f'without 1 of them: the model has {key} '),
+        (misfit, f'without 1 of them: {key} is .8,. in the model and .3,. in the checkpoint'),
+    ):
+        with pytest.raises(ValueError, match=f'running statistics .* {found}.*model.state_dict'):
+            fit.check_whole(model, checkpoint(weights), 'x.pth')
+    # What training alone has may lack them.
+    model.contrastive_loss = nn.BatchNorm1d(2)
+    fit.check_whole(model, checkpoint(plain), 'x.pth')
+
+
+@pytest.mark.parametrize('prefix', PREFIXES)
+@pytest.mark.parametrize('nested', [True, False])
+def test_keys_with_another_prefix_are_renamed_by_the_line_in_the_error(
+    model, plain, prefix, nested, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    path = str(tmp_path / 'wrapped.ckpt')
+    weights = {prefix + key: value for key, value in plain.items()} | {'loss.w': torch.ones(1)}
+    torch.save(dict(state_dict=weights) if nested else weights, path)
+    with pytest.raises(ValueError, match='and give wrapped_renamed.pth$') as error:
+        fit.check_whole(model, torch.load(path), path)
+    assert 'init_cfg' not in str(error.value)
+    exec(str(error.value).split('python -c "')[1].split('"')[0])
+    renamed = torch.load('wrapped_renamed.pth')
+    assert renamed['state_dict'].keys() == plain.keys()
+    fit.check_whole(model, renamed, 'wrapped_renamed.pth')
+
+
 def test_norms_without_a_counter_and_versions_of_layers_are_no_difference(model, plain):
     weights = OrderedDict(
         (key, value) for key, value in plain.items() if not key.endswith('num_batches_tracked')

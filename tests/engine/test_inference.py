@@ -93,3 +93,24 @@ def test_a_checkpoint_predicts_several_images_as_it_does_each_alone(tmp_path):
     for first, second in zip(together, alone):
         np.testing.assert_allclose(first.pred_text.score, second.pred_text.score, atol=1e-5)
     assert [s.img_path for s in together] == list(map(str, files))
+
+
+def test_what_fits_before_a_training_predicts_after_it(tmp_path):
+    """A checkpoint may have parts of a training and lack a constant, not statistics."""
+    root = make_recognizer(tmp_path)
+    cfg = Config.fromfile(root / 'tiny.py')
+    path = str(root / 'tiny.pth')
+    image = dict(img_path=str(root / 'source/0.png'), instances=[dict(text='')])
+    wanted = predict_images(cfg, path, [image])[0].pred_text.item
+    weights = torch.load(path)['state_dict']
+    weights['objectives.0.weight'] = torch.ones(1)
+    counter = 'backbone.stem_layers.0.bn.num_batches_tracked'
+    del weights[counter]
+    torch.save(dict(state_dict=weights), path)
+    assert predict_images(cfg, path, [image], surplus=True)[0].pred_text.item == wanted
+    with pytest.raises(RuntimeError, match='objectives.0.weight'):
+        predict_images(cfg, path, [image])
+    del weights[counter.replace('num_batches_tracked', 'running_var')]
+    torch.save(dict(state_dict=weights), path)
+    with pytest.raises(ValueError, match='must have the running statistics of the norm layers'):
+        predict_images(cfg, path, [image], surplus=True)

@@ -63,7 +63,7 @@ class CheckpointFitHook(Hook):
         """
         if not isinstance(runner._train_loop, BaseLoop):
             model, path = unwrapped(runner.model), runner._load_from
-            check_whole(model, checkpoint, f'the checkpoint {path!r}')
+            check_whole(model, checkpoint, path)
             self._warn_of_predictors(runner, model, checkpoint, path)
             return
         # Without a path in the config, the last checkpoint of the work directory is resumed.
