@@ -65,11 +65,11 @@ def test_other_hooks_stay(composed, tiny, tmp_path):
     (tmp_path / 'hooked.py').write_text(
         f"_base_ = '{tiny() / 'tiny.py'}'\n"
         "custom_hooks = [dict(type='EarlyStoppingHook', monitor='toy/recog/word_acc'),\n"
-        "                dict(type='EMAHook')]\n"
+        "                dict(type='SyncBuffersHook')]\n"
     )
     cfg = composed('snd', config=tmp_path / 'hooked.py', source=('none',))
     types = [hook.type for hook in cfg.custom_hooks]
-    assert types == ['EMAHook', 'mmocr_da.AdaBNHook', 'mmocr_da.LabelFreeHook']
+    assert types == ['SyncBuffersHook', 'mmocr_da.AdaBNHook', 'mmocr_da.LabelFreeHook']
 
 
 def test_a_config_without_a_validation_gets_one(composed, tiny, tmp_path):
