@@ -15,6 +15,7 @@ TESTED_IN = {
     'engine/hooks/part_export_hook.py': 'engine/hooks/test_encoder_export_hook.py',
     'engine/hooks/surrogate_export_hook.py': 'engine/hooks/test_surrogate_watch_hook.py',
     'engine/model_parts.py': 'engine/hooks/test_freeze_hook.py',
+    'engine/rehearsal.py': 'tools/test_adapt.py',
     'evaluation/prediction_files.py': 'tools/test_compare_predictions.py',
     'models/decoders/adapters': 'models/decoders/adapters/test_characters.py',
     'models/decoders/character_features.py': 'models/decoders/adapters/test_characters.py',

@@ -4,7 +4,7 @@ import json
 import logging
 import os.path as osp
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,13 +15,15 @@ from mmengine.dataset import BaseDataset
 from mmengine.device import get_device
 from mmengine.dist import is_distributed, is_main_process
 from mmengine.logging import print_log
-from mmengine.model import BaseModel
+from mmengine.model import BaseModel, PretrainedInit
 from mmocr.registry import DATASETS
 
+from mmocr_da.arguments import some
 from mmocr_da.config_names import check_config_folder
 from mmocr_da.datasets.polarity import bright_text_share
 from mmocr_da.engine.checkpoints import check_checkpoint
-from mmocr_da.engine.launch import load_config, set_resume, train
+from mmocr_da.engine.launch import check_config, load_config, set_resume, train
+from mmocr_da.engine.rehearsal import rehearse
 from mmocr_da.evaluation import PredictionChange
 from mmocr_da.export import export
 from mmocr_da.model_zoo import weights_for
@@ -118,7 +120,7 @@ def adapt(
         keep,
     )
     join(launcher)
-    result = on_main(lambda: _prepare(request))
+    request, result = on_main(lambda: _prepare(request))
     if dry_run:
         return result
     _train(request, result, launcher)
@@ -134,8 +136,12 @@ def _as_tuple(paths: str | Sequence[str]) -> tuple[str, ...]:
 # ---------------------------------------------------------------------------- before the training
 
 
-def _prepare(request: Request) -> Adaptation:
-    """Write the config of the training and check all that it needs."""
+def _prepare(request: Request) -> tuple[Request, Adaptation]:
+    """Write the config of the training and check all that it needs.
+
+    Returns:
+        The request with all settings of the config, and what was written.
+    """
     recognizer = read_recognizer(request.config)
     check_checkpoint(request.checkpoint, 'checkpoint')
     name = output_name(recognizer)
@@ -146,19 +152,44 @@ def _prepare(request: Request) -> Adaptation:
     target = DATASETS.build(target_dataset(request.target))
     record = dict(arguments=request.recorded(), contents=request.contents(), images=len(target))
     record = json.loads(_dumped(record))  # as it will be read
+    aside = _initial_weights(request, recognizer.cfg)
+    request = replace(request, cfg_options={**dict.fromkeys(aside), **request.cfg_options})
     if _is_known(record, result):
         print(result.checks.read_text(encoding='utf-8'), flush=True)
-        return result
+        return request, result
     inputs = [request.checkpoint, request.eval_labels or '']
     check_picture(str(work_dir / VIEWS), BY, inputs)
     check_outputs([work_dir / PAGE], BY)
     files = [result.config.name, RECORD, CHECKS]
     with output_files(work_dir, files, BY, inputs) as stage:
-        dataset = _write(request, recognizer, target, stage, result)
+        dataset = _write(request, recognizer, target, stage, result, aside)
         (stage / RECORD).write_text(_dumped(record), encoding='utf-8')
     draw_views(dataset, work_dir / VIEWS, BY, seed=request.seed)
     print((work_dir / CHECKS).read_text(encoding='utf-8'), flush=True)
-    return result
+    return request, result
+
+
+def _initial_weights(request: Request, cfg: Config) -> list[str]:
+    """Settings that load weights which the checkpoint replaces, unless the user sets them."""
+    return [
+        path
+        for path in _pretrained(cfg.model, 'model')
+        if not any(f'{key}.'.startswith(f'{path}.') for key in request.cfg_options)
+    ]
+
+
+def _pretrained(node: Any, name: str) -> Iterator[str]:
+    pairs = enumerate(node) if isinstance(node, (list, tuple)) else node.items()
+    for key, value in pairs:
+        path = f'{name}.{key}'
+        if path == 'model.objectives' or not isinstance(value, (dict, list, tuple)):
+            continue  # the adaptation has its own objectives
+        if key == 'init_cfg':
+            cfgs = [value] if isinstance(value, dict) else value
+            if any(cfg.get('type') in ('Pretrained', PretrainedInit) for cfg in cfgs):
+                yield path
+        else:
+            yield from _pretrained(value, path)
 
 
 def _check_place(request: Request, work_dir: Path) -> None:
@@ -244,21 +275,37 @@ def _dumped(record: dict[str, Any]) -> str:
 
 
 def _write(
-    request: Request, recognizer: Recognizer, target: BaseDataset, stage: Path, result: Adaptation
+    request: Request,
+    recognizer: Recognizer,
+    target: BaseDataset,
+    stage: Path,
+    result: Adaptation,
+    aside: Sequence[str],
 ) -> Any:
-    """Write config and checks; return the dataset of the training."""
+    """Write config and checks; return the dataset of the training.
+
+    Args:
+        aside: Settings of initial weights that the request leaves out.
+    """
     batch_size, remark = _batch_size(request, len(target))
     # None if no image can be read, which the checks say.
     bright_text = bright_text_share(target, request.seed)
     composition = compose(request, recognizer, batch_size, bright_text)
     file = stage / result.config.name
     file.write_text(composition.text, encoding='utf-8')
-    cfg = load_config(str(file), cfg_options=request.cfg_options)
+    cfg = load_config(str(file), str(result.work_dir / TRAINING), cfg_options=request.cfg_options)
+    _check_length(request, cfg)
+    check_config(cfg)
     report, dataset, model = check(cfg, recognizer.cfg, result.work_dir)
-    report.lines.extend(('choices' if not i else '', c) for i, c in enumerate(composition.choices))
+    model = model.to(get_device())
+    report.warnings.extend(rehearse(cfg, model, dataset))
+    choices = _with_settings(composition.choices, cfg)
+    if aside:
+        choices.append(f'initial weights are not loaded, as the checkpoint has all: {some(aside)}')
+    report.lines.extend(('choices' if not i else '', c) for i, c in enumerate(choices))
     if remark:
         report.warnings.append(remark)
-    report.lines.append(('time', _time(request, cfg, model)))
+    report.lines.append(('time', _time(cfg, model)))
     report.lines.append(('config', str(result.config)))
     report.lines.append(('pictures', f'{result.work_dir / VIEWS}: what the recognizer sees'))
     title = f'Adaptation of {recognizer.name} to {", ".join(request.target)}'
@@ -266,14 +313,43 @@ def _write(
     return dataset
 
 
-def _time(request: Request, cfg: Config, model: BaseModel) -> str:
+def _check_length(request: Request, cfg: Config) -> None:
+    found = cfg.train_cfg.get('max_iters')
+    if found != request.max_iters:
+        raise ValueError(
+            f'train_cfg.max_iters must be --max-iters, {request.max_iters}, which the schedule, '
+            f'the validations and the checkpoints follow, got {found} by --cfg-options; give '
+            '--max-iters instead'
+        )
+
+
+def _with_settings(choices: Sequence[str], cfg: Config) -> list[str]:
+    """The choices, with the user's settings in place of what these replace."""
+    optimizer, rate = cfg.optim_wrapper.optimizer, cfg.optim_wrapper.optimizer.get('lr')
+    rate = f'{rate:g}' if isinstance(rate, (int, float)) else rate
+    settings = {
+        'learning rate': f'{rate} of {optimizer.type}',
+        'batch size': f'{cfg.train_dataloader.batch_size}',
+    }
+    found = []
+    for choice in choices:
+        name, _, value = choice.partition(': ')
+        setting = settings.get(name)
+        if setting and not value.startswith((f'{setting} ', f'{setting},')):
+            choice = f'{name}: {setting} (as you set it)'
+        found.append(choice)
+    return found
+
+
+def _time(cfg: Config, model: BaseModel) -> str:
     if is_distributed():  # a step needs all processes
         return 'see "eta" in the log of the training'
     seconds = seconds_per_step(cfg, model)
-    total = seconds * request.max_iters
+    iterations = cfg.train_cfg.max_iters
+    total = seconds * iterations
     end = datetime.now() + timedelta(seconds=total)
     return (
-        f'{seconds:.2g} s for a step on {get_device()}: {request.max_iters:,} iterations take '
+        f'{seconds:.2g} s for a step on {get_device()}: {iterations:,} iterations take '
         f'about {duration(total)}, until {end:%H:%M on %d %B} if they start now'
     )
 

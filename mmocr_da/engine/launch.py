@@ -38,6 +38,8 @@ def load_config(
 ) -> Config:
     """Read a config and set ``launcher`` and ``work_dir`` as MMOCR's tools do.
 
+    A dataloader without workers loses ``persistent_workers``, which PyTorch refuses there.
+
     The work directory is, by priority: ``work_dir``, the config's own, ``work_dirs/<config name>``.
 
     Raises:
@@ -52,9 +54,18 @@ def load_config(
     cfg.launcher = launcher
     if cfg_options is not None:
         cfg.merge_from_dict(cfg_options)
+    _end_idle_workers(cfg)
     name = osp.splitext(osp.basename(path))[0]
     cfg.work_dir = work_dir or cfg.get('work_dir') or osp.join('./work_dirs', name)
     return cfg
+
+
+def _end_idle_workers(cfg: Config) -> None:
+    for key in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        loaders = cfg.get(key) or []
+        for loader in [loaders] if isinstance(loaders, dict) else loaders:
+            if loader.get('num_workers') == 0:
+                loader.pop('persistent_workers', None)
 
 
 def train(cfg: Config, hooks: Sequence[Hook] = ()) -> bool:
@@ -70,11 +81,7 @@ def train(cfg: Config, hooks: Sequence[Hook] = ()) -> bool:
     Raises:
         ValueError: If the run cannot work; nothing is written then.
     """
-    check_strategy(cfg)
-    check_amp(cfg)
-    check_checkpoint(cfg.get('load_from'), '--resume' if cfg.get('resume') else 'load_from')
-    check_dictionary(cfg, cfg.get('load_from'), fine_tuning=not cfg.get('resume'))
-    check_work_dir(cfg, training=True)
+    check_config(cfg)
     joined = prepare_cpu_launch(cfg)
     name_visualizer(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
@@ -83,6 +90,19 @@ def train(cfg: Config, hooks: Sequence[Hook] = ()) -> bool:
     check_training(runner)
     runner.train()
     return joined
+
+
+def check_config(cfg: Config) -> None:
+    """Check the config of a training run, before anything is built.
+
+    Raises:
+        ValueError: If the run cannot work.
+    """
+    check_strategy(cfg)
+    check_amp(cfg)
+    check_checkpoint(cfg.get('load_from'), '--resume' if cfg.get('resume') else 'load_from')
+    check_dictionary(cfg, cfg.get('load_from'), fine_tuning=not cfg.get('resume'))
+    check_work_dir(cfg, training=True)
 
 
 def name_visualizer(cfg: Config) -> None:

@@ -48,6 +48,16 @@ def test_the_work_dir_is_the_argument_then_the_config_then_the_name(tmp_path):
     assert launch.load_config(str(plain)).work_dir == './work_dirs/plain'
 
 
+def test_a_dataloader_without_workers_has_none_that_persist(tmp_path):
+    loader = 'dict(num_workers=2, persistent_workers=True)'
+    file = tmp_path / 'own.py'
+    file.write_text(f'train_dataloader = test_dataloader = {loader}\nval_dataloader = None\n')
+    cfg = launch.load_config(str(file), cfg_options={'train_dataloader.num_workers': 0})
+    assert cfg.train_dataloader == dict(num_workers=0)
+    assert cfg.test_dataloader == dict(num_workers=2, persistent_workers=True)
+    assert cfg.val_dataloader is None
+
+
 def test_seed_keeps_what_the_config_says_beside_it(monkeypatch):
     monkeypatch.delenv('CUBLAS_WORKSPACE_CONFIG', raising=False)
     cfg = Config(dict(randomness=dict(seed=1, diff_rank_seed=True)))

@@ -179,6 +179,54 @@ def inputs(tmp_path):
     return make_recognizer(tmp_path / 'inputs')
 
 
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        ('train_dataloader.batch_size=6', 'batch_size must equal .* got 6 and 4'),
+        ('optim_wrapper.type=AmpOptimWrapper', 'mixed precision .* needs a GPU'),
+        ('param_scheduler.0.by_epoch=True', 'param_scheduler must count iterations'),
+        (
+            'default_hooks.stop.type=EarlyStoppingHook default_hooks.stop.monitor=word_acc',
+            'EarlyStoppingHook.* needs a validation',
+        ),
+        ('default_hooks.checkpoint.save_best=word_acc', "save_best='word_acc' needs a validation"),
+        ('train_cfg.max_iters=50', 'must be --max-iters, 3, .* got 50 by --cfg-options; give'),
+    ],
+)
+def test_what_a_training_refuses_at_its_start_is_refused_by_the_dry_run(
+    adapt, tmp_path, monkeypatch, options, message
+):
+    monkeypatch.setattr('mmocr_da.engine.launch.get_device', lambda: 'cpu')
+    with pytest.raises(ValueError, match=message):
+        adapt('--dry-run', options=options.split())
+    assert not (tmp_path / 'out').exists()
+
+
+def test_the_report_has_the_settings_of_the_user(adapt):
+    lr = 'optim_wrapper.optimizer.lr=1e-4'
+    sizes = ('train_dataloader.batch_size=6', 'train_dataloader.sampler.batch_size=6')
+    report = (adapt('--dry-run', options=[lr, *sizes]) / 'checks.txt').read_text()
+    assert 'learning rate: 0.0001 of AdamW (as you set it)' in report and '0.0003' not in report
+    assert 'batch size: 6 (as you set it)' in report
+    report = (adapt('--dry-run', out='plain') / 'checks.txt').read_text()
+    assert 'learning rate: 0.0003 of AdamW (at most' in report and 'as you' not in report
+    assert ': 3 iterations take' in report
+
+
+def test_initial_weights_that_are_not_there_are_not_needed(adapt, inputs):
+    text = (inputs / 'tiny.py').read_text()
+    lost = "init_cfg=dict(type='Pretrained', checkpoint='/no/such.pth')"
+    changed = text.replace("type='ResNet',", f"type='ResNet', {lost},")
+    assert changed != text
+    (inputs / 'tiny.py').write_text(changed)
+    out = adapt(root=inputs)
+    assert (out / 'adaptation.html').exists()
+    told = 'initial weights are not loaded, as the checkpoint has all: model.backbone.init_cfg'
+    assert told in (out / 'checks.txt').read_text()
+    assert '--cfg-options model.backbone.init_cfg=None' in (out / 'tiny_adapted.py').read_text()
+    adapt(root=inputs)
+
+
 def test_inputs_that_change_after_a_dry_run_are_checked_again(adapt, inputs):
     table = inputs / 'labels.tsv'
     out = adapt('--dry-run', '--source', table, root=inputs)
