@@ -1,8 +1,7 @@
 """``two_domains.py`` with augmentation and self-training on a folder without labels.
 
 Beside it, the alignments of ASSDA if they are among the objectives, such as
-``dict(_base_.global_alignment, in_channels=512)`` with the width of the feature map; then
-``rising_self_training`` is better.
+``dict(_base_.global_alignment, in_channels=512)`` with the width of the feature map.
 
     _base_ = [
         'mmocr::textrecog/aster/aster_resnet45_6e_st_mj.py',
@@ -43,9 +42,6 @@ self_training = dict(
     decay=0.99,
     ramp=200,
 )
-# Beside an alignment, which makes the teacher better: the share of the words that are learned rises
-# from nothing.
-rising_self_training = dict(self_training, keep=dict(self_training['keep'], start=0.0))
 global_alignment = dict(
     type='mmocr_da.GlobalAlignment', pooling='position', weight=0.3, schedule='rising'
 )

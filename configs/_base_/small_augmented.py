@@ -52,6 +52,3 @@ self_training = dict(
     decay=0.99,
     ramp=max_iters // 10,
 )
-# Beside an alignment, which makes the teacher better: the share of the words that are learned rises
-# from nothing.
-rising_self_training = dict(self_training, keep=dict(self_training['keep'], start=0.0))

@@ -220,7 +220,6 @@ def _alignments(
 def _model(request: Request, recognizer: Recognizer, bases: _Bases, aligned: Sequence[str]) -> str:
     model = recognizer.cfg.model
     ramp = f'max(1, max_iters * {int(RISE * 100)} // 100)'
-    teaching = 'rising_self_training' if aligned else 'self_training'
     lines = ['model = dict(', f"    {recognizer.type_key}='mmocr_da.AdaptiveRecognizer',"]
     if uses_ctc(model):
         lines += [
@@ -235,7 +234,7 @@ def _model(request: Request, recognizer: Recognizer, bases: _Bases, aligned: Seq
         '    # What the teacher is surest of becomes a label, for a rising share of the images;',
         '    # their weight rises during ramp iterations.',
         '    objectives=[',
-        f'        {indented(bases.changed(teaching, ramp=ramp), 2)},',
+        f'        {indented(bases.changed("self_training", ramp=ramp), 2)},',
     ]
     if aligned:
         lines += [

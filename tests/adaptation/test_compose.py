@@ -121,7 +121,6 @@ def test_what_cannot_be_aligned_is_left_out_and_it_is_told(composed, tiny, monke
     cfg = composed(tiny() / 'tiny.py')
     kinds = [objective.type for objective in cfg.model.objectives]
     assert kinds == ['mmocr_da.SelfTraining', 'mmocr_da.GlobalAlignment'][: 1 + bool(width)]
-    assert cfg.model.objectives[0]['keep']['start'] == (0.0 if width else 0.2)
     assert ('paramwise_cfg' in cfg.optim_wrapper) == bool(width)
     assert 'level' not in str(cfg.model.objectives)
     assert 'no alignment of characters: why' in cfg.choices

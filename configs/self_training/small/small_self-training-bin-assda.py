@@ -9,7 +9,7 @@ load_from = (
 model = dict(
     type='mmocr_da.WithBIN',
     of='mmocr_da.AdaptiveRecognizer',
-    objectives=[_base_.rising_self_training, _base_.global_alignment, _base_.local_alignment],
+    objectives=[_base_.self_training, _base_.global_alignment, _base_.local_alignment],
 )
 optim_wrapper = _base_.gates
 train_dataloader = dict(dataset=dict(target_pipeline=_base_.views_pipeline))
