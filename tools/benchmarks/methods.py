@@ -53,7 +53,7 @@ CONFIGS = {
     'SymNet': 'symnet/small/small_symnet',
     **SYMNET_VARIANTS,
     'SymNet, reversal': 'symnet/small/small_symnet-reversal',
-    BOUND: 'assda/small/small_supervised',
+    BOUND: 'assda/small/small_target-supervised',
 }
 #: Rows that are trained without being asked for.
 MAIN = tuple(row for row in CONFIGS if row not in {**ASSDA_VARIANTS, **SYMNET_VARIANTS})

@@ -1,9 +1,9 @@
 """The recipe, with a share of learned words that rises from nothing instead of a fifth."""
 
-_base_ = '../small/small_self-training-assda.py'
+_base_ = '../../_base_/small_augmented.py'
 work_dir = 'work_dirs/{{ fileBasenameNoExtension }}_{{$MMOCR_DA_DATA:numbers}}'
 
-rising = dict(_base_.self_training.keep, start=0.0)
+rising = dict(_base_.self_training['keep'], start=0.0)
 model = dict(
     objectives=[
         dict(_base_.self_training, keep=rising),
@@ -11,3 +11,4 @@ model = dict(
         _base_.local_alignment,
     ]
 )
+train_dataloader = dict(dataset=dict(target_pipeline=_base_.views_pipeline))
