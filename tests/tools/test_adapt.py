@@ -202,6 +202,25 @@ def test_what_a_training_refuses_at_its_start_is_refused_by_the_dry_run(
     assert not (tmp_path / 'out').exists()
 
 
+@pytest.mark.parametrize(
+    'check',
+    [
+        'check_training',
+        'OperatorsHook.before_run',
+        'SettingsHook.before_train',
+        'CTCFitHook.before_train',
+    ],
+)
+def test_the_dry_run_makes_every_check_of_the_start(adapt, tmp_path, monkeypatch, check):
+    def refuse(*_):
+        raise ValueError(f'refused by {check}')
+
+    monkeypatch.setattr(f'mmocr_da.engine.rehearsal.{check}', refuse)
+    with pytest.raises(ValueError, match=f'refused by {check}'):
+        adapt('--dry-run')
+    assert not (tmp_path / 'out').exists()
+
+
 def test_the_report_has_the_settings_of_the_user(adapt):
     lr = 'optim_wrapper.optimizer.lr=1e-4'
     sizes = ('train_dataloader.batch_size=6', 'train_dataloader.sampler.batch_size=6')

@@ -73,8 +73,6 @@ STARTS = {
     START: 'small/small_augmented-source-only',
     BIN_START: 'small/small_augmented-bin-source-only',
 }
-#: The recipe of tools/adapt.py, with a share of learned words that rises from nothing.
-RISING = 'self-training + ASSDA, rising'
 #: Self-training with one part of it exchanged.
 ABLATIONS = {
     f'self-training, {name.replace("-", " ")}': f'ablations/small_self-training-{name}'
@@ -95,7 +93,7 @@ CONFIGS = {
     'self-training': 'small/small_self-training',
     **ABLATIONS,
     'self-training + ASSDA': 'small/small_self-training-assda',
-    RISING: 'ablations/small_self-training-assda-rising',
+    'self-training + ASSDA, rising': 'ablations/small_self-training-assda-rising',
     'self-training + ASSDA, BIN': 'small/small_self-training-bin-assda',
     'self-training + SymNet': 'small/small_self-training-symnet',
     'source-free': 'small/small_source-free',

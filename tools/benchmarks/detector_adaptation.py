@@ -231,8 +231,8 @@ def table(results: dict[str, dict[str, list[Score]]]) -> str:
 
 
 def main():
-    parser = adaptation.make_parser(__doc__.splitlines()[0], *[tuple(CONFIGS)] * 2, WORK_DIR)
-    args = parser.parse_args()
+    rows = tuple(CONFIGS)
+    args = adaptation.make_parser(__doc__.splitlines()[0], rows, rows, WORK_DIR).parse_args()
     pairs = [parse_pair(text, not args.no_training) for text in args.pair]
     adaptation.check_args(args, pairs, WRITER)
     results = adaptation.Results(args.results or args.work_dir / 'results.jsonl', Score)

@@ -3,8 +3,8 @@
     python tools/benchmarks/methods.py --pair numbers
     python tools/benchmarks/methods.py --pair rendered-sroie=RENDERED,RECEIPTS --jobs 2
 
-The rows are configs of configs/assda, configs/symnet and configs/bin, with the weights and
-schedules of their papers, without standardized or augmented images and without self-training: what
+The rows are configs of configs/assda, configs/symnet and configs/bin, whose READMEs say how their
+weights were set, without standardized or augmented images and without self-training: what
 adaptation.py compares is the recipe with them. All else is as there: pairs, options, the bootstrap,
 and what is kept of each run. How long the source is learned is as in the configs.
 """
@@ -62,15 +62,8 @@ MAIN = tuple(row for row in CONFIGS if row not in {**ASSDA_VARIANTS, **SYMNET_VA
 class MethodBenchmark(adaptation.Benchmark):
     """Trains and tests what is not done yet; of recognizers, without the recipe."""
 
-    @property
-    def configs(self) -> dict[str, str]:
-        """Names of rows: configs."""
-        return CONFIGS
-
-    @property
-    def starts(self) -> dict[str, str]:
-        """Those of them that start from nothing."""
-        return STARTS
+    #: Names of rows: configs; and those that start from nothing.
+    configs, starts = CONFIGS, STARTS
 
     def config(self, row: str) -> str:
         """Config of a row, relative to ``configs`` and without its ending."""
